@@ -1,0 +1,5 @@
+//! The OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
+
+pub mod clock;
+pub mod dev;
+pub mod secret;

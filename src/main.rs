@@ -1,0 +1,3 @@
+//! `pangea-mcp-auth`.
+
+fn main() {}

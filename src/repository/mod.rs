@@ -1,0 +1,164 @@
+//! Where clients, grants and signing keys live.
+//!
+//! A backend implements [`Repository`]: seven methods over single records, no transaction beyond
+//! one record. [`conformance`] says whether it is right, races included. The rest of the program
+//! uses the typed [`Collection`], never the trait.
+
+mod collection;
+pub mod conformance;
+mod memory;
+mod sqlite;
+
+use std::{fmt::Debug, num::NonZeroU64};
+
+use async_trait::async_trait;
+
+pub use self::{
+    collection::{Collection, Entity, Stored},
+    memory::MemoryRepository,
+    sqlite::SqliteRepository,
+};
+use crate::clock::UnixTime;
+
+/// What a record is about. Keys are unique within their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A registered client.
+    Client,
+    /// What one person allowed one client at one resource.
+    Grant,
+    /// A signing key, sealed.
+    Key,
+    /// Something that may be used once.
+    Replay,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Client, Self::Grant, Self::Key, Self::Replay];
+
+    /// The name under which backends store it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Grant => "grant",
+            Self::Key => "key",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// One stored value. To the backend the value is opaque text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Unique within its kind: 1 to 255 bytes of `[A-Za-z0-9._-]`.
+    pub key: String,
+    /// Versioned JSON.
+    pub value: String,
+    /// The key of the record that this one belongs to, for listing: a grant's client.
+    pub parent: Option<String>,
+    /// From this second on the record does not exist; `None` keeps it for good.
+    pub expires_at: Option<UnixTime>,
+}
+
+impl Record {
+    /// Whether the record exists at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: UnixTime) -> bool {
+        self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+/// Which write of a record was read. Opaque: backends choose the numbers, and no two writes under
+/// one key may share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub NonZeroU64);
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The record.
+    pub record: Record,
+    /// What [`Repository::replace`] wants back.
+    pub version: Version,
+}
+
+/// The outcome of a conditional write. A conflict is an outcome, not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Write {
+    /// Stored durably; the version of what is stored now.
+    Done(Version),
+    /// Nothing was changed, for somebody else was faster.
+    Conflict,
+}
+
+/// A part of a list, ordered by key.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Only records with this parent.
+    pub parent: Option<String>,
+    /// Continue behind this key (exclusive), in the direction of `order`.
+    pub after: Option<String>,
+    /// Which end of the keys comes first. Grant keys begin with their time, so descending is
+    /// newest first.
+    pub order: Order,
+    /// At most this many records.
+    pub limit: usize,
+}
+
+/// The direction of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// Smallest key (byte order) first.
+    #[default]
+    Ascending,
+    /// Largest key (byte order) first.
+    Descending,
+}
+
+/// Why a repository could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// The storage engine does not answer now; trying again later may help.
+    #[error("the repository is unavailable: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read.
+    #[error("the repository holds a value that cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// The result of a repository call.
+pub type Result<T> = std::result::Result<T, RepositoryError>;
+
+/// Storage of single records with conditional writes.
+///
+/// Time is passed in: a record whose `expires_at` is not after `now` does not exist, for any
+/// method. A write that answered `Done` survives a crash of the process and of the machine
+/// (volatile backends aside).
+#[async_trait]
+pub trait Repository: Debug + Send + Sync + 'static {
+    /// The record under `key`, if it lives.
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>>;
+
+    /// Stores a new record; [`Write::Conflict`] if a live one has its key.
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write>;
+
+    /// Stores `record` in place of the one that was read as `read`; [`Write::Conflict`] if that
+    /// has been changed, taken or has expired since.
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write>;
+
+    /// Removes the record and returns it; of many callers at most one gets it.
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>>;
+
+    /// Live records of a kind in key order.
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>>;
+
+    /// Removes a bounded batch of expired records of every kind and says how many; zero when
+    /// there are none left.
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64>;
+
+    /// Whether the storage engine answers.
+    async fn ping(&self) -> Result<()>;
+}
