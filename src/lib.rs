@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod dev;
+pub mod oauth;
 pub mod secret;

@@ -206,7 +206,8 @@ impl Sealer {
     pub fn new(key: &SealingKey, random: Arc<dyn Random>) -> Self {
         let id = fixed(&expand(&key.0, b"key id")[..]);
         #[expect(clippy::expect_used, reason = "the key has the length that the algorithm asks for")]
-        let sealing = UnboundKey::new(&AES_256_GCM_SIV, &expand(&key.0, b"sealing")[..]).expect("a 32-byte key");
+        let sealing =
+            UnboundKey::new(&AES_256_GCM_SIV, &expand(&key.0, b"sealing")[..]).expect("a 32-byte key");
         let keys = SealerKeys {
             id: [id[0], id[1], id[2], id[3]],
             sealing: LessSafeKey::new(sealing),

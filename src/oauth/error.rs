@@ -1,0 +1,138 @@
+//! The one error of the protocol: an RFC's word, a sentence for the developer at the other end,
+//! and a cause for the log alone.
+
+use std::borrow::Cow;
+
+/// The error codes that are answered, each a word of a standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    InvalidRequest,
+    /// RFC 6749 section 5.2.
+    InvalidClient,
+    /// RFC 6749 section 5.2.
+    InvalidGrant,
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    UnauthorizedClient,
+    /// RFC 6749 section 5.2.
+    UnsupportedGrantType,
+    /// RFC 6749 section 4.1.2.1.
+    UnsupportedResponseType,
+    /// RFC 6749 sections 4.1.2.1 and 5.2.
+    InvalidScope,
+    /// RFC 8707 section 2.
+    InvalidTarget,
+    /// RFC 6749 section 4.1.2.1.
+    AccessDenied,
+    /// RFC 6749 section 4.1.2.1.
+    ServerError,
+    /// RFC 6749 section 4.1.2.1.
+    TemporarilyUnavailable,
+    /// OpenID Connect Core section 3.1.2.6.
+    LoginRequired,
+    /// OpenID Connect Core section 3.1.2.6.
+    RequestNotSupported,
+    /// OpenID Connect Core section 3.1.2.6.
+    RequestUriNotSupported,
+    /// RFC 7591 section 3.2.2.
+    InvalidRedirectUri,
+    /// RFC 7591 section 3.2.2.
+    InvalidClientMetadata,
+}
+
+impl ErrorCode {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::AccessDenied => "access_denied",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::LoginRequired => "login_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
+        }
+    }
+}
+
+/// A request that cannot be granted.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {description}", code.as_str())]
+pub struct OAuthError {
+    code: ErrorCode,
+    description: Cow<'static, str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl OAuthError {
+    /// An error with a sentence that its receiver may read. Characters that RFC 6749 does not
+    /// allow in `error_description` (%x20-21 %x23-5B %x5D-7E) become `'` or `?`.
+    #[must_use]
+    pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, description: allowed(description.into()), source: None }
+    }
+
+    /// The same error with what caused it, for the log.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The standard's word.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The sentence for the receiver.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What caused it, for the log alone.
+    #[must_use]
+    pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
+        self.source.as_deref()
+    }
+}
+
+/// Shorthand for the many places that refuse.
+pub(crate) fn refuse<T>(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Result<T, OAuthError> {
+    Err(OAuthError::new(code, description))
+}
+
+fn allowed(text: Cow<'static, str>) -> Cow<'static, str> {
+    let fits = |c: char| matches!(c, ' '..='!' | '#'..='[' | ']'..='~');
+    if text.chars().all(fits) {
+        return text;
+    }
+    let replaced = text.chars().map(|c| match c {
+        '"' | '\\' => '\'',
+        c if fits(c) => c,
+        _ => '?',
+    });
+    replaced.take(500).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_keep_to_the_allowed_characters() {
+        let error = OAuthError::new(ErrorCode::InvalidScope, "scope \"a\\b\"\r\nSet-Cookie: ü".to_owned());
+        assert_eq!(error.description(), "scope 'a'b'??Set-Cookie: ?");
+    }
+}

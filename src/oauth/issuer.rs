@@ -1,0 +1,130 @@
+//! The issuer identifier and the public URL: one configured string each, used byte for byte.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::resource::is_loopback;
+
+/// An issuer identifier (RFC 8414 section 2) or a public URL, in its one spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Issuer(String);
+
+/// Why a URL cannot be an issuer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIssuer {
+    /// Not an absolute URL.
+    #[error("it is not an absolute https URL")]
+    NotAbsolute,
+    /// Plain text is for this machine alone.
+    #[error("http is accepted for a loopback host only; use https")]
+    NotHttps,
+    /// RFC 8414 section 2.
+    #[error("an issuer has no query, fragment or credentials")]
+    Surplus,
+    /// Some clients normalise URLs before they compare them.
+    #[error("write it as {0:?}: clients compare issuers character by character")]
+    Spelling(String),
+}
+
+impl Issuer {
+    /// Takes an `https` URL (or `http` on loopback) in its canonical spelling: lower-case host, no
+    /// default port, no slash at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the text is something else.
+    pub fn parse(text: &str) -> Result<Self, InvalidIssuer> {
+        let url = Url::parse(text).map_err(|_| InvalidIssuer::NotAbsolute)?;
+        match url.scheme() {
+            _ if !url.has_host() => return Err(InvalidIssuer::NotAbsolute),
+            "https" => {}
+            "http" if is_loopback(&url) => {}
+            "http" => return Err(InvalidIssuer::NotHttps),
+            _ => return Err(InvalidIssuer::NotAbsolute),
+        }
+        let credentials = !url.username().is_empty() || url.password().is_some();
+        if url.query().is_some() || url.fragment().is_some() || credentials {
+            return Err(InvalidIssuer::Surplus);
+        }
+        let canonical = url.as_str().trim_end_matches('/');
+        if text != canonical {
+            return Err(InvalidIssuer::Spelling(canonical.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The one spelling.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path, empty for the root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let start = self.0.find("://").map_or(0, |at| at + 3);
+        self.0[start..].find('/').map_or("", |at| &self.0[start + at..])
+    }
+
+    /// Scheme, host and port.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.0[..self.0.len() - self.path().len()]
+    }
+
+    /// Whether the scheme is `https`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+}
+
+impl fmt::Display for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn meta_7_only_canonical_https_issuers_are_taken() {
+        for good in [
+            "https://a.example",
+            "https://a.example/t1",
+            "http://localhost:8000",
+            "http://127.0.0.1:1",
+            "http://[::1]:8000/x",
+        ] {
+            assert!(Issuer::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "a.example",
+            "ftp://a.example",
+            "http://a.example",
+            "https://a.example/",
+            "https://A.example",
+            "https://a.example:443",
+            "https://a.example?x",
+            "https://a.example#f",
+            "https://u@a.example",
+            "https://a.example/t1/",
+            "https://a.example/a/../b",
+            "",
+        ] {
+            assert!(Issuer::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origin_and_path_make_the_whole() {
+        let issuer = Issuer::parse("https://a.example:8443/t/1").unwrap();
+        assert_eq!((issuer.origin(), issuer.path()), ("https://a.example:8443", "/t/1"));
+        assert_eq!(Issuer::parse("https://a.example").unwrap().path(), "");
+    }
+}

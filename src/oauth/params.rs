@@ -1,0 +1,153 @@
+//! Request parameters, `application/x-www-form-urlencoded`, from a query or a body.
+//!
+//! RFC 6749 section 3.1: a parameter is sent once, an empty value counts as absent, unknown ones
+//! are ignored.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use super::error::{ErrorCode, OAuthError, refuse};
+
+/// More parameters than any client sends.
+const MOST: usize = 100;
+
+/// Decoded parameters in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Params<'a> {
+    /// Decodes a query or a form body.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request` when the text is not UTF-8 or holds more than 100 parameters.
+    pub fn parse(encoded: &'a [u8]) -> Result<Self, OAuthError> {
+        let mut pairs = Vec::with_capacity(10);
+        for pair in encoded.split(|&b| b == b'&').filter(|pair| !pair.is_empty()) {
+            if pairs.len() == MOST {
+                return refuse(ErrorCode::InvalidRequest, "too many parameters");
+            }
+            let equals = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
+            let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
+            pairs.push((decode(name)?, decode(value)?));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The value of a parameter that may be sent once.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request` when it was sent more than once, even with equal values.
+    pub fn one(&self, name: &str) -> Result<Option<&str>, OAuthError> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name);
+        let first = values.next();
+        if values.next().is_some() {
+            return refuse(
+                ErrorCode::InvalidRequest,
+                format!("the parameter '{name}' was sent more than once"),
+            );
+        }
+        Ok(first.map(|(_, value)| &**value).filter(|value| !value.is_empty()))
+    }
+
+    /// The value of a parameter that must be sent once.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request` when it is missing, empty, or was sent more than once.
+    pub fn required(&self, name: &str) -> Result<&str, OAuthError> {
+        match self.one(name)? {
+            Some(value) => Ok(value),
+            None => refuse(ErrorCode::InvalidRequest, format!("the parameter '{name}' is missing")),
+        }
+    }
+
+    /// All values of a parameter that may be sent several times (`resource`, RFC 8707).
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| &**value)
+    }
+
+    /// Refuses if any of the named parameters was sent more than once.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request`.
+    pub fn refuse_repeated(&self, names: &[&str]) -> Result<(), OAuthError> {
+        names.iter().try_for_each(|name| self.one(name).map(|_| ()))
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, OAuthError> {
+    let plain = bytes.iter().all(|b| !matches!(b, b'%' | b'+'));
+    let decoded = if plain {
+        std::str::from_utf8(bytes).map(Cow::Borrowed).ok()
+    } else {
+        let spaced: Vec<u8> = bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
+        String::from_utf8(percent_decode(&spaced).collect()).map(Cow::Owned).ok()
+    };
+    decoded.ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "the parameters are not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> Params<'_> {
+        Params::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused_even_with_equal_values() {
+        assert!(parse("a=1&a=1").one("a").is_err());
+        assert!(parse("a=&a=1").one("a").is_err());
+        assert!(parse("a=1&b=2").refuse_repeated(&["a", "b"]).is_ok());
+        assert!(parse("a=1&b=2&b=3").refuse_repeated(&["a", "b"]).is_err());
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_absent() {
+        for text in ["a=", "a", "", "b=1", "&&"] {
+            assert_eq!(parse(text).one("a").unwrap(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_decoded_once() {
+        assert_eq!(parse("a=x%20y+z%2B%25&b").one("a").unwrap(), Some("x y z+%"));
+        assert_eq!(parse("a=b=c").one("a").unwrap(), Some("b=c"));
+        assert_eq!(parse("a=%zz%4").one("a").unwrap(), Some("%zz%4"));
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused() {
+        assert!(Params::parse(b"a=%ff").is_err());
+        assert!(Params::parse(b"a=\xff").is_err());
+    }
+
+    #[test]
+    fn a_flood_of_parameters_is_refused() {
+        assert!(Params::parse("a=1&".repeat(101).as_bytes()).is_err());
+        assert!(Params::parse("a=1&".repeat(100).as_bytes()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_serializer_writes_is_read_back(pairs in prop::collection::vec((".{1,8}", ".{1,20}"), 0..20)) {
+            let text = form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let params = Params::parse(text.as_bytes()).unwrap();
+            for (name, _) in &pairs {
+                let expected: Vec<&str> = pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str()).collect();
+                prop_assert_eq!(params.all(name).collect::<Vec<_>>(), expected);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let _ = Params::parse(&bytes);
+        }
+    }
+}
