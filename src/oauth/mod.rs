@@ -1,7 +1,15 @@
 //! The protocol, pure: no I/O, no clock reading, no web framework.
 
+pub mod authorization;
+pub mod client;
+pub mod credentials;
 pub mod error;
+pub mod grant;
 pub mod issuer;
+pub mod metadata;
 pub mod params;
+pub mod redirect;
+pub mod registration;
 pub mod resource;
 pub mod scope;
+pub mod token;

@@ -1,0 +1,365 @@
+//! Authorization requests (OAuth 2.1 section 4.1.1): a value of this type is lawful.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    client::ClientId,
+    error::{ErrorCode, OAuthError, refuse},
+    params::Params,
+    redirect::ReturnAddress,
+    resource::{Resource, is_loopback},
+    scope::Scope,
+};
+use crate::secret::{constant_time_eq, encode, sha256};
+
+/// Parameters that mean something to us, and so may be sent once.
+const KNOWN: [&str; 12] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "response_mode",
+    "request",
+    "request_uri",
+    "nonce",
+];
+
+/// A PKCE challenge, method `S256` (RFC 7636 section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CodeChallenge(String);
+
+impl CodeChallenge {
+    /// Takes 43 base64url characters; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits =
+            text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The challenge that belongs to a verifier.
+    #[must_use]
+    pub fn of(verifier: &str) -> Self {
+        Self(encode(&sha256(verifier.as_bytes())))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether `verifier` is the one behind this challenge, in constant time.
+    #[must_use]
+    pub fn is_met_by(&self, verifier: &str) -> bool {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        (43..=128).contains(&verifier.len())
+            && verifier.bytes().all(allowed)
+            && constant_time_eq(Self::of(verifier).0.as_bytes(), self.0.as_bytes())
+    }
+}
+
+/// The MCP servers that tokens are issued for, and what each offers.
+#[derive(Debug, Clone, Default)]
+pub struct Resources {
+    /// Each with its scopes.
+    pub configured: Vec<(Resource, Scope)>,
+    /// What a client gets that names none.
+    pub default: Option<Resource>,
+    /// In development: every loopback URL is a resource with these scopes.
+    pub any_loopback: Option<Scope>,
+}
+
+impl Resources {
+    /// The resource that a request means, and what it offers.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_target` when there is no such resource, none was named and there is no default, or
+    /// several were named (RFC 8707 section 2).
+    pub fn resolve<'a>(
+        &self,
+        mut requested: impl Iterator<Item = &'a str>,
+    ) -> Result<(Resource, Scope), OAuthError> {
+        match (requested.next(), requested.next()) {
+            (None, _) => self.unnamed(),
+            (Some(name), None) => self.named(name),
+            (Some(_), Some(_)) => refuse(ErrorCode::InvalidTarget, "name one resource only"),
+        }
+    }
+
+    /// The offered scopes of a resource that a grant was made for; `None` when it is gone.
+    #[must_use]
+    pub fn offered(&self, resource: &Resource) -> Option<Scope> {
+        self.named(resource.as_str()).ok().map(|(_, scope)| scope)
+    }
+
+    /// All scopes of all resources.
+    #[must_use]
+    pub fn all_scopes(&self) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        let offers = self.configured.iter().map(|(_, scope)| scope).chain(&self.any_loopback);
+        for word in offers.flat_map(Scope::words) {
+            if !words.iter().any(|known| known == word) {
+                words.push(word.to_owned());
+            }
+        }
+        words
+    }
+
+    fn unnamed(&self) -> Result<(Resource, Scope), OAuthError> {
+        match (&self.default, self.configured.as_slice()) {
+            (Some(resource), _) => self.named(resource.as_str()),
+            (None, [only]) => Ok(only.clone()),
+            (None, _) => refuse(ErrorCode::InvalidTarget, format!("name a resource: {}", self.names())),
+        }
+    }
+
+    fn named(&self, name: &str) -> Result<(Resource, Scope), OAuthError> {
+        if let Some(found) = self.configured.iter().find(|(resource, _)| resource.is_named_by(name)) {
+            return Ok(found.clone());
+        }
+        let loopback = url::Url::parse(name).is_ok_and(|url| is_loopback(&url));
+        match (&self.any_loopback, Resource::parse(name)) {
+            (Some(scope), Ok(resource)) if loopback => Ok((resource, scope.clone())),
+            _ => refuse(
+                ErrorCode::InvalidTarget,
+                format!("this resource is not served here; served: {}", self.names()),
+            ),
+        }
+    }
+
+    fn names(&self) -> String {
+        let mut names: Vec<&str> = self.configured.iter().map(|(resource, _)| resource.as_str()).collect();
+        if self.any_loopback.is_some() {
+            names.push("any URL on this machine");
+        }
+        names.join(", ")
+    }
+}
+
+/// A lawful request for authorization, by a known client, to be answered at one of its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client_id: ClientId,
+    /// Where to answer.
+    pub return_address: ReturnAddress,
+    /// Echoed as it came; absent when it was absent.
+    pub state: Option<String>,
+    /// What is asked for, as far as it is offered.
+    pub scope: Scope,
+    /// For which MCP server.
+    pub resource: Resource,
+    /// What the redeemer must prove.
+    pub code_challenge: CodeChallenge,
+    /// Whether the person must sign in again upstream (`prompt=login` or `select_account`).
+    pub fresh_sign_in: bool,
+}
+
+impl AuthorizationRequest {
+    /// Checks everything that may be answered by redirect: client and address are known by now.
+    ///
+    /// # Errors
+    ///
+    /// The code that the client gets at its return address.
+    pub fn parse(
+        params: &Params<'_>,
+        client_id: ClientId,
+        return_address: ReturnAddress,
+        resources: &Resources,
+    ) -> Result<Self, OAuthError> {
+        params.refuse_repeated(&KNOWN)?;
+        if params.one("request")?.is_some() {
+            return refuse(ErrorCode::RequestNotSupported, "request objects are not supported");
+        }
+        if params.one("request_uri")?.is_some() {
+            return refuse(ErrorCode::RequestUriNotSupported, "request objects are not supported");
+        }
+        match params.one("response_type")? {
+            Some("code") => {}
+            Some(_) => return refuse(ErrorCode::UnsupportedResponseType, "response_type must be 'code'"),
+            None => return refuse(ErrorCode::InvalidRequest, "response_type is missing"),
+        }
+        if params.one("response_mode")?.is_some_and(|mode| mode != "query") {
+            return refuse(ErrorCode::InvalidRequest, "response_mode must be 'query'");
+        }
+        let code_challenge = code_challenge(params)?;
+        let fresh_sign_in = prompt(params)?;
+        let (resource, offered) = resources.resolve(params.all("resource"))?;
+        let scope = params.one("scope")?.map(Scope::parse).transpose()?;
+        Ok(Self {
+            client_id,
+            return_address,
+            state: params.one("state")?.map(str::to_owned),
+            scope: offered.grant(scope.as_ref())?,
+            resource,
+            code_challenge,
+            fresh_sign_in,
+        })
+    }
+}
+
+/// OAuth 2.1 section 7.5: every client proves possession, and `plain` proves nothing.
+fn code_challenge(params: &Params<'_>) -> Result<CodeChallenge, OAuthError> {
+    let Some(challenge) = params.one("code_challenge")? else {
+        return refuse(ErrorCode::InvalidRequest, "code_challenge is missing: PKCE is required");
+    };
+    if params.one("code_challenge_method")? != Some("S256") {
+        let description = "transform algorithm not supported: code_challenge_method must be 'S256'";
+        return refuse(ErrorCode::InvalidRequest, description);
+    }
+    match CodeChallenge::parse(challenge) {
+        Some(challenge) => Ok(challenge),
+        None => refuse(ErrorCode::InvalidRequest, "code_challenge must be 43 base64url characters"),
+    }
+}
+
+/// Whether a fresh sign-in is asked for (OpenID Connect Core section 3.1.2.1). Consent is asked
+/// every time, so `none` can never be served.
+fn prompt(params: &Params<'_>) -> Result<bool, OAuthError> {
+    let values: Vec<&str> =
+        params.one("prompt")?.unwrap_or_default().split(' ').filter(|v| !v.is_empty()).collect();
+    match values.as_slice() {
+        ["none"] => refuse(ErrorCode::LoginRequired, "the person must be asked"),
+        values if values.contains(&"none") => {
+            refuse(ErrorCode::InvalidRequest, "prompt 'none' excludes every other value")
+        }
+        values => Ok(values.contains(&"login") || values.contains(&"select_account")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::redirect::{PrivateUseSchemes, RedirectUri};
+
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    fn resources() -> Resources {
+        let entry = |url: &str| (Resource::parse(url).unwrap(), Scope::parse("user admin").unwrap());
+        Resources { configured: vec![entry("https://h/a"), entry("https://h/b")], ..Resources::default() }
+    }
+
+    fn parse(query: &str) -> Result<AuthorizationRequest, ErrorCode> {
+        let query = format!(
+            "response_type=code&code_challenge={CHALLENGE}&code_challenge_method=S256&resource=https://h/a&{query}"
+        );
+        parse_all(&query)
+    }
+
+    fn parse_all(query: &str) -> Result<AuthorizationRequest, ErrorCode> {
+        let address = RedirectUri::parse("http://localhost/cb", &PrivateUseSchemes::Any).unwrap().itself();
+        let params = Params::parse(query.as_bytes()).unwrap();
+        AuthorizationRequest::parse(&params, ClientId::parse("c").unwrap(), address, &resources())
+            .map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_lawful_request_keeps_what_it_asked_for() {
+        let request = parse("scope=user+other&state=a%20b%C3%BC&unknown=1&unknown=2").unwrap();
+        assert_eq!(request.scope.to_string(), "user");
+        assert_eq!(request.state.as_deref(), Some("a bü"));
+        assert_eq!(request.resource.as_str(), "https://h/a");
+        assert_eq!(parse("").unwrap().scope.to_string(), "user admin");
+        assert_eq!(parse("state=").unwrap().state, None);
+    }
+
+    #[test]
+    fn authz_9_11_12_13_14_17_24_25_each_defect_has_its_code() {
+        use ErrorCode::*;
+        let pkce = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");
+        let short = &CHALLENGE[1..];
+        for (query, code) in [
+            (format!("{pkce}&resource=https://h/a"), InvalidRequest),
+            (format!("response_type=token&{pkce}"), UnsupportedResponseType),
+            (format!("response_type=code+token&{pkce}"), UnsupportedResponseType),
+            (format!("response_type=code&response_type=code&{pkce}"), InvalidRequest),
+            ("response_type=code&resource=https://h/a".to_owned(), InvalidRequest),
+            (format!("response_type=code&code_challenge={CHALLENGE}"), InvalidRequest),
+            (
+                format!("response_type=code&code_challenge={CHALLENGE}&code_challenge_method=plain"),
+                InvalidRequest,
+            ),
+            (
+                format!("response_type=code&code_challenge={CHALLENGE}&code_challenge_method=s256"),
+                InvalidRequest,
+            ),
+            (format!("response_type=code&code_challenge={short}&code_challenge_method=S256"), InvalidRequest),
+            (
+                format!("response_type=code&code_challenge={short}%3D&code_challenge_method=S256"),
+                InvalidRequest,
+            ),
+            (
+                format!("response_type=code&code_challenge={short}%2B&code_challenge_method=S256"),
+                InvalidRequest,
+            ),
+            (format!("response_type=code&{pkce}"), InvalidTarget),
+        ] {
+            assert_eq!(parse_all(&query), Err(code), "{query}");
+        }
+        for (query, code) in [
+            ("scope=a%22", InvalidScope),
+            ("scope=unknown", InvalidScope),
+            ("resource=https://h/b", InvalidTarget),
+            ("prompt=none", LoginRequired),
+            ("prompt=none+login", InvalidRequest),
+            ("prompt=login&prompt=login", InvalidRequest),
+            ("response_mode=fragment", InvalidRequest),
+            ("response_mode=form_post", InvalidRequest),
+            ("request=e30", RequestNotSupported),
+            ("request_uri=https://a", RequestUriNotSupported),
+            ("state=a&state=a", InvalidRequest),
+        ] {
+            assert_eq!(parse(query), Err(code), "{query}");
+        }
+        assert_eq!(parse("prompt=consent+unknown").map(|request| request.fresh_sign_in), Ok(false));
+        assert_eq!(parse("prompt=select_account").map(|request| request.fresh_sign_in), Ok(true));
+    }
+
+    #[test]
+    fn authz_17_and_19_resources_are_named_or_have_a_default() {
+        let resolve = |resources: &Resources, names: &[&str]| {
+            resources
+                .resolve(names.iter().copied())
+                .map(|(resource, _)| resource.to_string())
+                .map_err(|e| e.code())
+        };
+        let mut resources = resources();
+        for names in [
+            &[][..],
+            &["https://h/c"],
+            &["/a"],
+            &["https://h/a#f"],
+            &["https://h/a", "https://h/a"],
+            &["http://localhost/x"],
+        ] {
+            assert_eq!(resolve(&resources, names), Err(ErrorCode::InvalidTarget), "{names:?}");
+        }
+        assert_eq!(resolve(&resources, &["HTTPS://H/a"]), Ok("https://h/a".to_owned()));
+        resources.default = Resource::parse("https://h/b").ok();
+        assert_eq!(resolve(&resources, &[]), Ok("https://h/b".to_owned()));
+        resources.configured.truncate(1);
+        resources.default = None;
+        assert_eq!(resolve(&resources, &[]), Ok("https://h/a".to_owned()));
+        resources.any_loopback = Some(Scope::default());
+        assert_eq!(resolve(&resources, &["http://localhost:9/x"]), Ok("http://localhost:9/x".to_owned()));
+        assert_eq!(resolve(&resources, &["http://example.com/x"]), Err(ErrorCode::InvalidTarget));
+    }
+
+    #[test]
+    fn code_2_a_verifier_has_43_to_128_unreserved_characters() {
+        let good = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert!(CodeChallenge::parse(CHALLENGE).unwrap().is_met_by(good));
+        assert!(!CodeChallenge::parse(CHALLENGE).unwrap().is_met_by(&good.replace('d', "e")));
+        for verifier in ["", &good[1..], &"a".repeat(129), &format!("{good} "), &format!("{good}+")] {
+            assert!(!CodeChallenge::of(verifier).is_met_by(verifier), "{verifier}");
+        }
+        assert!(CodeChallenge::of(&"~".repeat(128)).is_met_by(&"~".repeat(128)));
+    }
+}

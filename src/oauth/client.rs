@@ -1,0 +1,201 @@
+//! Clients: who they say they are, where they may be answered, how they prove themselves.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::{ErrorCode, OAuthError, refuse},
+    redirect::{RedirectUri, ReturnAddress},
+};
+use crate::{clock::UnixTime, secret::TokenHash};
+
+/// The name of a client: 1 to 255 characters of `[A-Za-z0-9._~-]`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(String);
+
+impl ClientId {
+    /// Takes a client id; `None` for a text that can be none of ours.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=255).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a client authenticates at the token endpoint (RFC 7591 section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticationMethod {
+    /// A public client.
+    None,
+    /// HTTP Basic.
+    ClientSecretBasic,
+    /// In the body.
+    ClientSecretPost,
+}
+
+impl AuthenticationMethod {
+    /// The word in metadata.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+/// Grants that a client may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// RFC 6749 section 4.1.
+    AuthorizationCode,
+    /// RFC 6749 section 6.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+/// How a client came to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It registered itself: everything it says of itself is its own claim.
+    SelfRegistered,
+    /// The operator registered it.
+    Operator,
+}
+
+/// A registered client.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name.
+    pub client_id: ClientId,
+    /// How it came to be known.
+    pub origin: Origin,
+    /// When it was registered.
+    pub issued_at: UnixTime,
+    /// When the registration ends, if nobody signs in with it until then.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<UnixTime>,
+    /// The hash of its secret; a public client has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<TokenHash>,
+    /// What it registered.
+    pub metadata: ClientMetadata,
+}
+
+/// What a client registered of itself (RFC 7591 section 2), checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientMetadata {
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_name: Option<String>,
+    /// Where it may be answered; never empty.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// How it authenticates.
+    pub token_endpoint_auth_method: AuthenticationMethod,
+    /// The grants it may use.
+    pub grant_types: Vec<GrantType>,
+    /// Always `code`.
+    pub response_types: Vec<String>,
+    /// What it would like by default; no limit of what it may ask for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub scope: Option<String>,
+    /// `native` or `web`, where it said so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub application_type: Option<String>,
+    /// Its home page.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub client_uri: Option<String>,
+    /// Its logo; never fetched, never shown.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub logo_uri: Option<String>,
+    /// Its terms.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tos_uri: Option<String>,
+    /// Its privacy policy.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub policy_uri: Option<String>,
+    /// The people behind it.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub contacts: Vec<String>,
+    /// The software behind it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub software_id: Option<String>,
+    /// The version of that software.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub software_version: Option<String>,
+}
+
+impl Client {
+    /// The address to answer at: the requested one if it was registered, or the only registered
+    /// one if none was requested (OAuth 2.1 section 2.3.2).
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request`, which must not be redirected anywhere.
+    pub fn return_address(&self, requested: Option<&str>) -> Result<ReturnAddress, OAuthError> {
+        let registered = &self.metadata.redirect_uris;
+        let Some(requested) = requested else {
+            return match registered.as_slice() {
+                [only] => Ok(only.itself()),
+                _ => refuse(ErrorCode::InvalidRequest, "redirect_uri is missing, and several are registered"),
+            };
+        };
+        match registered.iter().find_map(|uri| uri.matched(requested)) {
+            Some(address) => Ok(address),
+            None => refuse(ErrorCode::InvalidRequest, "redirect_uri is not registered for this client"),
+        }
+    }
+
+    /// Whether the client may use this grant.
+    #[must_use]
+    pub fn may_use(&self, grant_type: GrantType) -> bool {
+        self.metadata.grant_types.contains(&grant_type)
+    }
+
+    /// Checks what the client presented at the token or revocation endpoint. A client with a
+    /// secret may send it either way; it may never go without.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_client`.
+    pub fn authenticate(&self, presented: Option<&str>) -> Result<(), OAuthError> {
+        match (&self.secret, presented) {
+            (None, None) => Ok(()),
+            (Some(hash), Some(secret)) if hash.matches(secret) => Ok(()),
+            (Some(_), Some(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
+            (Some(_), None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
+            (None, Some(_)) => {
+                refuse(ErrorCode::InvalidClient, "this client has no secret; send client_id alone")
+            }
+        }
+    }
+}

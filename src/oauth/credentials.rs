@@ -1,0 +1,172 @@
+//! What a caller presents of itself at the token, revocation and introspection endpoints
+//! (RFC 6749 section 2.3.1, OAuth 2.1 section 2.4).
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    error::{ErrorCode, OAuthError, refuse},
+    params::Params,
+};
+
+/// RFC 4648 section 4; some clients leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// An id with or without a secret, as it was presented.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The caller's name.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// Reads the credentials of a request: `Authorization: Basic`, or `client_id` with or without
+    /// `client_secret` in the body. `authorization` holds every such header of the request.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_client` when they are missing or cannot be read, `invalid_request` when there is
+    /// more than one way of them (RFC 6749 section 2.3).
+    pub fn of_request(authorization: &[&[u8]], body: &Params<'_>) -> Result<Self, OAuthError> {
+        let in_body = (body.one("client_id")?, body.one("client_secret")?);
+        if body.one("client_assertion")?.is_some() {
+            return refuse(ErrorCode::InvalidClient, "client assertions are not supported here");
+        }
+        match (authorization, in_body) {
+            ([], (Some(client_id), secret)) => {
+                Ok(Self { client_id: client_id.to_owned(), client_secret: secret.map(str::to_owned) })
+            }
+            ([], (None, _)) => refuse(ErrorCode::InvalidClient, "client_id is missing"),
+            ([header], (client_id, None)) => {
+                let credentials = basic(header)?;
+                match client_id {
+                    Some(other) if other != credentials.client_id => {
+                        refuse(ErrorCode::InvalidRequest, "client_id differs from the one in Authorization")
+                    }
+                    _ => Ok(credentials),
+                }
+            }
+            _ => refuse(ErrorCode::InvalidRequest, "present the client's credentials in one way only"),
+        }
+    }
+}
+
+/// Reads `Basic base64(id:secret)`. Both halves may be form-urlencoded, as RFC 6749 has it, or
+/// plain, as many clients send them: our own ids and secrets are the same in both forms.
+fn basic(header: &[u8]) -> Result<Credentials, OAuthError> {
+    let broken = || OAuthError::new(ErrorCode::InvalidClient, "Authorization is not a readable Basic header");
+    let header = std::str::from_utf8(header).map_err(|_| broken())?;
+    let (scheme, encoded) = header.split_once(' ').ok_or_else(broken)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return refuse(ErrorCode::InvalidClient, "the authentication scheme is not Basic");
+    }
+    let decoded = BASE64.decode(encoded.trim()).map_err(|_| broken())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| broken())?;
+    let (client_id, secret) = decoded.split_once(':').ok_or_else(broken)?;
+    let (client_id, secret) =
+        (form_decoded(client_id).ok_or_else(broken)?, form_decoded(secret).ok_or_else(broken)?);
+    if client_id.is_empty() {
+        return Err(broken());
+    }
+    Ok(Credentials { client_id, client_secret: Some(secret).filter(|secret| !secret.is_empty()) })
+}
+
+fn form_decoded(text: &str) -> Option<String> {
+    percent_decode_str(&text.replace('+', " ")).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header(text: &str) -> String {
+        format!("Basic {}", BASE64.encode(text))
+    }
+
+    fn read(authorization: &[&str], body: &str) -> Result<Credentials, ErrorCode> {
+        let headers: Vec<&[u8]> = authorization.iter().map(|header| header.as_bytes()).collect();
+        let body = Params::parse(body.as_bytes()).unwrap();
+        Credentials::of_request(&headers, &body).map_err(|error| error.code())
+    }
+
+    fn credentials(id: &str, secret: Option<&str>) -> Result<Credentials, ErrorCode> {
+        Ok(Credentials { client_id: id.to_owned(), client_secret: secret.map(str::to_owned) })
+    }
+
+    #[test]
+    fn cauth_1_three_ways_are_read() {
+        assert_eq!(read(&[], "client_id=a"), credentials("a", None));
+        assert_eq!(read(&[], "client_id=a&client_secret=s"), credentials("a", Some("s")));
+        assert_eq!(read(&[&header("a:s")], ""), credentials("a", Some("s")));
+        assert_eq!(read(&[&header("a:s").replace("Basic", "bAsIc")], ""), credentials("a", Some("s")));
+    }
+
+    #[test]
+    fn cauth_2_basic_is_split_at_the_first_colon_and_decoded() {
+        assert_eq!(read(&[&header("a:b:c")], ""), credentials("a", Some("b:c")));
+        assert_eq!(read(&[&header("a%3Ax:s%2Bt+u")], ""), credentials("a:x", Some("s+t u")));
+        assert_eq!(read(&[&header("a:")], ""), credentials("a", None));
+    }
+
+    #[test]
+    fn cauth_3_a_malformed_header_is_invalid_client() {
+        let odd = [
+            "Basic",
+            "Basic ",
+            "Basic !!!",
+            "Basic YQ==",
+            "Bearer abc",
+            &header(":s"),
+            &header("a%ff:s"),
+            "",
+        ];
+        for text in odd {
+            assert_eq!(read(&[text], ""), Err(ErrorCode::InvalidClient), "{text}");
+        }
+        let not_utf8 = format!("Basic {}", BASE64.encode([0xFF, b':']));
+        assert_eq!(read(&[&not_utf8], ""), Err(ErrorCode::InvalidClient));
+    }
+
+    #[test]
+    fn cauth_4_and_5_one_way_only_but_the_same_client_id_may_stand_in_both() {
+        let basic = header("a:s");
+        assert_eq!(read(&[&basic], "client_id=a"), credentials("a", Some("s")));
+        assert_eq!(read(&[&basic], "client_id=b"), Err(ErrorCode::InvalidRequest));
+        assert_eq!(read(&[&basic], "client_secret=s"), Err(ErrorCode::InvalidRequest));
+        assert_eq!(read(&[&basic, &basic], ""), Err(ErrorCode::InvalidRequest));
+        assert_eq!(read(&[], "client_id=a&client_id=a"), Err(ErrorCode::InvalidRequest));
+        assert_eq!(read(&[], ""), Err(ErrorCode::InvalidClient));
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_encodes_is_read_back(id in "[ -~]{1,20}", secret in "\\PC{1,20}") {
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let header = header(&format!("{}:{}", encode(&id), encode(&secret)));
+            prop_assert_eq!(read(&[&header], ""), credentials(&id, Some(&secret)));
+        }
+
+        #[test]
+        fn no_header_makes_it_panic(bytes: Vec<u8>, text: String) {
+            let body = Params::default();
+            let _ = Credentials::of_request(&[&bytes], &body);
+            let _ = Credentials::of_request(&[header(&text).as_bytes()], &body);
+        }
+    }
+}

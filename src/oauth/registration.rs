@@ -1,0 +1,355 @@
+//! Dynamic client registration (RFC 7591): what a client says of itself, checked and completed.
+
+use serde_json::{Map, Value};
+
+use super::{
+    client::{AuthenticationMethod, ClientMetadata, GrantType},
+    error::{ErrorCode, OAuthError, refuse},
+    redirect::{Destination, PrivateUseSchemes, RedirectUri},
+    scope::Scope,
+};
+
+/// Most redirect URIs of one client.
+const MOST_REDIRECT_URIS: usize = 32;
+/// Longest text member, in characters.
+const LONGEST_TEXT: usize = 256;
+/// Longest URL member, in bytes.
+const LONGEST_URL: usize = 2048;
+/// Most contacts of one client.
+const MOST_CONTACTS: usize = 10;
+
+impl ClientMetadata {
+    /// Reads the JSON object that a client sent. Members that are unknown, or that only the
+    /// server may set, are ignored; a member that is `null` or an empty string counts as absent.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_redirect_uri` or `invalid_client_metadata`.
+    pub fn parse(body: &[u8], schemes: &PrivateUseSchemes) -> Result<Self, OAuthError> {
+        let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
+            return metadata_error("the body is not a JSON object");
+        };
+        let members = Members(&object);
+        let grant_types = grant_types(&members)?;
+        let application_type = application_type(&members)?;
+        refuse_keys(&members)?;
+        let metadata = Self {
+            client_name: members
+                .text("client_name")?
+                .map(|name| readable(&name))
+                .filter(|name| !name.is_empty()),
+            redirect_uris: redirect_uris(&members, schemes, application_type.as_deref())?,
+            token_endpoint_auth_method: authentication_method(&members)?,
+            response_types: response_types(&members, &grant_types)?,
+            grant_types,
+            scope: scope(&members)?,
+            application_type,
+            client_uri: members.url("client_uri")?,
+            logo_uri: members.url("logo_uri")?,
+            tos_uri: members.url("tos_uri")?,
+            policy_uri: members.url("policy_uri")?,
+            contacts: contacts(&members)?,
+            software_id: members.text("software_id")?,
+            software_version: members.text("software_version")?,
+        };
+        Ok(metadata)
+    }
+}
+
+/// A name without control and direction characters, at most 256 characters long.
+fn readable(name: &str) -> String {
+    let shown = |c: &char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
+    };
+    name.chars().filter(shown).take(LONGEST_TEXT).collect::<String>().trim().to_owned()
+}
+
+fn redirect_uris(
+    members: &Members<'_>,
+    schemes: &PrivateUseSchemes,
+    application_type: Option<&str>,
+) -> Result<Vec<RedirectUri>, OAuthError> {
+    let texts = match members.get("redirect_uris") {
+        None => Vec::new(),
+        Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
+            values.iter().filter_map(Value::as_str).collect()
+        }
+        Some(_) => return refuse(ErrorCode::InvalidRedirectUri, "redirect_uris is not a list of strings"),
+    };
+    if texts.is_empty() || texts.len() > MOST_REDIRECT_URIS {
+        let limit = format!("redirect_uris must hold 1 to {MOST_REDIRECT_URIS} URIs");
+        return refuse(ErrorCode::InvalidRedirectUri, limit);
+    }
+    let parse = |text: &str| {
+        RedirectUri::parse(text, schemes)
+            .map_err(|problem| OAuthError::new(ErrorCode::InvalidRedirectUri, problem.to_string()))
+    };
+    let uris = texts.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    // A client that calls itself `web` and names nothing but programs contradicts itself. A mixed
+    // list is common (one registration for all builds of an editor) and harmless.
+    if application_type == Some("web") && uris.iter().all(|uri| uri.destination() != Destination::Web) {
+        return refuse(ErrorCode::InvalidRedirectUri, "application_type 'web' needs an https redirect URI");
+    }
+    Ok(uris)
+}
+
+fn application_type(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
+    match members.text("application_type")? {
+        Some(kind) if kind != "web" && kind != "native" => {
+            metadata_error("application_type must be 'native' or 'web'")
+        }
+        kind => Ok(kind),
+    }
+}
+
+fn authentication_method(members: &Members<'_>) -> Result<AuthenticationMethod, OAuthError> {
+    Ok(match members.text("token_endpoint_auth_method")?.as_deref() {
+        None | Some("client_secret_basic") => AuthenticationMethod::ClientSecretBasic,
+        Some("client_secret_post") => AuthenticationMethod::ClientSecretPost,
+        Some("none") => AuthenticationMethod::None,
+        Some(_) => {
+            return metadata_error(
+                "token_endpoint_auth_method must be 'none', 'client_secret_basic' or 'client_secret_post'",
+            );
+        }
+    })
+}
+
+/// Grants that nobody can register for are dropped; the answer says what is left.
+fn grant_types(members: &Members<'_>) -> Result<Vec<GrantType>, OAuthError> {
+    let Some(names) = members.texts("grant_types")? else { return Ok(vec![GrantType::AuthorizationCode]) };
+    let mut kinds = Vec::new();
+    for kind in [GrantType::AuthorizationCode, GrantType::RefreshToken] {
+        if names.iter().any(|name| name == kind.as_str()) {
+            kinds.push(kind);
+        }
+    }
+    if !kinds.contains(&GrantType::AuthorizationCode) {
+        return metadata_error("grant_types must contain 'authorization_code'");
+    }
+    Ok(kinds)
+}
+
+fn response_types(members: &Members<'_>, grant_types: &[GrantType]) -> Result<Vec<String>, OAuthError> {
+    let wants_code = grant_types.contains(&GrantType::AuthorizationCode);
+    match members.texts("response_types")? {
+        Some(types) if types.iter().any(|kind| kind != "code") || types.is_empty() && wants_code => {
+            metadata_error("response_types must be ['code']")
+        }
+        _ => Ok(vec!["code".to_owned()]),
+    }
+}
+
+/// A list in the place of the string is what some clients send.
+fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
+    let text = match members.get("scope") {
+        Some(Value::Array(_)) => members.texts("scope")?.map(|words| words.join(" ")),
+        _ => members.limited("scope", 4 * LONGEST_TEXT)?,
+    };
+    let Some(text) = text else { return Ok(None) };
+    match Scope::parse(&text) {
+        Ok(scope) => Ok(Some(scope.to_string()).filter(|scope| !scope.is_empty())),
+        Err(_) => metadata_error("scope holds a character that is not allowed"),
+    }
+}
+
+fn contacts(members: &Members<'_>) -> Result<Vec<String>, OAuthError> {
+    let contacts = members.texts("contacts")?.unwrap_or_default();
+    if contacts.len() > MOST_CONTACTS || contacts.iter().any(|contact| contact.chars().count() > LONGEST_TEXT)
+    {
+        return metadata_error("contacts is too long");
+    }
+    Ok(contacts)
+}
+
+/// Keys would be for `private_key_jwt`, which cannot be registered; contradictions and private
+/// keys are refused all the same, for they show that the client means something else.
+fn refuse_keys(members: &Members<'_>) -> Result<(), OAuthError> {
+    let keys = members.get("jwks");
+    if members.url("jwks_uri")?.is_some() && keys.is_some() {
+        return metadata_error("jwks and jwks_uri exclude each other");
+    }
+    let holds_private =
+        |key: &Value| ["d", "p", "q", "k", "dp", "dq", "qi"].iter().any(|name| key.get(name).is_some());
+    match keys.map(|keys| keys.get("keys").and_then(Value::as_array)) {
+        None => Ok(()),
+        Some(Some(keys)) if !keys.iter().any(holds_private) => Ok(()),
+        Some(Some(_)) => metadata_error("jwks holds a private key"),
+        Some(None) => metadata_error("jwks is not a key set"),
+    }
+}
+
+fn metadata_error<T>(description: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, OAuthError> {
+    refuse(ErrorCode::InvalidClientMetadata, description)
+}
+
+/// The members of the object by their types.
+struct Members<'a>(&'a Map<String, Value>);
+
+impl<'a> Members<'a> {
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, OAuthError> {
+        self.limited(name, LONGEST_TEXT)
+    }
+
+    fn limited(&self, name: &str, longest: usize) -> Result<Option<String>, OAuthError> {
+        match self.get(name) {
+            None => Ok(None),
+            // A long name is cut where it is shown; other long texts help nobody.
+            Some(Value::String(text)) if name == "client_name" || text.chars().count() <= longest => {
+                Ok(Some(text.clone()))
+            }
+            Some(Value::String(_)) => metadata_error(format!("{name} is too long")),
+            Some(_) => metadata_error(format!("{name} is not a string")),
+        }
+    }
+
+    fn texts(&self, name: &str) -> Result<Option<Vec<String>>, OAuthError> {
+        let wrong =
+            || OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{name} is not a list of strings"));
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let values = value.as_array().ok_or_else(wrong)?;
+        values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    fn url(&self, name: &str) -> Result<Option<String>, OAuthError> {
+        let Some(text) = self.limited(name, LONGEST_URL)? else { return Ok(None) };
+        let good = url::Url::parse(&text).is_ok_and(|url| {
+            url.has_host()
+                && url.username().is_empty()
+                && (url.scheme() == "https" || url.scheme() == "http" && super::resource::is_loopback(&url))
+        });
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'<' | b'>' | b'\\'));
+        if good && plain { Ok(Some(text)) } else { metadata_error(format!("{name} is not an https URL")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(body: &Value) -> Result<ClientMetadata, ErrorCode> {
+        ClientMetadata::parse(body.to_string().as_bytes(), &PrivateUseSchemes::Any)
+            .map_err(|error| error.code())
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut body = json!({ "redirect_uris": ["http://localhost/cb"] });
+        body[name] = value;
+        body
+    }
+
+    #[test]
+    fn dcr_2_anything_but_an_object_is_refused() {
+        for body in ["", "[]", "null", "\"x\"", "{", "{\"redirect_uris\":[\"http://localhost/\"]", "\u{1}"] {
+            let error = ClientMetadata::parse(body.as_bytes(), &PrivateUseSchemes::Any).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidClientMetadata, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_real_clients_send_is_accepted() {
+        for body in [
+            json!({"response_types":["code"],"scope":"mcp:read offline_access","client_name":"FastMCP Client",
+                "redirect_uris":["http://localhost:39733/callback"],"token_endpoint_auth_method":"none",
+                "grant_types":["authorization_code","refresh_token"],"application_type":"native"}),
+            json!({"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","https://www.cursor.com/agents/cb",
+                "http://localhost:8787/callback"],"application_type":"web","token_endpoint_auth_method":"none"}),
+            json!({"redirect_uris":["https://claude.ai/api/mcp/auth_callback"],"client_name":"Claude (Web)","client_uri":"",
+                "logo_uri":null,"contacts":null,"scope":["a","b"]}),
+            json!({"redirect_uris":["http://127.0.0.1/","http://127.0.0.1:33418/","https://vscode.dev/redirect"],
+                "client_name#fr":"Éditeur","software_statement":"e30.e30.","unknown":{"deep":[1]}}),
+        ] {
+            assert!(parse(&body).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn dcr_8_and_9_defaults_are_those_of_the_rfc() {
+        let metadata = parse(&with("client_id", json!("mine"))).unwrap();
+        assert_eq!(metadata.token_endpoint_auth_method, AuthenticationMethod::ClientSecretBasic);
+        assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode]);
+        assert_eq!(metadata.response_types, ["code"]);
+    }
+
+    #[test]
+    fn dcr_10_grants_for_machines_are_dropped() {
+        let all = json!([
+            "authorization_code",
+            "client_credentials",
+            "refresh_token",
+            "implicit",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "password"
+        ]);
+        let metadata = parse(&with("grant_types", all)).unwrap();
+        assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+    }
+
+    #[test]
+    fn dcr_5_9_11_13_14_what_is_refused() {
+        use ErrorCode::{InvalidClientMetadata as Metadata, InvalidRedirectUri as Redirect};
+        for (name, value, code) in [
+            ("redirect_uris", json!([]), Redirect),
+            ("redirect_uris", json!("http://localhost/"), Redirect),
+            ("redirect_uris", json!([1]), Redirect),
+            ("redirect_uris", json!(null), Redirect),
+            ("redirect_uris", json!(["http://localhost/", "javascript:alert(1)"]), Redirect),
+            ("redirect_uris", json!(vec!["http://localhost/"; 33]), Redirect),
+            ("application_type", json!("web"), Redirect),
+            ("application_type", json!("desktop"), Metadata),
+            ("token_endpoint_auth_method", json!("bogus"), Metadata),
+            ("token_endpoint_auth_method", json!("private_key_jwt"), Metadata),
+            ("grant_types", json!(["refresh_token"]), Metadata),
+            ("grant_types", json!([]), Metadata),
+            ("grant_types", json!("authorization_code"), Metadata),
+            ("response_types", json!(["token"]), Metadata),
+            ("response_types", json!(["code", "id_token"]), Metadata),
+            ("response_types", json!([]), Metadata),
+            ("client_name", json!(7), Metadata),
+            ("client_uri", json!("http://app.example"), Metadata),
+            ("client_uri", json!("javascript:alert(1)"), Metadata),
+            ("logo_uri", json!("/logo.png"), Metadata),
+            ("tos_uri", json!("https://a.example/\"onclick="), Metadata),
+            ("policy_uri", json!("https://u:p@a.example/"), Metadata),
+            ("scope", json!("a\"b"), Metadata),
+            ("contacts", json!(vec!["a"; 11]), Metadata),
+            ("software_id", json!("x".repeat(257)), Metadata),
+            ("jwks", json!({"keys":[{"kty":"EC","d":"x"}]}), Metadata),
+            ("jwks", json!({"keys":"x"}), Metadata),
+        ] {
+            assert_eq!(parse(&with(name, value.clone())), Err(code), "{name} {value}");
+        }
+        let both =
+            json!({"redirect_uris":["http://localhost/"],"jwks_uri":"https://a.example/","jwks":{"keys":[]}});
+        assert_eq!(parse(&both), Err(Metadata));
+    }
+
+    #[test]
+    fn dcr_12_names_lose_what_cannot_be_read() {
+        let name = |text: &str| parse(&with("client_name", json!(text))).unwrap().client_name;
+        assert_eq!(name("A\u{202e}B\r\n\u{200b}C (beta)").as_deref(), Some("ABC (beta)"));
+        assert_eq!(name(&"é".repeat(999)).map(|name| name.chars().count()), Some(256));
+        assert_eq!(name("\u{202e} \n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_it_panic(body: Vec<u8>, name in "[a-z_]{1,12}", text: String) {
+            let _ = ClientMetadata::parse(&body, &PrivateUseSchemes::Any);
+            let _ = parse(&with(&name, json!(text)));
+            let _ = parse(&with("redirect_uris", json!([text])));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The texts of codes and tokens, and the claims of an access token.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{issuer::Issuer, resource::Resource, scope::Scope};
+use crate::{clock::UnixTime, secret::sha256};
+
+/// Prefix of authorization codes.
+const CODE: &str = "mcp_ac_";
+/// Prefix of refresh tokens.
+const REFRESH: &str = "mcp_rt_";
+/// Length of the unguessable end of codes and refresh tokens: 256 bits in base64url.
+const UNGUESSABLE: usize = 43;
+
+/// The name of a grant: 32 characters of `[0-9a-v]`, beginning with the second in which its
+/// authorization request arrived, so that byte order is order in time.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GrantId(String);
+
+impl GrantId {
+    /// Bytes behind the text: 4 of time, 16 of hash.
+    const BYTES: usize = 20;
+    /// Characters of the text.
+    const LENGTH: usize = 32;
+
+    /// The name of the grant that the login with this upstream `state` can yield. One state names
+    /// one grant, so a login cannot yield a second one.
+    #[must_use]
+    pub fn of_login(state: &str, requested_at: UnixTime) -> Self {
+        let mut bytes = [0; Self::BYTES];
+        let seconds = u32::try_from(requested_at.as_secs()).unwrap_or(u32::MAX);
+        bytes[..4].copy_from_slice(&seconds.to_be_bytes());
+        bytes[4..].copy_from_slice(&sha256(state.as_bytes())[..16]);
+        Self(base32hex(&bytes))
+    }
+
+    /// Reads a name; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() == Self::LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'v'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Base32 with the alphabet whose byte order is numeric order (RFC 4648 section 7), lower case.
+fn base32hex(bytes: &[u8; GrantId::BYTES]) -> String {
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let mut text = String::with_capacity(GrantId::LENGTH);
+    for chunk in bytes.chunks(5) {
+        let bits = chunk.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
+        for place in (0..8).rev() {
+            let digit = usize::try_from(bits >> (place * 5) & 31).unwrap_or_default();
+            text.push(char::from(ALPHABET[digit]));
+        }
+    }
+    text
+}
+
+/// The text of an authorization code.
+#[must_use]
+pub fn code_text(grant: &GrantId, unguessable: &str) -> String {
+    format!("{CODE}{grant}{unguessable}")
+}
+
+/// The grant that a presented code claims to belong to.
+#[must_use]
+pub fn grant_of_code(text: &str) -> Option<GrantId> {
+    let rest = text.strip_prefix(CODE)?;
+    let (grant, unguessable) = rest.split_at_checked(GrantId::LENGTH)?;
+    GrantId::parse(grant).filter(|_| is_unguessable(unguessable))
+}
+
+/// A presented refresh token, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The grant that it claims to belong to.
+    pub grant: GrantId,
+    /// How many rotations lie before it.
+    pub generation: u64,
+}
+
+impl RefreshToken {
+    /// The text of the refresh token of this generation.
+    #[must_use]
+    pub fn text(&self, unguessable: &str) -> String {
+        format!("{REFRESH}{}{}_{unguessable}", self.grant, self.generation)
+    }
+
+    /// Takes a presented token apart; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (grant, rest) = text.strip_prefix(REFRESH)?.split_at_checked(GrantId::LENGTH)?;
+        let (generation, unguessable) = rest.split_once('_')?;
+        let digits = generation.len() <= 19 && generation.bytes().all(|b| b.is_ascii_digit());
+        let generation = generation.parse().ok().filter(|_| digits && is_unguessable(unguessable))?;
+        Some(Self { grant: GrantId::parse(grant)?, generation })
+    }
+}
+
+fn is_unguessable(text: &str) -> bool {
+    text.len() == UNGUESSABLE && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// The name of an access token (its `jti`): the grant and a number within it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenId {
+    /// The grant.
+    pub grant: GrantId,
+    /// Which of the grant's access tokens, counted from 1.
+    pub number: u64,
+}
+
+impl TokenId {
+    /// Reads a name; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (grant, number) = text.split_once('.')?;
+        let digits = number.len() <= 19 && number.bytes().all(|b| b.is_ascii_digit());
+        Some(Self { grant: GrantId::parse(grant)?, number: number.parse().ok().filter(|_| digits)? })
+    }
+
+    /// The name in the claims of a presented access token. Nothing is verified: the grant knows
+    /// the hash of each token that it issued.
+    #[must_use]
+    pub fn of_access_token(text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            jti: &'a str,
+        }
+        let mut parts = text.split('.');
+        let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
+        let claims = crate::secret::decode(claims).filter(|_| parts.next().is_none())?;
+        Self::parse(serde_json::from_slice::<Named<'_>>(&claims).ok()?.jti)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.grant, self.number)
+    }
+}
+
+/// The claims of an access token (RFC 9068 section 2.2).
+#[derive(Debug, Serialize)]
+pub struct Claims<'a> {
+    /// Who issued it.
+    pub iss: &'a Issuer,
+    /// The person's stable upstream id.
+    pub sub: &'a str,
+    /// The one resource that it is for, in the configured spelling.
+    pub aud: &'a Resource,
+    /// The client that it was issued to.
+    pub client_id: &'a str,
+    /// What it allows; left out when empty.
+    #[serde(skip_serializing_if = "Scope::is_empty")]
+    pub scope: &'a Scope,
+    /// When it was issued.
+    pub iat: UnixTime,
+    /// When it ends.
+    pub exp: UnixTime,
+    /// Its name.
+    pub jti: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secret::{SystemRandom, encode, random_token};
+
+    fn grant() -> GrantId {
+        GrantId::of_login("state", UnixTime::from_secs(1_800_000_000))
+    }
+
+    #[test]
+    fn grant_ids_are_ordered_by_time_and_decided_by_the_state() {
+        let at = |state, seconds| GrantId::of_login(state, UnixTime::from_secs(seconds));
+        assert_eq!(at("a", 1), at("a", 1));
+        assert_ne!(at("a", 1), at("b", 1));
+        assert!(at("z", 1_799_999_999) < at("a", 1_800_000_000));
+        assert_eq!(GrantId::parse(grant().as_str()), Some(grant()));
+    }
+
+    #[test]
+    fn texts_are_taken_apart_as_they_were_put_together() {
+        let unguessable = random_token(&SystemRandom);
+        assert_eq!(grant_of_code(&code_text(&grant(), &unguessable)), Some(grant()));
+        for generation in [0, 7, u64::MAX / 10] {
+            let token = RefreshToken { grant: grant(), generation };
+            assert_eq!(RefreshToken::parse(&token.text(&unguessable)), Some(token));
+        }
+        let id = TokenId { grant: grant(), number: 3 };
+        assert_eq!(TokenId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn texts_keep_to_the_safe_alphabet() {
+        let token = RefreshToken { grant: grant(), generation: 12 }.text(&random_token(&SystemRandom));
+        assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    }
+
+    #[test]
+    fn the_name_of_an_access_token_is_found_in_its_claims() {
+        let id = TokenId { grant: grant(), number: 1 };
+        let token = format!("e30.{}.x", encode(format!("{{\"jti\":\"{id}\",\"a\":1}}").as_bytes()));
+        assert_eq!(TokenId::of_access_token(&token), Some(id));
+        for other in ["", "a.b", "a.b.c", "e30.e30.x", "e30.bnVsbA.x", &format!("{token}.y")] {
+            assert_eq!(TokenId::of_access_token(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_readers_panic(text: String) {
+            let _ = (grant_of_code(&text), RefreshToken::parse(&text), TokenId::parse(&text));
+            let _ = TokenId::of_access_token(&text);
+            let _ = (grant_of_code(&format!("{CODE}{text}")), RefreshToken::parse(&format!("{REFRESH}{text}")));
+        }
+    }
+}
