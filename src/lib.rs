@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod dev;
+pub mod fetch;
 pub mod oauth;
 pub mod secret;
+pub mod upstream;

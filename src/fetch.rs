@@ -1,0 +1,163 @@
+//! The one door for outbound HTTP: certificates verified, no redirects, bounded in time and size.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Url, header, redirect};
+
+use crate::secret::Secret;
+
+/// Largest answer that is read, in bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// Who sends a request, if it must say so.
+#[derive(Debug, Clone, Copy)]
+pub enum Sender<'a> {
+    /// Nobody in particular.
+    Anonymous,
+    /// HTTP Basic.
+    Basic(&'a str, &'a Secret),
+    /// A bearer token.
+    Bearer(&'a Secret),
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer. The text is for the log; it holds no secret and no body.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody answered in time.
+    #[error("{host} did not answer within {} ms", timeout.as_millis())]
+    Timeout {
+        /// Whom we asked.
+        host: String,
+        /// For how long we waited.
+        timeout: Duration,
+    },
+    /// No connection, or it broke.
+    #[error("{host} cannot be reached: {reason}")]
+    Unreachable {
+        /// Whom we asked.
+        host: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// The answer is larger than any lawful one.
+    #[error("{host} answered with more than {LARGEST} bytes")]
+    TooLarge {
+        /// Whom we asked.
+        host: String,
+    },
+}
+
+/// The guarded client.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    client: Client,
+    timeout: Duration,
+}
+
+impl Fetch {
+    /// A client that waits at most `timeout` for a whole answer.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be set up on this machine.
+    pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
+        #[expect(clippy::disallowed_methods, reason = "this is the door")]
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(5)))
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_nodelay(true)
+            .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, timeout })
+    }
+
+    /// Gets a JSON document.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
+        self.send(self.client.request(Method::GET, url.clone()), url).await
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn post_form(
+        &self,
+        url: &Url,
+        sender: Sender<'_>,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, FetchError> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.client.request(Method::POST, url.clone());
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        self.send(signed(request, sender), url).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn post_json(
+        &self,
+        url: &Url,
+        sender: Sender<'_>,
+        body: &serde_json::Value,
+    ) -> Result<Answer, FetchError> {
+        let request = self.client.request(Method::POST, url.clone());
+        let request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
+        self.send(signed(request, sender), url).await
+    }
+
+    async fn send(&self, request: RequestBuilder, url: &Url) -> Result<Answer, FetchError> {
+        let host = || url.host_str().unwrap_or_default().to_owned();
+        let failed = |error: reqwest::Error| {
+            if error.is_timeout() {
+                return FetchError::Timeout { host: host(), timeout: self.timeout };
+            }
+            FetchError::Unreachable { host: host(), reason: innermost(&error.without_url()) }
+        };
+        let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(FetchError::TooLarge { host: host() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, body })
+    }
+}
+
+fn signed(request: RequestBuilder, sender: Sender<'_>) -> RequestBuilder {
+    match sender {
+        Sender::Anonymous => request,
+        Sender::Basic(id, secret) => request.basic_auth(id, Some(secret.expose())),
+        Sender::Bearer(token) => request.bearer_auth(token.expose()),
+    }
+}
+
+/// The cause that says most: the last one of the chain.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

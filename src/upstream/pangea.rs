@@ -1,0 +1,419 @@
+//! Pangea AuthN's OAuth Server. What is unconfirmed of its wire format is accepted both ways.
+
+use async_trait::async_trait;
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use super::endpoints::Overrides;
+use super::{
+    Identity, SessionCheck, SignIn, SignedIn, Upstream, UpstreamError, UpstreamTokens,
+    endpoints::{Directory, Endpoints},
+    id_token::{self, Keys},
+};
+use crate::{
+    clock::UnixTime,
+    fetch::{Answer, Fetch, FetchError, Sender},
+    oauth::authorization::CodeChallenge,
+    secret::Secret,
+};
+
+/// What the operator set up in the Pangea console.
+#[derive(Debug, Clone)]
+pub struct PangeaSettings {
+    /// The Hosted Login URL.
+    pub issuer_url: Url,
+    /// `psa_…`.
+    pub client_id: String,
+    /// `pck_…`.
+    pub client_secret: Secret,
+    /// Our callback, as entered in the console.
+    pub redirect_uri: String,
+    /// What to ask for, space-separated.
+    pub scope: String,
+    /// Whether to send a PKCE challenge.
+    pub pkce: bool,
+    /// The AuthN service API and a token for it: the last way to learn who somebody is.
+    pub service: Option<(Url, Secret)>,
+    /// Endpoints that are not where they usually are.
+    pub endpoints: Overrides,
+}
+
+/// Pangea AuthN.
+#[derive(Debug)]
+pub struct Pangea {
+    settings: PangeaSettings,
+    fetch: Fetch,
+    directory: Directory,
+    keys: Keys,
+}
+
+/// The token response, read leniently: only `access_token` is certain.
+#[derive(Deserialize)]
+struct TokenResponse {
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_in: Option<Value>,
+    id_token: Option<String>,
+    error: Option<String>,
+}
+
+/// What introspection said.
+enum Introspection {
+    Active(Value),
+    Inactive,
+    /// There is no such endpoint, or it will not talk to us.
+    Unsupported(String),
+    Unavailable(String),
+}
+
+impl Pangea {
+    /// The upstream under these settings.
+    #[must_use]
+    pub fn new(settings: PangeaSettings, fetch: Fetch) -> Self {
+        let directory = Directory::new(settings.issuer_url.clone(), settings.endpoints.clone());
+        Self { settings, fetch, directory, keys: Keys::default() }
+    }
+
+    async fn endpoints(&self, now: UnixTime) -> Endpoints {
+        self.directory.endpoints(&self.fetch, now).await
+    }
+
+    fn sender(&self) -> Sender<'_> {
+        Sender::Basic(&self.settings.client_id, &self.settings.client_secret)
+    }
+
+    async fn token_request(
+        &self,
+        token_endpoint: &Url,
+        form: &[(&str, &str)],
+    ) -> Result<TokenResponse, UpstreamError> {
+        let answer = self.fetch.post_form(token_endpoint, self.sender(), form).await.map_err(unavailable)?;
+        let response: Option<TokenResponse> = serde_json::from_slice(&answer.body).ok();
+        let error = response.as_ref().and_then(|response| response.error.clone());
+        match (answer.status, error, response) {
+            (429 | 500.., _, _) => Err(UpstreamError::Unavailable(format!("HTTP {}", answer.status))),
+            (_, Some(error), _) if error == "temporarily_unavailable" => {
+                Err(UpstreamError::Unavailable(error))
+            }
+            (_, Some(error), _) => Err(UpstreamError::Refused(explained(&error))),
+            (200..=299, None, Some(response)) => Ok(response),
+            (status, None, _) => {
+                Err(UpstreamError::Unusable(format!("HTTP {status} without an OAuth answer")))
+            }
+        }
+    }
+
+    /// Who somebody is: from the ID token, else from the access token where it is a JWT, else by
+    /// introspection, else from the AuthN service.
+    async fn identity(
+        &self,
+        response: &TokenResponse,
+        access_token: &str,
+        nonce: &str,
+        endpoints: &Endpoints,
+        now: UnixTime,
+    ) -> Result<Identity, UpstreamError> {
+        if let Some(id_token) = &response.id_token {
+            return self.identity_of_id_token(id_token, nonce, endpoints, now).await;
+        }
+        if access_token.split('.').count() == 3 {
+            let claims = self.keys.verified(access_token, endpoints, &self.fetch, now).await;
+            if let Some(identity) = claims.ok().as_ref().and_then(|claims| self.own_identity(claims)) {
+                return Ok(identity);
+            }
+        }
+        let reason = match self.introspect(access_token, endpoints).await {
+            Introspection::Active(claims) => match self.own_identity(&claims) {
+                Some(identity) => return Ok(identity),
+                None => "introspection names nobody".to_owned(),
+            },
+            Introspection::Inactive => {
+                return Err(UpstreamError::Unusable("the new access token is not active".to_owned()));
+            }
+            Introspection::Unsupported(reason) => reason,
+            Introspection::Unavailable(reason) if self.settings.service.is_none() => {
+                return Err(UpstreamError::Unavailable(reason));
+            }
+            Introspection::Unavailable(reason) => reason,
+        };
+        match self.token_check(access_token).await {
+            Some(Introspection::Active(claims)) => identity(&claims, "identity")
+                .ok_or_else(|| UpstreamError::Unusable("token/check names nobody".to_owned())),
+            Some(Introspection::Unavailable(reason)) => Err(UpstreamError::Unavailable(reason)),
+            _ => Err(UpstreamError::Unusable(format!(
+                "no ID token, and {reason}: nothing says who signed in (authn.service_token would help)"
+            ))),
+        }
+    }
+
+    async fn identity_of_id_token(
+        &self,
+        id_token: &str,
+        nonce: &str,
+        endpoints: &Endpoints,
+        now: UnixTime,
+    ) -> Result<Identity, UpstreamError> {
+        let unusable = |reason: &str| UpstreamError::Unusable(format!("ID token: {reason}"));
+        let claims =
+            self.keys.verified(id_token, endpoints, &self.fetch, now).await.map_err(|e| unusable(&e))?;
+        if claims["iss"].as_str() != Some(&endpoints.issuer) {
+            return Err(unusable("it was issued by somebody else"));
+        }
+        if !id_token::is_for(&claims, &self.settings.client_id) {
+            return Err(unusable("it is for somebody else"));
+        }
+        // A provider that knows no nonce leaves it out; a wrong one is a token of another login.
+        if claims.get("nonce").is_some_and(|claimed| claimed.as_str() != Some(nonce)) {
+            return Err(unusable("its nonce is that of another login"));
+        }
+        identity(&claims, "sub").ok_or_else(|| unusable("it names nobody"))
+    }
+
+    /// The identity in claims that were issued to this client.
+    fn own_identity(&self, claims: &Value) -> Option<Identity> {
+        let issued_to = claims.get("client_id").and_then(Value::as_str);
+        identity(claims, "sub").filter(|_| issued_to.is_none_or(|client| client == self.settings.client_id))
+    }
+
+    async fn introspect(&self, access_token: &str, endpoints: &Endpoints) -> Introspection {
+        let form = [("token", access_token), ("token_type_hint", "access_token")];
+        let answer = match self.fetch.post_form(&endpoints.introspection, self.sender(), &form).await {
+            Ok(answer) => answer,
+            Err(error) => return Introspection::Unavailable(error.to_string()),
+        };
+        introspection(&answer)
+    }
+
+    /// `POST /v2/client/token/check`; `None` without a service token.
+    async fn token_check(&self, access_token: &str) -> Option<Introspection> {
+        let (api, token) = self.settings.service.as_ref()?;
+        let mut url = api.clone();
+        url.set_path(&format!("{}/v2/client/token/check", api.path().trim_end_matches('/')));
+        let body = json!({ "token": access_token });
+        Some(match self.fetch.post_json(&url, Sender::Bearer(token), &body).await {
+            Ok(answer) => token_info(&answer),
+            Err(error) => Introspection::Unavailable(error.to_string()),
+        })
+    }
+
+    async fn refreshed(&self, refresh_token: &str, endpoints: &Endpoints, now: UnixTime) -> SessionCheck {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        match self.token_request(&endpoints.token, &form).await {
+            Ok(mut response) => match response.access_token.take() {
+                Some(access_token) => SessionCheck::Good(Some(UpstreamTokens {
+                    access_token,
+                    refresh_token: response.refresh_token.or_else(|| Some(refresh_token.to_owned())),
+                    expires_at: expiry(response.expires_in.as_ref(), now),
+                })),
+                None => SessionCheck::Unknown("a refresh response without access_token".to_owned()),
+            },
+            Err(UpstreamError::Refused(error)) if error == "invalid_grant" => SessionCheck::Ended,
+            Err(error) => SessionCheck::Unknown(error.to_string()),
+        }
+    }
+
+    /// What is known without introspection: the refresh token, else the AuthN service.
+    async fn checked_otherwise(
+        &self,
+        tokens: &UpstreamTokens,
+        endpoints: &Endpoints,
+        reason: String,
+        now: UnixTime,
+    ) -> SessionCheck {
+        if let Some(refresh_token) = &tokens.refresh_token {
+            return self.refreshed(refresh_token, endpoints, now).await;
+        }
+        match self.token_check(&tokens.access_token).await {
+            Some(Introspection::Active(_)) => SessionCheck::Good(None),
+            Some(Introspection::Inactive) => SessionCheck::Ended,
+            Some(Introspection::Unsupported(reason) | Introspection::Unavailable(reason)) => {
+                SessionCheck::Unknown(reason)
+            }
+            None => SessionCheck::Unknown(reason),
+        }
+    }
+}
+
+#[async_trait]
+impl Upstream for Pangea {
+    async fn authorization_url(&self, sign_in: SignIn<'_>, now: UnixTime) -> String {
+        let mut url = self.endpoints(now).await.authorization;
+        {
+            let mut query = url.query_pairs_mut();
+            query
+                .append_pair("client_id", &self.settings.client_id)
+                .append_pair("redirect_uri", &self.settings.redirect_uri)
+                .append_pair("response_type", "code")
+                .append_pair("state", sign_in.state)
+                .append_pair("nonce", sign_in.nonce);
+            if !self.settings.scope.is_empty() {
+                query.append_pair("scope", &self.settings.scope);
+            }
+            if self.settings.pkce {
+                query
+                    .append_pair("code_challenge", CodeChallenge::of(sign_in.code_verifier).as_str())
+                    .append_pair("code_challenge_method", "S256");
+            }
+            if sign_in.fresh {
+                query.append_pair("prompt", "login");
+            }
+        }
+        url.into()
+    }
+
+    async fn redeem(
+        &self,
+        signed_in: SignedIn<'_>,
+        now: UnixTime,
+    ) -> Result<(Identity, UpstreamTokens), UpstreamError> {
+        let endpoints = self.endpoints(now).await;
+        match signed_in.iss {
+            Some(iss) if iss != endpoints.issuer => {
+                return Err(UpstreamError::Unusable("the answer names another issuer".to_owned()));
+            }
+            None if endpoints.names_itself => {
+                return Err(UpstreamError::Unusable("the answer does not name its issuer".to_owned()));
+            }
+            _ => {}
+        }
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", signed_in.code),
+            ("redirect_uri", &*self.settings.redirect_uri),
+        ];
+        if self.settings.pkce {
+            form.push(("code_verifier", signed_in.code_verifier));
+        }
+        let mut response = self.token_request(&endpoints.token, &form).await?;
+        let access_token = response
+            .access_token
+            .take()
+            .filter(|token| !token.is_empty())
+            .ok_or_else(|| UpstreamError::Unusable("a token response without access_token".to_owned()))?;
+        let identity = self.identity(&response, &access_token, signed_in.nonce, &endpoints, now).await?;
+        let expires_at = expiry(response.expires_in.as_ref(), now);
+        Ok((identity, UpstreamTokens { access_token, refresh_token: response.refresh_token, expires_at }))
+    }
+
+    async fn check(&self, tokens: &UpstreamTokens, now: UnixTime) -> SessionCheck {
+        let endpoints = self.endpoints(now).await;
+        if tokens.expires_at.is_none_or(|expires_at| now < expires_at) {
+            match self.introspect(&tokens.access_token, &endpoints).await {
+                Introspection::Active(_) => return SessionCheck::Good(None),
+                Introspection::Inactive => {}
+                Introspection::Unsupported(reason) => {
+                    return self.checked_otherwise(tokens, &endpoints, reason, now).await;
+                }
+                Introspection::Unavailable(reason) => return SessionCheck::Unknown(reason),
+            }
+        }
+        match &tokens.refresh_token {
+            Some(refresh_token) => self.refreshed(refresh_token, &endpoints, now).await,
+            None => SessionCheck::Ended,
+        }
+    }
+}
+
+fn unavailable(error: FetchError) -> UpstreamError {
+    match error {
+        FetchError::TooLarge { .. } => UpstreamError::Unusable(error.to_string()),
+        FetchError::Timeout { .. } | FetchError::Unreachable { .. } => {
+            UpstreamError::Unavailable(error.to_string())
+        }
+    }
+}
+
+/// The upstream's word, with what it usually means for the operator.
+fn explained(error: &str) -> String {
+    let known = error.bytes().all(|b| b.is_ascii_graphic()) && error.len() <= 64;
+    match error {
+        "invalid_client" => {
+            "invalid_client (authn.client_id or authn.client_secret is wrong, or the secret has expired)"
+                .to_owned()
+        }
+        _ if known => error.to_owned(),
+        _ => "an unreadable error".to_owned(),
+    }
+}
+
+/// A number, or a number in a string; anything else says nothing.
+fn expiry(expires_in: Option<&Value>, now: UnixTime) -> Option<UnixTime> {
+    let seconds = match expires_in? {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
+    (0.0..1e10).contains(&seconds).then(|| now.plus(std::time::Duration::from_secs(seconds as u64)))
+}
+
+/// The person in a set of claims; `None` if they name nobody.
+fn identity(claims: &Value, subject: &str) -> Option<Identity> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let verified = claims.get("email_verified").is_none_or(|verified| verified != false);
+    let email = text("email").filter(|_| verified).filter(|email| email.len() <= 320);
+    let subject =
+        text(subject).filter(|subject| subject.len() <= 255 && !subject.chars().any(char::is_control))?;
+    let groups = claims.get("groups").and_then(Value::as_array);
+    Some(Identity {
+        subject: subject.to_owned(),
+        email: email.filter(|email| !email.chars().any(char::is_control)).map(str::to_owned),
+        groups: groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+    })
+}
+
+fn introspection(answer: &Answer) -> Introspection {
+    let claims: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    match (answer.status, claims) {
+        (200, Some(claims)) if claims["active"] == true => Introspection::Active(claims),
+        (200, Some(claims)) if claims["active"] == false => Introspection::Inactive,
+        (429 | 500.., _) => {
+            Introspection::Unavailable(format!("introspection answers HTTP {}", answer.status))
+        }
+        (status, _) => Introspection::Unsupported(format!("introspection answers HTTP {status}")),
+    }
+}
+
+/// Reads Pangea's envelope: `status` first, the HTTP code second.
+fn token_info(answer: &Answer) -> Introspection {
+    let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match envelope["status"].as_str() {
+        Some("Success") if envelope["result"]["enabled"] == false => Introspection::Inactive,
+        Some("Success") => Introspection::Active(envelope["result"].clone()),
+        Some("ExpiredToken" | "InvalidToken" | "NotFound") => Introspection::Inactive,
+        Some(status) if status.len() <= 64 => {
+            Introspection::Unavailable(format!("token/check answers {status}"))
+        }
+        _ => Introspection::Unavailable(format!("token/check answers HTTP {}", answer.status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_is_a_number_or_a_number_in_a_string() {
+        let now = UnixTime::from_secs(100);
+        for (value, expected) in [
+            (json!(60), Some(160)),
+            (json!("60"), Some(160)),
+            (json!(60.9), Some(160)),
+            (json!("soon"), None),
+            (json!(-1), None),
+            (json!(1e300), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(expiry(Some(&value), now).map(UnixTime::as_secs), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_not_verified_is_no_address() {
+        let email = |claims: Value| identity(&claims, "sub").and_then(|identity| identity.email);
+        assert_eq!(email(json!({"sub": "p", "email": "a@b"})).as_deref(), Some("a@b"));
+        assert_eq!(email(json!({"sub": "p", "email": "a@b", "email_verified": false})), None);
+        assert_eq!(identity(&json!({"email": "a@b"}), "sub"), None);
+    }
+}
