@@ -6,3 +6,4 @@ pub mod fetch;
 pub mod oauth;
 pub mod secret;
 pub mod upstream;
+pub mod web;

@@ -1,0 +1,2 @@
+//! The HTTP face of the authorization server.
+pub mod pages;

@@ -1,0 +1,204 @@
+//! The HTML pages: consent, "return to the application", and notices.
+//!
+//! No script, nothing from elsewhere, one inline style that the policy names by its hash. Every value
+//! is escaped by the templates; what a stranger chose goes through [`display_text`] first.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::secret::sha256;
+
+mod display_text;
+#[cfg(test)]
+mod tests;
+
+pub use display_text::display_text;
+
+const STYLE: &str = include_str!("pages/style.css");
+
+/// Answered in place of a page that could not be rendered, which the templates leave no way to happen.
+const UNRENDERABLE: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title>\
+    <main><h1>Something went wrong</h1><p>Go back to the application and start again.</p></main></html>";
+
+/// The `Content-Security-Policy` of every page.
+///
+/// Without `form-action`: Chromium applies it to the redirects that follow a form, and the way to the
+/// sign-in and to the client would end there.
+#[must_use]
+pub fn style_csp() -> &'static str {
+    static POLICY: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "default-src 'none'; style-src 'sha256-{}'; img-src 'self' data:; base-uri 'none'; \
+             frame-ancestors 'none'",
+            STANDARD.encode(sha256(STYLE.as_bytes()))
+        )
+    });
+    &POLICY
+}
+
+/// Asks the person whether a client may have access.
+///
+/// One form posts `transaction` and `decision` (`approve` or `deny`) to `action`.
+#[derive(Debug, Clone, Copy, Template)]
+#[template(path = "consent.html", config = "src/web/pages/askama.toml")]
+pub struct ConsentPage<'a> {
+    /// The name that the client goes by.
+    pub client_name: &'a str,
+    /// Who vouches for that name.
+    pub client_kind: ClientKind,
+    /// The client's `client_id`.
+    pub client_id: &'a str,
+    /// The client's home page; linked when `http` or `https`, else left out, as are the next two.
+    pub client_uri: Option<&'a str>,
+    /// The client's privacy policy.
+    pub policy_uri: Option<&'a str>,
+    /// The client's terms of service.
+    pub tos_uri: Option<&'a str>,
+    /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
+    pub redirect_host: &'a str,
+    /// The whole redirect URI.
+    pub redirect_uri: &'a str,
+    /// Who could receive what is sent there.
+    pub redirect_kind: RedirectKind,
+    /// URL of the MCP server.
+    pub resource: &'a str,
+    /// Name of the MCP server, from the operator.
+    pub resource_name: Option<&'a str>,
+    /// What is granted there.
+    pub scopes: &'a [ScopeLine<'a>],
+    /// Where one signs in next.
+    pub upstream_name: &'a str,
+    /// What is asked of the upstream.
+    pub upstream_scopes: &'a [&'a str],
+    /// Where the form is posted.
+    pub action: &'a str,
+    /// The sealed transaction, posted back as it is.
+    pub transaction: &'a str,
+}
+
+/// Who vouches for a client's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientKind {
+    /// Nobody: the client registered itself (RFC 7591).
+    SelfRegistered,
+    /// The operator, who registered it.
+    Operator,
+}
+
+/// Who could receive what is sent to a redirect URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedirectKind {
+    /// Any program on the person's computer that listens on the port (RFC 8252 section 7.3).
+    Loopback,
+    /// Any program on the person's computer that claimed the scheme (RFC 8252 section 7.1).
+    PrivateScheme,
+    /// The host that it names.
+    Web,
+}
+
+/// One scope that is granted.
+#[derive(Debug, Clone, Copy)]
+pub struct ScopeLine<'a> {
+    /// The scope token.
+    pub name: &'a str,
+    /// What it allows, in plain words.
+    pub description: Option<&'a str>,
+}
+
+impl ConsentPage<'_> {
+    /// The page as HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        html(self)
+    }
+
+    fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [("Website", self.client_uri), ("Privacy policy", self.policy_uri), ("Terms", self.tos_uri)]
+            .into_iter()
+            .filter_map(|(label, uri)| uri.filter(|uri| is_web_link(uri)).map(|uri| (label, uri)))
+    }
+}
+
+/// Says what happened, and leaves it to the person to follow the answer to the application.
+///
+/// For an answer that must not be redirected by itself, lest this server send people wherever a
+/// self-registered client wants them.
+#[derive(Debug, Clone, Copy, Template)]
+#[template(path = "continue.html", config = "src/web/pages/askama.toml")]
+pub struct ContinuePage<'a> {
+    /// Heading.
+    pub title: &'a str,
+    /// What happened, in a sentence or two.
+    pub what_happened: &'a str,
+    /// The answer's redirect; linked unless its scheme runs or shows content of its own.
+    pub href: &'a str,
+    /// Host of `href`, in Punycode; for a private-use scheme, the scheme.
+    pub host: &'a str,
+    /// The reference that the log has.
+    pub reference: &'a str,
+}
+
+impl ContinuePage<'_> {
+    /// The page as HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        html(self)
+    }
+
+    fn link(&self) -> Option<&str> {
+        Some(self.href).filter(|href| is_safe_link(href))
+    }
+}
+
+/// Says what happened and what to do next.
+#[derive(Debug, Clone, Copy, Template)]
+#[template(path = "notice.html", config = "src/web/pages/askama.toml")]
+pub struct NoticePage<'a> {
+    /// Heading.
+    pub title: &'a str,
+    /// What happened, in a sentence or two.
+    pub what_happened: &'a str,
+    /// What to do next.
+    pub what_to_do: &'a str,
+    /// The reference that the log has.
+    pub reference: Option<&'a str>,
+    /// Accepted values, or a URL to copy; line breaks are kept.
+    pub details: Option<&'a str>,
+}
+
+impl NoticePage<'_> {
+    /// The page as HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        html(self)
+    }
+}
+
+fn html<P: Template>(page: &P) -> String {
+    let mut html = String::with_capacity(STYLE.len() + 4096);
+    match page.render_into(&mut html) {
+        Ok(()) => html,
+        Err(_) => UNRENDERABLE.to_owned(),
+    }
+}
+
+/// Whether `uri` is an `http` or `https` URL.
+fn is_web_link(uri: &str) -> bool {
+    scheme(uri).is_some_and(|scheme| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)))
+}
+
+/// Whether following `uri` leaves this page without running or showing what the URL itself contains.
+fn is_safe_link(uri: &str) -> bool {
+    const UNSAFE: [&str; 7] = ["javascript", "data", "vbscript", "blob", "about", "file", "view-source"];
+    scheme(uri).is_some_and(|scheme| !UNSAFE.iter().any(|bad| scheme.eq_ignore_ascii_case(bad)))
+}
+
+/// The scheme of an absolute URL (RFC 3986 section 3.1); `None` where a browser would have to guess.
+fn scheme(uri: &str) -> Option<&str> {
+    let (scheme, _) = uri.split_once(':')?;
+    let mut bytes = scheme.bytes();
+    let starts = bytes.next()?.is_ascii_alphabetic();
+    (starts && bytes.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))).then_some(scheme)
+}

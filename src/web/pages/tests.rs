@@ -1,0 +1,392 @@
+//! What the pages promise: see the rows named in the tests.
+
+use super::*;
+
+const TRANSACTION: &str = "AAAAsealed-transaction_";
+
+fn consent() -> ConsentPage<'static> {
+    ConsentPage {
+        client_name: "Claude",
+        client_kind: ClientKind::SelfRegistered,
+        client_id: "c_1",
+        client_uri: Some("https://claude.example/"),
+        policy_uri: Some("http://claude.example/privacy"),
+        tos_uri: None,
+        redirect_host: "claude.example",
+        redirect_uri: "https://claude.example/callback?a=b",
+        redirect_kind: RedirectKind::Web,
+        resource: "https://mcp.example.org/mcp",
+        resource_name: Some("Team wiki"),
+        scopes: &[
+            ScopeLine { name: "user", description: Some("Know who you are") },
+            ScopeLine { name: "wiki:read", description: None },
+        ],
+        upstream_name: "Pangea",
+        upstream_scopes: &["openid", "email"],
+        action: "https://mcp.example.org/consent",
+        transaction: TRANSACTION,
+    }
+}
+
+fn continuing() -> ContinuePage<'static> {
+    ContinuePage {
+        title: "This sign-in cannot go on",
+        what_happened: "The application asked for an unknown permission.",
+        href: "https://claude.example/callback?error=invalid_scope&state=s",
+        host: "claude.example",
+        reference: "7F3K-22Q1",
+    }
+}
+
+fn notice() -> NoticePage<'static> {
+    NoticePage {
+        title: "This page has expired",
+        what_happened: "The sign-in was started too long ago.",
+        what_to_do: "Go back to the application and start again.",
+        reference: Some("7F3K-22Q1"),
+        details: Some("one\ntwo"),
+    }
+}
+
+/// Every page with `text` wherever a value can be shown.
+fn pages_full_of(text: &str) -> [String; 3] {
+    let scopes =
+        [ScopeLine { name: text, description: Some(text) }, ScopeLine { name: text, description: None }];
+    [
+        ConsentPage {
+            client_name: text,
+            client_kind: ClientKind::SelfRegistered,
+            client_id: text,
+            client_uri: Some(text),
+            policy_uri: Some(text),
+            tos_uri: Some(text),
+            redirect_host: text,
+            redirect_uri: text,
+            redirect_kind: RedirectKind::Loopback,
+            resource: text,
+            resource_name: Some(text),
+            scopes: &scopes,
+            upstream_name: text,
+            upstream_scopes: &[text, text],
+            action: text,
+            transaction: text,
+        }
+        .render(),
+        ContinuePage { title: text, what_happened: text, href: text, host: text, reference: text }.render(),
+        NoticePage {
+            title: text,
+            what_happened: text,
+            what_to_do: text,
+            reference: Some(text),
+            details: Some(text),
+        }
+        .render(),
+    ]
+}
+
+fn pages() -> [String; 5] {
+    let bare = ConsentPage {
+        client_kind: ClientKind::Operator,
+        redirect_kind: RedirectKind::PrivateScheme,
+        client_uri: None,
+        policy_uri: None,
+        resource_name: None,
+        scopes: &[],
+        upstream_scopes: &[],
+        ..consent()
+    };
+    let plain = NoticePage { reference: None, details: None, ..notice() };
+    [consent().render(), bare.render(), continuing().render(), notice().render(), plain.render()]
+}
+
+/// The tags of a page in order, `<` and `>` left out, the style's text left out.
+fn tags(page: &str) -> Vec<&str> {
+    let (head, rest) = page.split_once("<style>").unwrap();
+    let (_, body) = rest.split_once("</style>").unwrap();
+    let tags = |html| str::split(html, '<').skip(1).map(|part| part.split('>').next().unwrap());
+    tags(head).chain(tags(body)).collect()
+}
+
+/// The tags of a page without the values of their attributes.
+fn skeleton(page: &str) -> Vec<String> {
+    tags(page).into_iter().map(|tag| tag.split('"').step_by(2).collect()).collect()
+}
+
+fn count(page: &str, tag: &str) -> usize {
+    tags(page).iter().filter(|found| found.split(' ').next() == Some(tag)).count()
+}
+
+/// The text that a person reads, white space folded.
+fn text(page: &str) -> String {
+    let (_, body) = page.split_once("<body>").unwrap();
+    let mut text = String::new();
+    for part in body.split('<').skip(1) {
+        text.push_str(part.split_once('>').unwrap().1);
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn consent_16_no_value_becomes_markup() {
+    let harmless = pages_full_of("https://x");
+    for attack in [
+        "https://x<script>alert(1)</script>",
+        "https://x\"><img src=x onerror=alert(1)>",
+        "https://x' onmouseover='alert(1)",
+        "https://x\" autofocus onfocus=\"alert(1)",
+        "https://x</title></style></main><form action=\"https://evil.example\">",
+        "https://x<!-- ",
+        "https://x<![CDATA[<svg onload=alert(1)>]]>",
+        "https://x{{ STYLE }}{% include \"base.html\" %}{# x #}",
+        "https://x&lt;script&gt;&#60;b&#62;",
+        "https://x</textarea></pre><a href=\"javascript:alert(1)\">",
+    ] {
+        for (attacked, harmless) in pages_full_of(attack).iter().zip(&harmless) {
+            assert_eq!(skeleton(attacked), skeleton(harmless), "{attack}");
+        }
+    }
+}
+
+#[test]
+fn consent_16_a_value_is_shown_as_it_is() {
+    for (name, escaped) in [
+        ("{{ STYLE }}{% raw %}", "{{ STYLE }}{% raw %}"),
+        ("<b>&lt;\"'", "&#60;b&#62;&#38;lt;&#34;&#39;"),
+        ("محرر", "محرر"),
+    ] {
+        let page = ConsentPage { client_name: name, ..consent() }.render();
+        assert!(page.contains(&format!("<h1><bdi>{escaped}</bdi> asks for access</h1>")), "{name}");
+    }
+}
+
+#[test]
+fn consent_16_client_links_are_http_only() {
+    for (uri, linked) in [
+        ("https://claude.example/", true),
+        ("HTTP://claude.example/", true),
+        ("javascript:alert(1)", false),
+        ("JavaScript://claude.example/%0aalert(1)", false),
+        (" javascript:alert(1)", false),
+        ("java\tscript:alert(1)", false),
+        ("\u{1}https://claude.example/", false),
+        ("data:text/html,<script>alert(1)</script>", false),
+        ("//claude.example/", false),
+        ("claude.example", false),
+        ("cursor://claude.example", false),
+        ("", false),
+    ] {
+        let page =
+            ConsentPage { client_uri: Some(uri), policy_uri: Some(uri), tos_uri: Some(uri), ..consent() };
+        assert_eq!(count(&page.render(), "a"), if linked { 3 } else { 0 }, "{uri:?}");
+    }
+    for tag in tags(&consent().render()).iter().filter(|tag| tag.starts_with("a ")) {
+        assert!(tag.contains("rel=\"noopener noreferrer\""), "{tag}");
+    }
+}
+
+#[test]
+fn authz_27_the_answer_is_linked_unless_its_scheme_runs_content() {
+    for (href, linked) in [
+        ("https://claude.example/callback?error=x", true),
+        ("http://127.0.0.1:3000/callback", true),
+        ("cursor://anysphere.cursor-mcp/oauth?error=x", true),
+        ("com.example.app:/callback", true),
+        ("javascript:alert(1)", false),
+        ("JAVASCRIPT:alert(1)", false),
+        ("\tjavascript:alert(1)", false),
+        ("java\nscript:alert(1)", false),
+        ("data:text/html,x", false),
+        ("/authorize", false),
+        ("", false),
+    ] {
+        assert_eq!(
+            count(&ContinuePage { href, ..continuing() }.render(), "a"),
+            usize::from(linked),
+            "{href:?}"
+        );
+    }
+}
+
+#[test]
+fn authz_27_the_way_on_is_a_link_that_names_the_destination() {
+    let page = continuing().render();
+    assert!(page.contains("href=\"https://claude.example/callback?error=invalid_scope&#38;state=s\""));
+    assert!(text(&page).ends_with("Return to claude.example"));
+    assert!(!page.contains("http-equiv"));
+}
+
+#[test]
+fn consent_3_the_page_says_who_vouches_for_the_name() {
+    let said = |client_kind| text(&ConsentPage { client_kind, ..consent() }.render());
+    assert!(said(ClientKind::SelfRegistered).contains("gave itself this name. Nobody has verified it."));
+    assert!(said(ClientKind::Operator).contains("registered by the operator"));
+    assert!(!said(ClientKind::Operator).contains("Nobody has verified"));
+}
+
+#[test]
+fn consent_4_and_5_the_page_shows_what_is_granted_and_where_the_answer_goes_in_this_order() {
+    let text = text(&consent().render());
+    let mut rest = text.as_str();
+    for part in [
+        "Claude asks for access",
+        "MCP server",
+        "Team wiki",
+        "https://mcp.example.org/mcp",
+        "What it may do",
+        "Know who you are user",
+        "wiki:read",
+        "Answer goes to",
+        "claude.example",
+        "https://claude.example/callback?a=b",
+        "You sign in with Pangea. It is asked to share openid, email.",
+        "Allow",
+        "Decline",
+        "http://claude.example/privacy",
+        "c_1",
+    ] {
+        let found = rest.split_once(part);
+        assert!(found.is_some(), "{part} is not in {rest}");
+        rest = found.unwrap().1;
+    }
+}
+
+#[test]
+fn consent_4_no_scope_is_said_in_words() {
+    let page = text(&ConsentPage { scopes: &[], upstream_scopes: &[], ..consent() }.render());
+    assert!(page.contains("It asks for no particular permission."));
+    assert!(page.contains("You sign in with Pangea. Allow"));
+}
+
+#[test]
+fn consent_6_a_redirect_that_any_program_may_receive_is_warned_of() {
+    let said = |redirect_kind| text(&ConsentPage { redirect_kind, ..consent() }.render());
+    for kind in [RedirectKind::Loopback, RedirectKind::PrivateScheme] {
+        let said = said(kind);
+        assert!(said.contains("any program") && said.contains("started this sign-in yourself"), "{kind:?}");
+    }
+    assert!(!said(RedirectKind::Web).contains("any program"));
+}
+
+#[test]
+fn consent_7_one_form_posts_the_transaction_and_the_decision() {
+    let page = consent().render();
+    let tags = tags(&page);
+    let at = |tag: &str| tags.iter().position(|found| *found == tag).unwrap_or_else(|| panic!("{tag}"));
+    let form = at("form method=\"post\" action=\"https://mcp.example.org/consent\" autocomplete=\"off\"");
+    let hidden = at(&format!("input type=\"hidden\" name=\"transaction\" value=\"{TRANSACTION}\""));
+    let approve = at("button type=\"submit\" name=\"decision\" value=\"approve\"");
+    let deny = at("button type=\"submit\" name=\"decision\" value=\"deny\"");
+    assert!(form < hidden && hidden < approve && approve < deny && deny < at("/form"));
+    assert_eq!((count(&page, "form"), count(&page, "input"), count(&page, "button")), (1, 1, 2));
+    assert!(!page.contains("autofocus"));
+}
+
+#[test]
+fn consent_17_and_hdr_2_nothing_is_loaded_and_nothing_runs() {
+    for page in pages() {
+        for tag in tags(&page) {
+            let name = tag.split(' ').next().unwrap();
+            assert!(
+                !["script", "img", "iframe", "object", "embed", "base", "svg", "video"].contains(&name),
+                "{tag}"
+            );
+            assert!(!tag.contains(" src=") && !tag.contains(" style=") && !tag.contains(" srcset="), "{tag}");
+            assert!(name != "link" || tag == "link rel=\"icon\" href=\"data:,\"", "{tag}");
+        }
+    }
+    assert!(!STYLE.contains("url(") && !STYLE.contains("@import") && !STYLE.contains("://"));
+}
+
+#[test]
+fn hdr_1_the_policy_names_the_style_that_the_page_has() {
+    for page in pages() {
+        let style = page.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+        let hash = STANDARD.encode(sha256(style.as_bytes()));
+        assert_eq!(page.matches("<style").count(), 1);
+        assert_eq!(
+            style_csp(),
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self' data:; base-uri 'none'; \
+                 frame-ancestors 'none'"
+            )
+        );
+    }
+    assert!(!STYLE.contains('\r') && !STYLE.contains('<'));
+}
+
+#[test]
+fn pages_have_one_heading_one_main_landmark_a_language_a_title_and_closed_elements() {
+    for page in pages() {
+        for tag in ["html", "title", "main", "h1"] {
+            assert_eq!(count(&page, tag), 1, "{tag}");
+        }
+        assert!(page.starts_with("<!doctype html>\n<html lang=\"en\">"));
+        assert!(page.contains("width=device-width"));
+        let mut open = Vec::new();
+        for tag in tags(&page) {
+            let name = tag.split(' ').next().unwrap();
+            match name.strip_prefix('/') {
+                Some(closed) => assert_eq!(open.pop(), Some(closed)),
+                None if ["!doctype", "meta", "link", "input"].contains(&name) => {}
+                None => open.push(name),
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+    }
+}
+
+#[test]
+fn every_part_of_a_page_has_its_heading() {
+    for page in pages() {
+        assert_eq!(count(&page, "section"), count(&page, "h2"));
+        assert_eq!(page.matches("<section>\n<h2>").count(), count(&page, "section"));
+    }
+}
+
+#[test]
+fn pages_do_not_move_and_follow_the_dark() {
+    assert!(STYLE.contains("prefers-color-scheme: dark") && STYLE.contains("overflow-wrap: anywhere"));
+    assert!(!STYLE.contains("animation") && !STYLE.contains("transition"));
+}
+
+#[test]
+fn a_notice_says_what_happened_what_to_do_and_the_reference() {
+    let said = text(&notice().render());
+    for part in [notice().title, notice().what_happened, notice().what_to_do, "7F3K-22Q1", "one two"] {
+        assert!(said.contains(part), "{part}");
+    }
+    let plain = NoticePage { reference: None, details: None, ..notice() }.render();
+    assert_eq!(count(&plain, "section"), 0);
+    assert!(notice().render().contains("one\ntwo"));
+}
+
+#[test]
+fn colours_of_text_have_the_contrast_of_wcag_aa() {
+    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
+    for theme in [light, dark] {
+        let luminance = |name: &str| {
+            let hex = theme.split_once(&format!("--{name}: #")).unwrap().1;
+            let channel = |at: usize| {
+                let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            };
+            0.0722_f64.mul_add(channel(4), 0.2126_f64.mul_add(channel(0), 0.7152 * channel(2)))
+        };
+        let contrast = |one: &str, two: &str| {
+            let (one, two) = (luminance(one), luminance(two));
+            (one.max(two) + 0.05) / (one.min(two) + 0.05)
+        };
+        for (text, ground, wanted) in [
+            ("text", "card", 7.0),
+            ("text", "page", 7.0),
+            ("text", "caution", 7.0),
+            ("quiet", "card", 4.5),
+            ("accent", "card", 4.5),
+            ("on-accent", "accent", 4.5),
+            ("edge", "card", 3.0),
+            ("caution-edge", "caution", 3.0),
+        ] {
+            assert!(contrast(text, ground) >= wanted, "{text} on {ground}: {}", contrast(text, ground));
+        }
+    }
+}
