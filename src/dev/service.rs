@@ -1,0 +1,188 @@
+//! The service API that tells who a person is. Its answers come in Pangea's envelope, whose six keys
+//! are exactly those that the official SDKs accept.
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{
+    StandIn, ids, people,
+    reply::{json_reply, trouble},
+    state::State as Remembered,
+};
+use crate::{clock::UnixTime, secret::constant_time_eq};
+
+/// The service token that the stand-in accepts.
+pub const SERVICE_TOKEN: &str = "pts_standinstandinstandinstandinstan";
+
+/// Whether the request carries the service token.
+pub(super) fn holds_service_token(headers: &HeaderMap) -> bool {
+    let expected = format!("Bearer {SERVICE_TOKEN}");
+    headers.get(AUTHORIZATION).is_some_and(|value| constant_time_eq(value.as_bytes(), expected.as_bytes()))
+}
+
+/// A time as Pangea writes it.
+pub(super) fn timestamp(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or_default();
+    let timestamp = Timestamp::from_second(seconds).unwrap_or_default();
+    timestamp.strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string()
+}
+
+/// Why a call has no result.
+enum Failure {
+    Unauthorized,
+    /// The JSON pointer to what is wrong, and the kind of mistake.
+    Invalid(&'static str, &'static str),
+    InvalidToken,
+    NotFound,
+}
+
+impl Failure {
+    /// `status`, HTTP status and summary. Which HTTP status Pangea gives is known of the second alone.
+    fn voice(&self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::Unauthorized => {
+                ("Unauthorized", StatusCode::UNAUTHORIZED, "Not authorized to access this resource")
+            }
+            Self::Invalid(..) => ("ValidationError", StatusCode::BAD_REQUEST, "There was 1 validation error"),
+            Self::InvalidToken => ("InvalidToken", StatusCode::BAD_REQUEST, "The token is not valid"),
+            Self::NotFound => ("NotFound", StatusCode::NOT_FOUND, "There is no such user"),
+        }
+    }
+
+    fn result(&self) -> Value {
+        match self {
+            Self::Invalid(source, code) => {
+                json!({"errors": [{"code": code, "detail": "the request is not valid", "source": source}]})
+            }
+            _ => Value::Null,
+        }
+    }
+}
+
+/// `POST /v2/client/token/check`: whose access token this is.
+pub(super) async fn token_check(
+    State(stand_in): State<StandIn>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    call(&stand_in, &headers, &body, |request, state| {
+        let token = text(request, "token").ok_or(Failure::Invalid("/token", "FieldRequired"))?;
+        let now = stand_in.now();
+        let (access, session) = state.live_access_token(token, now).ok_or(Failure::InvalidToken)?;
+        Ok(json!({
+            "id": access.session_id,
+            "type": "user",
+            "life": access.expires_at.since(now).as_secs(),
+            "expire": timestamp(access.expires_at),
+            "enabled": true,
+            "identity": people::user_id(&session.email),
+            "email": session.email,
+            "username": session.email,
+            "scopes": access.scope.split(' ').collect::<Vec<_>>(),
+            "profile": people::profile(&session.email),
+            "created_at": timestamp(access.issued_at),
+            "audience": [stand_in.0.issuer],
+            "client_id": session.client_id,
+            "claims": {"groups": state.groups(&session.email)},
+        }))
+    })
+    .await
+}
+
+/// `POST /v2/user/profile/get`, by exactly one of `id`, `email` and `username`.
+pub(super) async fn profile_get(
+    State(stand_in): State<StandIn>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    call(&stand_in, &headers, &body, |request, state| {
+        let keys = ["id", "email", "username"].map(|key| text(request, key));
+        let email = match keys {
+            [Some(id), None, None] => email_of(state, id),
+            [None, Some(email), None] | [None, None, Some(email)] => people::email(email),
+            [None, None, None] => return Err(Failure::Invalid("", "MustProvideOne")),
+            _ => return Err(Failure::Invalid("", "MutuallyExclusive")),
+        };
+        let email = email.ok_or(Failure::NotFound)?;
+        let person = state.people.get(&email).ok_or(Failure::NotFound)?;
+        Ok(json!({
+            "id": people::user_id(&email),
+            "email": email,
+            "username": email,
+            "profile": people::profile(&email),
+            "verified": true,
+            "disabled": person.disabled,
+            "locked_out": false,
+            "last_login_at": person.last_login_at.map(timestamp),
+            "created_at": timestamp(person.created_at),
+            "login_count": person.login_count,
+        }))
+    })
+    .await
+}
+
+/// `POST /v2/user/group/list`, by `id`.
+pub(super) async fn group_list(State(stand_in): State<StandIn>, headers: HeaderMap, body: Bytes) -> Response {
+    call(&stand_in, &headers, &body, |request, state| {
+        let id = text(request, "id").ok_or(Failure::Invalid("/id", "FieldRequired"))?;
+        let email = email_of(state, id).ok_or(Failure::NotFound)?;
+        let group = |name: &String| json!({"id": ids::derived("pgi", name), "name": name, "type": "static"});
+        let groups: Vec<Value> = state.groups(&email).iter().map(group).collect();
+        Ok(json!({"count": groups.len(), "groups": groups}))
+    })
+    .await
+}
+
+fn text<'a>(request: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    request.get(key).and_then(Value::as_str)
+}
+
+fn email_of(state: &Remembered, id: &str) -> Option<String> {
+    state.people.keys().find(|email| people::user_id(email) == id).cloned()
+}
+
+/// Checks the token, reads the body, and puts what comes out into the envelope.
+async fn call(
+    stand_in: &StandIn,
+    headers: &HeaderMap,
+    body: &[u8],
+    look_up: impl FnOnce(&Map<String, Value>, &Remembered) -> Result<Value, Failure>,
+) -> Response {
+    let settings = stand_in.0.switches.service.take();
+    if let Some(answer) = trouble(settings.delay_ms, &settings.fault).await {
+        return answer;
+    }
+    let result = authorized(headers).and_then(|()| {
+        let request = serde_json::from_slice(body).map_err(|_| Failure::Invalid("", "InvalidObject"))?;
+        stand_in.0.state.read(|state| look_up(&request, state))
+    });
+    match result {
+        Ok(result) => enveloped(stand_in, ("Success", StatusCode::OK, "Success"), &result),
+        Err(failure) => enveloped(stand_in, failure.voice(), &failure.result()),
+    }
+}
+
+fn authorized(headers: &HeaderMap) -> Result<(), Failure> {
+    if holds_service_token(headers) { Ok(()) } else { Err(Failure::Unauthorized) }
+}
+
+fn enveloped(stand_in: &StandIn, voice: (&str, StatusCode, &str), result: &Value) -> Response {
+    let (status, http_status, summary) = voice;
+    let request_id = ids::fresh("prq", &*stand_in.0.random);
+    let time = timestamp(stand_in.now());
+    let envelope = json!({
+        "request_id": request_id,
+        "request_time": time,
+        "response_time": time,
+        "status": status,
+        "summary": summary,
+        "result": result,
+    });
+    ([("x-request-id", request_id)], json_reply(http_status, &envelope)).into_response()
+}
