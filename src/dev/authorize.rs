@@ -201,7 +201,7 @@ impl ReturnAddress {
         if !is_state(&state) {
             let detail = format!("state: {state}");
             return Err(Refusal::Page(
-                "The state is not 8 to 999 characters of a-z A-Z 0-9 _ - + / = .",
+                "The state is not 8 to 999 letters, digits and characters of _ - + / = .",
                 detail,
             ));
         }
