@@ -3,7 +3,10 @@
 pub mod clock;
 pub mod dev;
 pub mod fetch;
+pub mod flow;
+pub mod keys;
 pub mod oauth;
+pub mod repository;
 pub mod secret;
 pub mod upstream;
 pub mod web;

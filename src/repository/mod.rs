@@ -127,6 +127,9 @@ pub enum RepositoryError {
     /// What is stored cannot be read.
     #[error("the repository holds a value that cannot be read: {0}")]
     Corrupt(String),
+    /// The storage engine cannot be used as it is set up; the sentence says what to change.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 /// The result of a repository call.

@@ -1,2 +1,100 @@
-//! The HTTP face of the authorization server.
+//! The HTTP face: parses, calls the flow, renders. Whatever decides is elsewhere.
+
+mod address;
+mod cookies;
+mod documents;
+mod interactive;
+mod limits;
+mod machine;
 pub mod pages;
+mod reply;
+mod request;
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    Router,
+    routing::{any, get},
+};
+
+pub use self::{
+    address::{Peer, TrustedProxies},
+    limits::{Limits, Rate},
+};
+use self::{documents::Documents, reply::Reply};
+use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
+
+/// What the pages say beyond the request.
+#[derive(Debug, Clone, Default)]
+pub struct Presentation {
+    /// Names of resources, by URL.
+    pub resource_names: HashMap<String, String>,
+    /// What scopes allow, in plain words, by name.
+    pub scope_descriptions: HashMap<String, String>,
+    /// Where one signs in.
+    pub upstream_name: String,
+    /// What is asked of the upstream.
+    pub upstream_scopes: Vec<String>,
+}
+
+/// Everything that the handlers share.
+#[derive(Debug)]
+pub struct Web {
+    server: Arc<AuthorizationServer>,
+    public_url: Issuer,
+    presentation: Presentation,
+    limits: Limits,
+    proxies: TrustedProxies,
+    documents: Documents,
+}
+
+/// What an HTTP face is made of.
+#[derive(Debug)]
+pub struct WebSettings {
+    /// Where the world reaches us.
+    pub public_url: Issuer,
+    /// What the pages say.
+    pub presentation: Presentation,
+    /// How much one address may ask for.
+    pub limits: Limits,
+    /// Whose word on the client's address counts.
+    pub proxies: TrustedProxies,
+    /// Whether anybody may introspect.
+    pub introspection: bool,
+    /// The algorithm of access tokens.
+    pub algorithm: &'static str,
+}
+
+impl Web {
+    /// The HTTP face of `server`.
+    #[must_use]
+    pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> Self {
+        let documents = Documents::new(server.settings(), &settings);
+        let WebSettings { public_url, presentation, limits, proxies, .. } = settings;
+        Self { server, public_url, presentation, limits, proxies, documents }
+    }
+
+    /// Voices of answers.
+    fn reply(&self) -> Reply<'_> {
+        Reply { random: self.server.random(), https: self.public_url.is_https() }
+    }
+}
+
+/// All routes. Paths follow the public URL's.
+pub fn router(web: Arc<Web>) -> Router {
+    let base = web.public_url.path();
+    let at = |path: &str| format!("{}{path}", base.replace('{', "{{").replace('}', "}}"));
+    Router::new()
+        .route(&at("/authorize"), any(interactive::authorize))
+        .route(&at("/consent"), any(interactive::consent))
+        .route(&at("/pangea/callback"), any(interactive::callback))
+        .route(&at("/token"), any(machine::token))
+        .route(&at("/register"), any(machine::register))
+        .route(&at("/revoke"), any(machine::revoke))
+        .route(&at("/introspect"), any(machine::introspect))
+        .route(&at("/jwks.json"), any(documents::jwks))
+        .route("/healthz", get(documents::alive))
+        .route("/readyz", get(documents::ready))
+        .fallback(documents::document)
+        .with_state(web)
+}

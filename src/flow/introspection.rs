@@ -1,0 +1,110 @@
+//! Resource servers ask whether a token is good (RFC 7662).
+
+use serde::Serialize;
+
+use super::{AuthorizationServer, Introspector};
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        client::ClientId,
+        credentials::Credentials,
+        error::{ErrorCode, OAuthError, refuse},
+        grant::{Grant, LiveToken},
+        issuer::Issuer,
+        resource::Resource,
+        scope::Scope,
+        token::TokenId,
+    },
+};
+
+/// What a resource server hears of a token.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Introspected {
+    /// The token is good.
+    Active(Box<ActiveToken>),
+    /// It is not, or it is none of the caller's business: nothing more is said.
+    Inactive {
+        /// Always `false`.
+        active: bool,
+    },
+}
+
+/// A good token (RFC 7662 section 2.2).
+#[derive(Debug, Serialize)]
+pub struct ActiveToken {
+    active: bool,
+    scope: Scope,
+    client_id: ClientId,
+    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    aud: Resource,
+    iss: Issuer,
+    exp: UnixTime,
+    iat: UnixTime,
+    jti: String,
+    token_type: &'static str,
+}
+
+impl AuthorizationServer {
+    /// Tells a resource server about a token.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_client` when the caller is not one of the configured resource servers.
+    pub async fn introspect(
+        &self,
+        credentials: &Credentials,
+        token: &str,
+    ) -> Result<Introspected, OAuthError> {
+        let now = self.now();
+        let caller = self.introspector(credentials)?;
+        let Some(id) = TokenId::of_access_token(token) else { return Ok(Introspected::inactive()) };
+        let Some(read) = self.grants.get(id.grant.as_str(), now).await? else {
+            return Ok(Introspected::inactive());
+        };
+        let grant = read.value;
+        let visible = caller.resource.as_ref().is_none_or(|resource| *resource == grant.resource);
+        match grant.live_token(id.number, token, now).filter(|_| visible).cloned() {
+            Some(live) => Ok(Introspected::Active(Box::new(self.active_token(grant, live, &id)))),
+            None => Ok(Introspected::inactive()),
+        }
+    }
+
+    fn introspector(&self, credentials: &Credentials) -> Result<&Introspector, OAuthError> {
+        let known = self.settings.introspectors.get(&credentials.client_id);
+        match (known, &credentials.client_secret) {
+            (Some(caller), Some(secret)) if caller.secret.matches(secret) => Ok(caller),
+            _ => refuse(ErrorCode::InvalidClient, "introspection needs the credentials of a resource server"),
+        }
+    }
+
+    fn active_token(&self, grant: Grant, live: LiveToken, id: &TokenId) -> ActiveToken {
+        ActiveToken {
+            active: true,
+            scope: live.scope.unwrap_or(grant.scope),
+            client_id: grant.client_id,
+            sub: grant.person.subject,
+            username: grant.person.email,
+            aud: grant.resource,
+            iss: self.settings.issuer.clone(),
+            exp: live.expires_at,
+            iat: live.issued_at,
+            jti: id.to_string(),
+            token_type: "Bearer",
+        }
+    }
+}
+
+impl Introspected {
+    const fn inactive() -> Self {
+        Self::Inactive { active: false }
+    }
+
+    /// Whether the token is good.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self, Self::Active(_))
+    }
+}

@@ -1,0 +1,423 @@
+//! From the authorization request to the code. Until the upstream has vouched for the person, all
+//! that is known of a login travels sealed with the browser; nothing is stored.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{AuthorizationServer, PATIENCE};
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        authorization::AuthorizationRequest,
+        client::{Client, ClientId, Origin},
+        error::{ErrorCode, OAuthError, refuse},
+        grant::{Grant, Person, UpstreamSession},
+        params::Params,
+        redirect::{Destination, ReturnAddress},
+        token::{GrantId, code_text},
+    },
+    secret::{TokenHash, encode, random_token, sha256},
+    upstream::{SignIn, SignedIn, UpstreamError},
+};
+
+/// A request that waits for the person's decision. The browser holds it, sealed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Transaction {
+    id: String,
+    requested_at: UnixTime,
+    request: AuthorizationRequest,
+}
+
+/// A request that the person has approved. The browser holds it, sealed, while it is upstream.
+#[derive(Debug, Serialize, Deserialize)]
+struct Pending {
+    transaction: Transaction,
+    approved_at: UnixTime,
+    approved_from: Option<IpAddr>,
+}
+
+/// What the person is asked.
+#[derive(Debug)]
+pub struct Consent {
+    /// Who asks.
+    pub client: Client,
+    /// For what.
+    pub request: AuthorizationRequest,
+    /// What the form must send back.
+    pub sealed: String,
+}
+
+/// An answer for the client, at an address that was registered for it.
+#[derive(Debug)]
+pub struct Answered {
+    /// The complete redirect.
+    pub location: String,
+    /// Where it leads.
+    pub address: ReturnAddress,
+    /// Whether the browser may go there by itself, or the person must decide.
+    pub by_itself: bool,
+    /// The error in it, if there is one.
+    pub error: Option<OAuthError>,
+}
+
+/// Why an authorization request leads to no consent page.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Client or address is not known: nothing may be redirected.
+    Page(OAuthError),
+    /// The client gets an error.
+    Answer(Box<Answered>),
+}
+
+/// The person's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonDecides {
+    /// Allow.
+    Approve,
+    /// Decline.
+    Deny,
+}
+
+/// What follows from the person's answer.
+#[derive(Debug)]
+pub enum Decision {
+    /// On to the upstream.
+    SignIn {
+        /// Where to.
+        location: String,
+        /// The name of the flow, for its cookie.
+        flow: String,
+        /// What the browser must bring back.
+        sealed: String,
+    },
+    /// The client hears of the refusal.
+    Declined(Answered),
+}
+
+/// Why a decision is not taken.
+#[derive(Debug)]
+pub enum DecisionError {
+    /// The form was not made for this browser, or was changed.
+    Forged,
+    /// The person took too long.
+    Expired,
+    /// This login has been completed.
+    Used,
+    /// Something else is wrong.
+    Page(OAuthError),
+}
+
+/// Why nothing can be answered to the client when the browser comes back from the upstream.
+#[derive(Debug)]
+pub enum CallbackError {
+    /// The browser does not hold what it should: another browser, too late, or used before.
+    Lost,
+    /// This login has been completed.
+    Used,
+    /// Something else is wrong.
+    Page(OAuthError),
+}
+
+/// The name under which the browser keeps an approved login: derived from the upstream `state`,
+/// so that parallel logins stay apart.
+#[must_use]
+pub fn flow_name(state: &str) -> String {
+    encode(&sha256(state.as_bytes())[..12])
+}
+
+impl AuthorizationServer {
+    /// Judges an authorization request.
+    ///
+    /// # Errors
+    ///
+    /// A page, or an answer to the client.
+    pub async fn begin_login(&self, params: &Params<'_>, browser: &str) -> Result<Consent, Refusal> {
+        let now = self.now();
+        let (client, address) = self.who_asks(params, now).await.map_err(Refusal::Page)?;
+        let request = AuthorizationRequest::parse(
+            params,
+            client.client_id.clone(),
+            address.clone(),
+            &self.settings.resources,
+        )
+        .map_err(|error| {
+            let state = params.one("state").ok().flatten();
+            Refusal::Answer(Box::new(self.error_answer(&client, address, state, error)))
+        })?;
+        let transaction = Transaction { id: random_token(self.random()), requested_at: now, request };
+        let sealed = self.seal(&["consent", browser], &transaction).map_err(Refusal::Page)?;
+        Ok(Consent { client, request: transaction.request, sealed })
+    }
+
+    /// Takes the person's answer to the consent page.
+    ///
+    /// # Errors
+    ///
+    /// When the form is not this browser's, is too old or was used.
+    pub async fn decide(
+        &self,
+        browser: &str,
+        sealed: &str,
+        decision: PersonDecides,
+        from: Option<IpAddr>,
+    ) -> Result<Decision, DecisionError> {
+        let now = self.now();
+        let transaction: Transaction =
+            self.open(&["consent", browser], sealed).ok_or(DecisionError::Forged)?;
+        if now.since(transaction.requested_at) >= PATIENCE {
+            return Err(DecisionError::Expired);
+        }
+        let request = &transaction.request;
+        let client = self.still_registered(request, now).await.map_err(DecisionError::Page)?;
+        let state = self.sealer.derive(&["upstream state", &transaction.id]);
+        let grant_id = GrantId::of_login(&state, transaction.requested_at);
+        if self.grants.get(grant_id.as_str(), now).await.map_err(|e| DecisionError::Page(e.into()))?.is_some()
+        {
+            return Err(DecisionError::Used);
+        }
+        tracing::info!(
+            target: "audit", event = "consent", decision = ?decision, client_id = %request.client_id,
+            redirect_host = %request.return_address.host(), resource = %request.resource, scope = %request.scope,
+            grant = %grant_id, "the person decided"
+        );
+        if decision == PersonDecides::Deny {
+            let error = OAuthError::new(ErrorCode::AccessDenied, "the person declined");
+            let (address, state) = (request.return_address.clone(), request.state.as_deref());
+            return Ok(Decision::Declined(self.error_answer(&client, address, state, error)));
+        }
+        let sign_in = SignIn {
+            state: &state,
+            nonce: &self.sealer.derive(&["upstream nonce", &transaction.id]),
+            code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
+            fresh: request.fresh_sign_in,
+        };
+        let location = self.upstream.authorization_url(sign_in, now).await;
+        let pending = Pending { transaction, approved_at: now, approved_from: from };
+        let sealed = self.seal(&["login", browser, &state], &pending).map_err(DecisionError::Page)?;
+        Ok(Decision::SignIn { location, flow: flow_name(&state), sealed })
+    }
+
+    /// Takes the browser back from the upstream. `held` gives what the browser holds for a flow.
+    ///
+    /// # Errors
+    ///
+    /// When the browser is not the one that approved, or nobody can be answered.
+    pub async fn complete_login(
+        &self,
+        params: &Params<'_>,
+        browser: &str,
+        held: impl Fn(&str) -> Option<String>,
+    ) -> Result<Answered, CallbackError> {
+        let now = self.now();
+        let state = params.one("state").ok().flatten().ok_or(CallbackError::Lost)?;
+        let pending: Pending = held(&flow_name(state))
+            .and_then(|sealed| self.open(&["login", browser, state], &sealed))
+            .filter(|pending: &Pending| now.since(pending.approved_at) < PATIENCE)
+            .ok_or(CallbackError::Lost)?;
+        let Pending { transaction, approved_at, approved_from } = pending;
+        let id = GrantId::of_login(state, transaction.requested_at);
+        if !self.used_states.first_use(&id, approved_at.plus(PATIENCE), now) {
+            return Err(CallbackError::Used);
+        }
+        let client = self.still_registered(&transaction.request, now).await.map_err(CallbackError::Page)?;
+        if self.grants.get(id.as_str(), now).await.map_err(|e| CallbackError::Page(e.into()))?.is_some() {
+            return Err(CallbackError::Used);
+        }
+        let request = &transaction.request;
+        let (address, client_state) = (request.return_address.clone(), request.state.clone());
+        match self.grant(params, &transaction, approved_from, id, now).await {
+            Ok(Some(code)) => {
+                self.keep_client(client, now).await.map_err(CallbackError::Page)?;
+                let location = self.location(&address, &[("code", &code)], client_state.as_deref());
+                Ok(Answered { location, address, by_itself: true, error: None })
+            }
+            Ok(None) => Err(CallbackError::Used),
+            Err(error) => {
+                let mut answered = self.error_answer(&client, address, client_state.as_deref(), error);
+                // The person has seen and approved where the answer goes.
+                answered.by_itself = true;
+                Ok(answered)
+            }
+        }
+    }
+
+    /// Client first, address second; until both are known nothing may be redirected.
+    async fn who_asks(
+        &self,
+        params: &Params<'_>,
+        now: UnixTime,
+    ) -> Result<(Client, ReturnAddress), OAuthError> {
+        let unknown =
+            || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; it must register again");
+        let client_id = ClientId::parse(params.required("client_id")?).ok_or_else(unknown)?;
+        let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
+        let address = client.return_address(params.one("redirect_uri")?)?;
+        Ok((client, address))
+    }
+
+    /// The client, if it is still there and its address still its own.
+    async fn still_registered(
+        &self,
+        request: &AuthorizationRequest,
+        now: UnixTime,
+    ) -> Result<Client, OAuthError> {
+        let Some(client) = self.clients.get(request.client_id.as_str(), now).await? else {
+            return refuse(ErrorCode::InvalidClient, "the client is unknown; it must register again");
+        };
+        client.value.return_address(Some(request.return_address.as_str()))?;
+        Ok(client.value)
+    }
+
+    /// The code of a new grant; `None` if this login has yielded one before.
+    async fn grant(
+        &self,
+        params: &Params<'_>,
+        transaction: &Transaction,
+        approved_from: Option<IpAddr>,
+        id: GrantId,
+        now: UnixTime,
+    ) -> Result<Option<String>, OAuthError> {
+        let signed_in_code = upstream_code(params)?;
+        let signed_in = SignedIn {
+            code: &signed_in_code,
+            iss: params.one("iss").map_err(|_| unclear())?,
+            nonce: &self.sealer.derive(&["upstream nonce", &transaction.id]),
+            code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
+        };
+        let (identity, tokens) =
+            self.upstream.redeem(signed_in, now).await.map_err(|error| sign_in_failed(error))?;
+        if !self.settings.access.admits(&identity) {
+            tracing::info!(target: "audit", event = "policy_denial", sub = %identity.subject, "not admitted");
+            return refuse(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
+        }
+        let tokens = serde_json::to_vec(&tokens).map_err(|error| unclear().caused_by(error))?;
+        let upstream = UpstreamSession {
+            sealed: self.sealer.seal(&["upstream tokens", id.as_str()], &tokens),
+            checked_at: now,
+            checking_until: None,
+        };
+        let code = code_text(&id, &random_token(self.random()));
+        let lifetimes = &self.settings.lifetimes;
+        let person = Person { subject: identity.subject, email: identity.email };
+        // The record outlives the code by as long as the browser could come back once more.
+        let ends = now.plus(PATIENCE * 2).plus(lifetimes.code);
+        let code_ends = (TokenHash::of(&code), now.plus(lifetimes.code));
+        let mut grant =
+            Grant::with_code(id, transaction.request.clone(), person, upstream, code_ends, (now, ends));
+        grant.consented_from = approved_from;
+        let (id, client_id, sub) = (grant.id.clone(), grant.client_id.clone(), grant.person.subject.clone());
+        if self.grants.insert(grant, now).await?.is_none() {
+            return Ok(None);
+        }
+        tracing::info!(target: "audit", event = "code", grant = %id, client_id = %client_id, sub = %sub, "code issued");
+        Ok(Some(code))
+    }
+
+    /// Makes a self-registered client outlive the grant that it has just been given.
+    async fn keep_client(&self, client: Client, now: UnixTime) -> Result<(), OAuthError> {
+        let policy = &self.settings.registration;
+        let until = now.plus(self.settings.lifetimes.grant).plus(policy.idle);
+        let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
+        if !client.expires_at.is_some_and(worth_a_write) {
+            return Ok(());
+        }
+        // Whoever is faster here keeps the client as well as we would.
+        if let Some(read) = self.clients.get(client.client_id.as_str(), now).await? {
+            let kept = Client { expires_at: Some(until), ..read.value.clone() };
+            let _ = self.clients.replace(read, kept, now).await?;
+        }
+        Ok(())
+    }
+
+    fn error_answer(
+        &self,
+        client: &Client,
+        address: ReturnAddress,
+        state: Option<&str>,
+        error: OAuthError,
+    ) -> Answered {
+        let parameters = [("error", error.code().as_str()), ("error_description", error.description())];
+        let location = self.location(&address, &parameters, state);
+        let by_itself = self.is_trusted(client, &address);
+        Answered { location, address, by_itself, error: Some(error) }
+    }
+
+    /// The address with the answer, the client's own `state` and our name (RFC 9207).
+    fn location(&self, address: &ReturnAddress, parameters: &[(&str, &str)], state: Option<&str>) -> String {
+        let mut all = parameters.to_vec();
+        all.extend(state.map(|state| ("state", state)));
+        all.push(("iss", self.settings.issuer.as_str()));
+        address.answer(&all)
+    }
+
+    /// Whether a browser may be sent to this address before the person has agreed to anything:
+    /// else anybody who registers a client could use us to send people wherever they like
+    /// (RFC 9700 section 4.11.2).
+    fn is_trusted(&self, client: &Client, address: &ReturnAddress) -> bool {
+        let listed = |host: String| self.settings.registration.trusted_hosts.contains(&host);
+        client.origin == Origin::Operator
+            || address.destination() == Destination::Loopback
+            || address.as_str().starts_with("https://") && address.host_name().is_some_and(listed)
+    }
+
+    fn seal(&self, context: &[&str], value: &impl Serialize) -> Result<String, OAuthError> {
+        let plain = serde_json::to_vec(value).map_err(|error| unclear().caused_by(error))?;
+        Ok(self.sealer.seal(context, &plain))
+    }
+
+    fn open<T: DeserializeOwned>(&self, context: &[&str], sealed: &str) -> Option<T> {
+        serde_json::from_slice(&self.sealer.open(context, sealed)?).ok()
+    }
+}
+
+/// The code that the browser brought, or the error that the client gets in its place. What the
+/// upstream says of an error is not passed on.
+fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
+    match (params.one("code"), params.one("error")) {
+        (Ok(Some(code)), Ok(None)) => Ok(code.to_owned()),
+        (Ok(None), Ok(Some("access_denied"))) => refuse(ErrorCode::AccessDenied, "the sign-in was declined"),
+        (Ok(None), Ok(Some("temporarily_unavailable"))) => {
+            refuse(ErrorCode::TemporarilyUnavailable, "the sign-in service is busy; try again")
+        }
+        (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
+        _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
+    }
+}
+
+fn unclear() -> OAuthError {
+    OAuthError::new(ErrorCode::ServerError, "the sign-in could not be completed")
+}
+
+fn sign_in_failed(error: UpstreamError) -> OAuthError {
+    OAuthError::new(error.code(), "the sign-in could not be completed").caused_by(error)
+}
+
+/// States that came back lately, so that a second return is refused before the upstream is asked
+/// again. The grant's key refuses it for good, and in every process; this is the cheap first check.
+#[derive(Debug, Default)]
+pub(super) struct UsedStates(Mutex<(HashSet<GrantId>, VecDeque<(GrantId, UnixTime)>)>);
+
+impl UsedStates {
+    /// Beyond this, the oldest is forgotten.
+    const MOST: usize = 10_000;
+
+    fn first_use(&self, id: &GrantId, until: UnixTime, now: UnixTime) -> bool {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, order) = &mut *used;
+        while order.front().is_some_and(|(_, until)| *until <= now || order.len() >= Self::MOST) {
+            if let Some((forgotten, _)) = order.pop_front() {
+                known.remove(&forgotten);
+            }
+        }
+        let first = known.insert(id.clone());
+        if first {
+            order.push_back((id.clone(), until));
+        }
+        first
+    }
+}

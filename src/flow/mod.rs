@@ -1,0 +1,312 @@
+//! The use cases, where protocol, repository, upstream and clock meet.
+
+mod introspection;
+mod login;
+mod registration;
+mod revocation;
+mod tokens;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+pub use self::{
+    introspection::Introspected,
+    login::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
+    registration::Registered,
+    tokens::TokenResponse,
+};
+use crate::{
+    clock::{Clock, UnixTime},
+    keys::Keys,
+    oauth::{
+        authorization::Resources,
+        client::{Client, ClientId},
+        error::{ErrorCode, OAuthError},
+        grant::Grant,
+        issuer::Issuer,
+        redirect::PrivateUseSchemes,
+        resource::Resource,
+    },
+    repository::{Collection, Entity, Kind, Repository, RepositoryError},
+    secret::{Random, Sealer, TokenHash},
+    upstream::Upstream,
+};
+
+/// How long a person may take at the consent page, and again at the upstream.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What the operator decided.
+#[derive(Debug)]
+pub struct Settings {
+    /// Our one name.
+    pub issuer: Issuer,
+    /// The MCP servers.
+    pub resources: Resources,
+    /// Who may ask about tokens: by client id, the hash of the secret and the resource asked for;
+    /// no resource means every loopback one (development).
+    pub introspectors: HashMap<String, Introspector>,
+    /// Who may sign in.
+    pub access: AccessPolicy,
+    /// Lifetimes.
+    pub lifetimes: Lifetimes,
+    /// Self-registration.
+    pub registration: RegistrationPolicy,
+}
+
+/// A resource server that may ask about tokens.
+#[derive(Debug, Clone)]
+pub struct Introspector {
+    /// The hash of its secret.
+    pub secret: TokenHash,
+    /// The resource whose tokens it may see; `None` for every one (development).
+    pub resource: Option<Resource>,
+}
+
+/// Who may sign in; empty lists mean everybody for whom the upstream vouches.
+#[derive(Debug, Clone, Default)]
+pub struct AccessPolicy {
+    /// These addresses.
+    pub emails: Vec<String>,
+    /// Addresses at these domains.
+    pub domains: Vec<String>,
+    /// Members of these groups.
+    pub groups: Vec<String>,
+}
+
+/// How long things live.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Access tokens.
+    pub access: Duration,
+    /// Refresh tokens that nobody uses.
+    pub refresh: Duration,
+    /// How long a rotated refresh token may be retried.
+    pub grace: Duration,
+    /// Grants, however much they are used.
+    pub grant: Duration,
+    /// Codes.
+    pub code: Duration,
+}
+
+/// Self-registration (RFC 7591).
+#[derive(Debug, Clone)]
+pub struct RegistrationPolicy {
+    /// Whether clients may register themselves.
+    pub enabled: bool,
+    /// How long a registration lives with which nobody signs in.
+    pub unused: Duration,
+    /// How long it lives after the last grant's end.
+    pub idle: Duration,
+    /// Which private-use schemes are accepted.
+    pub schemes: PrivateUseSchemes,
+    /// Hosts to which errors may be redirected before anybody has agreed to anything.
+    pub trusted_hosts: Vec<String>,
+}
+
+/// The authorization server, without a network around it.
+#[derive(Debug)]
+pub struct AuthorizationServer {
+    pub(crate) settings: Settings,
+    pub(crate) clients: Collection<Client>,
+    pub(crate) grants: Collection<Grant>,
+    repository: Arc<dyn Repository>,
+    pub(crate) keys: Keys,
+    sealer: Sealer,
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    used_states: login::UsedStates,
+}
+
+/// Everything that an authorization server stands on.
+#[derive(Debug)]
+pub struct Foundations {
+    /// Where clients and grants live.
+    pub repository: Arc<dyn Repository>,
+    /// The signing keys.
+    pub keys: Keys,
+    /// Seals what leaves the process.
+    pub sealer: Sealer,
+    /// Who signs people in.
+    pub upstream: Arc<dyn Upstream>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+}
+
+impl AuthorizationServer {
+    /// An authorization server.
+    #[must_use]
+    pub fn new(settings: Settings, on: Foundations) -> Self {
+        Self {
+            settings,
+            clients: Collection::new(Arc::clone(&on.repository)),
+            grants: Collection::new(Arc::clone(&on.repository)),
+            repository: on.repository,
+            keys: on.keys,
+            sealer: on.sealer,
+            upstream: on.upstream,
+            clock: on.clock,
+            random: on.random,
+            used_states: login::UsedStates::default(),
+        }
+    }
+
+    /// The present time.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn random(&self) -> &dyn Random {
+        &*self.random
+    }
+
+    /// What the operator decided.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The signing keys.
+    #[must_use]
+    pub const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Whether the repository answers.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), RepositoryError> {
+        self.repository.ping().await
+    }
+
+    /// Removes what has expired, a bounded batch at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn purge(&self) -> Result<u64, RepositoryError> {
+        self.repository.purge_expired(self.now()).await
+    }
+
+    /// The client of that name that is authenticated by what it presented.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_client`: whoever gets it may register again.
+    async fn authenticated(
+        &self,
+        client_id: &str,
+        secret: Option<&str>,
+        now: UnixTime,
+    ) -> Result<Client, OAuthError> {
+        let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
+        let client_id = ClientId::parse(client_id).ok_or_else(unknown)?;
+        let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
+        client.authenticate(secret)?;
+        Ok(client)
+    }
+}
+
+impl Entity for Client {
+    const KIND: Kind = Kind::Client;
+
+    fn key(&self) -> &str {
+        self.client_id.as_str()
+    }
+
+    fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_at
+    }
+}
+
+impl Entity for Grant {
+    const KIND: Kind = Kind::Grant;
+
+    fn key(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn parent(&self) -> Option<&str> {
+        Some(self.client_id.as_str())
+    }
+
+    fn expires_at(&self) -> Option<UnixTime> {
+        Some(self.expires_at)
+    }
+}
+
+impl From<RepositoryError> for OAuthError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Unavailable(_) => {
+                Self::new(ErrorCode::TemporarilyUnavailable, "try again in a moment").caused_by(error)
+            }
+            RepositoryError::Corrupt(_) | RepositoryError::Unusable(_) => {
+                Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
+            }
+        }
+    }
+}
+
+impl From<crate::keys::KeyError> for OAuthError {
+    fn from(error: crate::keys::KeyError) -> Self {
+        Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
+    }
+}
+
+impl AccessPolicy {
+    /// Whether this person may sign in.
+    #[must_use]
+    pub fn admits(&self, identity: &crate::upstream::Identity) -> bool {
+        let anybody = self.emails.is_empty() && self.domains.is_empty() && self.groups.is_empty();
+        anybody
+            || identity.email.as_deref().is_some_and(|email| self.admits_email(email))
+            || identity.groups.iter().any(|group| self.groups.contains(group))
+    }
+
+    /// An address with more than one `@` is nobody's.
+    fn admits_email(&self, email: &str) -> bool {
+        let Some((local, domain)) = email.split_once('@') else { return false };
+        if local.is_empty() || domain.is_empty() || domain.contains('@') {
+            return false;
+        }
+        self.emails.iter().any(|listed| listed.eq_ignore_ascii_case(email))
+            || self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Identity;
+
+    #[test]
+    fn up_8_only_those_who_are_listed_are_admitted() {
+        let policy = AccessPolicy {
+            emails: vec!["Ada@example.com".to_owned()],
+            domains: vec!["corp.example".to_owned()],
+            groups: vec!["staff".to_owned()],
+        };
+        for (email, groups, admitted) in [
+            (Some("ada@example.com"), vec![], true),
+            (Some("bob@CORP.example"), vec![], true),
+            (Some("bob@example.com"), vec![], false),
+            (Some("bob@evil.example@corp.example"), vec![], false),
+            (Some("@corp.example"), vec![], false),
+            (Some("bob@sub.corp.example"), vec![], false),
+            (None, vec!["staff".to_owned()], true),
+            (None, vec!["Staff".to_owned()], false),
+            (None, vec![], false),
+        ] {
+            let identity = Identity { subject: "p".to_owned(), email: email.map(str::to_owned), groups };
+            assert_eq!(policy.admits(&identity), admitted, "{identity:?}");
+            assert!(AccessPolicy::default().admits(&identity));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Clients register themselves (RFC 7591). It is all that may be written before anybody has signed in,
+//! and it goes away if nobody ever does.
+
+use serde::Serialize;
+
+use super::AuthorizationServer;
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        client::{AuthenticationMethod, Client, ClientId, ClientMetadata, Origin},
+        error::{ErrorCode, OAuthError},
+    },
+    secret::{TokenHash, encode, random_token},
+};
+
+/// The answer to a registration (RFC 7591 section 3.2.1).
+#[derive(Debug, Serialize)]
+pub struct Registered {
+    client_id: ClientId,
+    client_id_issued_at: UnixTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<String>,
+    /// 0: the secret does not expire by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret_expires_at: Option<u64>,
+    #[serde(flatten)]
+    metadata: ClientMetadata,
+}
+
+impl AuthorizationServer {
+    /// Registers a client.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_redirect_uri` or `invalid_client_metadata`; or the repository does not answer.
+    pub async fn register(&self, body: &[u8]) -> Result<Registered, OAuthError> {
+        let now = self.now();
+        let policy = &self.settings.registration;
+        let metadata = ClientMetadata::parse(body, &policy.schemes)?;
+        let secret = (metadata.token_endpoint_auth_method != AuthenticationMethod::None)
+            .then(|| format!("mcp_cs_{}", random_token(self.random())));
+        let client = Client {
+            client_id: self.new_client_id()?,
+            origin: Origin::SelfRegistered,
+            issued_at: now,
+            expires_at: Some(now.plus(policy.unused)),
+            secret: secret.as_deref().map(TokenHash::of),
+            metadata,
+        };
+        let Some(stored) = self.clients.insert(client, now).await? else {
+            return Err(OAuthError::new(ErrorCode::ServerError, "something went wrong here"));
+        };
+        let client = stored.value;
+        tracing::info!(
+            target: "audit", event = "registration", client_id = %client.client_id,
+            client_name = ?client.metadata.client_name,
+            redirect_host = %client.metadata.redirect_uris[0].itself().host(), "client registered"
+        );
+        Ok(Registered {
+            client_id: client.client_id,
+            client_id_issued_at: now,
+            client_secret_expires_at: secret.as_ref().map(|_| 0),
+            client_secret: secret,
+            metadata: client.metadata,
+        })
+    }
+
+    fn new_client_id(&self) -> Result<ClientId, OAuthError> {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        ClientId::parse(&format!("mcp_{}", encode(&bytes)))
+            .ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "something went wrong here"))
+    }
+}

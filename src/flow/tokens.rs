@@ -1,0 +1,408 @@
+//! Codes and refresh tokens become access tokens. Each request replaces one record, once.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::AuthorizationServer;
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        client::{Client, GrantType},
+        credentials::Credentials,
+        error::{ErrorCode, OAuthError, refuse},
+        grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy},
+        params::Params,
+        scope::Scope,
+        token::{Claims, GrantId, RefreshToken, grant_of_code},
+    },
+    repository::Stored,
+    secret::{TokenHash, constant_time_eq, encode},
+    upstream::{SessionCheck, UpstreamTokens},
+};
+
+/// How often the upstream is asked about one grant, at most.
+const CHECK_EVERY: Duration = Duration::from_secs(60);
+/// How long one process keeps the others from asking, should it die over it.
+const CHECK_TAKES: Duration = Duration::from_secs(30);
+/// Attempts to replace a record that others replace at the same time.
+const ATTEMPTS: usize = 64;
+
+/// A successful answer of the token endpoint (RFC 6749 section 5.1).
+#[derive(Debug, Serialize)]
+pub struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    scope: Scope,
+}
+
+/// A refresh request, understood but not judged.
+struct Refresh<'a> {
+    client: &'a Client,
+    text: &'a str,
+    token: RefreshToken,
+    scope: Option<Scope>,
+    resource: Vec<&'a str>,
+}
+
+impl AuthorizationServer {
+    /// Serves a token request of a caller with these credentials.
+    ///
+    /// # Errors
+    ///
+    /// As RFC 6749 section 5.2 has them.
+    pub async fn token(
+        &self,
+        params: &Params<'_>,
+        credentials: &Credentials,
+    ) -> Result<TokenResponse, OAuthError> {
+        const KNOWN: [&str; 6] =
+            ["grant_type", "code", "redirect_uri", "code_verifier", "refresh_token", "scope"];
+        let now = self.now();
+        params.refuse_repeated(&KNOWN)?;
+        let grant_type = match params.required("grant_type")? {
+            "authorization_code" => GrantType::AuthorizationCode,
+            "refresh_token" => GrantType::RefreshToken,
+            _ => return refuse(ErrorCode::UnsupportedGrantType, "this grant_type is not offered"),
+        };
+        let client =
+            self.authenticated(&credentials.client_id, credentials.client_secret.as_deref(), now).await?;
+        if !client.may_use(grant_type) {
+            return refuse(ErrorCode::UnauthorizedClient, "the client is not registered for this grant_type");
+        }
+        match grant_type {
+            GrantType::AuthorizationCode => self.redeem(params, &client, now).await,
+            GrantType::RefreshToken => self.refresh(params, &client, now).await,
+        }
+    }
+
+    async fn redeem(
+        &self,
+        params: &Params<'_>,
+        client: &Client,
+        now: UnixTime,
+    ) -> Result<TokenResponse, OAuthError> {
+        let unknown = || OAuthError::new(ErrorCode::InvalidGrant, "the code is unknown or no longer valid");
+        let redemption = Redemption {
+            client_id: &client.client_id,
+            code: params.required("code")?,
+            code_verifier: params.required("code_verifier")?,
+            redirect_uri: params.one("redirect_uri")?,
+        };
+        let id = grant_of_code(redemption.code).ok_or_else(unknown)?;
+        for _ in 0..ATTEMPTS {
+            let read = self.grants.get(id.as_str(), now).await?.ok_or_else(unknown)?;
+            self.require_resource(&read.value, params.all("resource"))?;
+            if read.value.judge_code(redemption, now)? == CodeUse::Replay {
+                self.end(read, RevokedBy::CodeReplay, now).await?;
+                return refuse(
+                    ErrorCode::InvalidGrant,
+                    "the code was used before; what it yielded has been revoked",
+                );
+            }
+            let ends = now.plus(self.settings.lifetimes.grant);
+            let (refresh, refresh_text) = self.first_refresh_token(&read.value.id, client, ends, now).unzip();
+            let (text, live) = self.access_token(&read.value, None, now)?;
+            let kept_until = if refresh.is_some() { ends } else { live.expires_at.plus(CHECK_EVERY) };
+            let scope = read.value.scope.clone();
+            let redeemed = read.value.clone().redeemed(refresh, live, kept_until);
+            if let Some(stored) = self.grants.replace(read, redeemed, now).await? {
+                audit_issued("tokens", &stored.value);
+                return Ok(self.response(text, refresh_text, scope));
+            }
+        }
+        Err(too_much_contention())
+    }
+
+    async fn refresh(
+        &self,
+        params: &Params<'_>,
+        client: &Client,
+        now: UnixTime,
+    ) -> Result<TokenResponse, OAuthError> {
+        let text = params.required("refresh_token")?;
+        let token = RefreshToken::parse(text).ok_or_else(unknown_refresh_token)?;
+        let scope = params.one("scope")?.map(Scope::parse).transpose()?;
+        let refresh = Refresh { client, text, token, scope, resource: params.all("resource").collect() };
+        for _ in 0..ATTEMPTS {
+            let (read, refresh_use) = self.judge_refresh(&refresh, now).await?;
+            let Some(read) = self.checked_upstream(read, now).await? else { continue };
+            let (grant, next) = self.successor(read.value.clone(), refresh_use, now)?;
+            let narrowed = refresh.scope.clone().filter(|scope| !scope.is_empty() && *scope != grant.scope);
+            let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now)?;
+            let granted = narrowed.unwrap_or_else(|| grant.scope.clone());
+            if let Some(stored) = self.grants.replace(read, grant.with_token(live), now).await? {
+                audit_issued(
+                    if refresh_use == RefreshUse::Retry { "refresh_retry" } else { "refresh" },
+                    &stored.value,
+                );
+                return Ok(self.response(access_token, Some(next), granted));
+            }
+        }
+        Err(too_much_contention())
+    }
+
+    /// The grant of a refresh token that may be used; reuse ends it.
+    async fn judge_refresh(
+        &self,
+        refresh: &Refresh<'_>,
+        now: UnixTime,
+    ) -> Result<(Stored<Grant>, RefreshUse), OAuthError> {
+        let id = refresh.token.grant.as_str();
+        let read = self.grants.get(id, now).await?.ok_or_else(unknown_refresh_token)?;
+        let grant = &read.value;
+        if grant.client_id != refresh.client.client_id || !self.is_genuine(grant, refresh) {
+            return Err(unknown_refresh_token());
+        }
+        let grace = self.settings.lifetimes.grace;
+        let refresh_use =
+            grant.judge_refresh(refresh.token.generation, grace, now).ok_or_else(unknown_refresh_token)?;
+        if refresh_use == RefreshUse::Reuse {
+            tracing::warn!(target: "audit", event = "refresh_reuse", grant = %grant.id, client_id = %grant.client_id,
+                generation = refresh.token.generation, "an old refresh token came back");
+            self.end(read, RevokedBy::RefreshReuse, now).await?;
+            return refuse(
+                ErrorCode::InvalidGrant,
+                "the refresh token was used before; the grant has been revoked",
+            );
+        }
+        self.require_resource(grant, refresh.resource.iter().copied())?;
+        if refresh.scope.as_ref().is_some_and(|scope| !grant.scope.covers(scope)) {
+            return refuse(ErrorCode::InvalidScope, "the scope exceeds what was granted");
+        }
+        Ok((read, refresh_use))
+    }
+
+    /// Whether we made this token. The current one is known by its hash, any other by making it
+    /// again: so nobody who merely knows the name of a grant can end it.
+    fn is_genuine(&self, grant: &Grant, refresh: &Refresh<'_>) -> bool {
+        let Some(chain) = grant.active().and_then(|active| active.refresh.as_ref()) else { return false };
+        if refresh.token.generation == chain.generation {
+            return chain.current.matches(refresh.text);
+        }
+        let made = self.refresh_text(&grant.id, chain, refresh.token.generation);
+        constant_time_eq(made.as_bytes(), refresh.text.as_bytes())
+    }
+
+    /// The grant after a refresh, and the refresh token that the client gets. A retry gets the
+    /// current one, so that all who race with one token go on with the same successor.
+    fn successor(
+        &self,
+        grant: Grant,
+        refresh_use: RefreshUse,
+        now: UnixTime,
+    ) -> Result<(Grant, String), OAuthError> {
+        let chain =
+            grant.active().and_then(|active| active.refresh.as_ref()).ok_or_else(unknown_refresh_token)?;
+        match refresh_use {
+            RefreshUse::Current => {
+                let next = self.refresh_text(&grant.id, chain, chain.generation + 1);
+                let hash = TokenHash::of(&next);
+                Ok((grant.rotated(hash, self.settings.lifetimes.refresh, now), next))
+            }
+            RefreshUse::Retry | RefreshUse::Reuse => {
+                let current = self.refresh_text(&grant.id, chain, chain.generation);
+                Ok((grant, current))
+            }
+        }
+    }
+
+    /// The grant, once the upstream has had its say; `None` when the record changed meanwhile and
+    /// must be judged again. At most one process asks, at most once a minute; whoever comes in
+    /// between is served, for an upstream that is slow or down ends nobody's session.
+    async fn checked_upstream(
+        &self,
+        read: Stored<Grant>,
+        now: UnixTime,
+    ) -> Result<Option<Stored<Grant>>, OAuthError> {
+        let session = &read.value.upstream;
+        let being_checked = session.checking_until.is_some_and(|until| now < until);
+        if being_checked || now.since(session.checked_at) < CHECK_EVERY {
+            return Ok(Some(read));
+        }
+        let mut claimed = read.value.clone();
+        claimed.upstream.checking_until = Some(now.plus(CHECK_TAKES));
+        let Some(read) = self.grants.replace(read, claimed, now).await? else { return Ok(None) };
+        let id = read.value.id.clone();
+        let tokens = self.upstream_tokens(&read.value)?;
+        match self.upstream.check(&tokens, now).await {
+            SessionCheck::Good(tokens) => self.note_session(&id, tokens, now).await,
+            SessionCheck::Unknown(reason) => {
+                tracing::warn!(grant = %id, reason, "the upstream cannot say whether the session is good");
+                self.note_session(&id, None, now).await
+            }
+            SessionCheck::Ended => {
+                self.end(read, RevokedBy::Upstream, now).await?;
+                refuse(ErrorCode::InvalidGrant, "the sign-in session has ended; sign in again")
+            }
+        }
+        .map(|()| None)
+    }
+
+    /// Writes down that the session was checked, with the upstream's new tokens if it gave any.
+    async fn note_session(
+        &self,
+        id: &GrantId,
+        tokens: Option<UpstreamTokens>,
+        now: UnixTime,
+    ) -> Result<(), OAuthError> {
+        let sealed = match tokens {
+            None => None,
+            Some(tokens) => {
+                let plain = serde_json::to_vec(&tokens).map_err(|e| {
+                    OAuthError::new(ErrorCode::ServerError, "something went wrong here").caused_by(e)
+                })?;
+                Some(self.sealer.seal(&["upstream tokens", id.as_str()], &plain))
+            }
+        };
+        for _ in 0..ATTEMPTS {
+            let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(()) };
+            if read.value.active().is_none() {
+                return Ok(());
+            }
+            let mut noted = read.value.clone();
+            noted.upstream.checked_at = now;
+            noted.upstream.checking_until = None;
+            if let Some(sealed) = &sealed {
+                noted.upstream.sealed.clone_from(sealed);
+            }
+            if self.grants.replace(read, noted, now).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(too_much_contention())
+    }
+
+    fn upstream_tokens(&self, grant: &Grant) -> Result<UpstreamTokens, OAuthError> {
+        let plain = self.sealer.open(&["upstream tokens", grant.id.as_str()], &grant.upstream.sealed);
+        plain.and_then(|plain| serde_json::from_slice(&plain).ok()).ok_or_else(|| {
+            OAuthError::new(ErrorCode::ServerError, "something went wrong here")
+                .caused_by("the sealed upstream tokens cannot be opened")
+        })
+    }
+
+    /// Ends a grant, whatever happens to its record meanwhile.
+    pub(super) async fn end(
+        &self,
+        read: Stored<Grant>,
+        by: RevokedBy,
+        now: UnixTime,
+    ) -> Result<(), OAuthError> {
+        let id = read.value.id.clone();
+        let mut next = Some(read);
+        for _ in 0..ATTEMPTS {
+            let Some(read) = next else { return Ok(()) };
+            let revoked = read.value.clone().revoked(by, now);
+            if self.grants.replace(read, revoked, now).await?.is_some() {
+                tracing::info!(target: "audit", event = "revocation", grant = %id, by = by.as_str(), "grant revoked");
+                return Ok(());
+            }
+            next = self.grants.get(id.as_str(), now).await?;
+        }
+        Err(too_much_contention())
+    }
+
+    /// A refresh token for clients that registered for one, whatever scope they asked for.
+    fn first_refresh_token(
+        &self,
+        id: &GrantId,
+        client: &Client,
+        ends: UnixTime,
+        now: UnixTime,
+    ) -> Option<(RefreshChain, String)> {
+        if !client.may_use(GrantType::RefreshToken) {
+            return None;
+        }
+        let mut seed = [0; 16];
+        self.random.fill(&mut seed);
+        let mut chain = RefreshChain {
+            seed: encode(&seed),
+            generation: 0,
+            current: TokenHash::of(""),
+            rotated_at: Vec::new(),
+            expires_at: now.plus(self.settings.lifetimes.refresh).min(ends),
+        };
+        let text = self.refresh_text(id, &chain, 0);
+        chain.current = TokenHash::of(&text);
+        Some((chain, text))
+    }
+
+    /// The refresh token of a generation: unguessable without the sealing key *and* the record.
+    pub(super) fn refresh_text(&self, id: &GrantId, chain: &RefreshChain, generation: u64) -> String {
+        let number = generation.to_string();
+        let unguessable = self.sealer.derive(&["refresh token", id.as_str(), &chain.seed, &number]);
+        RefreshToken { grant: id.clone(), generation }.text(&unguessable)
+    }
+
+    fn access_token(
+        &self,
+        grant: &Grant,
+        narrowed: Option<&Scope>,
+        now: UnixTime,
+    ) -> Result<(String, LiveToken), OAuthError> {
+        let id = grant.next_token();
+        let expires_at = now.plus(self.settings.lifetimes.access);
+        let claims = Claims {
+            iss: &self.settings.issuer,
+            sub: &grant.person.subject,
+            aud: &grant.resource,
+            client_id: grant.client_id.as_str(),
+            scope: narrowed.unwrap_or(&grant.scope),
+            iat: now,
+            exp: expires_at,
+            jti: id.to_string(),
+        };
+        let text = self.keys.sign(&claims, now)?;
+        let live = LiveToken {
+            number: id.number,
+            hash: TokenHash::of(&text),
+            issued_at: now,
+            expires_at,
+            scope: narrowed.cloned(),
+        };
+        Ok((text, live))
+    }
+
+    /// A token request may name the grant's resource, and no other (RFC 8707 section 2.2).
+    fn require_resource<'a>(
+        &self,
+        grant: &Grant,
+        mut named: impl Iterator<Item = &'a str>,
+    ) -> Result<(), OAuthError> {
+        if self.settings.resources.offered(&grant.resource).is_none() {
+            return refuse(ErrorCode::InvalidTarget, "the resource of this grant is no longer served here");
+        }
+        if named.all(|name| grant.resource.is_named_by(name)) {
+            return Ok(());
+        }
+        refuse(ErrorCode::InvalidTarget, format!("this grant is for {}", grant.resource))
+    }
+
+    const fn response(
+        &self,
+        access_token: String,
+        refresh_token: Option<String>,
+        scope: Scope,
+    ) -> TokenResponse {
+        let expires_in = self.settings.lifetimes.access.as_secs();
+        TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope }
+    }
+}
+
+fn audit_issued(event: &str, grant: &Grant) {
+    tracing::info!(
+        target: "audit", event, grant = %grant.id, jti = %format_args!("{}.{}", grant.id, grant.issued),
+        client_id = %grant.client_id, sub = %grant.person.subject, "tokens issued"
+    );
+}
+
+fn unknown_refresh_token() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "the refresh token is unknown or no longer valid")
+}
+
+fn too_much_contention() -> OAuthError {
+    OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests for this grant at once; try again")
+}

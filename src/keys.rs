@@ -1,0 +1,419 @@
+//! Signing keys: made at first start, sealed in the repository, published before they sign.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    encoding::AsDer,
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256},
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    clock::UnixTime,
+    oauth::token::Claims,
+    repository::{Collection, Entity, Kind, Page, RepositoryError},
+    secret::{Sealer, encode, sha256},
+};
+
+/// How long a new key is published before it signs. Verifiers that meet an unknown key look again
+/// at most every 30 seconds; shared caches keep the document for [`PUBLISHED_MAX_AGE`].
+const PUBLISHED_BEFORE: Duration = Duration::from_secs(600);
+/// `max-age` of the published keys, below the time for which a new key is published before it signs.
+pub const PUBLISHED_MAX_AGE: Duration = Duration::from_secs(300);
+/// How long an old key stays published after its last token has expired.
+const PUBLISHED_AFTER: Duration = Duration::from_secs(3600);
+
+/// The algorithm of access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SigningAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSA PKCS#1 v1.5 with SHA-256, which RFC 9068 section 4 asks everybody to support.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+impl SigningAlgorithm {
+    /// The word in headers and metadata.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
+/// Why there is no usable signing key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The repository does not answer.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The stored key was sealed under another sealing key, or is damaged.
+    #[error(
+        "the signing key {0} in the repository cannot be opened: keys.sealing is not the key under which it was sealed"
+    )]
+    Sealed(String),
+    /// The cryptography library refused.
+    #[error("a signing key cannot be made")]
+    Unmakable,
+}
+
+/// A signing key as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct StoredKey {
+    /// Its number, 8 digits: the key of the record.
+    number: String,
+    kid: String,
+    algorithm: SigningAlgorithm,
+    sealed: String,
+    created_at: UnixTime,
+    signs_from: UnixTime,
+    /// Set when a successor was made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    expires_at: Option<UnixTime>,
+}
+
+impl Entity for StoredKey {
+    const KIND: Kind = Kind::Key;
+
+    fn key(&self) -> &str {
+        &self.number
+    }
+
+    fn expires_at(&self) -> Option<UnixTime> {
+        self.expires_at
+    }
+}
+
+enum Pair {
+    Es256(Box<EcdsaKeyPair>),
+    Rs256(Box<RsaKeyPair>),
+}
+
+/// A key that can sign.
+struct SigningKey {
+    kid: String,
+    /// The JWS header, encoded.
+    header: String,
+    signs_from: UnixTime,
+    pair: Pair,
+}
+
+/// The keys at one moment.
+struct KeySet {
+    /// In the order in which they were made.
+    keys: Vec<SigningKey>,
+    published: Bytes,
+}
+
+/// The server's signing keys.
+pub struct Keys {
+    stored: Collection<StoredKey>,
+    sealer: Sealer,
+    algorithm: SigningAlgorithm,
+    set: RwLock<Arc<KeySet>>,
+}
+
+impl Keys {
+    /// Loads the keys; makes the first one in an empty repository. Of several processes that start
+    /// at once on one repository, one makes it and the others load it.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or its keys cannot be opened.
+    pub async fn load(
+        stored: Arc<dyn crate::repository::Repository>,
+        sealer: Sealer,
+        algorithm: SigningAlgorithm,
+        now: UnixTime,
+    ) -> Result<Self, KeyError> {
+        let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
+        let keys = Self { stored: Collection::new(stored), sealer, algorithm, set };
+        keys.reload(now).await?;
+        if keys.set().keys.is_empty() {
+            let first = keys.make(1, now, now)?;
+            // Somebody else's first key is as good as ours.
+            let _ = keys.stored.insert(first, now).await?;
+            keys.reload(now).await?;
+        }
+        Ok(keys)
+    }
+
+    /// Reads the keys again, so that those which another process made are published here, too.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or its keys cannot be opened.
+    pub async fn reload(&self, now: UnixTime) -> Result<(), KeyError> {
+        let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
+        let keys = stored.iter().map(|key| self.open(key)).collect::<Result<Vec<_>, _>>()?;
+        let public: Vec<Value> = keys.iter().map(SigningKey::public).collect();
+        let published = Bytes::from(json!({ "keys": public }).to_string());
+        *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet { keys, published });
+        Ok(())
+    }
+
+    /// Makes the next key. It is published at once and signs ten minutes later; the present one stays
+    /// published until an hour after the last token that it signed has expired.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
+        let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
+        let last = stored.last().and_then(|key| key.number.parse().ok()).unwrap_or(0);
+        let signs_from = now.plus(PUBLISHED_BEFORE);
+        if self.stored.insert(self.make(last + 1, now, signs_from)?, now).await?.is_some() {
+            for old in stored.into_iter().filter(|key| key.expires_at.is_none()) {
+                let Some(read) = self.stored.get(old.key(), now).await? else { continue };
+                let mut retiring = read.value.clone();
+                retiring.expires_at = Some(signs_from.plus(access_lifetime).plus(PUBLISHED_AFTER));
+                let _ = self.stored.replace(read, retiring, now).await?;
+            }
+        }
+        self.reload(now).await
+    }
+
+    /// The public keys as a JSON Web Key Set (RFC 7517 section 5).
+    #[must_use]
+    pub fn published(&self) -> Bytes {
+        self.set().published.clone()
+    }
+
+    /// An access token with these claims (RFC 9068 section 2).
+    ///
+    /// # Errors
+    ///
+    /// When there is no key or it does not sign.
+    pub fn sign(&self, claims: &Claims<'_>, now: UnixTime) -> Result<String, KeyError> {
+        let set = self.set();
+        let eligible = set.keys.iter().rev().find(|key| key.signs_from <= now);
+        let key = eligible.or(set.keys.first()).ok_or(KeyError::Unmakable)?;
+        key.sign(claims)
+    }
+
+    fn set(&self) -> Arc<KeySet> {
+        Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn make(&self, number: u64, created_at: UnixTime, signs_from: UnixTime) -> Result<StoredKey, KeyError> {
+        let (private, public) = generate(self.algorithm)?;
+        let kid = encode(&sha256(&public)[..12]);
+        let sealed = self.sealer.seal(&["signing key", &kid], &private);
+        let algorithm = self.algorithm;
+        let number = format!("{number:08}");
+        Ok(StoredKey { number, kid, algorithm, sealed, created_at, signs_from, expires_at: None })
+    }
+
+    fn open(&self, stored: &StoredKey) -> Result<SigningKey, KeyError> {
+        let unreadable = || KeyError::Sealed(stored.kid.clone());
+        let private =
+            self.sealer.open(&["signing key", &stored.kid], &stored.sealed).ok_or_else(unreadable)?;
+        let pair = match stored.algorithm {
+            SigningAlgorithm::Es256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private)
+                .map(|pair| Pair::Es256(Box::new(pair))),
+            SigningAlgorithm::Rs256 => {
+                RsaKeyPair::from_pkcs8(&private).map(|pair| Pair::Rs256(Box::new(pair)))
+            }
+        };
+        let header = json!({ "typ": "at+jwt", "alg": stored.algorithm.as_str(), "kid": stored.kid });
+        Ok(SigningKey {
+            kid: stored.kid.clone(),
+            header: encode(header.to_string().as_bytes()),
+            signs_from: stored.signs_from,
+            pair: pair.map_err(|_| unreadable())?,
+        })
+    }
+}
+
+impl Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kids: Vec<String> = self.set().keys.iter().map(|key| key.kid.clone()).collect();
+        f.debug_struct("Keys").field("kids", &kids).finish_non_exhaustive()
+    }
+}
+
+/// A new private key (PKCS#8) and its public half.
+fn generate(algorithm: SigningAlgorithm) -> Result<(zeroize::Zeroizing<Vec<u8>>, Vec<u8>), KeyError> {
+    let (private, public) = match algorithm {
+        SigningAlgorithm::Es256 => {
+            let pair =
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Unmakable)?;
+            let private = pair.to_pkcs8v1().map_err(|_| KeyError::Unmakable)?;
+            (private.as_ref().to_vec(), pair.public_key().as_ref().to_vec())
+        }
+        SigningAlgorithm::Rs256 => {
+            let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Unmakable)?;
+            let private = pair.as_der().map_err(|_| KeyError::Unmakable)?;
+            (private.as_ref().to_vec(), pair.public_key().as_ref().to_vec())
+        }
+    };
+    Ok((zeroize::Zeroizing::new(private), public))
+}
+
+impl SigningKey {
+    fn sign(&self, claims: &Claims<'_>) -> Result<String, KeyError> {
+        let claims = serde_json::to_vec(claims).map_err(|_| KeyError::Unmakable)?;
+        let mut token = format!("{}.{}", self.header, encode(&claims));
+        let random = SystemRandom::new();
+        let signature = match &self.pair {
+            Pair::Es256(pair) => {
+                encode(pair.sign(&random, token.as_bytes()).map_err(|_| KeyError::Unmakable)?.as_ref())
+            }
+            Pair::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature)
+                    .map_err(|_| KeyError::Unmakable)?;
+                encode(&signature)
+            }
+        };
+        token.push('.');
+        token.push_str(&signature);
+        Ok(token)
+    }
+
+    /// The public half (RFC 7517, RFC 7518 section 6).
+    fn public(&self) -> Value {
+        match &self.pair {
+            Pair::Es256(pair) => {
+                // An uncompressed point: 0x04, x, y.
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.kid,
+                    "x": encode(x), "y": encode(y) })
+            }
+            Pair::Rs256(pair) => {
+                let public = pair.public_key();
+                json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid,
+                    "n": encode(public.modulus().big_endian_without_leading_zero()),
+                    "e": encode(public.exponent().big_endian_without_leading_zero()) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
+
+    use super::*;
+    use crate::{
+        oauth::{issuer::Issuer, resource::Resource, scope::Scope},
+        repository::{MemoryRepository, Repository},
+        secret::{SealingKey, SystemRandom as Random},
+    };
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn sealer() -> Sealer {
+        Sealer::new(&SealingKey::generate(&Random), Arc::new(Random))
+    }
+
+    async fn load(repository: &Arc<dyn Repository>, sealer: &Sealer, algorithm: SigningAlgorithm) -> Keys {
+        Keys::load(Arc::clone(repository), sealer.clone(), algorithm, now()).await.unwrap()
+    }
+
+    const fn now() -> UnixTime {
+        UnixTime::from_secs(1_800_000_000)
+    }
+
+    fn signed(keys: &Keys, now: UnixTime) -> String {
+        let (iss, aud, scope) = (
+            Issuer::parse("https://a").unwrap(),
+            Resource::parse("https://r").unwrap(),
+            Scope::parse("user").unwrap(),
+        );
+        let claims = Claims {
+            iss: &iss,
+            sub: "pui_x",
+            aud: &aud,
+            client_id: "c",
+            scope: &scope,
+            iat: now,
+            exp: now.plus(HOUR),
+            jti: "j.1".to_owned(),
+        };
+        keys.sign(&claims, now).unwrap()
+    }
+
+    fn verifies(token: &str, keys: &Keys) -> bool {
+        let set: JwkSet = serde_json::from_slice(&keys.published()).unwrap();
+        let header = jsonwebtoken::decode_header(token).unwrap();
+        let Some(key) = set.find(&header.kid.unwrap()) else { return false };
+        let mut validation = Validation::new(header.alg);
+        validation.set_audience(&["https://r"]);
+        (validation.validate_exp, validation.leeway) = (false, 0);
+        assert!(matches!(header.alg, Algorithm::ES256 | Algorithm::RS256));
+        assert_eq!(header.typ.as_deref(), Some("at+jwt"));
+        jsonwebtoken::decode::<Value>(token, &DecodingKey::from_jwk(key).unwrap(), &validation).is_ok()
+    }
+
+    #[tokio::test]
+    async fn jwks_1_and_jwt_1_only_public_halves_are_published_and_they_verify() {
+        for algorithm in [SigningAlgorithm::Es256, SigningAlgorithm::Rs256] {
+            let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+            let keys = load(&repository, &sealer(), algorithm).await;
+            assert!(verifies(&signed(&keys, now()), &keys));
+            let set: Value = serde_json::from_slice(&keys.published()).unwrap();
+            for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
+                assert!(set["keys"][0].get(private).is_none());
+            }
+            assert_eq!(
+                (set["keys"][0]["use"].as_str(), set["keys"][0]["alg"].as_str()),
+                (Some("sig"), Some(algorithm.as_str()))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn jwks_3_keys_are_the_same_after_a_restart_and_in_every_process() {
+        let (repository, sealer): (Arc<dyn Repository>, _) =
+            (Arc::new(MemoryRepository::default()), sealer());
+        let es = SigningAlgorithm::Es256;
+        let (one, two) = tokio::join!(load(&repository, &sealer, es), load(&repository, &sealer, es));
+        assert_eq!(one.published(), two.published());
+        assert!(verifies(&signed(&one, now()), &load(&repository, &sealer, es).await));
+    }
+
+    #[tokio::test]
+    async fn jwks_2_a_new_key_is_published_before_it_signs_and_the_old_one_after() {
+        let (repository, sealer): (Arc<dyn Repository>, _) =
+            (Arc::new(MemoryRepository::default()), sealer());
+        let keys = load(&repository, &sealer, SigningAlgorithm::Es256).await;
+        let other = load(&repository, &sealer, SigningAlgorithm::Es256).await;
+        let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+        let old = signed(&keys, now());
+        keys.rotate(HOUR, now()).await.unwrap();
+        let before = now().plus(Duration::from_secs(599));
+        assert_eq!(kid(&signed(&keys, before)), kid(&old), "the new key waits until everybody knows it");
+        let from = now().plus(PUBLISHED_BEFORE);
+        let new = signed(&keys, from);
+        assert_ne!(kid(&new), kid(&old));
+        other.reload(from).await.unwrap();
+        assert!(verifies(&new, &other) && verifies(&old, &other));
+        let last_old_token_ends = from.plus(HOUR);
+        other.reload(last_old_token_ends).await.unwrap();
+        assert!(verifies(&old, &other));
+        other.reload(last_old_token_ends.plus(PUBLISHED_AFTER)).await.unwrap();
+        assert!(!verifies(&old, &other) && verifies(&new, &other));
+    }
+
+    #[tokio::test]
+    async fn another_sealing_key_is_said_to_be_the_wrong_one() {
+        let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+        load(&repository, &sealer(), SigningAlgorithm::Es256).await;
+        let error = Keys::load(repository, sealer(), SigningAlgorithm::Es256, now()).await.unwrap_err();
+        assert!(matches!(error, KeyError::Sealed(_)), "{error}");
+    }
+}

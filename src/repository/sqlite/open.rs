@@ -1,0 +1,328 @@
+//! From a path to a connection: the file, its settings, its schema.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf, absolute},
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+
+use super::is_busy;
+use crate::repository::RepositoryError;
+
+/// Marks a file as one of this program's (`PRAGMA application_id`): "pMCP".
+const APPLICATION_ID: i32 = 0x704d_4350;
+
+/// The schema, one step per version of it. A step that was once released is never changed.
+///
+/// A row has a number of its own, and the keys an index: records of one or two kilobytes would
+/// fill the inner nodes of a table that is ordered by key. Rows are appended in the order of time,
+/// and so are grant keys. Records that belong to nothing or never expire cost the other two
+/// indexes nothing.
+const SCHEMA: [&str; 1] = ["
+    CREATE TABLE record (
+        id         INTEGER PRIMARY KEY,
+        kind       INTEGER NOT NULL,
+        key        TEXT NOT NULL,
+        version    INTEGER NOT NULL,
+        expires_at INTEGER,
+        parent     TEXT,
+        value      TEXT NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX record_by_key ON record (kind, key);
+    CREATE INDEX record_by_parent ON record (kind, parent, key) WHERE parent IS NOT NULL;
+    CREATE INDEX record_by_expiry ON record (expires_at) WHERE expires_at IS NOT NULL;
+"];
+
+/// How often, with a millisecond between, a writer asks for a file that another process writes.
+///
+/// `SQLite`'s own patience sleeps up to a tenth of a second between two tries, and a busy
+/// neighbour, whose pauses are shorter than a millisecond, would hardly ever be caught in one.
+const TRIES: i32 = 5_000;
+
+/// A file that is ready for writing.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+}
+
+/// Why a file cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("cannot open {}: {}", .0.display(), .1)]
+    CannotOpen(PathBuf, String),
+    #[error("no permission for {}: this user must own it and be able to write to its folder", .0.display())]
+    Forbidden(PathBuf),
+    #[error("{} is open to every user of this machine: run chmod 600 on it", .0.display())]
+    Exposed(PathBuf),
+    #[error("{} is read-only: make it writable", .0.display())]
+    ReadOnly(PathBuf),
+    #[error("{} is damaged or not a SQLite database: restore it from a backup or choose another path", .0.display())]
+    NotADatabase(PathBuf),
+    #[error("{} is the database of another program: choose another path", .0.display())]
+    Foreign(PathBuf),
+    #[error(
+        "{} was written by a newer version of this program (schema {}, known here: {}): run that version",
+        .path.display(), .found, SCHEMA.len()
+    )]
+    Newer { path: PathBuf, found: i32 },
+}
+
+impl From<Problem> for RepositoryError {
+    fn from(problem: Problem) -> Self {
+        Self::Unusable(problem.to_string())
+    }
+}
+
+impl Problem {
+    fn io(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::PermissionDenied => Self::Forbidden(path.to_owned()),
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path.to_owned()),
+            _ => Self::CannotOpen(path.to_owned(), error.to_string()),
+        }
+    }
+
+    fn engine(path: &Path, error: &Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::NotADatabase(path.to_owned()),
+            Some(ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied) => {
+                Self::Forbidden(path.to_owned())
+            }
+            Some(ErrorCode::CannotOpen) => Self::Forbidden(path.to_owned()),
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(path.to_owned()),
+            _ => Self::CannotOpen(path.to_owned(), error.to_string()),
+        }
+    }
+}
+
+/// Opens the file for the writer, with its schema brought up to date.
+pub(super) fn for_writing(path: &Path) -> Result<Opened, RepositoryError> {
+    let path = absolute(path).map_err(|error| Problem::io(path, &error))?;
+    make(&path).map_err(|error| Problem::io(&path, &error))?;
+    examine(&path)?;
+    let connection = connect(&path)?;
+    Ok(Opened { path, connection })
+}
+
+/// Opens a file that a writer has open, too. From the first look into it on, a reader waits only
+/// so long for a busy file.
+pub(super) fn for_reading(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(patience)?;
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cache_size = -1024;")?;
+    Ok(connection)
+}
+
+/// Makes the file if there is none. `SQLite` gives its companions the same permissions.
+///
+/// A file that exists is not opened here: closing it again would end the locks that `SQLite` may
+/// hold on it in this process.
+fn make(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome.map(|_| ()),
+    }
+}
+
+/// Refuses a file by what the file system says of it.
+fn examine(path: &Path) -> Result<(), Problem> {
+    let metadata = fs::metadata(path).map_err(|error| Problem::io(path, &error))?;
+    if metadata.is_dir() {
+        return Err(Problem::CannotOpen(path.to_owned(), "it is a folder".to_owned()));
+    }
+    if metadata.mode() & 0o007 != 0 {
+        return Err(Problem::Exposed(path.to_owned()));
+    }
+    if metadata.permissions().readonly() {
+        return Err(Problem::ReadOnly(path.to_owned()));
+    }
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Connection, Problem> {
+    let engine = |error: Error| Problem::engine(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(engine)?;
+    if connection.is_readonly(MAIN_DB).map_err(engine)? {
+        return Err(Problem::ReadOnly(path.to_owned()));
+    }
+    connection.busy_handler(Some(wait_for_the_other_writer)).map_err(engine)?;
+    check_owner(&mut connection, path)?;
+    configure(&mut connection, path)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+fn wait_for_the_other_writer(tries: i32) -> bool {
+    thread::sleep(Duration::from_millis(1));
+    tries < TRIES
+}
+
+/// Refuses what another program or a newer version wrote, before anything in it is changed.
+fn check_owner(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
+    let engine = |error: Error| Problem::engine(path, &error);
+    // Another process may be making the schema: see it whole or not at all.
+    let seen = connection.transaction().map_err(engine)?;
+    let tables: i64 =
+        seen.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(engine)?;
+    let application: i32 =
+        seen.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(engine)?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(Problem::Foreign(path.to_owned()));
+    }
+    let found = schema_version(&seen).map_err(engine)?;
+    if usize::try_from(found).is_ok_and(|found| found <= SCHEMA.len()) {
+        return Ok(());
+    }
+    Err(Problem::Newer { path: path.to_owned(), found })
+}
+
+/// Sets what belongs to the writing connection.
+///
+/// `secure_delete = FAST` overwrites deleted values where that costs no further page, so that few
+/// old sealed values linger in the file; none of them is in clear anyway.
+fn configure(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
+    let engine = |error: Error| Problem::engine(path, &error);
+    let journal = keep_log(connection).map_err(engine)?;
+    if journal != "wal" {
+        let reason = "its file system cannot hold a write-ahead log".to_owned();
+        return Err(Problem::CannotOpen(path.to_owned(), reason));
+    }
+    connection
+        .execute_batch(
+            "PRAGMA synchronous = FULL;
+             PRAGMA fullfsync = ON;
+             PRAGMA checkpoint_fullfsync = ON;
+             PRAGMA secure_delete = FAST;
+             PRAGMA trusted_schema = OFF;
+             PRAGMA cache_size = -8192;",
+        )
+        .map_err(engine)
+}
+
+/// Turns the write-ahead log on; says which journal the file has then.
+///
+/// Of two that do so at the same time, `SQLite` turns one away without asking its busy handler.
+fn keep_log(connection: &mut Connection) -> rusqlite::Result<String> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut tries = 0;
+    let journal = loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error) if is_busy(&error) && wait_for_the_other_writer(tries) => tries += 1,
+            outcome => break outcome?,
+        }
+    };
+    connection.busy_handler(Some(wait_for_the_other_writer))?;
+    Ok(journal)
+}
+
+/// Brings the schema up to date, in one transaction; of several processes one does it.
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
+    let engine = |error: Error| Problem::engine(path, &error);
+    if missing_steps(connection).map_err(engine)?.next().is_none() {
+        return Ok(());
+    }
+    let apply = |transaction: Transaction<'_>| {
+        for (version, step) in missing_steps(&transaction)? {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", version)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()
+    };
+    connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(apply).map_err(engine)
+}
+
+/// The steps that a file has not seen, each with the version it leads to.
+fn missing_steps(connection: &Connection) -> rusqlite::Result<impl Iterator<Item = (i32, &'static str)>> {
+    let done = schema_version(connection)?;
+    Ok((1..).zip(SCHEMA).filter(move |(version, _)| *version > done))
+}
+
+fn schema_version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn folder() -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("records.db");
+        (folder, path)
+    }
+
+    #[test]
+    fn many_may_open_a_new_file_at_once() {
+        for _ in 0..8 {
+            let (_folder, path) = folder();
+            thread::scope(|scope| {
+                let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| for_writing(&path))).collect();
+                for opened in opening {
+                    opened.join().expect("no panic").expect("opens");
+                }
+            });
+        }
+    }
+
+    /// Makes a sound file and lets other hands change it.
+    fn spoilt(path: &Path, statements: &str) {
+        for_writing(path).expect("opens").connection.execute_batch(statements).expect("spoils");
+    }
+
+    fn with_mode(path: &Path, mode: u32) {
+        for_writing(path).expect("opens");
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("sets");
+    }
+
+    fn overwritten(path: &Path, from: usize) {
+        for_writing(path).expect("opens");
+        let bytes = fs::read(path).expect("reads");
+        fs::write(path, [&bytes[..from], &vec![0xaa; bytes.len() - from]].concat()).expect("overwrites");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_in_one_sentence_and_left_alone() {
+        type Spoil = fn(&Path);
+        const DAMAGED: &str =
+            "{} is damaged or not a SQLite database: restore it from a backup or choose another path";
+        let cases: [(Spoil, &str); 8] = [
+            (|path| fs::create_dir(path).expect("makes"), "cannot open {}: it is a folder"),
+            (|path| fs::remove_dir(path.parent().expect("a folder")).expect("removes"), "cannot open {}: "),
+            (|path| overwritten(path, 0), DAMAGED),
+            (|path| overwritten(path, 100), DAMAGED),
+            (|path| with_mode(path, 0o400), "{} is read-only: make it writable"),
+            (|path| with_mode(path, 0o644), "{} is open to every user of this machine: run chmod 600 on it"),
+            (
+                |path| spoilt(path, "PRAGMA application_id = 1"),
+                "{} is the database of another program: choose another path",
+            ),
+            (
+                |path| spoilt(path, "PRAGMA user_version = 2"),
+                "{} was written by a newer version of this program (schema 2, known here: 1): run that version",
+            ),
+        ];
+        for (spoil, sentence) in cases {
+            let (_folder, path) = folder();
+            spoil(&path);
+            let before = fs::read(&path).ok();
+            let error = for_writing(&path).expect_err(sentence);
+            assert!(matches!(error, RepositoryError::Unusable(_)), "{error:?}");
+            let sentence = sentence.replace("{}", &path.display().to_string());
+            assert!(error.to_string().starts_with(&sentence), "{error}\nis not\n{sentence}");
+            assert_eq!(fs::read(&path).ok(), before, "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Every statement over records, each complete in itself: what it changes, it changes whole or
+//! not at all.
+
+use std::num::NonZeroU64;
+
+use rusqlite::{Connection, Error, OptionalExtension, Result, Row, ToSql, params};
+
+use crate::{
+    clock::UnixTime,
+    repository::{Kind, Order, Page, Record, Version, Versioned, Write},
+};
+
+/// How many expired records one call removes at most: some milliseconds of work.
+const PURGE_BATCH: u32 = 500;
+
+const GET: &str = "
+    SELECT value, parent, expires_at, version FROM record
+    WHERE kind = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
+
+/// A version is a random number of 62 bits: none comes back, not even after the file was restored
+/// from a backup, and there is no counter to be written along.
+const INSERT: &str = "
+    INSERT INTO record (kind, key, value, parent, expires_at, version)
+    VALUES (?1, ?2, ?3, ?4, ?5, 1 + (random() & 0x3fffffffffffffff))
+    ON CONFLICT (kind, key) DO UPDATE
+    SET value = excluded.value, parent = excluded.parent, expires_at = excluded.expires_at,
+        version = excluded.version
+    WHERE record.expires_at <= ?6
+    RETURNING version";
+
+/// To name a column is to rewrite its index, whether or not the value is another. A parent hardly
+/// ever is; this leaves it alone.
+const REPLACE_WITH_SAME_PARENT: &str = "
+    UPDATE record
+    SET value = ?1, expires_at = ?2, version = 1 + (random() & 0x3fffffffffffffff)
+    WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)
+      AND parent IS ?7
+    RETURNING version";
+
+const REPLACE_WITH_OTHER_PARENT: &str = "
+    UPDATE record
+    SET value = ?1, expires_at = ?2, version = 1 + (random() & 0x3fffffffffffffff), parent = ?7
+    WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)
+    RETURNING version";
+
+const TAKE: &str = "
+    DELETE FROM record
+    WHERE kind = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)
+    RETURNING value, parent, expires_at";
+
+const PURGE: &str = "
+    DELETE FROM record
+    WHERE id IN (SELECT id FROM record WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
+
+/// Lists by kind (`?1`), time (`?2`), limit (`?3`), then parent and key as the page has them.
+fn list_statement(page: &Page) -> String {
+    let (behind, direction) = match page.order {
+        Order::Ascending => ("AND key > ?5", "ASC"),
+        Order::Descending => ("AND key < ?5", "DESC"),
+    };
+    let behind = if page.after.is_some() { behind } else { "" };
+    let parent = if page.parent.is_some() { "AND parent = ?4" } else { "" };
+    format!(
+        "SELECT key, value, parent, expires_at FROM record
+         WHERE kind = ?1 AND (expires_at IS NULL OR expires_at > ?2) {parent} {behind}
+         ORDER BY key {direction} LIMIT ?3"
+    )
+}
+
+/// The live record under a key.
+pub(super) fn get(
+    connection: &Connection,
+    kind: Kind,
+    key: &str,
+    now: UnixTime,
+) -> Result<Option<Versioned>> {
+    connection
+        .prepare_cached(GET)?
+        .query_row(params![number(kind), key, seconds(now)], |row| {
+            Ok(Versioned { record: record(key.to_owned(), row, 0)?, version: version(row, 3)? })
+        })
+        .optional()
+}
+
+/// Stores a new record, also in the place of an expired one.
+pub(super) fn insert(connection: &Connection, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+    let expires_at = record.expires_at.map(seconds);
+    connection
+        .prepare_cached(INSERT)?
+        .query_row(
+            params![number(kind), record.key, record.value, record.parent, expires_at, seconds(now)],
+            |row| version(row, 0),
+        )
+        .optional()
+        .map(outcome)
+}
+
+/// Stores a record in the place of the one that was read.
+pub(super) fn replace(
+    connection: &Connection,
+    kind: Kind,
+    record: &Record,
+    read: Version,
+    now: UnixTime,
+) -> Result<Write> {
+    let read = i64::try_from(read.0.get()).unwrap_or_default();
+    let expires_at = record.expires_at.map(seconds);
+    for statement in [REPLACE_WITH_SAME_PARENT, REPLACE_WITH_OTHER_PARENT] {
+        let stored = connection
+            .prepare_cached(statement)?
+            .query_row(
+                params![
+                    record.value,
+                    expires_at,
+                    number(kind),
+                    record.key,
+                    read,
+                    seconds(now),
+                    record.parent
+                ],
+                |row| version(row, 0),
+            )
+            .optional()?;
+        if stored.is_some() {
+            return Ok(outcome(stored));
+        }
+    }
+    Ok(Write::Conflict)
+}
+
+/// Removes the live record under a key.
+pub(super) fn take(connection: &Connection, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+    connection
+        .prepare_cached(TAKE)?
+        .query_row(params![number(kind), key, seconds(now)], |row| record(key.to_owned(), row, 0))
+        .optional()
+}
+
+/// A page of live records.
+pub(super) fn list(connection: &Connection, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+    let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
+    let mut statement = connection.prepare_cached(&list_statement(page))?;
+    let values: [&dyn ToSql; 5] = [&number(kind), &seconds(now), &limit, &page.parent, &page.after];
+    // The statement counts only as many values as it goes by.
+    let values = &values[..statement.parameter_count()];
+    statement.query_map(values, |row| record(row.get(0)?, row, 1))?.collect()
+}
+
+/// Removes a batch of expired records.
+pub(super) fn purge(connection: &Connection, now: UnixTime) -> Result<u64> {
+    let purged = connection.prepare_cached(PURGE)?.execute(params![seconds(now), PURGE_BATCH])?;
+    Ok(purged as u64)
+}
+
+/// Reads something, whatever it is.
+pub(super) fn ping(connection: &Connection) -> Result<()> {
+    connection
+        .prepare_cached("SELECT id FROM record LIMIT 1")?
+        .query_row([], |_| Ok(()))
+        .optional()
+        .map(|_| ())
+}
+
+/// The number under which a kind is stored. These are part of the file format.
+const fn number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Client => 1,
+        Kind::Grant => 2,
+        Kind::Key => 3,
+        Kind::Replay => 4,
+    }
+}
+
+/// A time as the file holds it. What lies beyond its integers is as good as never.
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The record whose value, parent and expiry begin at column `first`.
+fn record(key: String, row: &Row<'_>, first: usize) -> Result<Record> {
+    let expires_at: Option<i64> = row.get(first + 2)?;
+    let expires_at = expires_at
+        .map(|time| u64::try_from(time).map_err(|_| Error::IntegralValueOutOfRange(first + 2, time)))
+        .transpose()?
+        .map(UnixTime::from_secs);
+    Ok(Record { key, value: row.get(first)?, parent: row.get(first + 1)?, expires_at })
+}
+
+fn version(row: &Row<'_>, column: usize) -> Result<Version> {
+    let version: i64 = row.get(column)?;
+    let positive = u64::try_from(version).ok().and_then(NonZeroU64::new);
+    positive.map(Version).ok_or(Error::IntegralValueOutOfRange(column, version))
+}
+
+fn outcome(stored: Option<Version>) -> Write {
+    stored.map_or(Write::Conflict, Write::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::sqlite::open;
+
+    #[test]
+    fn every_statement_finds_its_rows_by_an_index() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let opened = open::for_writing(&folder.path().join("records.db")).expect("opens");
+        let page = |parent: bool, after: bool, order| {
+            let (parent, after) = (parent.then(String::new), after.then(String::new));
+            list_statement(&Page { parent, after, order, limit: 1 })
+        };
+        let statements = [
+            (GET.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (REPLACE_WITH_SAME_PARENT.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (REPLACE_WITH_OTHER_PARENT.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (TAKE.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (page(false, false, Order::Ascending), "record_by_key (kind=?)"),
+            (page(false, true, Order::Ascending), "record_by_key (kind=? AND key>?)"),
+            (page(false, true, Order::Descending), "record_by_key (kind=? AND key<?)"),
+            (page(true, false, Order::Descending), "record_by_parent (kind=? AND parent=?)"),
+            (page(true, true, Order::Ascending), "record_by_parent (kind=? AND parent=? AND key>?)"),
+            (page(true, true, Order::Descending), "record_by_parent (kind=? AND parent=? AND key<?)"),
+            (PURGE.to_owned(), "record_by_expiry (expires_at<?)"),
+        ];
+        for (statement, index) in statements {
+            let mut explained =
+                opened.connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).expect("a statement");
+            let plan = explained.raw_query().mapped(|row| row.get("detail"));
+            let plan: Vec<String> = plan.map(|line| line.expect("a line")).collect();
+            assert!(plan.iter().any(|line| line.ends_with(index)), "{statement}: {plan:?}");
+            let slow = |line: &String| line.contains("SCAN record") || line.contains("TEMP B-TREE");
+            assert!(!plan.iter().any(slow), "{statement}: {plan:?}");
+        }
+    }
+}

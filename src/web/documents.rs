@@ -1,0 +1,145 @@
+//! Documents that anybody may read: metadata in every well-known form, public keys, health.
+
+use std::{collections::HashMap, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{
+    Web, WebSettings,
+    reply::{allow_all_origins, with_cors},
+    request::reads,
+};
+use crate::{
+    flow::Settings,
+    keys::PUBLISHED_MAX_AGE,
+    oauth::{
+        error::{ErrorCode, OAuthError},
+        metadata::{Offer, ResourceMetadata, ServerMetadata},
+        resource::Resource,
+        scope::Scope,
+    },
+};
+
+/// Documents that do not change while we run, by path.
+#[derive(Debug)]
+pub(super) struct Documents {
+    by_path: HashMap<String, Bytes>,
+    headers: HeaderMap,
+}
+
+impl Documents {
+    pub(super) fn new(settings: &Settings, web: &WebSettings) -> Self {
+        let mut by_path = HashMap::new();
+        let offer = Offer {
+            registration: settings.registration.enabled,
+            introspection: web.introspection,
+            scopes: settings.resources.all_scopes(),
+            algorithm: web.algorithm,
+        };
+        let metadata = ServerMetadata::new(&settings.issuer, &web.public_url, offer);
+        let metadata = Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default());
+        for path in metadata_paths(settings.issuer.path()) {
+            by_path.insert(path, metadata.clone());
+        }
+        let own = |resource: &Resource| resource.origin() == web.public_url.origin();
+        for (resource, scope) in settings.resources.configured.iter().filter(|(resource, _)| own(resource)) {
+            let document = resource_document(settings, web, resource, scope);
+            let path = resource.path_and_query().split('?').next().unwrap_or_default();
+            by_path.insert(format!("/.well-known/oauth-protected-resource{path}"), document.clone());
+            // Clients that look at the root find the only resource there is.
+            if settings.resources.configured.len() == 1 {
+                by_path.entry("/.well-known/oauth-protected-resource".to_owned()).or_insert(document);
+            }
+        }
+        Self { by_path, headers: headers(web.public_url.is_https()) }
+    }
+
+    fn answer(&self, body: Bytes) -> Response {
+        let mut response = Response::new(Body::from(body));
+        response.headers_mut().clone_from(&self.headers);
+        response
+    }
+}
+
+/// RFC 8414 section 3.1 and its older forms.
+fn metadata_paths(issuer_path: &str) -> [String; 3] {
+    [
+        format!("/.well-known/oauth-authorization-server{issuer_path}"),
+        format!("/.well-known/openid-configuration{issuer_path}"),
+        format!("{issuer_path}/.well-known/openid-configuration"),
+    ]
+}
+
+fn resource_document(settings: &Settings, web: &WebSettings, resource: &Resource, scope: &Scope) -> Bytes {
+    let name = web.presentation.resource_names.get(resource.as_str()).map(String::as_str);
+    let document = ResourceMetadata::new(resource, name, scope, &settings.issuer);
+    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+}
+
+fn headers(https: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let max_age = format!("public, max-age={}", PUBLISHED_MAX_AGE.as_secs());
+    if let Ok(max_age) = HeaderValue::from_str(&max_age) {
+        headers.insert(header::CACHE_CONTROL, max_age);
+    }
+    if https {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    allow_all_origins(&mut headers);
+    headers
+}
+
+/// Metadata and everything that is not there.
+pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> Response {
+    let path = request.uri().path();
+    let Some(body) = web.documents.by_path.get(path) else {
+        let well_known = path.contains("/.well-known/");
+        let reply = web.reply();
+        if well_known && request.method() == Method::OPTIONS {
+            return reply.preflight("GET, OPTIONS");
+        }
+        let body = json!({ "error": "not_found", "error_description": "there is nothing here" });
+        let response = reply.json(StatusCode::NOT_FOUND, &body);
+        return if well_known { with_cors(response) } else { response };
+    };
+    serve(&web, request.method(), "metadata", || body.clone())
+}
+
+/// The public keys.
+pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
+    serve(&web, request.method(), "jwks", || web.server.keys().published())
+}
+
+fn serve(web: &Web, method: &Method, endpoint: &str, body: impl FnOnce() -> Bytes) -> Response {
+    match method {
+        method if reads(method) => web.documents.answer(body()),
+        &Method::OPTIONS => web.reply().preflight("GET, OPTIONS"),
+        _ => with_cors(web.reply().method_not_allowed(endpoint, "GET, OPTIONS")),
+    }
+}
+
+/// The process is alive.
+pub(super) async fn alive(State(web): State<Arc<Web>>) -> Response {
+    web.reply().json(StatusCode::OK, &json!({ "status": "alive" }))
+}
+
+/// Repository and keys are usable.
+pub(super) async fn ready(State(web): State<Arc<Web>>) -> Response {
+    match web.server.ping().await {
+        Ok(()) => web.reply().json(StatusCode::OK, &json!({ "status": "ready" })),
+        Err(error) => {
+            let unready =
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, "the repository does not answer");
+            web.reply().error("readyz", &unready.caused_by(error))
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Endpoints that a person's browser visits: authorize, consent, and the way back from the upstream.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::Response,
+};
+
+use super::{
+    Web,
+    cookies::{Cookies, hold_login, name_browser, remember_declined},
+    limits::Limiter,
+    pages::{ClientKind, ConsentPage, ContinuePage, RedirectKind, ScopeLine, display_text},
+    reply::{Reply, log, with_retry_after},
+    request::{address, body, form, limit, reads},
+};
+use crate::{
+    flow::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
+    oauth::{
+        client::Origin,
+        error::{ErrorCode, OAuthError},
+        params::Params,
+        redirect::Destination,
+    },
+    secret::{encode, sha256},
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// `GET` and `POST /authorize`. Asking twice is harmless: nothing is stored.
+pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> Response {
+    if let Err(response) = admit(&web, "authorize", &web.limits.authorize, &request) {
+        return response;
+    }
+    let headers = request.headers().clone();
+    let encoded = match *request.method() {
+        ref method if reads(method) => request.uri().query().unwrap_or_default().as_bytes().to_vec(),
+        Method::POST => match body(request, FORM).await {
+            Ok(body) => body.to_vec(),
+            Err(error) => {
+                let (status, error) = error.explained();
+                return refused(web.reply(), status, &error);
+            }
+        },
+        _ => return web.reply().method_not_allowed("authorize", "GET, POST"),
+    };
+    let params = match Params::parse(&encoded) {
+        Ok(params) => params,
+        Err(error) => return refused(web.reply(), 400, &error),
+    };
+    let (browser, set_cookie) = name_browser(Cookies::of(&headers).browser(), web.server.random());
+    match web.server.begin_login(&params, &browser).await {
+        Ok(consent) => {
+            let page = web.reply().page(StatusCode::OK, consent_page(&web, &consent), true);
+            with_cookies(page, set_cookie)
+        }
+        Err(Refusal::Page(error)) => refused(web.reply(), 400, &error),
+        Err(Refusal::Answer(answered)) => answer(web.reply(), "authorize", &answered),
+    }
+}
+
+/// `POST /consent`: the person's decision.
+pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Response {
+    if let Err(response) = admit(&web, "consent", &web.limits.authorize, &request) {
+        return response;
+    }
+    if request.method() != Method::POST {
+        return web.reply().method_not_allowed("consent", "POST");
+    }
+    let headers = request.headers().clone();
+    let from = address(&web, &request);
+    let body = match body(request, FORM).await {
+        Ok(body) => body,
+        Err(error) => {
+            let (status, error) = error.explained();
+            return refused(web.reply(), status, &error);
+        }
+    };
+    let cookies = Cookies::of(&headers);
+    let (decision, sealed) = match form(&body).and_then(|params| decision(&params)) {
+        Ok(decided) => decided,
+        Err(error) => return refused(web.reply(), 400, &error),
+    };
+    let Some(browser) = cookies.browser().filter(|_| comes_from_us(&web, &headers)) else {
+        return undecided(web.reply(), &DecisionError::Forged);
+    };
+    let declined = encode(&sha256(sealed.as_bytes())[..12]);
+    if decision == PersonDecides::Approve && cookies.has_declined(&declined) {
+        return undecided(web.reply(), &DecisionError::Used);
+    }
+    match web.server.decide(browser, &sealed, decision, from).await {
+        Ok(Decision::SignIn { location, flow, sealed }) => {
+            let response = with_cookies(web.reply().see_other(&location), cookies.make_room());
+            with_cookies(response, hold_login(&flow, &sealed))
+        }
+        Ok(Decision::Declined(answered)) => {
+            with_cookies(answer(web.reply(), "consent", &answered), remember_declined(&declined))
+        }
+        Err(error) => undecided(web.reply(), &error),
+    }
+}
+
+/// `GET /pangea/callback`: the browser comes back from the upstream.
+pub(super) async fn callback(State(web): State<Arc<Web>>, request: Request) -> Response {
+    if let Err(response) = admit(&web, "callback", &web.limits.callback, &request) {
+        return response;
+    }
+    if !reads(request.method()) {
+        return web.reply().method_not_allowed("callback", "GET");
+    }
+    let cookies = Cookies::of(request.headers());
+    let params = match Params::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+        Ok(params) => params,
+        Err(error) => return uncompleted(web.reply(), &CallbackError::Page(error)),
+    };
+    let Some(browser) = cookies.browser() else { return uncompleted(web.reply(), &CallbackError::Lost) };
+    let state = params.one("state").ok().flatten().unwrap_or_default();
+    let response = match web.server.complete_login(&params, browser, |flow| cookies.login(flow)).await {
+        Ok(answered) => answer(web.reply(), "callback", &answered),
+        Err(error) => uncompleted(web.reply(), &error),
+    };
+    with_cookies(response, cookies.forget_login(&flow_name(state)))
+}
+
+fn admit(web: &Web, endpoint: &str, limiter: &Limiter, request: &Request) -> Result<(), Response> {
+    limit(address(web, request), limiter).map_err(|wait| {
+        let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
+        let text = [
+            "Too many requests",
+            "More sign-ins come from your network than usual.",
+            "Wait a moment, then try again.",
+        ];
+        with_retry_after(web.reply().notice(endpoint, StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
+    })
+}
+
+/// A form of another site is no decision. Browsers that do not say where a form comes from are
+/// covered by the form's own seal, which fits this browser alone.
+fn comes_from_us(web: &Web, headers: &HeaderMap) -> bool {
+    headers.get_all(header::ORIGIN).iter().all(|origin| origin == web.public_url.origin() || origin == "null")
+}
+
+fn decision(params: &Params<'_>) -> Result<(PersonDecides, String), OAuthError> {
+    let decision = match params.required("decision")? {
+        "approve" => PersonDecides::Approve,
+        "deny" => PersonDecides::Deny,
+        _ => return Err(OAuthError::new(ErrorCode::InvalidRequest, "decision must be 'approve' or 'deny'")),
+    };
+    Ok((decision, params.required("transaction")?.to_owned()))
+}
+
+fn consent_page(web: &Web, consent: &Consent) -> String {
+    let Consent { client, request, sealed } = consent;
+    let metadata = &client.metadata;
+    let address = &request.return_address;
+    let host = address.host();
+    let name = display_text(metadata.client_name.as_deref().unwrap_or_default(), 80);
+    let scopes: Vec<ScopeLine<'_>> = request
+        .scope
+        .words()
+        .map(|word| ScopeLine { name: word, description: describe(web, word) })
+        .collect();
+    let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
+    ConsentPage {
+        client_name: if name.is_empty() { &host } else { &name },
+        client_kind: match client.origin {
+            Origin::SelfRegistered => ClientKind::SelfRegistered,
+            Origin::Operator => ClientKind::Operator,
+        },
+        client_id: client.client_id.as_str(),
+        client_uri: metadata.client_uri.as_deref(),
+        policy_uri: metadata.policy_uri.as_deref(),
+        tos_uri: metadata.tos_uri.as_deref(),
+        redirect_host: &host,
+        redirect_uri: address.as_str(),
+        redirect_kind: match address.destination() {
+            Destination::Loopback => RedirectKind::Loopback,
+            Destination::PrivateUse => RedirectKind::PrivateScheme,
+            Destination::Web => RedirectKind::Web,
+        },
+        resource: request.resource.as_str(),
+        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
+        scopes: &scopes,
+        upstream_name: &web.presentation.upstream_name,
+        upstream_scopes: &upstream_scopes,
+        action: &format!("{}/consent", web.public_url.path()),
+        transaction: sealed,
+    }
+    .render()
+}
+
+fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
+    let configured = web.presentation.scope_descriptions.get(scope).map(String::as_str);
+    configured.or(match scope {
+        "user" => Some("Know who you are"),
+        "offline_access" => Some("Keep access while you are away, until you or the operator ends it"),
+        _ => None,
+    })
+}
+
+/// An answer to the client: by redirect, or by a link where the person should decide.
+fn answer(reply: Reply<'_>, endpoint: &str, answered: &Answered) -> Response {
+    let reference = reply.reference();
+    if let Some(error) = &answered.error {
+        log(endpoint, &reference, error);
+    }
+    if answered.by_itself {
+        return reply.see_other(&answered.location);
+    }
+    let declined = answered.error.as_ref().is_some_and(|error| error.code() == ErrorCode::AccessDenied);
+    let (title, what_happened) = if declined {
+        ("You declined", "The application gets no access.".to_owned())
+    } else {
+        let description = answered.error.as_ref().map(OAuthError::description).unwrap_or_default();
+        (
+            "This request cannot be granted",
+            format!("The application asked for something that is not possible here: {description}."),
+        )
+    };
+    let page = ContinuePage {
+        title,
+        what_happened: &what_happened,
+        href: &answered.location,
+        host: &answered.address.host(),
+        reference: &reference,
+    };
+    reply.page(if declined { StatusCode::OK } else { StatusCode::BAD_REQUEST }, page.render(), false)
+}
+
+/// An authorization request that may not be answered by redirect.
+fn refused(reply: Reply<'_>, status: u16, error: &OAuthError) -> Response {
+    let text = match error.code() {
+        ErrorCode::InvalidClient => [
+            "This application is not known here",
+            "The application that sent you is not registered with this server. Its registration may have expired.",
+            "Go back to the application, remove this connection and add it again, so that it registers anew.",
+        ],
+        ErrorCode::TemporarilyUnavailable => [
+            "Not available just now",
+            "The server cannot look up the application at the moment.",
+            "Wait a moment, then try again from the application.",
+        ],
+        ErrorCode::ServerError => [
+            "Something went wrong here",
+            "The server could not handle the request.",
+            "Try again from the application. If it happens again, tell the operator the reference below.",
+        ],
+        _ => [
+            "This request cannot be used",
+            "The application that sent you made a request that this server cannot answer safely.",
+            "Go back to the application and start again. If it happens again, tell its makers the reference below.",
+        ],
+    };
+    let status = match error.code() {
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+    };
+    reply.notice("authorize", status, text, error)
+}
+
+/// A decision that is not taken.
+fn undecided(reply: Reply<'_>, error: &DecisionError) -> Response {
+    const AGAIN: &str = "Go back to the application and start the sign-in again.";
+    let (status, text, reason) = match error {
+        DecisionError::Page(error) => return refused(reply, 400, error),
+        DecisionError::Forged => (
+            StatusCode::FORBIDDEN,
+            [
+                "This form does not belong to this browser",
+                "The decision did not come from the page that this browser was shown, or the browser does not keep cookies.",
+                "Allow cookies for this site, then go back to the application and start the sign-in again.",
+            ],
+            "the form does not fit the browser",
+        ),
+        DecisionError::Expired => (
+            StatusCode::BAD_REQUEST,
+            ["This took too long", "The request is more than ten minutes old.", AGAIN],
+            "the request has expired",
+        ),
+        DecisionError::Used => (
+            StatusCode::BAD_REQUEST,
+            [
+                "This request has been answered",
+                "You have answered this request already, and it can be answered once only.",
+                "If the application is not connected yet, go back to it and start the sign-in again.",
+            ],
+            "the request was answered before",
+        ),
+    };
+    reply.notice("consent", status, text, &OAuthError::new(ErrorCode::InvalidRequest, reason))
+}
+
+/// A return from the upstream that leads nowhere.
+fn uncompleted(reply: Reply<'_>, error: &CallbackError) -> Response {
+    let (text, reason) = match error {
+        CallbackError::Page(error) => return refused(reply, 400, error),
+        CallbackError::Lost => (
+            [
+                "This sign-in cannot be completed",
+                "It was started in another browser, took more than ten minutes, or has been completed already.",
+                "If the application is not connected yet, go back to it and start the sign-in again, in this browser.",
+            ],
+            "the browser does not hold this login",
+        ),
+        CallbackError::Used => (
+            [
+                "This sign-in has been completed",
+                "Each sign-in can be completed once only.",
+                "If the application is not connected yet, go back to it and start the sign-in again.",
+            ],
+            "the login was completed before",
+        ),
+    };
+    let error = OAuthError::new(ErrorCode::InvalidRequest, reason);
+    reply.notice("callback", StatusCode::BAD_REQUEST, text, &error)
+}
+
+fn with_cookies(mut response: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}

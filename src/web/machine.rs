@@ -1,0 +1,182 @@
+//! Endpoints for programs: token, registration, revocation, introspection. Their answers are JSON,
+//! whatever happens.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{Method, StatusCode},
+    response::Response,
+};
+use bytes::Bytes;
+
+use super::{
+    Web,
+    limits::Limiter,
+    reply::with_cors,
+    request::{address, authorization, body, form, limit},
+};
+use crate::oauth::{
+    credentials::Credentials,
+    error::{ErrorCode, OAuthError},
+    params::Params,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// `POST /token`.
+pub(super) async fn token(State(web): State<Arc<Web>>, request: Request) -> Response {
+    with_cors(post(&web, "token", &web.limits.token, request, token_answer).await)
+}
+
+async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
+    let params = form(&call.body)?;
+    let credentials = call.credentials(web, &params)?;
+    let answer = web.server.token(&params, &credentials).await;
+    let response = call.noting_failure(web, &credentials, answer)?;
+    Ok(web.reply().json(StatusCode::OK, &response))
+}
+
+/// `POST /register`.
+pub(super) async fn register(State(web): State<Arc<Web>>, request: Request) -> Response {
+    if !web.server.settings().registration.enabled {
+        let gone =
+            serde_json::json!({ "error": "not_found", "error_description": "registration is switched off" });
+        return with_cors(web.reply().json(StatusCode::NOT_FOUND, &gone));
+    }
+    with_cors(post(&web, "register", &web.limits.register, request, register_answer).await)
+}
+
+async fn register_answer(web: &Web, call: Call) -> Result<Response, Failure> {
+    let registered = web.server.register(&call.body).await?;
+    Ok(web.reply().json(StatusCode::CREATED, &registered))
+}
+
+/// `POST /revoke`.
+pub(super) async fn revoke(State(web): State<Arc<Web>>, request: Request) -> Response {
+    with_cors(post(&web, "revoke", &web.limits.revoke, request, revoke_answer).await)
+}
+
+async fn revoke_answer(web: &Web, call: Call) -> Result<Response, Failure> {
+    let params = form(&call.body)?;
+    params.refuse_repeated(&["token_type_hint"])?;
+    let credentials = call.credentials(web, &params)?;
+    let token = params.required("token")?;
+    let answer = web.server.revoke(&credentials, token).await;
+    call.noting_failure(web, &credentials, answer)?;
+    let mut response = web.reply().bare(StatusCode::OK, Bytes::new());
+    let no_store = axum::http::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(axum::http::header::CACHE_CONTROL, no_store);
+    Ok(response)
+}
+
+/// `POST /introspect`. Resource servers are no browsers: no other origin may read the answer.
+pub(super) async fn introspect(State(web): State<Arc<Web>>, request: Request) -> Response {
+    post(&web, "introspect", &web.limits.introspect, request, introspect_answer).await
+}
+
+async fn introspect_answer(web: &Web, call: Call) -> Result<Response, Failure> {
+    let params = form(&call.body)?;
+    params.refuse_repeated(&["token_type_hint"])?;
+    let credentials = call.credentials(web, &params)?;
+    let token = params.one("token")?;
+    // Whoever has no right to ask hears of nothing else.
+    let answer = web.server.introspect(&credentials, token.unwrap_or_default()).await;
+    let introspected = call.noting_failure(web, &credentials, answer)?;
+    if token.is_none() {
+        return Err(OAuthError::new(ErrorCode::InvalidRequest, "the parameter 'token' is missing").into());
+    }
+    Ok(web.reply().json(StatusCode::OK, &introspected))
+}
+
+/// A request, read.
+struct Call {
+    endpoint: &'static str,
+    authorization: Vec<Vec<u8>>,
+    body: Bytes,
+    address: Option<IpAddr>,
+}
+
+/// Why there is no good answer.
+enum Failure {
+    Protocol(OAuthError),
+    TooMany(Duration),
+}
+
+impl From<OAuthError> for Failure {
+    fn from(error: OAuthError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl Call {
+    /// The caller's credentials, unless too many wrong ones came for them from there.
+    fn credentials(&self, web: &Web, params: &Params<'_>) -> Result<Credentials, Failure> {
+        let headers: Vec<&[u8]> = self.authorization.iter().map(Vec::as_slice).collect();
+        let credentials = Credentials::of_request(&headers, params)?;
+        if credentials.client_secret.is_some() {
+            let key = (&credentials.client_id, self.address);
+            web.limits.failures.would_admit(key).map_err(Failure::TooMany)?;
+        }
+        Ok(credentials)
+    }
+
+    /// Counts an answer that says the secret was wrong.
+    fn noting_failure<T>(
+        &self,
+        web: &Web,
+        credentials: &Credentials,
+        answer: Result<T, OAuthError>,
+    ) -> Result<T, Failure> {
+        if let Err(error) = &answer
+            && error.code() == ErrorCode::InvalidClient
+            && credentials.client_secret.is_some()
+        {
+            let _ = web.limits.failures.admit((&credentials.client_id, self.address));
+            tracing::warn!(target: "audit", event = "failed_authentication", endpoint = self.endpoint,
+                client_id = ?credentials.client_id, "wrong credentials");
+        }
+        Ok(answer?)
+    }
+}
+
+/// Everything that the four have in common.
+async fn post<'a, F>(
+    web: &'a Web,
+    endpoint: &'static str,
+    limiter: &Limiter,
+    request: Request,
+    answer: impl FnOnce(&'a Web, Call) -> F,
+) -> Response
+where
+    F: Future<Output = Result<Response, Failure>>,
+{
+    let reply = web.reply();
+    match *request.method() {
+        Method::POST => {}
+        Method::OPTIONS if endpoint != "introspect" => return reply.preflight("POST, OPTIONS"),
+        _ => return reply.method_not_allowed(endpoint, "POST"),
+    }
+    let address = address(web, &request);
+    if let Err(wait) = limit(address, limiter) {
+        return reply.too_many(endpoint, wait);
+    }
+    let authorization = authorization(request.headers()).into_iter().map(<[u8]>::to_vec).collect();
+    let media_type = if endpoint == "register" { "application/json" } else { FORM };
+    let body = match body(request, media_type).await {
+        Ok(body) => body,
+        Err(error) => {
+            let (status, mut error) = error.explained();
+            if endpoint == "register" {
+                error = OAuthError::new(ErrorCode::InvalidClientMetadata, error.description().to_owned());
+            }
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+            return reply.error_with_status(endpoint, status, &error);
+        }
+    };
+    match answer(web, Call { endpoint, authorization, body, address }).await {
+        Ok(response) => response,
+        Err(Failure::Protocol(error)) => reply.error(endpoint, &error),
+        Err(Failure::TooMany(wait)) => reply.too_many(endpoint, wait),
+    }
+}

@@ -1,0 +1,232 @@
+//! The voices of answers: JSON, redirect, page. Which status a code has stands here and nowhere else.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::pages::{NoticePage, style_csp};
+use crate::{
+    oauth::error::{ErrorCode, OAuthError},
+    secret::{Random, encode},
+};
+
+/// One year (RFC 6797).
+const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Of this, a browser tells scripts of other origins nothing without being told to.
+const EXPOSED: HeaderValue =
+    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce, Retry-After");
+const ALLOWED: HeaderValue = HeaderValue::from_static(
+    "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Last-Event-ID, Mcp-Method, \
+     Mcp-Name, DPoP",
+);
+
+/// Makes answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reply<'a> {
+    pub(super) random: &'a dyn Random,
+    /// Whether browsers are told to come back by https alone.
+    pub(super) https: bool,
+}
+
+/// The HTTP status of a code at an endpoint for machines (RFC 6749 section 5.2).
+const fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
+        ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::InvalidRequest
+        | ErrorCode::InvalidGrant
+        | ErrorCode::UnauthorizedClient
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedResponseType
+        | ErrorCode::InvalidScope
+        | ErrorCode::InvalidTarget
+        | ErrorCode::AccessDenied
+        | ErrorCode::LoginRequired
+        | ErrorCode::RequestNotSupported
+        | ErrorCode::RequestUriNotSupported
+        | ErrorCode::InvalidRedirectUri
+        | ErrorCode::InvalidClientMetadata => StatusCode::BAD_REQUEST,
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+impl Reply<'_> {
+    /// A JSON answer that nobody keeps.
+    pub(super) fn json(self, status: StatusCode, value: &impl Serialize) -> Response {
+        let body = serde_json::to_vec(value).unwrap_or_default();
+        let mut response = self.bare(status, body.into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, JSON);
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        response
+    }
+
+    /// An error at an endpoint for machines. It is logged here, once.
+    pub(super) fn error(self, endpoint: &str, error: &OAuthError) -> Response {
+        self.error_with_status(endpoint, status(error.code()), error)
+    }
+
+    /// The same with a status of HTTP's own (405, 408, 413, 429).
+    pub(super) fn error_with_status(
+        self,
+        endpoint: &str,
+        status: StatusCode,
+        error: &OAuthError,
+    ) -> Response {
+        let reference = self.reference();
+        log(endpoint, &reference, error);
+        let body = ErrorBody { error: error.code().as_str(), error_description: error.description() };
+        let mut response = self.json(status, &body);
+        let headers = response.headers_mut();
+        if let Ok(reference) = HeaderValue::from_str(&reference) {
+            headers.insert(HeaderName::from_static("x-request-id"), reference);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Basic realm=\"pangea-mcp-auth\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// Too many requests.
+    pub(super) fn too_many(self, endpoint: &str, wait: Duration) -> Response {
+        let error =
+            OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests; wait as Retry-After says");
+        let response = self.error_with_status(endpoint, StatusCode::TOO_MANY_REQUESTS, &error);
+        with_retry_after(response, wait)
+    }
+
+    /// A method that an endpoint does not have.
+    pub(super) fn method_not_allowed(self, endpoint: &str, allow: &'static str) -> Response {
+        let error = OAuthError::new(ErrorCode::InvalidRequest, format!("use {allow}"));
+        let mut response = self.error_with_status(endpoint, StatusCode::METHOD_NOT_ALLOWED, &error);
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        response
+    }
+
+    /// 303: the browser goes on with GET.
+    pub(super) fn see_other(self, location: &str) -> Response {
+        let mut response = self.bare(StatusCode::SEE_OTHER, Bytes::new());
+        let headers = response.headers_mut();
+        // Addresses are ASCII by construction.
+        if let Ok(location) = HeaderValue::from_str(location) {
+            headers.insert(header::LOCATION, location);
+        }
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }
+
+    /// A page. A page with a form sends its origin along (CONSENT-7); no other page sends anything.
+    pub(super) fn page(self, status: StatusCode, html: String, has_form: bool) -> Response {
+        let mut response = self.bare(status, html.into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HTML);
+        headers.insert(header::CACHE_CONTROL, NO_STORE);
+        if let Ok(policy) = HeaderValue::from_str(style_csp()) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        let referrer = if has_form { "same-origin" } else { "no-referrer" };
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static(referrer));
+        response
+    }
+
+    /// A page that says what happened, with the reference under which it is logged, once.
+    pub(super) fn notice(
+        self,
+        endpoint: &str,
+        status: StatusCode,
+        [title, what_happened, what_to_do]: [&str; 3],
+        error: &OAuthError,
+    ) -> Response {
+        let reference = self.reference();
+        log(endpoint, &reference, error);
+        let page =
+            NoticePage { title, what_happened, what_to_do, reference: Some(&reference), details: None };
+        let mut response = self.page(status, page.render(), false);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+
+    /// A reference that a page shows and the log has.
+    pub(super) fn reference(self) -> String {
+        let mut bytes = [0; 9];
+        self.random.fill(&mut bytes);
+        encode(&bytes)
+    }
+
+    /// An answer with the headers that every answer has.
+    pub(super) fn bare(self, status: StatusCode, body: Bytes) -> Response {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.reserve(12);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        if self.https {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+        }
+        response
+    }
+
+    /// The answer to a preflight request.
+    pub(super) fn preflight(self, methods: &'static str) -> Response {
+        let mut response = self.bare(StatusCode::NO_CONTENT, Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+        with_cors(response)
+    }
+}
+
+/// Lets scripts of every origin read the answer. Never together with credentials.
+pub(super) fn with_cors(mut response: Response) -> Response {
+    allow_all_origins(response.headers_mut());
+    response
+}
+
+pub(super) fn allow_all_origins(headers: &mut HeaderMap) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+}
+
+pub(super) fn with_retry_after(mut response: Response, wait: Duration) -> Response {
+    let seconds = wait.as_secs() + 1;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// The one line that a failure has in the log.
+pub(super) fn log(endpoint: &str, reference: &str, error: &OAuthError) {
+    let code = error.code().as_str();
+    match (error.code(), error.cause()) {
+        (ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, Some(cause)) => {
+            tracing::error!(endpoint, reference, code, %cause, "{}", error.description());
+        }
+        (_, Some(cause)) => tracing::warn!(endpoint, reference, code, %cause, "{}", error.description()),
+        (_, None) => tracing::info!(endpoint, reference, code, "{}", error.description()),
+    }
+}
