@@ -1,6 +1,18 @@
 //! The OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
+//!
+//! The house, from the street to the cellar; arrows of `use` point down only, and a test says so:
+//!
+//! ```text
+//! main -> cli -> daemon -> { web, dev } -> flow -> { repository, upstream -> fetch } -> oauth -> { secret, clock }
+//! ```
+//!
+//! `oauth` is the protocol and could run on a calculator. `flow` is what happens. `repository` is
+//! where it is kept, and may be anybody's own. Each foreign world enters by one door.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod dev;
 pub mod fetch;
 pub mod flow;
@@ -8,5 +20,6 @@ pub mod keys;
 pub mod oauth;
 pub mod repository;
 pub mod secret;
+pub mod telemetry;
 pub mod upstream;
 pub mod web;

@@ -1,3 +1,7 @@
-//! `pangea-mcp-auth`.
+//! `pangea-mcp-auth`: parses, runs, exits.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pangea_mcp_auth::cli::main()
+}

@@ -52,7 +52,7 @@ pub(super) async fn answer(
         Err(refusal) => return refusal.answer(&stand_in),
     };
     let form = Form::parse(&body).unwrap_or_default();
-    if form.get("decision") == Some("decline") {
+    if form.get("decision") == Some("deny") {
         let settings = stand_in.0.switches.authorize.take();
         return request.back.error(&stand_in, &settings, "access_denied", Some("The person declined."));
     }

@@ -13,7 +13,7 @@ async fn the_page_signs_in_whoever_is_typed() {
     let html = page.text().await.unwrap();
     assert!(html.contains("value=\"ada@example.com\"") && html.contains("localhost:8000"), "{html}");
 
-    let back = callback(&served.answer_page(&[("email", " Bob@Example.com"), ("decision", "sign_in")]).await);
+    let back = callback(&served.answer_page(&[("email", " Bob@Example.com"), ("decision", "approve")]).await);
     assert_eq!(back["state"], STATE);
     let (_, tokens) = served.redeem(&back["code"], &[]).await;
     assert_eq!(served.introspect(&tokens["access_token"]).await["email"], "bob@example.com");
@@ -25,7 +25,7 @@ async fn the_page_signs_in_whoever_is_typed() {
 #[tokio::test]
 async fn the_page_declines() {
     let served = serve(|_| {}).await;
-    let back = callback(&served.answer_page(&[("email", ""), ("decision", "decline")]).await);
+    let back = callback(&served.answer_page(&[("email", ""), ("decision", "deny")]).await);
     assert_eq!((back["error"].as_str(), back["state"].as_str()), ("access_denied", STATE));
     assert!(!back.contains_key("code"));
 }
@@ -33,7 +33,7 @@ async fn the_page_declines() {
 #[tokio::test]
 async fn the_page_asks_again_for_what_is_no_address() {
     let served = serve(|_| {}).await;
-    let again = served.answer_page(&[("email", "<b>nobody"), ("decision", "sign_in")]).await;
+    let again = served.answer_page(&[("email", "<b>nobody"), ("decision", "approve")]).await;
     assert_eq!(again.status(), 400);
     let html = again.text().await.unwrap();
     assert!(html.contains("aria-invalid") && !html.contains("<b>"), "{html}");

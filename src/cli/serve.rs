@@ -1,0 +1,280 @@
+//! `serve`: runs the daemon.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, Global, output};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{
+        self, Config, DevDefaults, Environment, Introspection, LoopbackResources, Overrides,
+        RepositoryConfig, ScopeConfig, Source, StandIn as UpstreamDefaults, SystemEnvironment,
+    },
+    daemon::{self, StartError},
+    dev::{SERVICE_TOKEN, StandIn, StandInConfig},
+    secret::{Random, Sealer, Secret, SystemRandom},
+    telemetry,
+};
+
+/// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
+const DEV_CLIENT: (&str, &str) =
+    ("psa_standinstandinstandinstandinstand", "pck_standinstandinstandinstandinstand");
+/// The name of the one introspection credential in development.
+const DEV_RESOURCE_SERVER: &str = "dev";
+
+/// Runs the daemon.
+///
+/// Reads config.toml of the platform's configuration directory, or the file of --config.
+/// `serve --example-config` prints an annotated example.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth serve --dev
+  pangea-mcp-auth serve --example-config > config.toml
+  pangea-mcp-auth serve --config config.toml")]
+pub(super) struct Serve {
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where the stand-in for Pangea listens.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8001", requires = "dev")]
+    dev_listen: SocketAddr,
+    /// Who signs in at the stand-in, without being asked.
+    #[arg(long, value_name = "EMAIL", requires = "dev")]
+    dev_sign_in_as: Option<String>,
+    /// Accept a repository that forgets everything when the daemon stops.
+    #[arg(long)]
+    allow_volatile: bool,
+    /// Print an annotated configuration file and stop.
+    #[arg(long)]
+    example_config: bool,
+}
+
+/// What stands beside the daemon in development.
+struct Development {
+    stand_in: TcpListener,
+    stand_in_url: String,
+    /// Bound early when the port was left open, for the public URL depends on it.
+    listener: Option<TcpListener>,
+    state_dir: PathBuf,
+}
+
+impl Serve {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        if self.example_config {
+            output::print(config::EXAMPLE);
+            return Ok(());
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Failure::FAILED, format!("the runtime cannot start: {error}")))?;
+        runtime.block_on(self.serve(global))
+    }
+
+    async fn serve(&self, global: &Global) -> Result<(), Failure> {
+        let mut development = if global.dev { Some(self.prepare_development().await?) } else { None };
+        let mut config = self.configure(global, development.as_ref())?;
+        telemetry::start(&config.log);
+        if let Some(any) = &mut config.any_loopback_resource {
+            let sealer = Sealer::new(&config.keys.sealing, Arc::new(SystemRandom));
+            let secret = format!("mcp_cs_{}", sealer.derive(&["introspection in development"]));
+            any.introspection.client_secret = Secret::new("introspection secret", secret);
+        }
+        let early = development.as_mut().and_then(|development| development.listener.take());
+        let listeners = listen(&config, early, global.dev).await?;
+        let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
+            (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let assembled =
+            daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await.map_err(started)?;
+        let stop = CancellationToken::new();
+        stop_on_signals(stop.clone())?;
+        if let Some(development) = development {
+            output::print(&banner(&config, &development.stand_in_url));
+            let stand_in = self.stand_in(&config, &development, clock, random)?;
+            tokio::spawn(daemon::serve(vec![development.stand_in], stand_in.router(), stop.clone()));
+        } else {
+            tracing::info!(public_url = %config.public_url, listen = ?config.listen, "ready");
+        }
+        warn_of_gaps(&config, global.dev);
+        let house = tokio::spawn(daemon::keep_house(Arc::clone(&assembled.server), stop.clone()));
+        daemon::serve(listeners, assembled.router, stop).await;
+        let _ = house.await;
+        Ok(())
+    }
+
+    fn configure(&self, global: &Global, development: Option<&Development>) -> Result<Config, Failure> {
+        let level = match global.verbose {
+            0 => None,
+            1 => Some("info,pangea_mcp_auth=debug".to_owned()),
+            _ => Some("trace".to_owned()),
+        };
+        let bound = development.and_then(|development| development.listener.as_ref()?.local_addr().ok());
+        let overrides = Overrides {
+            listen: bound.map(|address| address.to_string()).or_else(|| self.listen.clone()),
+            log_level: level,
+            allow_volatile: self.allow_volatile,
+        };
+        let dev = development.map(|development| DevDefaults {
+            state_dir: development.state_dir.clone(),
+            stand_in: UpstreamDefaults {
+                issuer_url: development.stand_in_url.clone(),
+                client_id: DEV_CLIENT.0.to_owned(),
+                client_secret: Secret::new("stand-in client secret", DEV_CLIENT.1.to_owned()),
+                scopes: vec!["user".to_owned()],
+            },
+            any_loopback_resource: LoopbackResources {
+                scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
+                introspection: Introspection {
+                    client_id: DEV_RESOURCE_SERVER.to_owned(),
+                    client_secret: Secret::new("introspection secret", String::new()),
+                },
+            },
+            random: &SystemRandom,
+        });
+        let source = Source { file: global.config.clone(), environment: &SystemEnvironment, overrides, dev };
+        config::load(&source).map_err(|problems| Failure::new(Failure::CONFIGURATION, problems.to_string()))
+    }
+
+    async fn prepare_development(&self) -> Result<Development, Failure> {
+        if !self.dev_listen.ip().is_loopback() {
+            let message = format!(
+                "--dev-listen {} is not a loopback address: the stand-in lets everybody in",
+                self.dev_listen
+            );
+            return Err(Failure::new(Failure::USAGE, message));
+        }
+        let open_port = self.listen.as_ref().and_then(|listen| listen.parse::<SocketAddr>().ok());
+        let listener = match open_port.filter(|address| address.port() == 0 && address.ip().is_loopback()) {
+            Some(address) => Some(daemon::listen(address).await.map_err(started)?),
+            None => None,
+        };
+        let stand_in = daemon::listen(self.dev_listen).await.map_err(started)?;
+        let port = stand_in.local_addr().map_or(self.dev_listen.port(), |address| address.port());
+        let state_dir = SystemEnvironment.directories().map(|directories| directories.state.join("dev"));
+        let state_dir = state_dir.ok_or_else(|| {
+            Failure::new(Failure::CONFIGURATION, "there is no state directory: set HOME or XDG_STATE_HOME")
+        })?;
+        Ok(Development { stand_in, stand_in_url: format!("http://localhost:{port}"), listener, state_dir })
+    }
+
+    fn stand_in(
+        &self,
+        config: &Config,
+        development: &Development,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<StandIn, Failure> {
+        let port = development.stand_in_url.rsplit(':').next().unwrap_or_default();
+        let stand_in = StandInConfig {
+            issuer: development.stand_in_url.clone(),
+            client_id: DEV_CLIENT.0.to_owned(),
+            client_secret: DEV_CLIENT.1.to_owned(),
+            redirect_uris: vec![config.redirect_uri()],
+            scopes: vec!["user".to_owned(), "openid".to_owned()],
+            default_scopes: vec!["user".to_owned()],
+            sign_in_as: self.dev_sign_in_as.clone(),
+            state_file: Some(development.state_dir.join(format!("stand-in-{port}.json"))),
+        };
+        tracing::debug!(service_token = SERVICE_TOKEN, "the stand-in takes this service token");
+        StandIn::new(stand_in, clock, random)
+            .map_err(|error| Failure::new(Failure::FAILED, format!("the stand-in cannot start: {error}")))
+    }
+}
+
+/// Every configured address; in development the other loopback family, too, for `localhost` may mean
+/// either.
+async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Result<Vec<TcpListener>, Failure> {
+    let mut listeners = Vec::from_iter(early);
+    if listeners.is_empty() {
+        for address in &config.listen {
+            listeners.push(daemon::listen(*address).await.map_err(started)?);
+        }
+    }
+    if dev && let Some(address) = listeners.first().and_then(|listener| listener.local_addr().ok()) {
+        let other: std::net::IpAddr = if address.is_ipv4() {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        };
+        listeners.extend(daemon::listen(SocketAddr::new(other, address.port())).await);
+    }
+    Ok(listeners)
+}
+
+fn started(error: StartError) -> Failure {
+    let code = match error {
+        StartError::Repository(_) => Failure::UNREACHABLE,
+        StartError::Keys(_) | StartError::Folder(..) => Failure::CONFIGURATION,
+        StartError::Tls(_) | StartError::Listen(..) => Failure::FAILED,
+    };
+    Failure::new(code, error.to_string())
+}
+
+/// The first signal lets requests in flight finish; the second stops at once.
+fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(tokio::signal::unix::signal);
+    for signal in signals {
+        let mut signal = signal
+            .map_err(|error| Failure::new(Failure::FAILED, format!("signals cannot be heard: {error}")))?;
+        let stop = stop.clone();
+        tokio::spawn(async move {
+            while signal.recv().await.is_some() {
+                if stop.is_cancelled() {
+                    std::process::exit(130);
+                }
+                tracing::info!("stopping; a second signal stops at once");
+                stop.cancel();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// What this version reads but does not do yet.
+fn warn_of_gaps(config: &Config, dev: bool) {
+    for resource in config.resources.iter().filter(|resource| resource.upstream.is_some()) {
+        tracing::warn!(resource = %resource.url, "the gateway is not part of this version: resources.upstream is ignored");
+    }
+    if config.admin_listen.is_some() {
+        tracing::warn!("metrics are not part of this version: admin_listen is ignored");
+    }
+    if config.repository == RepositoryConfig::Memory && !dev {
+        tracing::warn!("the repository is in memory: everything is forgotten when the daemon stops");
+    }
+}
+
+/// What a developer needs to know, ready to paste.
+fn banner(config: &Config, stand_in: &str) -> String {
+    let issuer = &config.issuer;
+    let secret =
+        config.any_loopback_resource.as_ref().map_or("", |any| any.introspection.client_secret.expose());
+    format!(
+        r#"pangea-mcp-auth, for development: this machine only, everybody may sign in.
+
+  authorization server   {issuer}
+  stand-in for Pangea    {stand_in}
+
+A FastMCP server on port 9000 is protected by these lines:
+
+  auth = RemoteAuthProvider(
+      token_verifier=JWTVerifier(
+          jwks_uri="{url}/jwks.json",
+          issuer="{issuer}",
+          audience="http://localhost:9000/mcp",
+          algorithm="ES256",
+      ),
+      authorization_servers=["{issuer}"],
+      base_url="http://localhost:9000",
+  )
+
+A server that asks about each token (POST {url}/introspect) does so with
+
+  client_id={DEV_RESOURCE_SERVER} client_secret={secret}
+
+Stop with Ctrl-C.
+"#,
+        url = config.public_url,
+    )
+}

@@ -1,0 +1,180 @@
+//! What `--dev` puts in the place of missing keys.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    model::LoopbackResources,
+    problem::Complaint,
+    secret_source,
+    settings::{Settings, Value},
+    value::socket_address,
+};
+use crate::secret::{Random, SealingKey, Secret, random_token};
+
+/// What `--dev` knows. Values of the file, the environment and flags stand above it.
+#[derive(Debug, Clone)]
+pub struct DevDefaults<'a> {
+    /// Where the sealing key and the database lie; made when it is missing.
+    pub state_dir: PathBuf,
+    /// The upstream of a configuration that names none.
+    pub stand_in: StandIn,
+    /// What holds for any loopback URL as a resource.
+    pub any_loopback_resource: LoopbackResources,
+    /// For the sealing key.
+    pub random: &'a dyn Random,
+}
+
+/// The stand-in for Pangea `AuthN`.
+#[derive(Debug, Clone)]
+pub struct StandIn {
+    /// Its base URL.
+    pub issuer_url: String,
+    /// The client that it knows.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: Secret,
+    /// What to ask it for.
+    pub scopes: Vec<String>,
+}
+
+/// Fills in what is missing.
+pub(super) fn fill(settings: &mut Settings, dev: &DevDefaults<'_>) -> Result<(), Complaint> {
+    if let Some(port) = port(settings) {
+        settings.fill("public_url", Value::Text(format!("http://localhost:{port}")));
+    }
+    let own = ["authn.issuer_url", "authn.client_id", "authn.client_secret"];
+    if own.iter().all(|path| settings.get(path).is_none()) {
+        let StandIn { issuer_url, client_id, client_secret, scopes } = dev.stand_in.clone();
+        settings.fill("authn.issuer_url", Value::Text(issuer_url));
+        settings.fill("authn.client_id", Value::Text(client_id));
+        settings.fill("authn.client_secret", Value::Secret(client_secret));
+        settings.fill("authn.scopes", Value::texts(&scopes));
+    }
+    let database = dev.state_dir.join("dev.sqlite");
+    settings.fill("repository.path", Value::Text(database.to_string_lossy().into_owned()));
+    if settings.get("keys.sealing").is_none() {
+        let key = sealing_key(&dev.state_dir, dev.random)?;
+        settings.fill("keys.sealing", Value::Secret(Secret::new("sealing key", key.to_text().to_string())));
+    }
+    Ok(())
+}
+
+/// The port of the first listener, 8000 when none is given; `None` when it is not known.
+fn port(settings: &Settings) -> Option<u16> {
+    let address = match settings.get("listen").map(|given| &given.value) {
+        None => return Some(8000),
+        Some(Value::List(addresses)) => &addresses.first()?.value,
+        Some(address) => address,
+    };
+    let Value::Text(address) = address else { return None };
+    socket_address(address).ok().map(|address| address.port()).filter(|port| *port != 0)
+}
+
+/// The key of the state directory. Of processes that make it at once, all get the same.
+fn sealing_key(state_dir: &Path, random: &dyn Random) -> Result<SealingKey, Complaint> {
+    let path = state_dir.join("sealing-key");
+    if !path.exists() {
+        make_sealing_key(state_dir, &path, random).map_err(|error| {
+            Complaint::new(
+                format!("the sealing key {} cannot be made ({error})", path.display()),
+                "Make its folder writable for whom the daemon runs as",
+            )
+        })?;
+    }
+    let text = secret_source::read_file(&path)?;
+    SealingKey::parse(&text).ok_or_else(|| {
+        let what = format!("{} does not hold a sealing key", path.display());
+        Complaint::new(what, "Remove it together with the database beside it, and both are made again")
+    })
+}
+
+/// Writes the key elsewhere and links it into place, so that no one ever reads half a key and the
+/// first one stays.
+fn make_sealing_key(state_dir: &Path, path: &Path, random: &dyn Random) -> io::Result<()> {
+    create_private_folder(state_dir)?;
+    let draft = state_dir.join(format!("sealing-key.{}", random_token(random)));
+    let mut file = private_file().open(&draft)?;
+    file.write_all(SealingKey::generate(random).to_text().as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
+}
+
+#[cfg(unix)]
+fn create_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn create_private_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(unix)]
+fn private_file() -> fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    options
+}
+
+#[cfg(not(unix))]
+fn private_file() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
+
+    use super::*;
+    use crate::secret::SystemRandom;
+
+    #[test]
+    fn processes_that_make_the_sealing_key_at_once_agree() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let state_dir = folder.path().join("state");
+            let start = Barrier::new(8);
+            let keys: Vec<_> = thread::scope(|scope| {
+                let make = || {
+                    start.wait();
+                    sealing_key(&state_dir, &SystemRandom).unwrap().to_text()
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert!(keys.iter().all(|key| key == &keys[0]));
+            let names: Vec<_> = fs::read_dir(&state_dir).unwrap().map(|e| e.unwrap().file_name()).collect();
+            assert_eq!(names, ["sealing-key"]);
+        }
+    }
+
+    #[test]
+    fn the_sealing_key_is_for_its_owner_alone_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let state_dir = folder.path().join("a/b");
+        let first = sealing_key(&state_dir, &SystemRandom).unwrap().to_text();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state_dir), mode(&state_dir.join("sealing-key"))), (0o700, 0o600));
+        assert_eq!(sealing_key(&state_dir, &SystemRandom).unwrap().to_text(), first);
+    }
+
+    #[test]
+    fn a_spoilt_sealing_key_is_not_replaced_silently() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealing-key");
+        private_file().open(&path).unwrap().write_all(b"spoilt").unwrap();
+        let complaint = sealing_key(folder.path(), &SystemRandom).unwrap_err();
+        assert!(complaint.what.contains("does not hold a sealing key"), "{complaint:?}");
+        assert_eq!(fs::read_to_string(path).unwrap(), "spoilt");
+    }
+}

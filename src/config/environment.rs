@@ -1,0 +1,125 @@
+//! What surrounds the process: its variables, the keyring and the person's directories.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use directories::ProjectDirs;
+
+/// The name under which the keyring and the directories know this program.
+pub const APPLICATION: &str = "pangea-mcp-auth";
+
+/// What surrounds the process. Tests pass their own.
+pub trait Environment {
+    /// Every environment variable.
+    fn variables(&self) -> BTreeMap<String, String>;
+
+    /// The secret that the keyring holds for [`APPLICATION`] under `name`.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or no keyring.
+    fn keyring(&self, name: &str) -> Result<String, KeyringError>;
+
+    /// Where configuration and state belong; `None` without a home directory.
+    fn directories(&self) -> Option<Directories>;
+}
+
+/// Where configuration and state belong on this platform.
+#[derive(Debug, Clone)]
+pub struct Directories {
+    /// Of `config.toml`.
+    pub config: PathBuf,
+    /// Of the database.
+    pub state: PathBuf,
+}
+
+/// Why the keyring gives no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// It has no such entry.
+    #[error("the keyring has no such entry")]
+    NoEntry,
+    /// There is one, and it is locked or refuses.
+    #[error("the keyring refuses access: {0}")]
+    Refused(String),
+    /// None can be reached, as on a Linux server without a Secret Service.
+    #[error("no keyring can be reached: {0}")]
+    Unavailable(String),
+}
+
+/// The real surroundings: the one door to the environment variables and the keyring.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemEnvironment;
+
+impl Environment for SystemEnvironment {
+    fn variables(&self) -> BTreeMap<String, String> {
+        std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn keyring(&self, name: &str) -> Result<String, KeyringError> {
+        keyring::v1::Entry::new(APPLICATION, name).and_then(|entry| entry.get_password()).map_err(|error| {
+            match error {
+                keyring::v1::Error::NoEntry => KeyringError::NoEntry,
+                keyring::v1::Error::NoStorageAccess(reason) => KeyringError::Refused(reason.to_string()),
+                keyring::v1::Error::NoDefaultStore => KeyringError::Unavailable(store_failure()),
+                other => KeyringError::Unavailable(other.to_string()),
+            }
+        })
+    }
+
+    fn directories(&self) -> Option<Directories> {
+        let project = ProjectDirs::from("", "", APPLICATION)?;
+        Some(Directories {
+            config: project.config_dir().to_owned(),
+            state: project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned(),
+        })
+    }
+}
+
+/// Why the platform's store could not be opened.
+fn store_failure() -> String {
+    match keyring::v1::Entry::store_status() {
+        Ok(()) => "there is no store".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod fake {
+    use super::*;
+
+    /// Surroundings made of maps.
+    #[derive(Default)]
+    pub(in crate::config) struct FakeEnvironment {
+        pub(in crate::config) variables: BTreeMap<String, String>,
+        pub(in crate::config) keyring: BTreeMap<String, Result<String, KeyringError>>,
+        pub(in crate::config) directories: Option<Directories>,
+    }
+
+    impl FakeEnvironment {
+        pub(in crate::config) fn of<const N: usize>(variables: [(&str, &str); N]) -> Self {
+            Self::default().with(variables)
+        }
+
+        pub(in crate::config) fn with<const N: usize>(mut self, variables: [(&str, &str); N]) -> Self {
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            self.variables.extend(variables);
+            self
+        }
+    }
+
+    impl Environment for FakeEnvironment {
+        fn variables(&self) -> BTreeMap<String, String> {
+            self.variables.clone()
+        }
+
+        fn keyring(&self, name: &str) -> Result<String, KeyringError> {
+            self.keyring.get(name).cloned().unwrap_or(Err(KeyringError::NoEntry))
+        }
+
+        fn directories(&self) -> Option<Directories> {
+            self.directories.clone()
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Every key there is: the one table from which unknown keys, environment variables, defaults and
+//! `docs/configuration.md` follow.
+
+use super::table::{
+    Fallback::{self, Absent, Required, Value},
+    Key, Kind,
+};
+
+const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
+    Key { path, kind, fallback, doc }
+}
+
+/// Where records may live, one day.
+pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redis", "vault"];
+
+/// The tables of the file in the order of the reference, each with what it is about.
+pub(super) const SECTIONS: &[(&str, &str)] = &[
+    ("", "These stand at the top of the file, before the first `[section]`."),
+    ("authn", "Who signs people in: an OAuth client of Pangea AuthN's OAuth Server, or of another provider."),
+    ("access", "Who may sign in. With all three lists empty, everybody for whom the upstream vouches."),
+    ("resources.#", "One table for each MCP server; at least one."),
+    (
+        "resources.#.introspection",
+        "The credential with which this MCP server may ask `/introspect` about its tokens. Leave the table out \
+         where tokens are verified as JWTs.",
+    ),
+    ("keys", "Key material."),
+    ("repository", "Where clients, grants and signing keys live."),
+    ("repository.clients", "Registered clients in a repository of their own."),
+    ("repository.grants", "Grants in a repository of their own."),
+    ("repository.keys", "Signing keys in a repository of their own."),
+    ("repository.replays", "What may be used once, in a repository of its own."),
+    ("registration", "Registration of clients by themselves (RFC 7591)."),
+    (
+        "tokens",
+        "Lifetimes. Access tokens live no longer than refresh tokens, and those no longer than grants.",
+    ),
+    (
+        "limits",
+        "How often one client address may ask. Many people may share one address, so the numbers are generous. \
+         Over the limit the answer is 429 with `Retry-After`.",
+    ),
+    ("log", "The log, on standard error."),
+];
+
+const ELSEWHERE: Fallback = Absent("the same as `repository.kind`");
+const ELSEWHERE_DOC: &str =
+    "A kind other than `repository.kind`. This version knows one repository for everything.";
+const PER_MINUTE: &str = "How many requests a minute in the long run; at least 1.";
+const BURST: &str = "How many requests at once; at least 1.";
+
+/// Every key.
+pub(super) const KEYS: &[Key] = &[
+    key(
+        "public_url",
+        Kind::Url,
+        Required("\"https://mcp.example.org\""),
+        "Where the world reaches this server, exactly as clients write it. Issuer, endpoints and the redirect \
+         URI for the upstream's console are built from it. `https`, or `http` on loopback.",
+    ),
+    key(
+        "issuer",
+        Kind::Url,
+        Absent("`public_url`"),
+        "The issuer identifier in metadata and tokens, if it is not `public_url`.",
+    ),
+    key(
+        "listen",
+        Kind::TextOrList,
+        Value("\"127.0.0.1:8000\""),
+        "Address and port to listen on, or a list of them.",
+    ),
+    key(
+        "admin_listen",
+        Kind::Text,
+        Absent("no metrics"),
+        "Address and port for `/metrics`, kept apart from the public listener.",
+    ),
+    key(
+        "trusted_proxies",
+        Kind::List,
+        Value("[]"),
+        "Addresses or networks of reverse proxies whose `X-Forwarded-For` is believed. It serves rate limits and \
+         the audit log; no URL is ever built from a header.",
+    ),
+    key(
+        "authn.issuer_url",
+        Kind::Url,
+        Required("\"https://pdn-xxxxxxxx.login.aws.us.pangea.cloud\""),
+        "The hosted login's URL, from the overview of AuthN in the Pangea console.",
+    ),
+    key(
+        "authn.client_id",
+        Kind::Text,
+        Required("\"psa_xxxxxxxx\""),
+        "The OAuth client's id, from the Pangea console (AuthN, OAuth Server, Clients).",
+    ),
+    key(
+        "authn.client_secret",
+        Kind::Secret,
+        Required("{ file = \"authn-client-secret\" }"),
+        "The OAuth client's secret, from the same page. It may have an expiry date there.",
+    ),
+    key(
+        "authn.scopes",
+        Kind::List,
+        Value("[]"),
+        "What to ask the upstream for, of `[a-zA-Z0-9:*/_=-]`. Empty means the client's default scopes in the \
+         console. An OpenID provider needs `openid`.",
+    ),
+    key(
+        "authn.service_token",
+        Kind::Secret,
+        Absent("not asked"),
+        "An AuthN service token, to ask for a person's identity and groups where tokens do not say. Goes with \
+         `api_url`.",
+    ),
+    key(
+        "authn.api_url",
+        Kind::Url,
+        Absent("not asked"),
+        "The AuthN service, such as `https://authn.aws.us.pangea.cloud`. Goes with `service_token`.",
+    ),
+    key(
+        "authn.authorization_endpoint",
+        Kind::Url,
+        Absent("from `issuer_url`"),
+        "Replaces the upstream's authorization endpoint.",
+    ),
+    key(
+        "authn.token_endpoint",
+        Kind::Url,
+        Absent("from `issuer_url`"),
+        "Replaces the upstream's token endpoint.",
+    ),
+    key(
+        "authn.introspection_endpoint",
+        Kind::Url,
+        Absent("from `issuer_url`"),
+        "Replaces the upstream's introspection endpoint.",
+    ),
+    key(
+        "authn.jwks_uri",
+        Kind::Url,
+        Absent("from `issuer_url`"),
+        "Replaces the address of the upstream's signing keys.",
+    ),
+    key(
+        "authn.pkce",
+        Kind::Boolean,
+        Value("true"),
+        "Whether to send the upstream a PKCE challenge. Switch it off for an upstream that chokes on it.",
+    ),
+    key(
+        "authn.timeout",
+        Kind::Duration,
+        Value("\"10s\""),
+        "How long to wait for the upstream, from 1 to 10 seconds.",
+    ),
+    key("access.emails", Kind::List, Value("[]"), "Mail addresses of people who may sign in."),
+    key("access.domains", Kind::List, Value("[]"), "Mail domains whose people may sign in."),
+    key("access.groups", Kind::List, Value("[]"), "Groups at the upstream whose members may sign in."),
+    key(
+        "resources.#.url",
+        Kind::Url,
+        Required("\"https://mcp.example.org/mcp\""),
+        "The MCP server's URL as people enter it in their client; tokens carry it as `aud`. `https`, or `http` \
+         on loopback.",
+    ),
+    key("resources.#.name", Kind::Text, Absent("the URL"), "What the consent page calls this MCP server."),
+    key(
+        "resources.#.scopes",
+        Kind::List,
+        Value("[]"),
+        "The scopes it offers: words, or `{ name = \"…\", description = \"…\" }` with a sentence for the consent page.",
+    ),
+    key(
+        "resources.#.upstream",
+        Kind::Url,
+        Absent("no gateway"),
+        "Where the gateway forwards requests for this MCP server to. Accepted now, served by a later version.",
+    ),
+    key(
+        "resources.#.default",
+        Kind::Boolean,
+        Value("false"),
+        "Whether a client that names no resource means this one. The only resource is the default anyway.",
+    ),
+    key(
+        "resources.#.introspection.client_id",
+        Kind::Text,
+        Required("\"rs-1\""),
+        "An id of your choice, of `[A-Za-z0-9._~-]`, different for each MCP server.",
+    ),
+    key(
+        "resources.#.introspection.client_secret",
+        Kind::Secret,
+        Required("{ file = \"rs-1-secret\" }"),
+        "A secret of your choice, from a generator such as `openssl rand -hex 32`.",
+    ),
+    key(
+        "keys.sealing",
+        Kind::Secret,
+        Required("{ file = \"sealing-key\" }"),
+        "32 random bytes in base64 under which everything at rest is sealed; without them, all that is stored is \
+         lost. Make them beside the configuration file with `(umask 077; openssl rand -base64 32 > sealing-key)`.",
+    ),
+    key(
+        "keys.algorithm",
+        Kind::Choice(&["ES256", "RS256"]),
+        Value("\"ES256\""),
+        "The signature algorithm of access tokens.",
+    ),
+    key(
+        "repository.kind",
+        Kind::Choice(REPOSITORIES),
+        Value("\"sqlite\""),
+        "`memory` forgets everything when the process ends, so it needs `--dev` or `--allow-volatile`. \
+         `postgres`, `redis` and `vault` come with a later version.",
+    ),
+    key(
+        "repository.path",
+        Kind::Path,
+        Absent("`pangea-mcp-auth.sqlite` in the platform's state directory"),
+        "The SQLite file. A relative path starts at the configuration file's folder.",
+    ),
+    key("repository.url", Kind::Text, Absent("none"), "For `postgres` and `redis`, of a later version."),
+    key("repository.token", Kind::Secret, Absent("none"), "For `vault`, of a later version."),
+    key("repository.folder", Kind::Text, Absent("none"), "For `vault`, of a later version."),
+    key("repository.clients.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
+    key("repository.grants.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
+    key("repository.keys.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
+    key("repository.replays.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
+    key(
+        "registration.enabled",
+        Kind::Boolean,
+        Value("true"),
+        "Whether MCP clients may register themselves. Most of them must.",
+    ),
+    key(
+        "registration.unused_lifetime",
+        Kind::Duration,
+        Value("\"24h\""),
+        "How long a client is kept with which nobody has signed in: 1 minute to 365 days.",
+    ),
+    key(
+        "registration.idle_lifetime",
+        Kind::Duration,
+        Value("\"30d\""),
+        "How long a client is kept after its last grant has ended: up to 3650 days.",
+    ),
+    key(
+        "registration.private_use_schemes",
+        Kind::TextOrList,
+        Value("\"any\""),
+        "Which private-use schemes such as `cursor://` a redirect URI may have: `\"any\"`, `\"none\"`, or a list \
+         of schemes.",
+    ),
+    key(
+        "registration.trusted_redirect_hosts",
+        Kind::List,
+        Value(
+            "[\"claude.ai\", \"claude.com\", \"chatgpt.com\", \"vscode.dev\", \"insiders.vscode.dev\", \
+             \"cursor.com\", \"www.cursor.com\", \"global.consent.azure-apim.net\"]",
+        ),
+        "Hosts of redirect URIs that the consent page presents as known. Others are accepted, with a warning to \
+         the person.",
+    ),
+    key(
+        "tokens.access_lifetime",
+        Kind::Duration,
+        Value("\"10m\""),
+        "How long an access token is valid: 1 second to 24 hours. Whoever verifies it offline accepts it to the \
+         end, revoked or not.",
+    ),
+    key(
+        "tokens.refresh_lifetime",
+        Kind::Duration,
+        Value("\"30d\""),
+        "How long a refresh token may lie unused: 1 minute to 3650 days.",
+    ),
+    key(
+        "tokens.refresh_grace",
+        Kind::Duration,
+        Value("\"2m\""),
+        "How long the previous refresh token still gets an answer after a rotation, up to 10 minutes. `\"0s\"` \
+         switches it off.",
+    ),
+    key(
+        "tokens.grant_lifetime",
+        Kind::Duration,
+        Value("\"180d\""),
+        "How long after sign-in a person must sign in again, whatever was refreshed: up to 3650 days.",
+    ),
+    key(
+        "tokens.code_lifetime",
+        Kind::Duration,
+        Value("\"60s\""),
+        "How long an authorization code is valid: 1 second to 10 minutes.",
+    ),
+    key("limits.authorize.per_minute", Kind::Number, Value("600"), PER_MINUTE),
+    key("limits.authorize.burst", Kind::Number, Value("200"), BURST),
+    key("limits.token.per_minute", Kind::Number, Value("3000"), PER_MINUTE),
+    key("limits.token.burst", Kind::Number, Value("600"), BURST),
+    key("limits.register.per_minute", Kind::Number, Value("300"), PER_MINUTE),
+    key("limits.register.burst", Kind::Number, Value("150"), BURST),
+    key("limits.introspect.per_minute", Kind::Number, Value("60000"), PER_MINUTE),
+    key("limits.introspect.burst", Kind::Number, Value("6000"), BURST),
+    key("limits.revoke.per_minute", Kind::Number, Value("600"), PER_MINUTE),
+    key("limits.revoke.burst", Kind::Number, Value("200"), BURST),
+    key("limits.callback.per_minute", Kind::Number, Value("600"), PER_MINUTE),
+    key("limits.callback.burst", Kind::Number, Value("200"), BURST),
+    key(
+        "limits.failed_authentications.per_minute",
+        Kind::Number,
+        Value("30"),
+        "How many failed authentications of one client from one address a minute in the long run; at least 1.",
+    ),
+    key(
+        "limits.failed_authentications.burst",
+        Kind::Number,
+        Value("30"),
+        "How many failed authentications of one client from one address at once; at least 1.",
+    ),
+    key("log.format", Kind::Choice(&["text", "json"]), Value("\"text\""), "For people or for machines."),
+    key(
+        "log.level",
+        Kind::Text,
+        Value("\"info\""),
+        "`error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,pangea_mcp_auth=debug`.",
+    ),
+];

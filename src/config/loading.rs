@@ -1,0 +1,211 @@
+//! The way from the layers to the configuration.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    DevDefaults, Overrides, Source, dev,
+    environment::Environment,
+    model::Config,
+    problem::{Complaint, Place, Problem, Problems},
+    reader::{self, Reader},
+    sections,
+    settings::{Settings, Value},
+    table::FILE_VARIABLE,
+    value, variables,
+};
+
+/// Larger files are not configuration.
+const LARGEST_FILE: u64 = 1024 * 1024;
+
+pub(super) fn load(source: &Source<'_>) -> Result<Config, Problems> {
+    let variables = source.environment.variables();
+    let (mut settings, mut problems) = (Settings::default(), Vec::new());
+    let chosen = choose_file(source, &variables);
+    let file = match &chosen {
+        Some(chosen) => read_file(chosen, &mut settings, &mut problems),
+        None => File::Absent,
+    };
+    finish(source, &variables, settings, problems, (file, chosen.map(|chosen| chosen.path)))
+}
+
+pub(super) fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
+    let source = Source { file: None, environment, overrides: Overrides::default(), dev: None };
+    let (mut settings, mut problems) = (Settings::default(), Vec::new());
+    let read = read_text(text, file, &mut settings, &mut problems);
+    finish(&source, &environment.variables(), settings, problems, (read, Some(file.to_owned())))
+}
+
+/// A file that may hold the configuration.
+struct Chosen {
+    path: PathBuf,
+    /// Whether somebody named it, so that it must exist.
+    is_named: bool,
+}
+
+fn choose_file(source: &Source<'_>, variables: &BTreeMap<String, String>) -> Option<Chosen> {
+    let variable = || variables.get(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    if let Some(path) = source.file.clone().or_else(variable) {
+        return Some(Chosen { path, is_named: true });
+    }
+    let directories = source.environment.directories().filter(|_| source.dev.is_none())?;
+    Some(Chosen { path: directories.config.join("config.toml"), is_named: false })
+}
+
+/// What became of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum File {
+    /// There is none, and none was asked for.
+    Absent,
+    Read,
+    /// What it says is not known, so neither is what it lacks.
+    Unusable,
+}
+
+fn read_file(chosen: &Chosen, settings: &mut Settings, problems: &mut Vec<Problem>) -> File {
+    match text_of(&chosen.path) {
+        Ok(text) => read_text(&text, &chosen.path, settings, problems),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !chosen.is_named => File::Absent,
+        Err(error) => {
+            let what = format!("the configuration file cannot be read ({error})");
+            let fix = "Name another one with --config; `pangea-mcp-auth serve --dev` works without any";
+            problems.push(Complaint::new(what, fix).at(Place::File(chosen.path.clone(), None), ""));
+            File::Unusable
+        }
+    }
+}
+
+fn text_of(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn read_text(text: &str, file: &Path, settings: &mut Settings, problems: &mut Vec<Problem>) -> File {
+    if settings.read_toml(text, file, problems) { File::Read } else { File::Unusable }
+}
+
+/// Lays the other layers over the file's and makes the configuration of them.
+fn finish(
+    source: &Source<'_>,
+    variables: &BTreeMap<String, String>,
+    mut settings: Settings,
+    mut problems: Vec<Problem>,
+    (file, path): (File, Option<PathBuf>),
+) -> Result<Config, Problems> {
+    variables::read(&mut settings, variables, &mut problems);
+    if file == File::Unusable {
+        return Err(Problems::new(problems));
+    }
+    apply_overrides(&mut settings, &source.overrides);
+    let dev_complaint = source.dev.as_ref().and_then(|dev| dev::fill(&mut settings, dev).err());
+    reader::fill_defaults(&mut settings);
+    let mut reader = Reader {
+        settings: &settings,
+        environment: source.environment,
+        variables,
+        file: path.map_or(Place::Nowhere, |path| Place::File(path, None)),
+        problems,
+    };
+    if let Some(complaint) = dev_complaint {
+        reader.complain("keys.sealing", complaint);
+    }
+    if file == File::Absent && source.dev.is_none() {
+        complain_of_missing_file(&mut reader);
+    } else {
+        complain_of_missing_keys(&mut reader, source.dev.is_some());
+    }
+    build(reader, source)
+}
+
+fn apply_overrides(settings: &mut Settings, overrides: &Overrides) {
+    if let Some(listen) = &overrides.listen {
+        settings.set("listen", Value::Text(listen.clone()), Place::Flag("--listen"));
+    }
+    if let Some(level) = &overrides.log_level {
+        settings.set("log.level", Value::Text(level.clone()), Place::Flag("--verbose"));
+    }
+}
+
+/// Without a file, one problem says it all.
+fn complain_of_missing_file(reader: &mut Reader<'_>) {
+    let mut lacking: Vec<String> = reader.missing().into_iter().map(|(_, path)| path).collect();
+    if lacks_resources(reader) {
+        lacking.push("resources".to_owned());
+    }
+    if lacking.is_empty() {
+        return;
+    }
+    let what = match reader.file {
+        Place::File(..) => "there is no such file",
+        _ => "there is no configuration file, nor a home directory with a usual place for one",
+    };
+    let what = format!("{what}, and the environment lacks {}", lacking.join(", "));
+    let fix = "Write one (`pangea-mcp-auth serve --help` tells where an example is) or name it with --config; \
+               `pangea-mcp-auth serve --dev` works without any";
+    let place = reader.file.clone();
+    reader.problems.push(Complaint::new(what, fix).at(place, ""));
+}
+
+fn complain_of_missing_keys(reader: &mut Reader<'_>, dev: bool) {
+    for (key, path) in reader.missing() {
+        reader.complain_of_missing(key, &path);
+    }
+    if !dev && lacks_resources(reader) {
+        let fix = "Add `[[resources]]` with `url = \"https://mcp.example.org/mcp\"` below it";
+        reader.complain("resources", Complaint::new("no MCP server is configured", fix));
+    }
+}
+
+fn lacks_resources(reader: &Reader<'_>) -> bool {
+    reader.settings.instances("resources.#").is_empty() && !reader.has_complained("resources")
+}
+
+fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Result<Config, Problems> {
+    let dev: Option<&DevDefaults<'_>> = source.dev.as_ref();
+    let public_url = reader.text("public_url", value::issuer);
+    let issuer = reader.text("issuer", value::issuer);
+    let (listen, admin_listen) = sections::listeners(&mut reader, dev.is_some());
+    let trusted_proxies = reader.texts("trusted_proxies", value::network);
+    let authn = sections::authn(&mut reader);
+    let access = sections::access(&mut reader);
+    let resources = sections::resources(&mut reader);
+    let keys = sections::keys(&mut reader);
+    let allow_memory = dev.is_some() || source.overrides.allow_volatile;
+    let repository = sections::repository(&mut reader, allow_memory);
+    let registration = sections::registration(&mut reader);
+    let tokens = sections::tokens(&mut reader);
+    let limits = sections::limits(&mut reader);
+    let log = sections::log(&mut reader);
+    match (public_url, authn, keys, repository, log) {
+        (Some(public_url), Some(authn), Some(keys), Some(repository), Some(log))
+            if reader.problems.is_empty() =>
+        {
+            Ok(Config {
+                issuer: issuer.unwrap_or_else(|| public_url.clone()),
+                public_url,
+                listen,
+                admin_listen,
+                trusted_proxies,
+                authn,
+                access,
+                resources,
+                any_loopback_resource: dev.map(|dev| dev.any_loopback_resource.clone()),
+                keys,
+                repository,
+                registration,
+                tokens,
+                limits,
+                log,
+            })
+        }
+        _ => Err(Problems::new(reader.problems)),
+    }
+}

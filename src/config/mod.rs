@@ -1,0 +1,84 @@
+//! The configuration: file, environment and flags in, a valid [`Config`] out, or every problem at
+//! once.
+//!
+//! `keys` is the one table of what there is; docs/configuration.md is generated from it. `loading`
+//! lays file, environment, flags and defaults over one another, `sections` makes types of them.
+
+mod dev;
+mod environment;
+mod keys;
+mod loading;
+mod model;
+mod problem;
+mod reader;
+mod reference;
+mod secret_source;
+mod sections;
+mod settings;
+mod table;
+mod unknown;
+mod value;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use self::{
+    dev::{DevDefaults, StandIn},
+    environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
+    model::{
+        Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
+        PrivateUseSchemes, Rate, Registration, RepositoryConfig, ResourceConfig, ScopeConfig,
+        SigningAlgorithm, Tokens,
+    },
+    problem::{Place, Problem, Problems},
+    reference::reference,
+};
+
+/// An annotated configuration file that works once its placeholders are filled in.
+pub const EXAMPLE: &str = include_str!("example.toml");
+
+/// Where a configuration comes from. Flags stand above the environment, that above the file, and
+/// that above defaults.
+pub struct Source<'a> {
+    /// The file of `--config`.
+    pub file: Option<PathBuf>,
+    /// Variables, keyring and directories.
+    pub environment: &'a dyn Environment,
+    /// What flags say.
+    pub overrides: Overrides,
+    /// With `--dev`: what stands in for missing keys. The file is then read only when it is named.
+    pub dev: Option<DevDefaults<'a>>,
+}
+
+/// What flags say, as it was written.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// `--listen`.
+    pub listen: Option<String>,
+    /// The log filter that follows from `-v`.
+    pub log_level: Option<String>,
+    /// `--allow-volatile`: a repository in memory is wanted.
+    pub allow_volatile: bool,
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+///
+/// Every problem there is, each with its place and the sentence that fixes it.
+pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
+    loading::load(source)
+}
+
+/// Reads the text of a configuration file, with nothing but the environment above it. `file` is
+/// what problems call it, and its folder is where relative paths start.
+///
+/// # Errors
+///
+/// Every problem there is.
+pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
+    loading::parse(text, file, environment)
+}

@@ -1,0 +1,295 @@
+//! The valid configuration, as the rest of the program reads it.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use url::Url;
+
+use crate::{
+    oauth::{issuer::Issuer, resource::Resource, scope::Scope},
+    secret::{SealingKey, Secret},
+};
+
+/// A valid configuration. Only [`load`](super::load) makes one, apart from tests.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the world reaches this server; every endpoint is built from it.
+    pub public_url: Issuer,
+    /// The issuer identifier in metadata and tokens.
+    pub issuer: Issuer,
+    /// Where to listen; at least one address.
+    pub listen: Vec<SocketAddr>,
+    /// Where to serve metrics.
+    pub admin_listen: Option<SocketAddr>,
+    /// Whose `X-Forwarded-For` is believed, for rate limits and the audit log only.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The upstream.
+    pub authn: Authn,
+    /// Who may sign in.
+    pub access: Access,
+    /// The MCP servers; at least one unless any loopback URL is one.
+    pub resources: Vec<ResourceConfig>,
+    /// With `--dev`: any loopback URL is a resource, too.
+    pub any_loopback_resource: Option<LoopbackResources>,
+    /// Key material.
+    pub keys: Keys,
+    /// Where records live.
+    pub repository: RepositoryConfig,
+    /// Client registration.
+    pub registration: Registration,
+    /// Lifetimes.
+    pub tokens: Tokens,
+    /// Rate limits.
+    pub limits: Limits,
+    /// The log.
+    pub log: Log,
+}
+
+impl Config {
+    /// The redirect URI that is entered in the upstream's console.
+    #[must_use]
+    pub fn redirect_uri(&self) -> String {
+        format!("{}/pangea/callback", self.public_url)
+    }
+
+    /// What a client means that names no resource: the one marked as default, else the only one.
+    #[must_use]
+    pub fn default_resource(&self) -> Option<&ResourceConfig> {
+        match self.resources.as_slice() {
+            [only] => Some(only),
+            several => several.iter().find(|resource| resource.default),
+        }
+    }
+}
+
+/// The upstream: Pangea `AuthN`, or any OAuth provider.
+#[derive(Debug, Clone)]
+pub struct Authn {
+    /// Base of the hosted login, in the spelling of the configuration (a slash at its end is kept).
+    pub issuer_url: String,
+    /// The client id that the upstream gave us.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// What to ask the upstream for.
+    pub scopes: Vec<String>,
+    /// The `AuthN` service, for questions about a person; `None` when no token for it is configured.
+    pub service: Option<AuthnService>,
+    /// Replaces the authorization endpoint that follows from `issuer_url`.
+    pub authorization_endpoint: Option<Url>,
+    /// Replaces the token endpoint.
+    pub token_endpoint: Option<Url>,
+    /// Replaces the introspection endpoint.
+    pub introspection_endpoint: Option<Url>,
+    /// Replaces the address of the signing keys.
+    pub jwks_uri: Option<Url>,
+    /// Whether to send a PKCE challenge (RFC 7636).
+    pub pkce: bool,
+    /// How long to wait for an answer: 1 to 10 seconds.
+    pub timeout: Duration,
+}
+
+/// The `AuthN` service API.
+#[derive(Debug, Clone)]
+pub struct AuthnService {
+    /// Its base, such as `https://authn.aws.us.pangea.cloud`.
+    pub api_url: Url,
+    /// The service token.
+    pub token: Secret,
+}
+
+/// Who may sign in. All three lists empty: everybody for whom the upstream vouches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Mail addresses, in lower case.
+    pub emails: Vec<String>,
+    /// Mail domains, in lower case.
+    pub domains: Vec<String>,
+    /// Groups at the upstream.
+    pub groups: Vec<String>,
+}
+
+/// One MCP server.
+#[derive(Debug, Clone)]
+pub struct ResourceConfig {
+    /// Its canonical URL, the audience of its tokens.
+    pub url: Resource,
+    /// What the consent page calls it.
+    pub name: Option<String>,
+    /// The scopes it offers.
+    pub scopes: Vec<ScopeConfig>,
+    /// Where the gateway forwards to.
+    pub upstream: Option<Url>,
+    /// The credential with which it may call `/introspect`.
+    pub introspection: Option<Introspection>,
+    /// Whether a client that names no resource means this one.
+    pub default: bool,
+}
+
+impl ResourceConfig {
+    /// Its scopes as one set.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        scope_of(&self.scopes)
+    }
+}
+
+/// One scope of a resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScopeConfig {
+    /// The word in tokens and requests; valid by RFC 6749 section 3.3.
+    pub name: String,
+    /// What the consent page says of it.
+    pub description: Option<String>,
+}
+
+/// The credential of one resource server for `/introspect`.
+#[derive(Debug, Clone)]
+pub struct Introspection {
+    /// Its client id, of `[A-Za-z0-9._~-]`.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+/// What holds for every loopback URL that a client names as a resource.
+#[derive(Debug, Clone)]
+pub struct LoopbackResources {
+    /// The scopes they offer.
+    pub scopes: Vec<ScopeConfig>,
+    /// The one credential of all of them.
+    pub introspection: Introspection,
+}
+
+impl LoopbackResources {
+    /// Their scopes as one set.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        scope_of(&self.scopes)
+    }
+}
+
+fn scope_of(scopes: &[ScopeConfig]) -> Scope {
+    let words: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+    Scope::parse(&words.join(" ")).unwrap_or_default()
+}
+
+/// Key material.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Under which everything at rest is sealed.
+    pub sealing: SealingKey,
+    /// Which algorithm new signing keys are for.
+    pub algorithm: SigningAlgorithm,
+}
+
+/// The signature algorithm of access tokens (RFC 7518 section 3.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SigningAlgorithm {
+    /// ECDSA on P-256.
+    #[default]
+    Es256,
+    /// RSA with PKCS #1 v1.5 padding.
+    Rs256,
+}
+
+/// Where records live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepositoryConfig {
+    /// In memory: gone with the process.
+    Memory,
+    /// In one `SQLite` file.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Client registration (RFC 7591).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Whether anybody may register.
+    pub enabled: bool,
+    /// How long a client is kept with which nobody has signed in.
+    pub unused_lifetime: Duration,
+    /// How long a client is kept after its last grant has ended.
+    pub idle_lifetime: Duration,
+    /// Which private-use URI schemes a redirect URI may have (RFC 8252 section 7.1).
+    pub private_use_schemes: PrivateUseSchemes,
+    /// Hosts of redirect URIs that the consent page shows as known.
+    pub trusted_redirect_hosts: Vec<String>,
+}
+
+/// Which private-use URI schemes are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum PrivateUseSchemes {
+    /// Each that is not a scheme of the web or of this machine.
+    #[default]
+    Any,
+    /// None.
+    None,
+    /// These, in lower case.
+    Only(Vec<String>),
+}
+
+/// Lifetimes, in whole seconds; access ≤ refresh ≤ grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of an access token.
+    pub access_lifetime: Duration,
+    /// Of a refresh token that is not used.
+    pub refresh_lifetime: Duration,
+    /// How long the previous refresh token still works after a rotation; zero means not at all.
+    pub refresh_grace: Duration,
+    /// Of a grant, from sign-in, whatever is refreshed.
+    pub grant_lifetime: Duration,
+    /// Of an authorization code.
+    pub code_lifetime: Duration,
+}
+
+/// How many requests one client address may make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// At `/authorize` and `/consent`.
+    pub authorize: Rate,
+    /// At `/token`.
+    pub token: Rate,
+    /// At `/register`.
+    pub register: Rate,
+    /// At `/introspect`.
+    pub introspect: Rate,
+    /// At `/revoke`.
+    pub revoke: Rate,
+    /// At `/pangea/callback`.
+    pub callback: Rate,
+    /// Failed client authentications, for each pair of client and address.
+    pub failed_authentications: Rate,
+}
+
+/// A rate limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// How many requests a minute in the long run; at least 1.
+    pub per_minute: u32,
+    /// How many at once; at least 1.
+    pub burst: u32,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// How it is written.
+    pub format: LogFormat,
+    /// A filter in the notation of `tracing-subscriber`, such as `info,pangea_mcp_auth=debug`.
+    pub level: String,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,212 @@
+//! Takes values out of the settings, and collects what is wrong with them.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+use toml::de::DeValue;
+
+use super::{
+    environment::Environment,
+    keys::KEYS,
+    problem::{Complaint, Place, Problem, did_you_mean},
+    secret_source,
+    settings::{Given, Settings, Value},
+    table::{Fallback, Key, find, join},
+    unknown::whereabouts,
+    value::{self, quoted},
+};
+use crate::secret::Secret;
+
+/// Takes values out of the settings. A method whose value is missing or wrong notes the problem
+/// and returns an empty value, which nobody sees: with problems there is no configuration.
+pub(super) struct Reader<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) environment: &'a dyn Environment,
+    pub(super) variables: &'a BTreeMap<String, String>,
+    /// Where missing keys would be written.
+    pub(super) file: Place,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// Notes a problem with a key, at the place of its value, else of its table, else of the file.
+    pub(super) fn complain(&mut self, path: &str, complaint: Complaint) {
+        let place = self.place(path);
+        self.problems.push(complaint.at(place, path));
+    }
+
+    /// Where a key's value was written, or should have been.
+    fn place(&self, path: &str) -> Place {
+        let is_written = |place: &&Place| **place != Place::Nowhere;
+        let value = self.settings.get(path).map(|given| &given.place).filter(is_written);
+        let section = path.rsplit_once('.').and_then(|(section, _)| self.settings.section(section));
+        value.or(section.filter(is_written)).unwrap_or(&self.file).clone()
+    }
+
+    /// Whether somebody wrote this key, be it right or wrong.
+    pub(super) fn is_written(&self, path: &str) -> bool {
+        self.settings.get(path).is_some_and(|given| given.place != Place::Nowhere)
+    }
+
+    /// A value of any type.
+    pub(super) fn value<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&Value) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        let given = self.settings.get(path)?;
+        parse(&given.value).map_err(|complaint| self.complain(path, complaint)).ok()
+    }
+
+    /// A value that is text.
+    pub(super) fn text<T>(
+        &mut self,
+        path: &str,
+        parse: impl FnOnce(&str) -> Result<T, Complaint>,
+    ) -> Option<T> {
+        self.value(path, |given| value::text(given).and_then(parse))
+    }
+
+    pub(super) fn plain_text(&mut self, path: &str) -> Option<String> {
+        self.text(path, |text| Ok(text.to_owned()))
+    }
+
+    pub(super) fn boolean(&mut self, path: &str) -> bool {
+        self.value(path, value::boolean).unwrap_or_default()
+    }
+
+    pub(super) fn number(&mut self, path: &str, range: &RangeInclusive<u32>) -> u32 {
+        self.value(path, |given| value::number(given, range)).unwrap_or_default()
+    }
+
+    pub(super) fn duration(&mut self, path: &str, range: &RangeInclusive<Duration>) -> Duration {
+        self.value(path, |given| value::duration(given, range)).unwrap_or_default()
+    }
+
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(&mut self, path: &str, choices: &[(&str, T)]) -> Option<T> {
+        let words = || choices.iter().map(|(word, _)| *word);
+        self.text(path, |text| {
+            let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
+            chosen.ok_or_else(|| {
+                let what = format!("{} is not among the choices", quoted(text));
+                let meant = words().find(|word| word.eq_ignore_ascii_case(text));
+                match meant.or_else(|| did_you_mean(text, words())) {
+                    Some(meant) => Complaint::new(what, format!("Did you mean {meant:?}?")),
+                    None => Complaint::new(
+                        what,
+                        format!("Choose one of: {}", words().collect::<Vec<_>>().join(", ")),
+                    ),
+                }
+            })
+        })
+    }
+
+    /// A list of texts.
+    pub(super) fn texts<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Vec<T> {
+        self.list(path, |given| value::text(&given.value).and_then(&parse))
+    }
+
+    /// A list, each item with its own place in complaints.
+    pub(super) fn list<T>(&mut self, path: &str, parse: impl Fn(&Given) -> Result<T, Complaint>) -> Vec<T> {
+        let settings = self.settings;
+        let items = match settings.get(path).map(|given| &given.value) {
+            Some(Value::List(items)) => items.as_slice(),
+            Some(other) => {
+                let complaint = value::wrong_type::<T>(other, "a list", "Write it as a list: [\"…\", \"…\"]");
+                if let Err(complaint) = complaint {
+                    self.complain(path, complaint);
+                }
+                &[]
+            }
+            None => &[],
+        };
+        let mut list = Vec::with_capacity(items.len());
+        for item in items {
+            match parse(item) {
+                Ok(value) => list.push(value),
+                Err(complaint) => self.problems.push(complaint.at(item.place.clone(), path)),
+            }
+        }
+        list
+    }
+
+    /// A text, or a list of texts.
+    pub(super) fn text_or_list<T>(
+        &mut self,
+        path: &str,
+        parse: impl Fn(&str) -> Result<T, Complaint>,
+    ) -> Vec<T> {
+        match self.settings.get(path).map(|given| &given.value) {
+            Some(Value::List(_)) => self.texts(path, parse),
+            _ => self.text(path, parse).into_iter().collect(),
+        }
+    }
+
+    /// A path; a relative one from the file starts at the file's folder.
+    pub(super) fn path(&mut self, path: &str) -> Option<PathBuf> {
+        let place = &self.settings.get(path)?.place;
+        self.text(path, |text| Ok(secret_source::relative_to_file(place, text)))
+    }
+
+    pub(super) fn secret(&mut self, path: &str) -> Option<Secret> {
+        let given = self.settings.get(path)?;
+        let name = find(path).map_or("secret", |key| key.path);
+        secret_source::read(given, name, self.environment, self.variables)
+            .map_err(|complaint| self.complain(path, complaint))
+            .ok()
+    }
+
+    /// The paths of required keys that are not given, wherever their table is or must be; those
+    /// about which something was said already are left out.
+    pub(super) fn missing(&self) -> Vec<(&'static Key, String)> {
+        let required = KEYS.iter().filter(|key| matches!(key.fallback, Fallback::Required(_)));
+        let paths = required.flat_map(|key| {
+            let sections = self.settings.instances(key.section());
+            sections.into_iter().map(move |section| (key, join(&section, key.name())))
+        });
+        paths.filter(|(_, path)| self.settings.get(path).is_none() && !self.has_complained(path)).collect()
+    }
+
+    /// Whether there is a problem with a key, or with a table that would hold it.
+    pub(super) fn has_complained(&self, path: &str) -> bool {
+        self.problems
+            .iter()
+            .filter_map(|problem| path.strip_prefix(&problem.key))
+            .any(|rest| rest.is_empty() || (rest.len() < path.len() && rest.starts_with('.')))
+    }
+
+    /// Notes that a required key is not given.
+    pub(super) fn complain_of_missing(&mut self, key: &Key, path: &str) {
+        if let Fallback::Required(example) = key.fallback {
+            let fix = format!("Add `{} = {example}` {}. {}", key.name(), whereabouts(key.section()), key.doc);
+            self.complain(path, Complaint::new("is missing", fix));
+        }
+    }
+
+    /// Notes each value but the first of those that must differ.
+    pub(super) fn complain_of_repeats(&mut self, values: &[(String, String)], what: &str, fix: &str) {
+        let mut seen = HashSet::new();
+        for (path, value) in values {
+            if !seen.insert(value) {
+                self.complain(path, Complaint::new(format!("{} {what}", quoted(value)), fix));
+            }
+        }
+    }
+}
+
+/// Fills in the defaults of the table of keys.
+pub(super) fn fill_defaults(settings: &mut Settings) {
+    for key in KEYS {
+        let Fallback::Value(default) = key.fallback else { continue };
+        let Ok(default) = DeValue::parse(default) else { continue };
+        for section in settings.instances(key.section()) {
+            let value = Value::from_toml(default.get_ref(), &|_| Place::Nowhere);
+            settings.fill(&join(&section, key.name()), value);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `docs/configuration.md`, written from the table of keys.
+
+use std::fmt::{self, Write};
+
+use super::{
+    EXAMPLE,
+    keys::{KEYS, SECTIONS},
+    table::{Fallback, Key, Kind, LEGACY, find, header},
+};
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Generated from src/config/keys.rs: `UPDATE_DOCS=1 cargo test --lib config` writes it anew. -->
+
+One TOML file: the one named with `--config`, else with `$PANGEA_MCP_AUTH_CONFIG`, else `config.toml` in the platform's
+configuration directory (`~/.config/pangea-mcp-auth` on Linux). With `--dev` it is read only when it is named. A flag
+stands above the environment, the environment above the file, the file above the default. A key that does not exist is
+an error. `serve` names everything that is wrong at once, with line and remedy, and exits with 78.
+
+**Durations** are text: `\"10m\"`, `\"1h 30m\"`, `\"30d\"`. **URLs** are `https`; `http` is accepted where the host is
+loopback.
+
+**Secrets** never stand in the file. Write where they are: `{ keyring = \"name\" }` in the platform's keyring, under the
+service `pangea-mcp-auth`; `{ file = \"path\" }` for a file that nobody else may read (mode 600), its path starting at
+the configuration file's folder; or `{ env = \"NAME\" }`.
+
+**Environment.** Every key has a variable. An empty one counts as not set. Lists are separated by commas; a single comma
+is the empty list. A secret's variable holds the secret itself, and the same name with `_FILE` at its end the path of a
+file with it. `RESOURCES__0__` is the first resource, `RESOURCES__1__` the second, and so on.
+";
+
+/// The reference of every key, in Markdown: the text of `docs/configuration.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut out = String::from(INTRODUCTION);
+    // Writing to a String cannot fail.
+    let _ = write_reference(&mut out);
+    out
+}
+
+fn write_reference(out: &mut String) -> fmt::Result {
+    writeln!(out, "\nThe names that `pangea-authn-fastmcp` read are honoured, too, below these:\n")?;
+    for key in LEGACY.iter().filter_map(|(name, path)| Some((name, find(path)?))) {
+        writeln!(out, "- `{}` for `{}`", key.0, key.1.variable())?;
+    }
+    for (section, words) in SECTIONS {
+        let title =
+            if section.is_empty() { "Top level".to_owned() } else { format!("`{}`", header(section)) };
+        writeln!(out, "\n## {title}\n\n{words}\n")?;
+        let keys: Vec<&Key> = KEYS.iter().filter(|key| key.section() == *section).collect();
+        write_keys(out, &keys)?;
+    }
+    writeln!(out, "\n## An example\n\n```toml\n{}\n```", EXAMPLE.trim_end())
+}
+
+fn write_keys(out: &mut String, keys: &[&Key]) -> fmt::Result {
+    writeln!(out, "| key | type | default | what | environment |\n|---|---|---|---|---|")?;
+    for key in keys {
+        let default = match key.fallback {
+            Fallback::Required(example) => format!("required, such as `{example}`"),
+            Fallback::Value(default) => format!("`{default}`"),
+            Fallback::Absent(words) => words.to_owned(),
+        };
+        let (name, kind, variable) = (key.name(), type_words(key.kind), key.variable());
+        writeln!(out, "| `{name}` | {kind} | {default} | {} | `{variable}` |", key.doc)?;
+    }
+    Ok(())
+}
+
+fn type_words(kind: Kind) -> String {
+    match kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Url => "URL".to_owned(),
+        Kind::Path => "path".to_owned(),
+        Kind::Boolean => "true or false".to_owned(),
+        Kind::Number => "number".to_owned(),
+        Kind::Duration => "duration".to_owned(),
+        Kind::List => "list".to_owned(),
+        Kind::TextOrList => "text or list".to_owned(),
+        Kind::Secret => "secret".to_owned(),
+        Kind::Choice(words) => words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn the_reference_is_current_and_complete() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            fs::write(&path, reference()).unwrap();
+        }
+        let written = fs::read_to_string(path).unwrap();
+        assert!(written == reference(), "run UPDATE_DOCS=1 cargo test --lib config");
+        for key in KEYS {
+            assert!(written.contains(&format!("| `{}` |", key.variable())), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_table_of_keys_has_its_chapter() {
+        for key in KEYS {
+            assert!(SECTIONS.iter().any(|(section, _)| *section == key.section()), "{}", key.path);
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! From settings to the valid configuration: each table of the file has its function.
+
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+
+use super::{
+    environment::APPLICATION,
+    model::{
+        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, PrivateUseSchemes, Rate,
+        Registration, RepositoryConfig, ResourceConfig, SigningAlgorithm, Tokens,
+    },
+    problem::Complaint,
+    reader::Reader,
+    secret_source,
+    settings::Value,
+    table::join,
+    value,
+};
+
+/// The addresses that are served, public and administrative.
+pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>, Option<SocketAddr>) {
+    let listen = reader.text_or_list("listen", value::socket_address);
+    let admin_listen = reader.text("admin_listen", value::socket_address);
+    let is_list = matches!(reader.settings.get("listen").map(|given| &given.value), Some(Value::List(_)));
+    if listen.is_empty() && is_list && !reader.has_complained("listen") {
+        reader.complain(
+            "listen",
+            Complaint::new("is an empty list", "Name at least one address with its port"),
+        );
+    }
+    let fixed = listen.iter().filter(|address| address.port() != 0);
+    let named = fixed.map(|address| ("listen".to_owned(), address.to_string()));
+    let admin = admin_listen.filter(|address| address.port() != 0);
+    let admin = admin.map(|address| ("admin_listen".to_owned(), address.to_string()));
+    let all: Vec<_> = named.chain(admin).collect();
+    reader.complain_of_repeats(&all, "is taken by another listener", "Choose another port");
+    for (path, addresses) in [("listen", listen.as_slice()), ("admin_listen", admin_listen.as_slice())] {
+        if let Some(address) = addresses.iter().find(|address| dev && !address.ip().is_loopback()) {
+            let what = format!("{address} is no loopback address, and --dev lets anybody in");
+            reader.complain(path, Complaint::new(what, "Listen on 127.0.0.1, or leave out --dev"));
+        }
+    }
+    (listen, admin_listen)
+}
+
+/// `[authn]`.
+pub(super) fn authn(reader: &mut Reader<'_>) -> Option<Authn> {
+    const SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+    let issuer_url = reader.text("authn.issuer_url", value::base_url);
+    let client_id = reader.plain_text("authn.client_id");
+    let client_secret = reader.secret("authn.client_secret");
+    let scopes = reader.texts("authn.scopes", value::upstream_scope);
+    let service = authn_service(reader);
+    let authorization_endpoint = reader.text("authn.authorization_endpoint", value::safe_url);
+    let token_endpoint = reader.text("authn.token_endpoint", value::safe_url);
+    let introspection_endpoint = reader.text("authn.introspection_endpoint", value::safe_url);
+    let jwks_uri = reader.text("authn.jwks_uri", value::safe_url);
+    let pkce = reader.boolean("authn.pkce");
+    let timeout = reader.duration("authn.timeout", &SECONDS);
+    Some(Authn {
+        issuer_url: issuer_url?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        scopes,
+        service,
+        authorization_endpoint,
+        token_endpoint,
+        introspection_endpoint,
+        jwks_uri,
+        pkce,
+        timeout,
+    })
+}
+
+fn authn_service(reader: &mut Reader<'_>) -> Option<AuthnService> {
+    let (url, token) = ("authn.api_url", "authn.service_token");
+    for (given, missing, example) in [
+        (url, token, "service_token = { file = \"authn-service-token\" }"),
+        (token, url, "api_url = \"https://authn.aws.us.pangea.cloud\""),
+    ] {
+        if reader.is_written(given) && !reader.is_written(missing) {
+            let fix = format!("Add `{example}` under `[authn]`, or remove this");
+            reader.complain(given, Complaint::new(format!("needs `{missing}` beside it"), fix));
+        }
+    }
+    let api_url = reader.text(url, value::safe_url);
+    let token = reader.secret(token);
+    Some(AuthnService { api_url: api_url?, token: token? })
+}
+
+/// `[access]`.
+pub(super) fn access(reader: &mut Reader<'_>) -> Access {
+    Access {
+        emails: reader.texts("access.emails", value::email),
+        domains: reader.texts("access.domains", value::host),
+        groups: reader.texts("access.groups", |group| Ok(group.to_owned())),
+    }
+}
+
+/// `[[resources]]`.
+pub(super) fn resources(reader: &mut Reader<'_>) -> Vec<ResourceConfig> {
+    let paths = reader.settings.instances("resources.#");
+    let read: Vec<(String, ResourceConfig)> = paths
+        .into_iter()
+        .filter_map(|path| resource(reader, &path).map(|resource| (path, resource)))
+        .collect();
+    complain_of_resources_that_clash(reader, &read);
+    read.into_iter().map(|(_, resource)| resource).collect()
+}
+
+fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
+    let at = |name| join(path, name);
+    let url = reader.text(&at("url"), value::resource);
+    let name = reader.plain_text(&at("name"));
+    let scopes = reader.list(&at("scopes"), value::scope);
+    let upstream = reader.text(&at("upstream"), value::web_url);
+    let default = reader.boolean(&at("default"));
+    let client_id = reader.text(&at("introspection.client_id"), value::plain_id);
+    let client_secret = reader.secret(&at("introspection.client_secret"));
+    let introspection = client_id.zip(client_secret);
+    let introspection =
+        introspection.map(|(client_id, client_secret)| Introspection { client_id, client_secret });
+    Some(ResourceConfig { url: url?, name, scopes, upstream, introspection, default })
+}
+
+fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(String, ResourceConfig)]) {
+    for (index, (path, resource)) in resources.iter().enumerate() {
+        let earlier = &resources[..index];
+        if earlier.iter().any(|(_, other)| other.url.is_named_by(resource.url.as_str())) {
+            let what = format!("{} is configured twice", value::quoted(resource.url.as_str()));
+            reader.complain(&join(path, "url"), Complaint::new(what, "Keep one of the two"));
+        }
+        if resource.default && earlier.iter().any(|(_, other)| other.default) {
+            let complaint = Complaint::new("another resource is the default already", "Choose one default");
+            reader.complain(&join(path, "default"), complaint);
+        }
+    }
+    let ids: Vec<_> = resources
+        .iter()
+        .filter_map(|(path, resource)| {
+            let id = &resource.introspection.as_ref()?.client_id;
+            Some((join(path, "introspection.client_id"), id.clone()))
+        })
+        .collect();
+    let fix = "Give each MCP server an id and a secret of its own";
+    reader.complain_of_repeats(&ids, "belongs to another resource", fix);
+}
+
+/// `[keys]`.
+pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
+    let path = "keys.sealing";
+    let secret = reader.secret(path);
+    let sealing = secret.and_then(|secret| {
+        secret_source::sealing_key(&secret).map_err(|complaint| reader.complain(path, complaint)).ok()
+    });
+    let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
+    let algorithm = reader.choice("keys.algorithm", &algorithms);
+    Some(Keys { sealing: sealing?, algorithm: algorithm? })
+}
+
+/// The kinds of repository, whether this version has them or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    Sqlite,
+    Later,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("memory", Kind::Memory),
+    ("sqlite", Kind::Sqlite),
+    ("postgres", Kind::Later),
+    ("redis", Kind::Later),
+    ("vault", Kind::Later),
+];
+
+/// `[repository]`.
+pub(super) fn repository(reader: &mut Reader<'_>, allow_memory: bool) -> Option<RepositoryConfig> {
+    let kind = reader.choice("repository.kind", &KINDS);
+    complain_of_later_versions(reader, kind);
+    let path = reader.path("repository.path");
+    match kind? {
+        Kind::Later => None,
+        Kind::Memory if allow_memory => Some(RepositoryConfig::Memory),
+        Kind::Memory => {
+            let what = "\"memory\" forgets every client, grant and key when the process ends";
+            let fix = "Write `kind = \"sqlite\"`, or start with --allow-volatile if that is what you want";
+            reader.complain("repository.kind", Complaint::new(what, fix));
+            None
+        }
+        Kind::Sqlite if path.is_some() || reader.is_written("repository.path") => {
+            path.map(|path| RepositoryConfig::Sqlite { path })
+        }
+        Kind::Sqlite => match reader.environment.directories() {
+            Some(directories) => {
+                let path = directories.state.join(format!("{APPLICATION}.sqlite"));
+                Some(RepositoryConfig::Sqlite { path })
+            }
+            None => {
+                let what = "is missing, and without a home directory there is no default";
+                let fix =
+                    "Add `path = \"/var/lib/pangea-mcp-auth/pangea-mcp-auth.sqlite\"` under `[repository]`";
+                reader.complain("repository.path", Complaint::new(what, fix));
+                None
+            }
+        },
+    }
+}
+
+fn complain_of_later_versions(reader: &mut Reader<'_>, kind: Option<Kind>) {
+    const FIX: &str = "This version has: memory, sqlite";
+    if kind == Some(Kind::Later) {
+        let what = "this kind of repository comes with a later version";
+        reader.complain("repository.kind", Complaint::new(what, FIX));
+    }
+    for section in ["clients", "grants", "keys", "replays"] {
+        let path = format!("repository.{section}.kind");
+        let elsewhere = reader.choice(&path, &KINDS);
+        if elsewhere.is_some_and(|elsewhere| kind.is_some_and(|kind| kind != elsewhere)) {
+            let what = "a repository of its own for one kind of record comes with a later version";
+            reader.complain(&path, Complaint::new(what, format!("Remove `[repository.{section}]`")));
+        }
+    }
+    for path in ["repository.url", "repository.token", "repository.folder"] {
+        let legacy = matches!(reader.settings.get(path).map(|given| &given.place),
+            Some(super::problem::Place::Variable(name)) if name == "PANGEA_VAULT_TOKEN");
+        if kind.is_some_and(|kind| kind != Kind::Later) && reader.is_written(path) && !legacy {
+            let what = "means nothing to this kind of repository";
+            reader.complain(path, Complaint::new(what, "Remove it"));
+        }
+    }
+}
+
+/// `[registration]`.
+pub(super) fn registration(reader: &mut Reader<'_>) -> Registration {
+    Registration {
+        enabled: reader.boolean("registration.enabled"),
+        unused_lifetime: reader.duration("registration.unused_lifetime", &(MINUTE..=365 * DAY)),
+        idle_lifetime: reader.duration("registration.idle_lifetime", &(Duration::ZERO..=3650 * DAY)),
+        private_use_schemes: private_use_schemes(reader),
+        trusted_redirect_hosts: reader.texts("registration.trusted_redirect_hosts", value::host),
+    }
+}
+
+fn private_use_schemes(reader: &mut Reader<'_>) -> PrivateUseSchemes {
+    let path = "registration.private_use_schemes";
+    match reader.settings.get(path).map(|given| &given.value) {
+        Some(Value::Text(word)) if word == "any" => PrivateUseSchemes::Any,
+        Some(Value::Text(word)) if word == "none" => PrivateUseSchemes::None,
+        _ => PrivateUseSchemes::Only(reader.text_or_list(path, value::private_use_scheme)),
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `[tokens]`.
+pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
+    let before = reader.problems.len();
+    let tokens = Tokens {
+        access_lifetime: reader.duration("tokens.access_lifetime", &(SECOND..=24 * HOUR)),
+        refresh_lifetime: reader.duration("tokens.refresh_lifetime", &(MINUTE..=3650 * DAY)),
+        refresh_grace: reader.duration("tokens.refresh_grace", &(Duration::ZERO..=10 * MINUTE)),
+        grant_lifetime: reader.duration("tokens.grant_lifetime", &(MINUTE..=3650 * DAY)),
+        code_lifetime: reader.duration("tokens.code_lifetime", &(SECOND..=10 * MINUTE)),
+    };
+    if reader.problems.len() == before {
+        let (access, refresh, grant) =
+            (tokens.access_lifetime, tokens.refresh_lifetime, tokens.grant_lifetime);
+        complain_of_order(reader, ("access_lifetime", access), ("refresh_lifetime", refresh));
+        complain_of_order(reader, ("refresh_lifetime", refresh), ("grant_lifetime", grant));
+    }
+    tokens
+}
+
+fn complain_of_order(reader: &mut Reader<'_>, shorter: (&str, Duration), longer: (&str, Duration)) {
+    if shorter.1 <= longer.1 {
+        return;
+    }
+    let blamed = [shorter.0, longer.0].map(|name| join("tokens", name));
+    let [first, second] = &blamed;
+    let path = if reader.is_written(first) { first } else { second };
+    let [short, long] = [shorter.1, longer.1].map(value::words);
+    let what = format!("`{}` is {short}, longer than `{}` with {long}", shorter.0, longer.0);
+    let fix = format!("Make `{}` shorter or `{}` longer", shorter.0, longer.0);
+    reader.complain(path, Complaint::new(what, fix));
+}
+
+/// `[limits]`.
+pub(super) fn limits(reader: &mut Reader<'_>) -> Limits {
+    let mut rate = |name: &str| Rate {
+        per_minute: reader.number(&format!("limits.{name}.per_minute"), &(1..=u32::MAX)),
+        burst: reader.number(&format!("limits.{name}.burst"), &(1..=u32::MAX)),
+    };
+    Limits {
+        authorize: rate("authorize"),
+        token: rate("token"),
+        register: rate("register"),
+        introspect: rate("introspect"),
+        revoke: rate("revoke"),
+        callback: rate("callback"),
+        failed_authentications: rate("failed_authentications"),
+    }
+}
+
+/// `[log]`.
+pub(super) fn log(reader: &mut Reader<'_>) -> Option<Log> {
+    let format = reader.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+    let level = reader.text("log.level", value::log_filter);
+    Some(Log { format: format?, level: level? })
+}

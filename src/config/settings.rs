@@ -1,0 +1,237 @@
+//! What was given, by whom: the file, the environment, flags and defaults laid over one another.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    problem::{Complaint, Place, Problem},
+    table::{find, header, is_list_of_sections, is_section, join, pattern},
+    unknown,
+};
+use crate::secret::Secret;
+
+/// A value before anybody knows whether it is right. It may be a secret in the wrong place, so it
+/// has no `Debug`.
+#[derive(Clone)]
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+    Boolean(bool),
+    List(Vec<Given>),
+    Table(BTreeMap<String, Given>),
+    /// A secret of the program's own making.
+    Secret(Secret),
+    /// Something that no key takes; these words say what.
+    Other(&'static str),
+}
+
+impl Value {
+    /// A list of texts of the program's own making.
+    pub(super) fn texts(texts: &[String]) -> Self {
+        let given = |text: &String| Given { value: Self::Text(text.clone()), place: Place::Nowhere };
+        Self::List(texts.iter().map(given).collect())
+    }
+
+    /// A TOML value; `place` tells where each part of it stands.
+    pub(super) fn from_toml(value: &DeValue<'_>, place: &dyn Fn(&Spanned<DeValue<'_>>) -> Place) -> Self {
+        let given = |value: &Spanned<DeValue<'_>>| Given {
+            value: Self::from_toml(value.get_ref(), place),
+            place: place(value),
+        };
+        match value {
+            DeValue::String(text) => Self::Text(text.clone().into_owned()),
+            DeValue::Boolean(value) => Self::Boolean(*value),
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or(Self::Other("a number out of range"), Self::Number),
+            DeValue::Float(_) => Self::Other("a number with a fraction"),
+            DeValue::Datetime(_) => Self::Other("a date"),
+            DeValue::Array(elements) => Self::List(elements.iter().map(given).collect()),
+            DeValue::Table(table) => Self::Table(
+                table
+                    .iter()
+                    .map(|(name, value)| (name.get_ref().clone().into_owned(), given(value)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// What a person would call it.
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Number(_) => "a number",
+            Self::Boolean(_) => "true or false",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Secret(_) => "a secret",
+            Self::Other(words) => words,
+        }
+    }
+}
+
+/// A value and where it came from.
+#[derive(Clone)]
+pub(super) struct Given {
+    pub(super) value: Value,
+    pub(super) place: Place,
+}
+
+/// Values by path, such as `resources.0.url`, and the tables that hold them.
+#[derive(Default)]
+pub(super) struct Settings {
+    values: BTreeMap<String, Given>,
+    sections: BTreeMap<String, Place>,
+}
+
+impl Settings {
+    pub(super) fn get(&self, path: &str) -> Option<&Given> {
+        self.values.get(path)
+    }
+
+    /// Lays a value over the one that is there.
+    pub(super) fn set(&mut self, path: &str, value: Value, place: Place) {
+        let mut section = path;
+        while let Some((outer, _)) = section.rsplit_once('.') {
+            section = outer;
+            self.sections.entry(section.to_owned()).or_insert_with(|| place.clone());
+        }
+        self.values.insert(path.to_owned(), Given { value, place });
+    }
+
+    /// Puts a value where there is none.
+    pub(super) fn fill(&mut self, path: &str, value: Value) {
+        if !self.values.contains_key(path) {
+            self.set(path, value, Place::Nowhere);
+        }
+    }
+
+    /// Where a table was begun.
+    pub(super) fn section(&self, path: &str) -> Option<&Place> {
+        self.sections.get(path)
+    }
+
+    /// The paths of all tables that a pattern such as `resources.#` stands for, in order.
+    pub(super) fn instances(&self, section: &str) -> Vec<String> {
+        if !section.contains('#') {
+            return vec![section.to_owned()];
+        }
+        let found = self.sections.keys().filter(|path| pattern(path) == section).cloned();
+        let by_number: BTreeSet<(Vec<usize>, String)> = found.map(|path| (numbers(&path), path)).collect();
+        by_number.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// Reads a TOML file's text on top of what is there; whether it is TOML at all.
+    pub(super) fn read_toml(&mut self, text: &str, file: &Path, problems: &mut Vec<Problem>) -> bool {
+        let lines = Lines { file, starts: line_starts(text) };
+        match DeTable::parse(text) {
+            Ok(document) => {
+                Reading { settings: self, lines, problems }.table("", document.get_ref());
+                true
+            }
+            Err(error) => {
+                let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
+                let what = format!("column {column}: {}", error.message().trim().replace('\n', "; "));
+                let fix = "Correct this first; the file was not read any further";
+                problems.push(Complaint::new(what, fix).at(Place::File(file.to_owned(), Some(line)), ""));
+                false
+            }
+        }
+    }
+}
+
+fn numbers(path: &str) -> Vec<usize> {
+    path.split('.').filter_map(|word| word.parse().ok()).collect()
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect()
+}
+
+/// Finds the line of a byte.
+struct Lines<'a> {
+    file: &'a Path,
+    starts: Vec<usize>,
+}
+
+impl Lines<'_> {
+    /// Line and column in bytes, both counted from 1.
+    fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= at).max(1);
+        (line, at - self.starts[line - 1] + 1)
+    }
+
+    fn place<T>(&self, spanned: &Spanned<T>) -> Place {
+        Place::File(self.file.to_owned(), Some(self.position(spanned.span().start).0))
+    }
+}
+
+/// Walks through a document, sorting its values by the table of keys.
+struct Reading<'a> {
+    settings: &'a mut Settings,
+    lines: Lines<'a>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reading<'_> {
+    fn table(&mut self, section: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = join(section, name.get_ref());
+            let is_plain = !name.get_ref().contains('.') && !pattern(name.get_ref()).contains('#');
+            if !is_plain || (find(&path).is_none() && !is_section(&path)) {
+                let complaint = unknown::key(section, name.get_ref());
+                self.problems.push(complaint.at(self.lines.place(name), &path));
+            } else if find(&path).is_some() {
+                let place = self.lines.place(value);
+                let value = Value::from_toml(value.get_ref(), &|part| self.lines.place(part));
+                self.settings.set(&path, value, place);
+            } else {
+                self.section(&path, self.lines.place(name), value);
+            }
+        }
+    }
+
+    fn section(&mut self, path: &str, place: Place, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Array(elements) if is_list_of_sections(path) => {
+                for (index, element) in elements.iter().enumerate() {
+                    let path = format!("{path}.{index}");
+                    match element.get_ref() {
+                        DeValue::Table(table) => self.begin(&path, self.lines.place(element), table),
+                        _ => self.complain_of_section(&path, self.lines.place(element)),
+                    }
+                }
+            }
+            DeValue::Table(table) if !is_list_of_sections(path) => {
+                self.begin(path, place, table);
+            }
+            _ => self.complain_of_section(path, place),
+        }
+    }
+
+    fn begin(&mut self, path: &str, place: Place, table: &DeTable<'_>) {
+        self.settings.sections.insert(path.to_owned(), place);
+        self.table(path, table);
+    }
+
+    fn complain_of_section(&mut self, path: &str, place: Place) {
+        let (what, fix) = if is_list_of_sections(path) {
+            let header = header(&format!("{path}.#"));
+            (
+                "is a list of tables",
+                format!("Begin each with `{header}` on a line of its own, its keys below it"),
+            )
+        } else {
+            let header = header(&pattern(path));
+            ("is a table", format!("Write `{header}` on a line of its own and its keys below it"))
+        };
+        self.problems.push(Complaint::new(what, fix).at(place, path));
+    }
+}

@@ -1,0 +1,193 @@
+//! The environment's layer: variables as values of keys.
+
+use std::collections::BTreeMap;
+
+use super::{
+    problem::{Complaint, Place, Problem},
+    settings::{Given, Settings, Value},
+    table::{FILE_SUFFIX, FILE_VARIABLE, Kind, LEGACY, PREFIX, find},
+    unknown,
+};
+
+/// Lays the variables over what is there. An empty variable counts as not set.
+pub(super) fn read(
+    settings: &mut Settings,
+    variables: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) {
+    let is_set = |(_, value): &(&String, &String)| !value.is_empty();
+    for (legacy, path) in LEGACY {
+        if let Some((name, value)) = variables.get_key_value(legacy).filter(is_set)
+            && let Some(key) = find(path)
+        {
+            settings.set(path, value_of(key.kind, name, value), Place::Variable(name.clone()));
+        }
+    }
+    let ours = variables.iter().filter(|(name, _)| name.starts_with(PREFIX) && *name != FILE_VARIABLE);
+    for (name, value) in ours.filter(is_set) {
+        match meaning(name) {
+            Some((path, kind)) => {
+                settings.set(&path, value_of(kind, name, value), Place::Variable(name.clone()));
+            }
+            None => read_file_form(settings, name, value, variables, problems),
+        }
+    }
+}
+
+/// The path that a variable stands for, and what its value looks like.
+fn meaning(name: &str) -> Option<(String, Kind)> {
+    let words = name.strip_prefix(PREFIX)?;
+    let path = words.to_lowercase().replace("__", ".");
+    let key = find(&path).filter(|_| words.to_uppercase() == words)?;
+    Some((path, key.kind))
+}
+
+/// `…_FILE` names a file with the secret; beside the variable that holds the secret it is one too many.
+fn read_file_form(
+    settings: &mut Settings,
+    name: &str,
+    value: &str,
+    variables: &BTreeMap<String, String>,
+    problems: &mut Vec<Problem>,
+) {
+    let place = Place::Variable(name.to_owned());
+    let direct = name.strip_suffix(FILE_SUFFIX).unwrap_or(name);
+    match meaning(direct).filter(|(_, kind)| *kind == Kind::Secret) {
+        None => problems.push(unknown::variable(name).at(place, "")),
+        Some((path, _)) if variables.get(direct).is_some_and(|value| !value.is_empty()) => {
+            let what = format!("`{direct}` is set, too");
+            problems.push(Complaint::new(what, "Unset one of them").at(place, &path));
+        }
+        Some((path, _)) => settings.set(&path, source(&place, "file", value), place.clone()),
+    }
+}
+
+fn value_of(kind: Kind, name: &str, value: &str) -> Value {
+    let place = Place::Variable(name.to_owned());
+    let text = || Value::Text(value.to_owned());
+    match kind {
+        Kind::Boolean => value.parse().map_or_else(|_| text(), Value::Boolean),
+        Kind::Number => value.parse().map_or_else(|_| text(), Value::Number),
+        Kind::TextOrList if !value.contains(',') => text(),
+        Kind::List | Kind::TextOrList => Value::List(
+            value
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .map(|item| Given { value: Value::Text(item.to_owned()), place: place.clone() })
+                .collect(),
+        ),
+        Kind::Secret => source(&place, "env", name),
+        Kind::Text | Kind::Url | Kind::Path | Kind::Duration | Kind::Choice(_) => text(),
+    }
+}
+
+/// The table that a secret has in the file.
+fn source(place: &Place, form: &str, of: &str) -> Value {
+    let given = Given { value: Value::Text(of.to_owned()), place: place.clone() };
+    Value::Table(BTreeMap::from([(form.to_owned(), given)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{keys::KEYS, table::Key},
+        *,
+    };
+
+    fn read_all(variables: &[(&str, &str)]) -> (Settings, Vec<String>) {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let (mut settings, mut problems) = (Settings::default(), Vec::new());
+        read(&mut settings, &variables.collect(), &mut problems);
+        (settings, problems.iter().map(ToString::to_string).collect())
+    }
+
+    /// A variable's text, and how a file would say it.
+    fn sample(key: &Key) -> (&'static str, Value) {
+        let text = |text: &str| Value::Text(text.to_owned());
+        match key.kind {
+            Kind::Boolean => ("false", Value::Boolean(false)),
+            Kind::Number => ("7", Value::Number(7)),
+            Kind::List => (
+                "a, b",
+                Value::List(["a", "b"].map(|t| Given { value: text(t), place: Place::Nowhere }).into()),
+            ),
+            Kind::Secret => ("canary", Value::Table(BTreeMap::new())),
+            _ => ("x", text("x")),
+        }
+    }
+
+    #[test]
+    fn every_key_has_an_environment_form() {
+        for key in KEYS {
+            let (text, value) = sample(key);
+            let (settings, problems) = read_all(&[(&key.variable(), text)]);
+            let given = settings.get(&key.path.replace('#', "0")).unwrap();
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(given.value.describe(), value.describe(), "{}", key.path);
+            assert!(given.place == Place::Variable(key.variable()));
+            match (&given.value, &value) {
+                (Value::Text(got), Value::Text(expected)) => assert_eq!(got, expected),
+                (Value::List(got), Value::List(expected)) => assert_eq!(got.len(), expected.len()),
+                (Value::Number(got), Value::Number(expected)) => assert_eq!(got, expected),
+                (Value::Boolean(got), Value::Boolean(expected)) => assert_eq!(got, expected),
+                _ => assert!(key.kind == Kind::Secret),
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_can_be_in_a_variable_or_in_a_file_that_one_names_but_not_both() {
+        let name = "PANGEA_MCP_AUTH_AUTHN__CLIENT_SECRET";
+        let file = "PANGEA_MCP_AUTH_AUTHN__CLIENT_SECRET_FILE";
+        for (variables, form) in [([(name, "s")], "env"), ([(file, "/s")], "file")] {
+            let (settings, problems) = read_all(&variables);
+            let Value::Table(source) = &settings.get("authn.client_secret").unwrap().value else { panic!() };
+            assert!(source.contains_key(form) && problems.is_empty());
+        }
+        let (_, problems) = read_all(&[(name, "s"), (file, "/s")]);
+        assert_eq!(
+            problems,
+            [format!("${file}: authn.client_secret: `{name}` is set, too. Unset one of them.")]
+        );
+    }
+
+    #[test]
+    fn legacy_names_stand_below_the_new_ones() {
+        let legacy = ("PANGEA_AUTHN_CLIENT_ID", "old");
+        let text = |settings: &Settings| match &settings.get("authn.client_id").unwrap().value {
+            Value::Text(text) => text.clone(),
+            _ => String::new(),
+        };
+        assert_eq!(text(&read_all(&[legacy]).0), "old");
+        assert_eq!(text(&read_all(&[legacy, ("PANGEA_MCP_AUTH_AUTHN__CLIENT_ID", "new")]).0), "new");
+        for (name, path) in LEGACY {
+            assert!(read_all(&[(name, "x")]).0.get(path).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_variable_is_a_problem_with_a_suggestion() {
+        for (name, fix) in [
+            ("PANGEA_MCP_AUTH_LISTE", "Did you mean `PANGEA_MCP_AUTH_LISTEN`?"),
+            ("PANGEA_MCP_AUTH_listen", "Did you mean `PANGEA_MCP_AUTH_LISTEN`?"),
+            (
+                "PANGEA_MCP_AUTH_TOKENS_ACCESS_LIFETIME",
+                "Did you mean `PANGEA_MCP_AUTH_TOKENS__ACCESS_LIFETIME`?",
+            ),
+            ("PANGEA_MCP_AUTH_RESOURCES__URL", "Did you mean `PANGEA_MCP_AUTH_RESOURCES__0__URL`?"),
+            ("PANGEA_MCP_AUTH_LISTEN_FILE", "Did you mean `PANGEA_MCP_AUTH_LOG__LEVEL`?"),
+            ("PANGEA_MCP_AUTH_WEATHER_TODAY", "Unset it; docs/configuration.md has the names."),
+            (
+                "PANGEA_MCP_AUTH_RESOURCES__99999999999999999999__URL",
+                "Unset it; docs/configuration.md has the names.",
+            ),
+        ] {
+            let (_, problems) = read_all(&[(name, "x")]);
+            assert_eq!(problems, [format!("${name}: there is no such variable. {fix}")]);
+        }
+        let (_, problems) =
+            read_all(&[(FILE_VARIABLE, "x"), ("PANGEA_OTHER", "x"), ("PANGEA_MCP_AUTH_X", "")]);
+        assert!(problems.is_empty());
+    }
+}

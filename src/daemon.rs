@@ -1,0 +1,320 @@
+//! From a configuration to running listeners, and back to silence.
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use crate::{
+    clock::Clock,
+    config::{self, Config, RepositoryConfig},
+    fetch::Fetch,
+    flow::{
+        AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, RegistrationPolicy, Settings,
+    },
+    keys::{KeyError, Keys, SigningAlgorithm},
+    oauth::{authorization::Resources, redirect::PrivateUseSchemes, resource::Resource},
+    repository::{MemoryRepository, Repository, RepositoryError, SqliteRepository},
+    secret::{Random, Sealer, TokenHash},
+    upstream::pangea::{Overrides, Pangea, PangeaSettings},
+    web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
+};
+
+/// How long the head of a request may take, and a connection may idle.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// Largest head of a request: request lines of 8000 octets and long tokens fit well.
+const LARGEST_HEAD: usize = 64 * 1024;
+/// Connections at once; further ones wait.
+const MOST_CONNECTIONS: usize = 8192;
+/// How long requests in flight get when we stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The repository cannot be used.
+    #[error("{0}")]
+    Repository(#[from] RepositoryError),
+    /// The signing keys cannot be used.
+    #[error("{0}")]
+    Keys(#[from] KeyError),
+    /// A folder cannot be made.
+    #[error("the folder {0} cannot be made: {1}")]
+    Folder(String, io::Error),
+    /// TLS for outgoing connections cannot be set up.
+    #[error("outgoing TLS cannot be set up: {0}")]
+    Tls(String),
+    /// An address is taken or not ours.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+}
+
+/// An authorization server with its HTTP face.
+#[derive(Debug, Clone)]
+pub struct Assembled {
+    /// The server.
+    pub server: Arc<AuthorizationServer>,
+    /// Its routes.
+    pub router: Router,
+}
+
+/// Builds the server that a configuration describes. Nothing listens yet.
+///
+/// # Errors
+///
+/// When the repository or its keys cannot be used.
+pub async fn assemble(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Assembled, StartError> {
+    let repository = open_repository(&config.repository)?;
+    let sealer = Sealer::new(&config.keys.sealing, Arc::clone(&random));
+    let algorithm = match config.keys.algorithm {
+        config::SigningAlgorithm::Es256 => SigningAlgorithm::Es256,
+        config::SigningAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+    };
+    let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
+    let fetch = Fetch::new(config.authn.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
+    let upstream = Arc::new(Pangea::new(pangea_settings(config)?, fetch));
+    let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
+    let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
+    let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
+    Ok(Assembled { server, router: web::router(Arc::new(web)) })
+}
+
+fn open_repository(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, StartError> {
+    Ok(match config {
+        RepositoryConfig::Memory => Arc::new(MemoryRepository::default()),
+        RepositoryConfig::Sqlite { path } => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                make_private_folder(folder)
+                    .map_err(|e| StartError::Folder(folder.display().to_string(), e))?;
+            }
+            Arc::new(SqliteRepository::open(path)?)
+        }
+    })
+}
+
+/// Makes a folder that is nobody else's business.
+///
+/// # Errors
+///
+/// When the file system refuses.
+pub fn make_private_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
+    let authn = &config.authn;
+    let issuer_url =
+        reqwest::Url::parse(&authn.issuer_url).map_err(|error| StartError::Tls(error.to_string()))?;
+    Ok(PangeaSettings {
+        issuer_url,
+        client_id: authn.client_id.clone(),
+        client_secret: authn.client_secret.clone(),
+        redirect_uri: config.redirect_uri(),
+        scope: authn.scopes.join(" "),
+        pkce: authn.pkce,
+        service: authn.service.as_ref().map(|service| (service.api_url.clone(), service.token.clone())),
+        endpoints: Overrides {
+            authorization: authn.authorization_endpoint.clone(),
+            token: authn.token_endpoint.clone(),
+            introspection: authn.introspection_endpoint.clone(),
+            jwks: authn.jwks_uri.clone(),
+        },
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    let configured: Vec<_> =
+        config.resources.iter().map(|resource| (resource.url.clone(), resource.scope())).collect();
+    let resources = Resources {
+        configured,
+        default: default_resource(config),
+        any_loopback: config.any_loopback_resource.as_ref().map(config::LoopbackResources::scope),
+    };
+    let own = config.resources.iter().filter_map(|resource| {
+        resource.introspection.as_ref().map(|credential| (credential, Some(resource.url.clone())))
+    });
+    let any = config.any_loopback_resource.iter().map(|any| (&any.introspection, None));
+    let introspectors = own.chain(any).map(|(credential, resource)| {
+        let secret = TokenHash::of(credential.client_secret.expose());
+        (credential.client_id.clone(), Introspector { secret, resource })
+    });
+    let (tokens, registration) = (&config.tokens, &config.registration);
+    Settings {
+        issuer: config.issuer.clone(),
+        resources,
+        introspectors: introspectors.collect(),
+        access: AccessPolicy {
+            emails: config.access.emails.clone(),
+            domains: config.access.domains.clone(),
+            groups: config.access.groups.clone(),
+        },
+        lifetimes: Lifetimes {
+            access: tokens.access_lifetime,
+            refresh: tokens.refresh_lifetime,
+            grace: tokens.refresh_grace,
+            grant: tokens.grant_lifetime,
+            code: tokens.code_lifetime,
+        },
+        registration: RegistrationPolicy {
+            enabled: registration.enabled,
+            unused: registration.unused_lifetime,
+            idle: registration.idle_lifetime,
+            schemes: match &registration.private_use_schemes {
+                config::PrivateUseSchemes::Any => PrivateUseSchemes::Any,
+                config::PrivateUseSchemes::None => PrivateUseSchemes::None,
+                config::PrivateUseSchemes::Only(schemes) => PrivateUseSchemes::Listed(schemes.clone()),
+            },
+            trusted_hosts: registration.trusted_redirect_hosts.clone(),
+        },
+    }
+}
+
+/// What a client means that names no resource. Where any loopback URL will do and none is configured,
+/// it is the usual place of an MCP server beside us.
+fn default_resource(config: &Config) -> Option<Resource> {
+    let configured = config.default_resource().map(|resource| resource.url.clone());
+    let any = config.any_loopback_resource.as_ref().filter(|_| config.resources.is_empty());
+    configured.or_else(|| any.and_then(|_| Resource::parse(&format!("{}/mcp", config.public_url)).ok()))
+}
+
+fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebSettings {
+    let rate = |rate: config::Rate| Rate { per_minute: rate.per_minute, burst: rate.burst };
+    let limits = &config.limits;
+    let any = config.any_loopback_resource.iter().flat_map(|any| &any.scopes);
+    let scopes = config.resources.iter().flat_map(|resource| &resource.scopes).chain(any);
+    let described = scopes.filter_map(|scope| Some((scope.name.clone(), scope.description.clone()?)));
+    let named = config.resources.iter().filter_map(|r| Some((r.url.to_string(), r.name.clone()?)));
+    WebSettings {
+        public_url: config.public_url.clone(),
+        presentation: Presentation {
+            resource_names: named.collect(),
+            scope_descriptions: described.collect(),
+            upstream_name: "Pangea".to_owned(),
+            upstream_scopes: config.authn.scopes.clone(),
+        },
+        limits: Limits::new([
+            rate(limits.authorize),
+            rate(limits.callback),
+            rate(limits.token),
+            rate(limits.register),
+            rate(limits.introspect),
+            rate(limits.revoke),
+            rate(limits.failed_authentications),
+        ]),
+        proxies: TrustedProxies(config.trusted_proxies.clone()),
+        introspection: config.any_loopback_resource.is_some()
+            || config.resources.iter().any(|resource| resource.introspection.is_some()),
+        algorithm: algorithm.as_str(),
+    }
+}
+
+/// Listens on an address.
+///
+/// # Errors
+///
+/// When it is taken or not ours.
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
+}
+
+/// Serves until `stop`, then lets requests in flight finish.
+pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: CancellationToken) {
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, router.clone(), stop.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+/// Keeps the house: expired records go, and keys that another process made are published here, too.
+pub async fn keep_house(server: Arc<AuthorizationServer>, stop: CancellationToken) {
+    let mut purge = every(Duration::from_secs(60));
+    let mut reload = every(Duration::from_secs(30));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = purge.tick() => while matches!(server.purge().await, Ok(purged) if purged > 0) {
+                tokio::task::yield_now().await;
+            },
+            _ = reload.tick() => if let Err(error) = server.keys().reload(server.now()).await {
+                tracing::warn!(%error, "the signing keys cannot be read again");
+            },
+        }
+    }
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, mostly: others will close theirs.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let connection = graceful.watch(connection(stream, peer, router.clone()));
+        tokio::spawn(async move {
+            // A client that goes away or sends nonsense is no failure of ours.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests in flight did not finish in time");
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
+    let _ = stream.set_nodelay(true);
+    let peer = Peer(peer.ip());
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_PATIENCE)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service)
+}
