@@ -1,0 +1,29 @@
+//! Everything that is tested through HTTP or from outside, in one binary. A test names the rows of the
+//! requirements that it shows in a line `/// Shows: …`; `docs/requirements.md` is made from them.
+
+mod support;
+
+mod authorization;
+mod bad_input;
+mod chromium;
+mod client_authentication;
+mod code;
+mod consent;
+mod cors;
+mod discovery;
+mod house;
+mod introspection;
+mod limits;
+mod log;
+mod login;
+mod outside;
+mod pages;
+mod processes;
+mod races;
+mod readme;
+mod refresh;
+mod registration;
+mod requirements;
+mod revocation;
+mod tokens;
+mod upstream;

@@ -1,0 +1,219 @@
+//! An authorization server and its upstream, in this process.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use pangea_mcp_auth::{
+    clock::{Clock, ManualClock, SystemClock},
+    config::{self, Directories, Environment, KeyringError},
+    daemon,
+    dev::{StandIn, StandInConfig},
+    flow::AuthorizationServer,
+    secret::SystemRandom,
+};
+use reqwest::{RequestBuilder, Response};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// What is different from the usual server.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Path of the public URL, such as `/tenant1`.
+    pub path: &'static str,
+    /// More lines for the top of the configuration file, before the first section.
+    pub top: &'static str,
+    /// More sections.
+    pub sections: &'static str,
+    /// Replaces the `[[resources]]`; `{origin}` stands for the server's own origin.
+    pub resources: Option<&'static str>,
+    /// Lines for `[authn]`.
+    pub authn: &'static str,
+    /// A folder to keep the database in; a fresh one otherwise.
+    pub folder: Option<Arc<TempDir>>,
+}
+
+/// A running server.
+pub struct Server {
+    /// Public URL and issuer, without a slash at its end.
+    pub url: String,
+    /// Scheme, host and port.
+    pub origin: String,
+    /// The one resource, unless the options say otherwise.
+    pub resource: String,
+    /// Stands still.
+    pub clock: Arc<ManualClock>,
+    /// The upstream.
+    pub upstream: StandIn,
+    /// The server behind HTTP.
+    pub server: Arc<AuthorizationServer>,
+    /// Follows no redirect and keeps no cookie.
+    pub http: reqwest::Client,
+    /// Where the database is.
+    pub folder: Arc<TempDir>,
+    stop: CancellationToken,
+}
+
+/// The secret of the resource server `rs-1`.
+pub const RS_SECRET: &str = "rs-1-secret";
+const PANGEA: (&str, &str) = ("psa_test", "pck_test");
+
+impl Server {
+    /// The usual server.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A server with other options.
+    pub async fn with(options: Options) -> Self {
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        Self::at(options, clock).await
+    }
+
+    /// A server with other options and a clock that may be another server's.
+    pub async fn at(options: Options, clock: Arc<ManualClock>) -> Self {
+        let (listener, upstream_listener) = (bind().await, bind().await);
+        let port = listener.local_addr().unwrap().port();
+        let origin = format!("http://127.0.0.1:{port}");
+        let url = format!("{origin}{}", options.path);
+        let upstream_url = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
+        let folder = options.folder.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().unwrap()));
+        let resource = format!("{origin}/mcp");
+        let text = configuration(&options, &url, &origin, &upstream_url, folder.path());
+        let config = config::parse(&text, &folder.path().join("config.toml"), &Surroundings)
+            .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
+        let random = Arc::new(SystemRandom);
+        let assembled = daemon::assemble(&config, clock.clone(), random.clone()).await.expect("a server");
+        let upstream = StandIn::new(
+            StandInConfig {
+                issuer: upstream_url,
+                client_id: PANGEA.0.to_owned(),
+                client_secret: PANGEA.1.to_owned(),
+                redirect_uris: vec![config.redirect_uri()],
+                scopes: vec!["user".to_owned(), "openid".to_owned()],
+                default_scopes: vec!["user".to_owned()],
+                sign_in_as: Some("ada@example.com".to_owned()),
+                state_file: None,
+            },
+            clock.clone(),
+            random,
+        )
+        .expect("a stand-in");
+        let stop = CancellationToken::new();
+        tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
+        tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
+        let http = http();
+        Self { url, origin, resource, clock, upstream, server: assembled.server, http, folder, stop }
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// `GET` below the public URL.
+    pub async fn get(&self, path: &str) -> Response {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// A form for `POST` below the public URL, to be changed and sent.
+    pub fn form(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request = self.http.post(format!("{}{path}", self.url));
+        request.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+
+    /// A JSON body for `POST` below the public URL.
+    pub fn json(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
+        let request = self.http.post(format!("{}{path}", self.url));
+        request.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// What introspection says of a token, as the resource server `rs-1` sees it.
+    pub async fn introspect(&self, token: &str) -> serde_json::Value {
+        let response = self.form("/introspect", &[("token", token)]).basic_auth("rs-1", Some(RS_SECRET));
+        let response = response.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        body(response).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A JSON body.
+pub async fn body(response: Response) -> serde_json::Value {
+    let text = response.text().await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A client that follows no redirect and keeps no cookie.
+#[expect(clippy::disallowed_methods, reason = "the other end of the wire")]
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+async fn bind() -> tokio::net::TcpListener {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()
+}
+
+fn configuration(options: &Options, url: &str, origin: &str, upstream: &str, folder: &Path) -> String {
+    let resources = options.resources.unwrap_or(
+        r#"
+[[resources]]
+url = "{origin}/mcp"
+scopes = ["user", { name = "admin", description = "Change things" }]
+introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
+"#,
+    );
+    format!(
+        r#"public_url = "{url}"
+listen = "127.0.0.1:0"
+{top}
+[authn]
+issuer_url = "{upstream}"
+client_id = "{client}"
+client_secret = {{ env = "PANGEA_SECRET" }}
+scopes = ["user"]
+{authn}
+{resources}
+[keys]
+sealing = {{ env = "SEALING_KEY" }}
+[repository]
+kind = "sqlite"
+path = "{database}"
+{sections}
+"#,
+        top = options.top,
+        client = PANGEA.0,
+        authn = options.authn,
+        resources = resources.replace("{origin}", origin),
+        database = folder.join("test.sqlite").display(),
+        sections = options.sections,
+    )
+}
+
+/// Secrets for the configuration, and nothing of this machine.
+struct Surroundings;
+
+impl Environment for Surroundings {
+    fn variables(&self) -> BTreeMap<String, String> {
+        let pairs = [
+            ("PANGEA_SECRET", PANGEA.1),
+            ("RS_SECRET", RS_SECRET),
+            ("RS2_SECRET", "rs-2-secret"),
+            ("SERVICE_TOKEN", pangea_mcp_auth::dev::SERVICE_TOKEN),
+            ("SEALING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
+    fn keyring(&self, _name: &str) -> Result<String, KeyringError> {
+        Err(KeyringError::NoEntry)
+    }
+
+    fn directories(&self) -> Option<Directories> {
+        None
+    }
+}
