@@ -248,7 +248,7 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: Cancellati
 
 /// Keeps the house: expired records go, and keys that another process made are published here, too.
 pub async fn keep_house(server: Arc<AuthorizationServer>, stop: CancellationToken) {
-    let mut purge = every(Duration::from_secs(60));
+    let mut purge = every(Duration::from_mins(1));
     let mut reload = every(Duration::from_secs(30));
     loop {
         tokio::select! {

@@ -75,7 +75,7 @@ impl Fetch {
             .redirect(redirect::Policy::none())
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
-            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_idle_timeout(Duration::from_mins(1))
             .tcp_nodelay(true)
             .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
             .build()?;

@@ -25,11 +25,11 @@ use crate::{
 
 /// How long a new key is published before it signs. Verifiers that meet an unknown key look again
 /// at most every 30 seconds; shared caches keep the document for [`PUBLISHED_MAX_AGE`].
-const PUBLISHED_BEFORE: Duration = Duration::from_secs(600);
+const PUBLISHED_BEFORE: Duration = Duration::from_mins(10);
 /// `max-age` of the published keys, below the time for which a new key is published before it signs.
-pub const PUBLISHED_MAX_AGE: Duration = Duration::from_secs(300);
+pub const PUBLISHED_MAX_AGE: Duration = Duration::from_mins(5);
 /// How long an old key stays published after its last token has expired.
-const PUBLISHED_AFTER: Duration = Duration::from_secs(3600);
+const PUBLISHED_AFTER: Duration = Duration::from_hours(1);
 
 /// The algorithm of access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -314,7 +314,7 @@ mod tests {
         secret::{SealingKey, SystemRandom as Random},
     };
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn sealer() -> Sealer {
         Sealer::new(&SealingKey::generate(&Random), Arc::new(Random))

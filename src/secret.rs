@@ -202,6 +202,10 @@ struct SealerKeys {
 
 impl Sealer {
     /// A sealer under `key`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the key has the length that the algorithm asks for.
     #[must_use]
     pub fn new(key: &SealingKey, random: Arc<dyn Random>) -> Self {
         let id = fixed(&expand(&key.0, b"key id")[..]);
@@ -217,6 +221,10 @@ impl Sealer {
     }
 
     /// Encrypts `plain`; only the same key and the same `context` open it again.
+    ///
+    /// # Panics
+    ///
+    /// Beyond 64 GiB.
     #[must_use]
     pub fn seal(&self, context: &[&str], plain: &[u8]) -> String {
         let mut nonce = [0; NONCE_LEN];

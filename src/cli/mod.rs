@@ -20,7 +20,7 @@ struct Arguments {
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// Configuration file; else $PANGEA_MCP_AUTH_CONFIG, else the platform's usual place.
+    /// Configuration file; else the one that the environment variable names, else the usual place.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Development: loopback only, a stand-in for Pangea, no configuration needed.

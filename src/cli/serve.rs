@@ -89,7 +89,7 @@ impl Serve {
         let assembled =
             daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await.map_err(started)?;
         let stop = CancellationToken::new();
-        stop_on_signals(stop.clone())?;
+        stop_on_signals(&stop)?;
         if let Some(development) = development {
             output::print(&banner(&config, &development.stand_in_url));
             let stand_in = self.stand_in(&config, &development, clock, random)?;
@@ -203,6 +203,7 @@ async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Resul
     Ok(listeners)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn started(error: StartError) -> Failure {
     let code = match error {
         StartError::Repository(_) => Failure::UNREACHABLE,
@@ -213,7 +214,7 @@ fn started(error: StartError) -> Failure {
 }
 
 /// The first signal lets requests in flight finish; the second stops at once.
-fn stop_on_signals(stop: CancellationToken) -> Result<(), Failure> {
+fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(tokio::signal::unix::signal);
     for signal in signals {
         let mut signal = signal

@@ -13,23 +13,18 @@ const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static s
 /// Where records may live, one day.
 pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redis", "vault"];
 
-/// The tables of the file in the order of the reference, each with what it is about.
-pub(super) const SECTIONS: &[(&str, &str)] = &[
+/// The chapters of the reference: tables of the file, each with what it is about.
+pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ("", "These stand at the top of the file, before the first `[section]`."),
     ("authn", "Who signs people in: an OAuth client of Pangea AuthN's OAuth Server, or of another provider."),
     ("access", "Who may sign in. With all three lists empty, everybody for whom the upstream vouches."),
-    ("resources.#", "One table for each MCP server; at least one."),
     (
-        "resources.#.introspection",
-        "The credential with which this MCP server may ask `/introspect` about its tokens. Leave the table out \
-         where tokens are verified as JWTs.",
+        "resources.#",
+        "One table for each MCP server; at least one. `introspection` is the credential with which this MCP \
+         server may ask `/introspect` about its tokens: both of its keys, or neither where tokens are verified as JWTs.",
     ),
     ("keys", "Key material."),
     ("repository", "Where clients, grants and signing keys live."),
-    ("repository.clients", "Registered clients in a repository of their own."),
-    ("repository.grants", "Grants in a repository of their own."),
-    ("repository.keys", "Signing keys in a repository of their own."),
-    ("repository.replays", "What may be used once, in a repository of its own."),
     ("registration", "Registration of clients by themselves (RFC 7591)."),
     (
         "tokens",

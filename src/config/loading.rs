@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     DevDefaults, Overrides, Source, dev,
-    environment::Environment,
+    environment::{APPLICATION, Environment},
     model::Config,
     problem::{Complaint, Place, Problem, Problems},
     reader::{self, Reader},
@@ -22,7 +22,12 @@ use super::{
 /// Larger files are not configuration.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
-pub(super) fn load(source: &Source<'_>) -> Result<Config, Problems> {
+/// Reads the configuration.
+///
+/// # Errors
+///
+/// Every problem there is, each with its place and the sentence that fixes it.
+pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let chosen = choose_file(source, &variables);
@@ -33,7 +38,13 @@ pub(super) fn load(source: &Source<'_>) -> Result<Config, Problems> {
     finish(source, &variables, settings, problems, (file, chosen.map(|chosen| chosen.path)))
 }
 
-pub(super) fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
+/// Reads the text of a configuration file, with nothing but the environment above it. `file` is
+/// what problems call it, and its folder is where relative paths start.
+///
+/// # Errors
+///
+/// Every problem there is.
+pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
     let source = Source { file: None, environment, overrides: Overrides::default(), dev: None };
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let read = read_text(text, file, &mut settings, &mut problems);
@@ -106,6 +117,7 @@ fn finish(
     }
     apply_overrides(&mut settings, &source.overrides);
     let dev_complaint = source.dev.as_ref().and_then(|dev| dev::fill(&mut settings, dev).err());
+    fill_repository_path(&mut settings, source.environment);
     reader::fill_defaults(&mut settings);
     let mut reader = Reader {
         settings: &settings,
@@ -131,6 +143,14 @@ fn apply_overrides(settings: &mut Settings, overrides: &Overrides) {
     }
     if let Some(level) = &overrides.log_level {
         settings.set("log.level", Value::Text(level.clone()), Place::Flag("--verbose"));
+    }
+}
+
+/// The default that depends on the platform.
+fn fill_repository_path(settings: &mut Settings, environment: &dyn Environment) {
+    if let Some(directories) = environment.directories() {
+        let path = directories.state.join(format!("{APPLICATION}.sqlite"));
+        settings.fill("repository.path", Value::Text(path.to_string_lossy().into_owned()));
     }
 }
 

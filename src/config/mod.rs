@@ -23,11 +23,12 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use self::{
     dev::{DevDefaults, StandIn},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
+    loading::{load, parse},
     model::{
         Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
         PrivateUseSchemes, Rate, Registration, RepositoryConfig, ResourceConfig, ScopeConfig,
@@ -62,23 +63,4 @@ pub struct Overrides {
     pub log_level: Option<String>,
     /// `--allow-volatile`: a repository in memory is wanted.
     pub allow_volatile: bool,
-}
-
-/// Reads the configuration.
-///
-/// # Errors
-///
-/// Every problem there is, each with its place and the sentence that fixes it.
-pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
-    loading::load(source)
-}
-
-/// Reads the text of a configuration file, with nothing but the environment above it. `file` is
-/// what problems call it, and its folder is where relative paths start.
-///
-/// # Errors
-///
-/// Every problem there is.
-pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
-    loading::parse(text, file, environment)
 }

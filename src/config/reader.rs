@@ -44,7 +44,8 @@ impl Reader<'_> {
         let is_written = |place: &&Place| **place != Place::Nowhere;
         let value = self.settings.get(path).map(|given| &given.place).filter(is_written);
         let section = path.rsplit_once('.').and_then(|(section, _)| self.settings.section(section));
-        value.or(section.filter(is_written)).unwrap_or(&self.file).clone()
+        let section = section.filter(|place| matches!(place, Place::File(..)));
+        value.or(section).unwrap_or(&self.file).clone()
     }
 
     /// Whether somebody wrote this key, be it right or wrong.

@@ -3,16 +3,15 @@
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::{
-    environment::APPLICATION,
     model::{
         Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, PrivateUseSchemes, Rate,
         Registration, RepositoryConfig, ResourceConfig, SigningAlgorithm, Tokens,
     },
-    problem::Complaint,
+    problem::{Complaint, Place},
     reader::Reader,
     secret_source,
     settings::Value,
-    table::join,
+    table::{LEGACY, join},
     value,
 };
 
@@ -187,22 +186,15 @@ pub(super) fn repository(reader: &mut Reader<'_>, allow_memory: bool) -> Option<
             reader.complain("repository.kind", Complaint::new(what, fix));
             None
         }
-        Kind::Sqlite if path.is_some() || reader.is_written("repository.path") => {
-            path.map(|path| RepositoryConfig::Sqlite { path })
-        }
-        Kind::Sqlite => match reader.environment.directories() {
-            Some(directories) => {
-                let path = directories.state.join(format!("{APPLICATION}.sqlite"));
-                Some(RepositoryConfig::Sqlite { path })
-            }
-            None => {
+        Kind::Sqlite => {
+            if path.is_none() && !reader.has_complained("repository.path") {
                 let what = "is missing, and without a home directory there is no default";
                 let fix =
                     "Add `path = \"/var/lib/pangea-mcp-auth/pangea-mcp-auth.sqlite\"` under `[repository]`";
                 reader.complain("repository.path", Complaint::new(what, fix));
-                None
             }
-        },
+            path.map(|path| RepositoryConfig::Sqlite { path })
+        }
     }
 }
 
@@ -221,13 +213,18 @@ fn complain_of_later_versions(reader: &mut Reader<'_>, kind: Option<Kind>) {
         }
     }
     for path in ["repository.url", "repository.token", "repository.folder"] {
-        let legacy = matches!(reader.settings.get(path).map(|given| &given.place),
-            Some(super::problem::Place::Variable(name)) if name == "PANGEA_VAULT_TOKEN");
-        if kind.is_some_and(|kind| kind != Kind::Later) && reader.is_written(path) && !legacy {
+        let is_useless = kind.is_some_and(|kind| kind != Kind::Later);
+        if is_useless && reader.is_written(path) && !is_legacy(reader, path) {
             let what = "means nothing to this kind of repository";
             reader.complain(path, Complaint::new(what, "Remove it"));
         }
     }
+}
+
+/// Whether a value comes from a variable that the original library reads, too.
+fn is_legacy(reader: &Reader<'_>, path: &str) -> bool {
+    let place = reader.settings.get(path).map(|given| &given.place);
+    matches!(place, Some(Place::Variable(name)) if LEGACY.iter().any(|(legacy, _)| legacy == name))
 }
 
 /// `[registration]`.
@@ -251,9 +248,9 @@ fn private_use_schemes(reader: &mut Reader<'_>) -> PrivateUseSchemes {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `[tokens]`.
 pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {

@@ -26,8 +26,9 @@ pub(super) fn variable(name: &str) -> Complaint {
     let secrets = KEYS.iter().filter(|key| key.kind == Kind::Secret);
     known.extend(secrets.map(|key| key.variable() + FILE_SUFFIX));
     known.push(FILE_VARIABLE.to_owned());
+    let written = name.strip_prefix(PREFIX).unwrap_or(name).to_uppercase();
     let candidates = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-    let fix = match did_you_mean(name.strip_prefix(PREFIX).unwrap_or(name), candidates) {
+    let fix = match did_you_mean(&written, candidates) {
         Some(meant) => format!("Did you mean `{PREFIX}{meant}`?"),
         None => "Unset it; docs/configuration.md has the names".to_owned(),
     };

@@ -1,6 +1,10 @@
 //! From values to types: pure functions, each of which knows what to complain about.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use jiff::{Span, SpanRelativeTo};
@@ -16,6 +20,8 @@ use crate::oauth::{
     issuer::{InvalidIssuer, Issuer},
     resource::{Resource, is_loopback},
 };
+
+const USE_HTTPS: &str = "Use https; http is accepted for a loopback host only";
 
 type Result<T> = std::result::Result<T, Complaint>;
 
@@ -89,9 +95,12 @@ pub(super) fn issuer(text: &str) -> Result<Issuer> {
     let issuer = Issuer::parse(text).map_err(|error| {
         let what = format!("{} cannot be used", shown(text));
         match &error {
-            InvalidIssuer::Spelling(_) | InvalidIssuer::NotHttps => {
-                Complaint::new(what, capitalised(&error.to_string()))
+            InvalidIssuer::Spelling(canonical) => {
+                let fix =
+                    format!("Write it as {canonical:?}: clients compare issuers character by character");
+                Complaint::new(what, fix)
             }
+            InvalidIssuer::NotHttps => Complaint::new(what, USE_HTTPS),
             InvalidIssuer::NotAbsolute | InvalidIssuer::Surplus => {
                 Complaint::new(format!("{what}: {error}"), EXAMPLE)
             }
@@ -110,10 +119,7 @@ pub(super) fn issuer(text: &str) -> Result<Issuer> {
 pub(super) fn safe_url(text: &str) -> Result<Url> {
     let url = web_url(text)?;
     if url.scheme() == "http" && !is_loopback(&url) {
-        return Err(Complaint::new(
-            format!("{} would carry secrets in the clear", shown(text)),
-            "http is accepted for a loopback host only; use https",
-        ));
+        return Err(Complaint::new(format!("{} would carry secrets in the clear", shown(text)), USE_HTTPS));
     }
     Ok(url)
 }
@@ -168,14 +174,12 @@ pub(super) fn socket_address(text: &str) -> Result<SocketAddr> {
 
 /// A network, or a single address.
 pub(super) fn network(text: &str) -> Result<IpNet> {
-    text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).map_err(
-        |_: std::net::AddrParseError| {
-            Complaint::new(
-                format!("{} is neither an address nor a network", quoted(text)),
-                "Write it like \"10.0.0.7\" or \"10.0.0.0/8\"",
-            )
-        },
-    )
+    text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+        Complaint::new(
+            format!("{} is neither an address nor a network", quoted(text)),
+            "Write it like \"10.0.0.7\" or \"10.0.0.0/8\"",
+        )
+    })
 }
 
 /// A scope by the upstream's grammar.
@@ -289,9 +293,4 @@ fn shown(url: &str) -> String {
 
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
-}
-
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }

@@ -176,7 +176,7 @@ mod tests {
                 "Did you mean `PANGEA_MCP_AUTH_TOKENS__ACCESS_LIFETIME`?",
             ),
             ("PANGEA_MCP_AUTH_RESOURCES__URL", "Did you mean `PANGEA_MCP_AUTH_RESOURCES__0__URL`?"),
-            ("PANGEA_MCP_AUTH_LISTEN_FILE", "Did you mean `PANGEA_MCP_AUTH_LOG__LEVEL`?"),
+            ("PANGEA_MCP_AUTH_LISTEN_FILE", "Unset it; docs/configuration.md has the names."),
             ("PANGEA_MCP_AUTH_WEATHER_TODAY", "Unset it; docs/configuration.md has the names."),
             (
                 "PANGEA_MCP_AUTH_RESOURCES__99999999999999999999__URL",

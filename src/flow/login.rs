@@ -289,8 +289,7 @@ impl AuthorizationServer {
             nonce: &self.sealer.derive(&["upstream nonce", &transaction.id]),
             code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
         };
-        let (identity, tokens) =
-            self.upstream.redeem(signed_in, now).await.map_err(|error| sign_in_failed(error))?;
+        let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
         if !self.settings.access.admits(&identity) {
             tracing::info!(target: "audit", event = "policy_denial", sub = %identity.subject, "not admitted");
             return refuse(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
@@ -400,7 +399,14 @@ fn sign_in_failed(error: UpstreamError) -> OAuthError {
 /// States that came back lately, so that a second return is refused before the upstream is asked
 /// again. The grant's key refuses it for good, and in every process; this is the cheap first check.
 #[derive(Debug, Default)]
-pub(super) struct UsedStates(Mutex<(HashSet<GrantId>, VecDeque<(GrantId, UnixTime)>)>);
+pub(super) struct UsedStates(Mutex<Used>);
+
+#[derive(Debug, Default)]
+struct Used {
+    known: HashSet<GrantId>,
+    /// Oldest first, with the time from which on a second return is refused for its age.
+    order: VecDeque<(GrantId, UnixTime)>,
+}
 
 impl UsedStates {
     /// Beyond this, the oldest is forgotten.
@@ -408,7 +414,7 @@ impl UsedStates {
 
     fn first_use(&self, id: &GrantId, until: UnixTime, now: UnixTime) -> bool {
         let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, order) = &mut *used;
+        let Used { known, order } = &mut *used;
         while order.front().is_some_and(|(_, until)| *until <= now || order.len() >= Self::MOST) {
             if let Some((forgotten, _)) = order.pop_front() {
                 known.remove(&forgotten);

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long a person may take at the consent page, and again at the upstream.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+pub const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What the operator decided.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How often the upstream is asked about one grant, at most.
-const CHECK_EVERY: Duration = Duration::from_secs(60);
+const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long one process keeps the others from asking, should it die over it.
 const CHECK_TAKES: Duration = Duration::from_secs(30);
 /// Attempts to replace a record that others replace at the same time.

@@ -9,9 +9,9 @@ use tokio::sync::Mutex;
 use crate::{clock::UnixTime, fetch::Fetch, oauth::resource::is_loopback};
 
 /// How long metadata is believed.
-const FRESH: Duration = Duration::from_secs(3600);
+const FRESH: Duration = Duration::from_hours(1);
 /// How long no second attempt is made after a failure.
-const BACK_OFF: Duration = Duration::from_secs(60);
+const BACK_OFF: Duration = Duration::from_mins(1);
 
 /// The endpoints of an authorization server.
 #[derive(Debug, Clone)]

@@ -25,7 +25,7 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::PS512,
 ];
 /// How far the clocks may differ.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 /// How often an unknown key makes us look again.
 const AGAIN: Duration = Duration::from_secs(30);
 

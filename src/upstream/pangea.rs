@@ -131,11 +131,10 @@ impl Pangea {
             Introspection::Inactive => {
                 return Err(UpstreamError::Unusable("the new access token is not active".to_owned()));
             }
-            Introspection::Unsupported(reason) => reason,
             Introspection::Unavailable(reason) if self.settings.service.is_none() => {
                 return Err(UpstreamError::Unavailable(reason));
             }
-            Introspection::Unavailable(reason) => reason,
+            Introspection::Unsupported(reason) | Introspection::Unavailable(reason) => reason,
         };
         match self.token_check(access_token).await {
             Some(Introspection::Active(claims)) => identity(&claims, "identity")
@@ -315,6 +314,7 @@ impl Upstream for Pangea {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn unavailable(error: FetchError) -> UpstreamError {
     match error {
         FetchError::TooLarge { .. } => UpstreamError::Unusable(error.to_string()),

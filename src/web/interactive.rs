@@ -31,7 +31,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// `GET` and `POST /authorize`. Asking twice is harmless: nothing is stored.
 pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Err(response) = admit(&web, "authorize", &web.limits.authorize, &request) {
+    if let Some(response) = overload(&web, "authorize", &web.limits.authorize, &request) {
         return response;
     }
     let headers = request.headers().clone();
@@ -63,7 +63,7 @@ pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> 
 
 /// `POST /consent`: the person's decision.
 pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Err(response) = admit(&web, "consent", &web.limits.authorize, &request) {
+    if let Some(response) = overload(&web, "consent", &web.limits.authorize, &request) {
         return response;
     }
     if request.method() != Method::POST {
@@ -104,7 +104,7 @@ pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Re
 
 /// `GET /pangea/callback`: the browser comes back from the upstream.
 pub(super) async fn callback(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Err(response) = admit(&web, "callback", &web.limits.callback, &request) {
+    if let Some(response) = overload(&web, "callback", &web.limits.callback, &request) {
         return response;
     }
     if !reads(request.method()) {
@@ -124,8 +124,8 @@ pub(super) async fn callback(State(web): State<Arc<Web>>, request: Request) -> R
     with_cookies(response, cookies.forget_login(&flow_name(state)))
 }
 
-fn admit(web: &Web, endpoint: &str, limiter: &Limiter, request: &Request) -> Result<(), Response> {
-    limit(address(web, request), limiter).map_err(|wait| {
+fn overload(web: &Web, endpoint: &str, limiter: &Limiter, request: &Request) -> Option<Response> {
+    limit(address(web, request), limiter).err().map(|wait| {
         let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
         let text = [
             "Too many requests",

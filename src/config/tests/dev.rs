@@ -1,0 +1,82 @@
+//! What `--dev` takes, fills in and refuses.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::secret::{Secret, SystemRandom};
+
+fn dev(folder: &Path) -> DevDefaults<'static> {
+    let secret = |value: &str| Secret::new("stand-in", value.to_owned());
+    DevDefaults {
+        state_dir: folder.join("state"),
+        stand_in: StandIn {
+            issuer_url: "http://localhost:8001".to_owned(),
+            client_id: "psa_dev".to_owned(),
+            client_secret: secret("pck_dev"),
+            scopes: vec!["user".to_owned()],
+        },
+        any_loopback_resource: LoopbackResources {
+            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
+            introspection: Introspection { client_id: "dev".to_owned(), client_secret: secret("dev") },
+        },
+        random: &SystemRandom,
+    }
+}
+
+#[test]
+fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("config.toml"), "broken").unwrap();
+    let mut environment = FakeEnvironment::default();
+    let here = folder.path().to_owned();
+    environment.directories = Some(Directories { config: here.clone(), state: here });
+    let load = || load(&Source { dev: Some(dev(folder.path())), ..source(&environment) }).unwrap();
+    let config = load();
+    assert_eq!(config.public_url.as_str(), "http://localhost:8000");
+    assert_eq!(config.authn.client_secret.expose(), "pck_dev");
+    assert_eq!(config.authn.scopes, ["user"]);
+    assert!(config.resources.is_empty() && config.default_resource().is_none());
+    assert_eq!(config.any_loopback_resource.as_ref().unwrap().scope().to_string(), "user");
+    let path = folder.path().join("state/dev.sqlite");
+    assert_eq!(config.repository, RepositoryConfig::Sqlite { path });
+    assert_eq!(*config.keys.sealing.to_text(), *load().keys.sealing.to_text());
+}
+
+#[test]
+fn dev_takes_what_is_given() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("dev.toml");
+    fs::write(&file, "[repository]\nkind = \"memory\"\n[tokens]\naccess_lifetime = \"5s\"").unwrap();
+    let environment = FakeEnvironment::of([("PANGEA_MCP_AUTH_KEYS__SEALING", KEY)]);
+    let overrides = Overrides { listen: Some("[::1]:9000".to_owned()), ..Overrides::default() };
+    let dev = Some(dev(folder.path()));
+    let config = load(&Source { file: Some(file), overrides, dev, ..source(&environment) }).unwrap();
+    assert_eq!(config.public_url.as_str(), "http://localhost:9000");
+    assert_eq!(config.repository, RepositoryConfig::Memory);
+    assert_eq!(config.tokens.access_lifetime, Duration::from_secs(5));
+    assert!(!folder.path().join("state").exists());
+}
+
+#[test]
+fn dev_explains_what_it_cannot_do() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("state"), "in the way").unwrap();
+    let environment = FakeEnvironment::of([("PANGEA_AUTHN_CLIENT_ID", "psa_x")]);
+    let listen = |listen: &str| Overrides { listen: Some(listen.to_owned()), ..Overrides::default() };
+    for (overrides, expected) in [
+        (
+            listen("0.0.0.0:8000"),
+            "--listen: listen: 0.0.0.0:8000 is no loopback address, and --dev lets anybody in.",
+        ),
+        (listen("127.0.0.1:0"), "configuration: public_url: is missing. Add"),
+        (Overrides::default(), "configuration: authn.issuer_url: is missing. Add"),
+        (Overrides::default(), "configuration: keys.sealing: the sealing key "),
+    ] {
+        let dev = Some(dev(folder.path()));
+        let problems = load(&Source { overrides, dev, ..source(&environment) }).unwrap_err().to_string();
+        assert!(problems.contains(expected), "{problems}");
+        assert_eq!(problems.matches("keys.sealing: ").count(), 1, "{problems}");
+    }
+}

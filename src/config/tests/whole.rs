@@ -1,0 +1,202 @@
+//! Right configurations, and arbitrary ones.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{super::keys::KEYS as EVERY_KEY, *};
+use crate::secret::SealingKey;
+
+#[test]
+fn the_minimal_configuration_has_the_documented_defaults() {
+    let config = parsed(MINIMAL).unwrap();
+    assert_eq!(config.issuer, config.public_url);
+    assert_eq!(config.redirect_uri(), "https://mcp.example.org/pangea/callback");
+    assert_eq!(config.listen, ["127.0.0.1:8000".parse().unwrap()]);
+    assert!(config.admin_listen.is_none() && config.trusted_proxies.is_empty());
+    assert!(config.authn.pkce && config.authn.scopes.is_empty() && config.authn.service.is_none());
+    assert_eq!(config.authn.client_secret.expose(), "canary-client");
+    assert_eq!(config.authn.timeout, Duration::from_secs(10));
+    assert_eq!(config.access, Access::default());
+    assert_eq!(*config.keys.sealing.to_text(), *SealingKey::parse(KEY).unwrap().to_text());
+    assert_eq!(config.keys.algorithm, SigningAlgorithm::Es256);
+    assert_eq!(config.registration.private_use_schemes, PrivateUseSchemes::Any);
+    assert_eq!(config.registration.trusted_redirect_hosts.len(), 8);
+    let days = |days: u64| Duration::from_hours(days * 24);
+    assert_eq!(
+        config.tokens,
+        Tokens {
+            access_lifetime: Duration::from_mins(10),
+            refresh_lifetime: days(30),
+            refresh_grace: Duration::from_mins(2),
+            grant_lifetime: days(180),
+            code_lifetime: Duration::from_mins(1),
+        }
+    );
+    assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
+    assert!(config.any_loopback_resource.is_none());
+    assert_eq!(config.default_resource().unwrap().url.as_str(), "https://mcp.example.org/mcp");
+}
+
+#[test]
+fn every_key_arrives() {
+    let text = r#"
+public_url = "https://mcp.example.org/a"
+issuer = "https://issuer.example.org"
+listen = ["127.0.0.1:1", "[::1]:1", "localhost:2"]
+admin_listen = "127.0.0.1:3"
+trusted_proxies = ["10.0.0.0/8", "::1"]
+[authn]
+issuer_url = "http://localhost:8001/"
+client_id = "psa_x"
+client_secret = { env = "CLIENT_SECRET" }
+scopes = ["user", "a:b/c"]
+service_token = { env = "CLIENT_SECRET" }
+api_url = "https://authn.aws.us.pangea.cloud"
+authorization_endpoint = "https://u.example/a"
+token_endpoint = "https://u.example/t"
+introspection_endpoint = "https://u.example/i"
+jwks_uri = "https://u.example/j"
+pkce = false
+timeout = "3s"
+[access]
+emails = ["Ann@Example.org"]
+domains = ["Example.org"]
+groups = ["Staff"]
+[[resources]]
+url = "https://mcp.example.org/mcp"
+name = "Notes"
+scopes = ["user", { name = "admin", description = "Change everything" }]
+upstream = "http://mcp:9000/mcp"
+introspection = { client_id = "rs-1", client_secret = { env = "CLIENT_SECRET" } }
+[[resources]]
+url = "http://127.0.0.1:9000/mcp"
+default = true
+[keys]
+sealing = { env = "SEALING" }
+algorithm = "RS256"
+[repository]
+kind = "sqlite"
+path = "db/x.sqlite"
+clients = { kind = "sqlite" }
+[registration]
+enabled = false
+unused_lifetime = "1h 30m"
+idle_lifetime = "0s"
+private_use_schemes = ["Cursor", "vscode://"]
+trusted_redirect_hosts = []
+[tokens]
+access_lifetime = "1s"
+refresh_lifetime = "1h"
+refresh_grace = "0s"
+grant_lifetime = "2 weeks"
+code_lifetime = "10m"
+[limits]
+token = { per_minute = 5, burst = 6 }
+[log]
+format = "json"
+level = "info,pangea_mcp_auth=debug"
+"#;
+    let config = parse(text, Path::new("/etc/mcp/config.toml"), &environment()).unwrap();
+    assert_eq!(config.issuer.as_str(), "https://issuer.example.org");
+    assert_eq!(config.redirect_uri(), "https://mcp.example.org/a/pangea/callback");
+    assert_eq!(config.listen.len(), 3);
+    assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
+    assert_eq!(config.authn.issuer_url, "http://localhost:8001/");
+    assert_eq!(config.authn.scopes, ["user", "a:b/c"]);
+    assert_eq!(config.authn.service.unwrap().api_url.as_str(), "https://authn.aws.us.pangea.cloud/");
+    assert_eq!(config.authn.jwks_uri.unwrap().as_str(), "https://u.example/j");
+    assert!(!config.authn.pkce && config.authn.timeout == Duration::from_secs(3));
+    assert_eq!(config.access.emails, ["ann@example.org"]);
+    assert_eq!(
+        (config.access.domains, config.access.groups),
+        (vec!["example.org".into()], vec!["Staff".into()])
+    );
+    let [notes, local] = config.resources.as_slice() else { panic!("{:?}", config.resources) };
+    assert_eq!(notes.name.as_deref(), Some("Notes"));
+    assert_eq!(notes.scope().to_string(), "user admin");
+    assert_eq!(notes.scopes[1].description.as_deref(), Some("Change everything"));
+    assert_eq!(notes.introspection.as_ref().unwrap().client_id, "rs-1");
+    assert!(notes.upstream.is_some() && local.default && local.introspection.is_none());
+    assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
+    assert_eq!(config.repository, RepositoryConfig::Sqlite { path: "/etc/mcp/db/x.sqlite".into() });
+    let schemes = PrivateUseSchemes::Only(vec!["cursor".into(), "vscode".into()]);
+    assert_eq!(config.registration.private_use_schemes, schemes);
+    assert_eq!(config.registration.unused_lifetime, Duration::from_mins(90));
+    assert!(!config.registration.enabled && config.registration.trusted_redirect_hosts.is_empty());
+    assert_eq!(config.tokens.grant_lifetime, Duration::from_hours(14 * 24));
+    assert_eq!(config.limits.token, Rate { per_minute: 5, burst: 6 });
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let introspection =
+        "[resources.introspection]\nclient_id = \"rs\"\nclient_secret = { env = \"CLIENT_SECRET\" }";
+    let config = parsed(&with(&format!("{introspection}\n[keys]"), "[keys]")).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("canary") && !shown.contains(&KEY[..20]), "{shown}");
+    assert!(shown.contains("<authn.client_secret>"), "{shown}");
+}
+
+/// Text in which keys and values of the configuration appear where they should not.
+fn scrambled() -> impl Strategy<Value = String> {
+    let names: Vec<&'static str> = EVERY_KEY.iter().flat_map(|key| key.path.split('.')).collect();
+    let name = prop::sample::select(names);
+    let value = prop::sample::select(vec![
+        "1",
+        "-9223372036854775809",
+        "0xff",
+        "1.5",
+        "true",
+        "\"x\"",
+        "\"10m\"",
+        "[]",
+        "[[1], {}]",
+        "{}",
+        "{ env = \"SEALING\" }",
+        "{ file = \"/nonexistent\" }",
+        "1979-05-27",
+        "\"https://h\"",
+        "\"\\u0000é\"",
+    ]);
+    let line = (name, value, 0..4_u8).prop_map(|(name, value, shape)| match shape {
+        0 => format!("[{name}]"),
+        1 => format!("[[{name}]]"),
+        _ => format!("{name} = {value}"),
+    });
+    prop::collection::vec(line, 0..12).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_is_answered_with_problems(text in "(?s).{0,200}") {
+        prop_assert!(!parsed(&text).unwrap_err().to_string().is_empty());
+    }
+
+    #[test]
+    fn arbitrary_configurations_are_answered_with_problems(text in scrambled()) {
+        prop_assert!(!parsed(&text).unwrap_err().to_string().is_empty());
+    }
+
+    #[test]
+    fn one_changed_byte_gives_a_configuration_or_problems(at: prop::sample::Index, byte in 32_u8..127) {
+        let mut text = MINIMAL.as_bytes().to_vec();
+        let at = at.index(text.len());
+        text[at] = byte;
+        let text = String::from_utf8(text).unwrap();
+        if let Err(problems) = parsed(&text) {
+            prop_assert!(problems.iter().count() > 0);
+            prop_assert!(!problems.to_string().contains("canary"));
+        }
+    }
+
+    #[test]
+    fn arbitrary_values_in_the_environment_do_no_harm(
+        key in prop::sample::select(EVERY_KEY),
+        value in ".{0,40}",
+    ) {
+        let environment = environment().with([(key.variable().as_str(), value.as_str())]);
+        let _ = parse(MINIMAL, Path::new("config.toml"), &environment);
+    }
+}
