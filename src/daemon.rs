@@ -1,8 +1,15 @@
 //! From a configuration to running listeners, and back to silence.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, http::header, routing::get};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -28,6 +35,7 @@ use crate::{
     oauth::{authorization::Resources, redirect::PrivateUseSchemes, resource::Resource},
     repository::{MemoryRepository, Repository, RepositoryError, SqliteRepository},
     secret::{Random, Sealer, TokenHash},
+    telemetry::Metrics,
     upstream::pangea::{Overrides, Pangea, PangeaSettings},
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
@@ -239,11 +247,28 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Serves until `stop`, then lets requests in flight finish.
 pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: CancellationToken) {
+    serve_measured(listeners, router, Arc::default(), stop).await;
+}
+
+/// The same, counting what is answered.
+pub async fn serve_measured(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, router.clone(), stop.clone()));
+        accepting.spawn(accept(listener, router.clone(), Arc::clone(&metrics), stop.clone()));
     }
     while accepting.join_next().await.is_some() {}
+}
+
+/// `GET /metrics`, for the admin listener alone.
+pub fn admin_router(metrics: Arc<Metrics>) -> Router {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
+    Router::new().route("/metrics", get(text))
 }
 
 /// Keeps the house: expired records go, and keys that another process made are published here, too.
@@ -269,7 +294,7 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
+async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
@@ -287,7 +312,7 @@ async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) 
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, peer, router.clone()));
+        let connection = graceful.watch(connection(stream, peer, router.clone(), Arc::clone(&metrics)));
         tokio::spawn(async move {
             // A client that goes away or sends nonsense is no failure of ours.
             let _ = connection.await;
@@ -304,13 +329,20 @@ fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
+    metrics: Arc<Metrics>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
     let _ = stream.set_nodelay(true);
     let peer = Peer(peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        router.clone().call(request)
+        let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
+        let answer = router.clone().call(request);
+        async move {
+            let answer = answer.await?;
+            metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());
+            Ok::<_, Infallible>(answer)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

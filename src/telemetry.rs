@@ -1,7 +1,12 @@
-//! The log: one line an event, on standard error.
+//! The log, one line an event on standard error, and the metrics with every name that they have.
 
-use std::io;
+use std::{io, time::Duration};
 
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    registry::Registry,
+};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{Log, LogFormat};
@@ -14,4 +19,96 @@ pub fn start(log: &Log) {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
+}
+
+/// What a request was about: an endpoint, never a path that a stranger chose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    endpoint: &'static str,
+    status: u16,
+}
+
+/// Bounds of the latency histogram, in seconds.
+const BOUNDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+/// Endpoints that have a name of their own in the metrics, by the end of their path.
+const ENDPOINTS: [(&str, &str); 10] = [
+    ("/authorize", "authorize"),
+    ("/consent", "consent"),
+    ("/pangea/callback", "callback"),
+    ("/token", "token"),
+    ("/register", "register"),
+    ("/revoke", "revoke"),
+    ("/introspect", "introspect"),
+    ("/jwks.json", "jwks"),
+    ("/healthz", "health"),
+    ("/readyz", "health"),
+];
+
+/// The metrics of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Request, Counter>,
+    seconds: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("pangea_mcp_auth");
+        let requests = Family::<Request, Counter>::default();
+        let seconds = Histogram::new(BOUNDS);
+        registry.register("http_requests", "Answered requests by endpoint and status", requests.clone());
+        registry.register(
+            "http_request_seconds",
+            "Time from a request's head to its answer's",
+            seconds.clone(),
+        );
+        Self { registry, requests, seconds }
+    }
+}
+
+impl Metrics {
+    /// Counts an answered request.
+    pub fn answered(&self, path: &str, status: u16, after: Duration) {
+        self.requests.get_or_create(&Request { endpoint: endpoint(path), status }).inc();
+        self.seconds.observe(after.as_secs_f64());
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(_) => String::new(),
+        }
+    }
+}
+
+fn endpoint(path: &str) -> &'static str {
+    let named = ENDPOINTS.iter().find(|(end, _)| path.ends_with(end)).map(|(_, name)| *name);
+    named.unwrap_or(if path.contains("/.well-known/") { "metadata" } else { "other" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_cannot_make_up_labels() {
+        let metrics = Metrics::default();
+        for path in ["/t1/token", "/.well-known/openid-configuration", "/wp-login.php", "/\"} 1\nx"] {
+            metrics.answered(path, 200, Duration::from_millis(1));
+        }
+        let text = metrics.text();
+        for line in [
+            "pangea_mcp_auth_http_requests_total{endpoint=\"token\",status=\"200\"} 1",
+            "pangea_mcp_auth_http_requests_total{endpoint=\"metadata\",status=\"200\"} 1",
+            "pangea_mcp_auth_http_requests_total{endpoint=\"other\",status=\"200\"} 2",
+            "pangea_mcp_auth_http_request_seconds_count 4",
+        ] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
+    }
 }

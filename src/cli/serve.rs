@@ -15,7 +15,7 @@ use crate::{
     daemon::{self, StartError},
     dev::{SERVICE_TOKEN, StandIn, StandInConfig},
     secret::{Random, Sealer, Secret, SystemRandom},
-    telemetry,
+    telemetry::{self, Metrics},
 };
 
 /// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
@@ -99,7 +99,13 @@ impl Serve {
         }
         warn_of_gaps(&config, global.dev);
         let house = tokio::spawn(daemon::keep_house(Arc::clone(&assembled.server), stop.clone()));
-        daemon::serve(listeners, assembled.router, stop).await;
+        let metrics = Arc::new(Metrics::default());
+        if let Some(address) = config.admin_listen {
+            let admin = daemon::admin_router(Arc::clone(&metrics));
+            let listener = daemon::listen(address).await.map_err(started)?;
+            tokio::spawn(daemon::serve(vec![listener], admin, stop.clone()));
+        }
+        daemon::serve_measured(listeners, assembled.router, metrics, stop).await;
         let _ = house.await;
         Ok(())
     }
@@ -237,9 +243,6 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
 fn warn_of_gaps(config: &Config, dev: bool) {
     for resource in config.resources.iter().filter(|resource| resource.upstream.is_some()) {
         tracing::warn!(resource = %resource.url, "the gateway is not part of this version: resources.upstream is ignored");
-    }
-    if config.admin_listen.is_some() {
-        tracing::warn!("metrics are not part of this version: admin_listen is ignored");
     }
     if config.repository == RepositoryConfig::Memory && !dev {
         tracing::warn!("the repository is in memory: everything is forgotten when the daemon stops");
