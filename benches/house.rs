@@ -6,14 +6,14 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use pangea_mcp_auth::{
     clock::UnixTime,
-    keys::{Keys, SigningAlgorithm},
+    keys::Keys,
     oauth::{
         issuer::Issuer,
         params::Params,
         redirect::{PrivateUseSchemes, RedirectUri},
         resource::Resource,
         scope::Scope,
-        token::Claims,
+        token::{Claims, SigningAlgorithm},
     },
     repository::{Kind, MemoryRepository, Record, Repository, SqliteRepository, Write},
     secret::{Sealer, SealingKey, SystemRandom, TokenHash},

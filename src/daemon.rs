@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,8 +30,8 @@ use crate::{
     flow::{
         AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, RegistrationPolicy, Settings,
     },
-    keys::{KeyError, Keys, SigningAlgorithm},
-    oauth::{authorization::Resources, redirect::PrivateUseSchemes, resource::Resource},
+    keys::{KeyError, Keys},
+    oauth::{authorization::Resources, resource::Resource, token::SigningAlgorithm},
     repository::{MemoryRepository, Repository, RepositoryError, SqliteRepository},
     secret::{Random, Sealer, TokenHash},
     telemetry::Metrics,
@@ -90,10 +89,7 @@ pub async fn assemble(
 ) -> Result<Assembled, StartError> {
     let repository = open_repository(&config.repository)?;
     let sealer = Sealer::new(&config.keys.sealing, Arc::clone(&random));
-    let algorithm = match config.keys.algorithm {
-        config::SigningAlgorithm::Es256 => SigningAlgorithm::Es256,
-        config::SigningAlgorithm::Rs256 => SigningAlgorithm::Rs256,
-    };
+    let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
     let fetch = Fetch::new(config.authn.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
     let upstream = Arc::new(Pangea::new(pangea_settings(config)?, fetch));
@@ -108,25 +104,12 @@ fn open_repository(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, Sta
         RepositoryConfig::Memory => Arc::new(MemoryRepository::default()),
         RepositoryConfig::Sqlite { path } => {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                make_private_folder(folder)
+                config::create_private_folder(folder)
                     .map_err(|e| StartError::Folder(folder.display().to_string(), e))?;
             }
             Arc::new(SqliteRepository::open(path)?)
         }
     })
-}
-
-/// Makes a folder that is nobody else's business.
-///
-/// # Errors
-///
-/// When the file system refuses.
-pub fn make_private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -187,11 +170,7 @@ fn settings(config: &Config) -> Settings {
             enabled: registration.enabled,
             unused: registration.unused_lifetime,
             idle: registration.idle_lifetime,
-            schemes: match &registration.private_use_schemes {
-                config::PrivateUseSchemes::Any => PrivateUseSchemes::Any,
-                config::PrivateUseSchemes::None => PrivateUseSchemes::None,
-                config::PrivateUseSchemes::Only(schemes) => PrivateUseSchemes::Listed(schemes.clone()),
-            },
+            schemes: registration.private_use_schemes.clone(),
             trusted_hosts: registration.trusted_redirect_hosts.clone(),
         },
     }

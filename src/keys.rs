@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::UnixTime,
-    oauth::token::Claims,
+    oauth::token::{Claims, SigningAlgorithm},
     repository::{Collection, Entity, Kind, Page, RepositoryError},
     secret::{Sealer, encode, sha256},
 };
@@ -30,29 +30,6 @@ const PUBLISHED_BEFORE: Duration = Duration::from_mins(10);
 pub const PUBLISHED_MAX_AGE: Duration = Duration::from_mins(5);
 /// How long an old key stays published after its last token has expired.
 const PUBLISHED_AFTER: Duration = Duration::from_hours(1);
-
-/// The algorithm of access tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum SigningAlgorithm {
-    /// ECDSA with P-256 and SHA-256.
-    #[default]
-    #[serde(rename = "ES256")]
-    Es256,
-    /// RSA PKCS#1 v1.5 with SHA-256, which RFC 9068 section 4 asks everybody to support.
-    #[serde(rename = "RS256")]
-    Rs256,
-}
-
-impl SigningAlgorithm {
-    /// The word in headers and metadata.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-        }
-    }
-}
 
 /// Why there is no usable signing key.
 #[derive(Debug, thiserror::Error)]

@@ -105,14 +105,24 @@ fn make_sealing_key(state_dir: &Path, path: &Path, random: &dyn Random) -> io::R
     linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
 }
 
+/// Makes a folder, and those above it, for its owner alone.
+///
+/// # Errors
+///
+/// When the file system refuses.
 #[cfg(unix)]
-fn create_private_folder(path: &Path) -> io::Result<()> {
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Makes a folder, and those above it.
+///
+/// # Errors
+///
+/// When the file system refuses.
 #[cfg(not(unix))]
-fn create_private_folder(path: &Path) -> io::Result<()> {
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 

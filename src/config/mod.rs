@@ -26,13 +26,12 @@ mod tests;
 use std::path::PathBuf;
 
 pub use self::{
-    dev::{DevDefaults, StandIn},
+    dev::{DevDefaults, StandIn, create_private_folder},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
     loading::{load, parse},
     model::{
         Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
-        PrivateUseSchemes, Rate, Registration, RepositoryConfig, ResourceConfig, ScopeConfig,
-        SigningAlgorithm, Tokens,
+        Rate, Registration, RepositoryConfig, ResourceConfig, ScopeConfig, Tokens,
     },
     problem::{Place, Problem, Problems},
     reference::reference,

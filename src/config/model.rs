@@ -6,7 +6,10 @@ use ipnet::IpNet;
 use url::Url;
 
 use crate::{
-    oauth::{issuer::Issuer, resource::Resource, scope::Scope},
+    oauth::{
+        issuer::Issuer, redirect::PrivateUseSchemes, resource::Resource, scope::Scope,
+        token::SigningAlgorithm,
+    },
     secret::{SealingKey, Secret},
 };
 
@@ -183,16 +186,6 @@ pub struct Keys {
     pub algorithm: SigningAlgorithm,
 }
 
-/// The signature algorithm of access tokens (RFC 7518 section 3.1).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum SigningAlgorithm {
-    /// ECDSA on P-256.
-    #[default]
-    Es256,
-    /// RSA with PKCS #1 v1.5 padding.
-    Rs256,
-}
-
 /// Where records live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RepositoryConfig {
@@ -218,18 +211,6 @@ pub struct Registration {
     pub private_use_schemes: PrivateUseSchemes,
     /// Hosts of redirect URIs that the consent page shows as known.
     pub trusted_redirect_hosts: Vec<String>,
-}
-
-/// Which private-use URI schemes are accepted.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum PrivateUseSchemes {
-    /// Each that is not a scheme of the web or of this machine.
-    #[default]
-    Any,
-    /// None.
-    None,
-    /// These, in lower case.
-    Only(Vec<String>),
 }
 
 /// Lifetimes, in whole seconds; access ≤ refresh ≤ grant.

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use super::{
     model::{
-        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, PrivateUseSchemes, Rate,
-        Registration, RepositoryConfig, ResourceConfig, SigningAlgorithm, Tokens,
+        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Rate, Registration,
+        RepositoryConfig, ResourceConfig, Tokens,
     },
     problem::{Complaint, Place},
     reader::Reader,
@@ -14,6 +14,7 @@ use super::{
     table::{LEGACY, join},
     value,
 };
+use crate::oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm};
 
 /// The addresses that are served, public and administrative.
 pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>, Option<SocketAddr>) {
@@ -243,7 +244,7 @@ fn private_use_schemes(reader: &mut Reader<'_>) -> PrivateUseSchemes {
     match reader.settings.get(path).map(|given| &given.value) {
         Some(Value::Text(word)) if word == "any" => PrivateUseSchemes::Any,
         Some(Value::Text(word)) if word == "none" => PrivateUseSchemes::None,
-        _ => PrivateUseSchemes::Only(reader.text_or_list(path, value::private_use_scheme)),
+        _ => PrivateUseSchemes::Listed(reader.text_or_list(path, value::private_use_scheme)),
     }
 }
 

@@ -155,6 +155,29 @@ impl fmt::Display for TokenId {
     }
 }
 
+/// The algorithm of access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SigningAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSA PKCS#1 v1.5 with SHA-256, which RFC 9068 section 4 asks everybody to support.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+impl SigningAlgorithm {
+    /// The word in headers and metadata.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
+}
+
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Debug, Serialize)]
 pub struct Claims<'a> {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{super::keys::KEYS as EVERY_KEY, *};
-use crate::secret::SealingKey;
+use crate::{
+    oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm},
+    secret::SealingKey,
+};
 
 #[test]
 fn the_minimal_configuration_has_the_documented_defaults() {
@@ -120,7 +123,7 @@ level = "info,pangea_mcp_auth=debug"
     assert!(notes.upstream.is_some() && local.default && local.introspection.is_none());
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
     assert_eq!(config.repository, RepositoryConfig::Sqlite { path: "/etc/mcp/db/x.sqlite".into() });
-    let schemes = PrivateUseSchemes::Only(vec!["cursor".into(), "vscode".into()]);
+    let schemes = PrivateUseSchemes::Listed(vec!["cursor".into(), "vscode".into()]);
     assert_eq!(config.registration.private_use_schemes, schemes);
     assert_eq!(config.registration.unused_lifetime, Duration::from_mins(90));
     assert!(!config.registration.enabled && config.registration.trusted_redirect_hosts.is_empty());
