@@ -1,7 +1,6 @@
 //! From a configuration to running listeners, and back to silence.
 
 use std::{
-    convert::Infallible,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -17,7 +16,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -316,11 +315,13 @@ fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        let answer = router.clone().call(request);
+        // What was begun is finished, though the client may hang up: it must not be the client who
+        // decides whether an answer of the upstream is written down.
+        let answer = tokio::spawn(router.clone().call(request));
         async move {
-            let answer = answer.await?;
+            let Ok(answer) = answer.await?;
             metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());
-            Ok::<_, Infallible>(answer)
+            Ok::<_, JoinError>(answer)
         }
     });
     http1::Builder::new()

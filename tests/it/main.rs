@@ -25,5 +25,6 @@ mod refresh;
 mod registration;
 mod requirements;
 mod revocation;
+mod security;
 mod tokens;
 mod upstream;

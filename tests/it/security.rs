@@ -1,0 +1,82 @@
+//! What an attacker tries who has read the source: each test is one attempt.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::sleep};
+
+use crate::support::{Browser, Client, Options, RS_SECRET, Server, Tokens, body, claims};
+
+/// A client that hangs up as soon as the upstream is asked leaves no check half done: else it could
+/// go on refreshing for a person whom the upstream has disabled.
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_escape_the_check_of_its_session() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let tokens = client.login(&server).await;
+    server.advance(Duration::from_secs(61));
+    server.upstream.disable("ada@example.com");
+    server.upstream.switches().introspection.set(|introspection| introspection.delay_ms = 300);
+    let asked = || server.upstream.requests().of("/v2/oauth/token/introspect");
+    let before = asked();
+    let form = format!("grant_type=refresh_token&client_id={}&refresh_token={}", client.id, tokens.refresh);
+    let mut connection = TcpStream::connect(server.origin.trim_start_matches("http://")).await.unwrap();
+    let request = format!(
+        "POST /token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\n\r\n{form}",
+        form.len()
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    while asked() == before {
+        sleep(Duration::from_millis(5)).await;
+    }
+    drop(connection);
+    for _ in 0..400 {
+        if server.introspect(&tokens.access).await["active"] == false {
+            return;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the grant of a disabled person lives on");
+}
+
+fn section(lines: &str) -> &'static str {
+    Box::leak(format!("[access]\n{lines}").into_boxed_str())
+}
+
+async fn error(response: reqwest::Response) -> Value {
+    body(response).await["error"].clone()
+}
+
+/// A log that is read again.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
