@@ -15,12 +15,16 @@ pub struct Scope(Vec<String>);
 /// are never a reason to refuse.
 const HABITS: [&str; 2] = ["offline_access", "openid"];
 
+/// More words than any server offers. Each is compared with all before it, so a flood of them would
+/// keep a processor busy.
+const MOST_WORDS: usize = 256;
+
 impl Scope {
     /// Reads a space-separated list; repeated words and surplus spaces do not count.
     ///
     /// # Errors
     ///
-    /// `invalid_scope` when a character is not allowed in a scope word.
+    /// `invalid_scope` when a character is not allowed in a scope word, or at more than 256 words.
     pub fn parse(text: &str) -> Result<Self, OAuthError> {
         let mut words: Vec<String> = Vec::new();
         for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -30,9 +34,13 @@ impl Scope {
                     "the scope holds a character that is not allowed",
                 ));
             }
-            if !words.iter().any(|known| known == word) {
-                words.push(word.to_owned());
+            if words.iter().any(|known| known == word) {
+                continue;
             }
+            if words.len() == MOST_WORDS {
+                return Err(OAuthError::new(ErrorCode::InvalidScope, "the scope has too many words"));
+            }
+            words.push(word.to_owned());
         }
         Ok(Self(words))
     }
@@ -124,6 +132,14 @@ mod tests {
             assert!(Scope::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(scope(" b  a b ").to_string(), "b a");
+    }
+
+    #[test]
+    fn a_scope_has_a_bounded_number_of_words() {
+        let words = |count: usize| (0..count).map(|n| format!("w{n} ")).collect::<String>();
+        assert!(Scope::parse(&words(MOST_WORDS)).is_ok());
+        assert!(Scope::parse(&words(MOST_WORDS + 1)).is_err());
+        assert!(Scope::parse(&"again ".repeat(10 * MOST_WORDS)).is_ok());
     }
 
     #[test]
