@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{
     Web,
-    limits::Limiter,
+    limits::{Limiter, limited_key},
     reply::with_cors,
     request::{address, authorization, body, form, limit},
 };
@@ -114,15 +114,21 @@ impl Call {
     fn credentials(&self, web: &Web, params: &Params<'_>) -> Result<Credentials, Failure> {
         let headers: Vec<&[u8]> = self.authorization.iter().map(Vec::as_slice).collect();
         let credentials = Credentials::of_request(&headers, params)?;
-        if credentials.client_secret.is_some() {
-            let key = (&credentials.client_id, self.address);
-            web.limits.failures.would_admit(key).map_err(Failure::TooMany)?;
+        if let Some(guesser) = self.guesser(&credentials) {
+            web.limits.failures.would_admit(guesser).map_err(Failure::TooMany)?;
         }
         Ok(credentials)
     }
 
     /// Counts an answer that says the secret was wrong.
     fn noting_failure<T>(
+    /// Whose secret is tried, and from which network. `None` without a secret, and for this machine:
+    /// behind a local proxy that is not configured, a stranger's failures would lock out everybody.
+    fn guesser<'a>(&self, credentials: &'a Credentials) -> Option<(&'a str, [u8; 8])> {
+        let network = self.address.and_then(limited_key)?;
+        credentials.client_secret.is_some().then_some((&credentials.client_id, network))
+    }
+
         &self,
         web: &Web,
         credentials: &Credentials,
@@ -132,7 +138,10 @@ impl Call {
             && error.code() == ErrorCode::InvalidClient
             && credentials.client_secret.is_some()
         {
-            let _ = web.limits.failures.admit((&credentials.client_id, self.address));
+            if let Some(guesser) = self.guesser(credentials) {
+                let _ = web.limits.failures.admit(guesser);
+            }
+            let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
             tracing::warn!(target: "audit", event = "failed_authentication", endpoint = self.endpoint,
                 client_id = ?credentials.client_id, "wrong credentials");
         }

@@ -44,6 +44,34 @@ async fn a_client_that_hangs_up_does_not_escape_the_check_of_its_session() {
     panic!("the grant of a disabled person lives on");
 }
 
+/// Somebody who fails on purpose, from behind the same local proxy as everybody else, locks out nobody.
+#[tokio::test]
+async fn wrong_secrets_behind_an_unknown_local_proxy_lock_nobody_out() {
+    let sections = "[limits.failed_authentications]\nper_minute = 1\nburst = 3";
+    let server = Server::with(Options { sections, ..Options::default() }).await;
+    for _ in 0..10 {
+        let guess = server.form("/introspect", &[("token", "x")]).basic_auth("rs-1", Some("wrong"));
+        assert_eq!(guess.send().await.unwrap().status(), 401);
+    }
+    let right = server.form("/introspect", &[("token", "x")]).basic_auth("rs-1", Some(RS_SECRET));
+    assert_eq!(right.send().await.unwrap().status(), 200);
+}
+
+/// Whoever has one IPv6 network has 2^64 addresses, and one count of wrong secrets.
+#[tokio::test]
+async fn addresses_of_one_ipv6_network_share_their_wrong_guesses() {
+    let top = "trusted_proxies = [\"127.0.0.1/32\"]";
+    let sections = "[limits.failed_authentications]\nper_minute = 1\nburst = 3";
+    let server = Server::with(Options { top, sections, ..Options::default() }).await;
+    let mut statuses = Vec::new();
+    for host in 1..=5 {
+        let guess = server.form("/introspect", &[("token", "x")]).basic_auth("rs-1", Some("wrong"));
+        let guess = guess.header("x-forwarded-for", format!("2001:db8::{host}")).send().await.unwrap();
+        statuses.push(guess.status().as_u16());
+    }
+    assert_eq!(statuses, [401, 401, 401, 429, 429]);
+}
+
 fn section(lines: &str) -> &'static str {
     Box::leak(format!("[access]\n{lines}").into_boxed_str())
 }
