@@ -23,6 +23,8 @@ use crate::oauth::{
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
+/// What the log takes of a name that nobody has checked: as long as a client id may be.
+const LONGEST_NAME: usize = 255;
 
 /// `POST /token`.
 pub(super) async fn token(State(web): State<Arc<Web>>, request: Request) -> Response {
@@ -120,8 +122,6 @@ impl Call {
         Ok(credentials)
     }
 
-    /// Counts an answer that says the secret was wrong.
-    fn noting_failure<T>(
     /// Whose secret is tried, and from which network. `None` without a secret, and for this machine:
     /// behind a local proxy that is not configured, a stranger's failures would lock out everybody.
     fn guesser<'a>(&self, credentials: &'a Credentials) -> Option<(&'a str, [u8; 8])> {
@@ -129,6 +129,8 @@ impl Call {
         credentials.client_secret.is_some().then_some((&credentials.client_id, network))
     }
 
+    /// Counts an answer that says the secret was wrong.
+    fn noting_failure<T>(
         &self,
         web: &Web,
         credentials: &Credentials,
@@ -143,7 +145,7 @@ impl Call {
             }
             let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
             tracing::warn!(target: "audit", event = "failed_authentication", endpoint = self.endpoint,
-                client_id = ?credentials.client_id, "wrong credentials");
+                ?client_id, "wrong credentials");
         }
         Ok(answer?)
     }

@@ -72,6 +72,24 @@ async fn addresses_of_one_ipv6_network_share_their_wrong_guesses() {
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
 }
 
+/// A name of 30 kilobytes is no entry for the log.
+#[tokio::test]
+async fn what_strangers_call_themselves_does_not_fill_the_log() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let server = Server::start().await;
+    let logging = tracing::subscriber::set_default(subscriber);
+    let long = "n".repeat(30_000);
+    for id in [&*long, "stranger"] {
+        let request = server.form("/token", &[("grant_type", "authorization_code")]);
+        assert_eq!(request.basic_auth(id, Some("wrong")).send().await.unwrap().status(), 401);
+    }
+    drop(logging);
+    let log = log.text();
+    assert!(log.contains("failed_authentication") && log.contains("stranger"), "{log}");
+    assert!(log.len() < 2_000, "{} bytes", log.len());
+}
+
 fn section(lines: &str) -> &'static str {
     Box::leak(format!("[access]\n{lines}").into_boxed_str())
 }
