@@ -16,7 +16,7 @@ use crate::{
         authorization::AuthorizationRequest,
         client::{Client, ClientId, Origin},
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, Person, UpstreamSession},
+        grant::{Grant, UpstreamSession},
         params::Params,
         redirect::{Destination, ReturnAddress},
         token::{GrantId, code_text},
@@ -290,7 +290,7 @@ impl AuthorizationServer {
             code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
         };
         let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
-        if !self.settings.access.admits(&identity) {
+        if !self.settings.access.admits(identity.email.as_deref(), &identity.groups) {
             tracing::info!(target: "audit", event = "policy_denial", sub = %identity.subject, "not admitted");
             return refuse(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
         }
@@ -302,7 +302,7 @@ impl AuthorizationServer {
         };
         let code = code_text(&id, &random_token(self.random()));
         let lifetimes = &self.settings.lifetimes;
-        let person = Person { subject: identity.subject, email: identity.email };
+        let person = self.settings.access.person(identity);
         // The record outlives the code by as long as the browser could come back once more.
         let ends = now.plus(PATIENCE * 2).plus(lifetimes.code);
         let code_ends = (TokenHash::of(&code), now.plus(lifetimes.code));

@@ -168,6 +168,11 @@ impl AuthorizationServer {
                 ErrorCode::InvalidGrant,
                 "the refresh token was used before; the grant has been revoked",
             );
+        if !self.settings.access.admits(grant.person.email.as_deref(), &grant.person.groups) {
+            tracing::info!(target: "audit", event = "policy_denial", grant = %grant.id, sub = %grant.person.subject, "no longer admitted");
+            self.end(read, RevokedBy::Operator, now).await?;
+            return refuse(ErrorCode::InvalidGrant, "this person is no longer allowed to sign in here");
+        }
         }
         self.require_resource(grant, refresh.resource.iter().copied())?;
         if refresh.scope.as_ref().is_some_and(|scope| !grant.scope.covers(scope)) {

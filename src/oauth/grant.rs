@@ -32,6 +32,9 @@ pub struct Person {
     /// The address by which operators know them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub email: Option<String>,
+    /// Those of their groups that the operator had listed when they signed in.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub groups: Vec<String>,
 }
 
 /// The upstream's session behind a grant.

@@ -90,6 +90,43 @@ async fn what_strangers_call_themselves_does_not_fill_the_log() {
     assert!(log.len() < 2_000, "{} bytes", log.len());
 }
 
+/// The operator takes somebody off the list, and a refresh token does not outlive that.
+#[tokio::test]
+async fn whoever_is_no_longer_admitted_loses_access_at_the_next_refresh() {
+    const RESOURCE: &str = "https://mcp.example/mcp";
+    let resources = Some("[[resources]]\nurl = \"https://mcp.example/mcp\"\nscopes = [\"user\"]");
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let with = |sections| {
+        Server::with(Options { resources, sections, folder: Some(Arc::clone(&folder)), ..Options::default() })
+    };
+    for (at_first, unchanged, stricter) in [
+        (
+            "emails = [\"ada@example.com\"]",
+            "emails = [\"ADA@example.com\"]",
+            "emails = [\"bob@example.com\"]",
+        ),
+        ("groups = [\"staff\", \"guests\"]", "groups = [\"guests\", \"staff\"]", "groups = [\"guests\"]"),
+        ("", "domains = [\"example.com\"]", "domains = [\"example.org\"]"),
+    ]
+    .map(|(first, second, third)| (section(first), section(second), section(third)))
+    {
+        let server = with(at_first).await;
+        server.upstream.set_groups("ada@example.com", &["staff", "choir"]);
+        let client = Client::public(&server).await;
+        let code = client.code_with(&server, &[("resource", RESOURCE)]).await;
+        let tokens = Tokens::of(client.redeem(&server, &code).await).await;
+        let tokens = Tokens::of(client.refresh(&with(unchanged).await, &tokens.refresh).await).await;
+        for (server, why) in [(with(stricter).await, stricter), (server, "it has ended for good")] {
+            let refused = client.refresh(&server, &tokens.refresh).await;
+            assert_eq!(
+                (refused.status().as_u16(), error(refused).await),
+                (400, "invalid_grant".into()),
+                "{why}"
+            );
+        }
+    }
+}
+
 fn section(lines: &str) -> &'static str {
     Box::leak(format!("[access]\n{lines}").into_boxed_str())
 }
