@@ -11,7 +11,7 @@ use crate::{
         client::{Client, GrantType},
         credentials::Credentials,
         error::{ErrorCode, OAuthError, refuse},
-        grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy},
+        grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy, unknown_code},
         params::Params,
         scope::Scope,
         token::{Claims, GrantId, RefreshToken, grant_of_code},
@@ -85,17 +85,15 @@ impl AuthorizationServer {
         client: &Client,
         now: UnixTime,
     ) -> Result<TokenResponse, OAuthError> {
-        let unknown = || OAuthError::new(ErrorCode::InvalidGrant, "the code is unknown or no longer valid");
         let redemption = Redemption {
             client_id: &client.client_id,
             code: params.required("code")?,
             code_verifier: params.required("code_verifier")?,
             redirect_uri: params.one("redirect_uri")?,
         };
-        let id = grant_of_code(redemption.code).ok_or_else(unknown)?;
+        let id = grant_of_code(redemption.code).ok_or_else(unknown_code)?;
         for _ in 0..ATTEMPTS {
-            let read = self.grants.get(id.as_str(), now).await?.ok_or_else(unknown)?;
-            self.require_resource(&read.value, params.all("resource"))?;
+            let read = self.grants.get(id.as_str(), now).await?.ok_or_else(unknown_code)?;
             if read.value.judge_code(redemption, now)? == CodeUse::Replay {
                 self.end(read, RevokedBy::CodeReplay, now).await?;
                 return refuse(
@@ -103,6 +101,7 @@ impl AuthorizationServer {
                     "the code was used before; what it yielded has been revoked",
                 );
             }
+            self.require_resource(&read.value, params.all("resource"))?;
             let ends = now.plus(self.settings.lifetimes.grant);
             let (refresh, refresh_text) = self.first_refresh_token(&read.value.id, client, ends, now).unzip();
             let (text, live) = self.access_token(&read.value, None, now)?;
@@ -168,11 +167,11 @@ impl AuthorizationServer {
                 ErrorCode::InvalidGrant,
                 "the refresh token was used before; the grant has been revoked",
             );
+        }
         if !self.settings.access.admits(grant.person.email.as_deref(), &grant.person.groups) {
             tracing::info!(target: "audit", event = "policy_denial", grant = %grant.id, sub = %grant.person.subject, "no longer admitted");
             self.end(read, RevokedBy::Operator, now).await?;
             return refuse(ErrorCode::InvalidGrant, "this person is no longer allowed to sign in here");
-        }
         }
         self.require_resource(grant, refresh.resource.iter().copied())?;
         if refresh.scope.as_ref().is_some_and(|scope| !grant.scope.covers(scope)) {

@@ -255,11 +255,11 @@ impl Grant {
         let (code, code_use) = match &self.state {
             State::CodeIssued(code) => (code, CodeUse::First),
             State::Active(active) => (&active.code, CodeUse::Replay),
-            State::Revoked { .. } => return refuse(ErrorCode::InvalidGrant, "the code is no longer valid"),
+            State::Revoked { .. } => return Err(unknown_code()),
         };
         let genuine = code.hash.matches(presented.code);
         if !genuine || *presented.client_id != self.client_id {
-            return refuse(ErrorCode::InvalidGrant, "the code is unknown, or was issued to another client");
+            return Err(unknown_code());
         }
         if presented.redirect_uri.is_some_and(|uri| uri != self.return_address.as_str()) {
             return refuse(
@@ -371,6 +371,12 @@ impl Grant {
             State::CodeIssued(_) | State::Revoked { .. } => None,
         }
     }
+}
+
+/// The one answer to every code that was not issued to whoever presents it, so that nobody learns
+/// from it whether a grant exists.
+pub(crate) fn unknown_code() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidGrant, "the code is unknown or no longer valid")
 }
 
 #[cfg(test)]

@@ -127,6 +127,32 @@ async fn whoever_is_no_longer_admitted_loses_access_at_the_next_refresh() {
     }
 }
 
+/// Grant ids stand in tokens and logs. Knowing one must tell nothing and do nothing.
+#[tokio::test]
+async fn a_made_up_code_tells_nothing_of_the_grant_that_it_names() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let attacker = Client::public(&server).await;
+    let tokens = client.login(&server).await;
+    let grant = claims(&tokens.access)["jti"].as_str().unwrap().split('.').next().unwrap().to_owned();
+    let try_code = async |grant: &str| {
+        let code = format!("mcp_ac_{grant}{}", "A".repeat(43));
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("code", &*code),
+            ("code_verifier", crate::support::VERIFIER),
+            ("resource", "https://elsewhere.example/mcp"),
+        ];
+        body(attacker.token_request(&server, &pairs).await).await
+    };
+    let of_nobody = try_code(&"0".repeat(32)).await;
+    assert_eq!(try_code(&grant).await, of_nobody);
+    assert_eq!(server.introspect(&tokens.access).await["active"], true);
+    let pairs = [("token", &*tokens.refresh), ("client_id", &*client.id)];
+    assert_eq!(server.form("/revoke", &pairs).send().await.unwrap().status(), 200);
+    assert_eq!(try_code(&grant).await, of_nobody, "nor that it was revoked");
+}
+
 fn section(lines: &str) -> &'static str {
     Box::leak(format!("[access]\n{lines}").into_boxed_str())
 }
