@@ -25,6 +25,10 @@ use crate::{
     upstream::{SignIn, SignedIn, UpstreamError},
 };
 
+/// Longest sealed request, in characters: room for a request line of 8000 octets however it is
+/// encoded, and what a browser can still carry in cookies and forms.
+const LONGEST_SEALED: usize = 32_000;
+
 /// A request that waits for the person's decision. The browser holds it, sealed.
 #[derive(Debug, Serialize, Deserialize)]
 struct Transaction {
@@ -151,6 +155,9 @@ impl AuthorizationServer {
         })?;
         let transaction = Transaction { id: random_token(self.random()), requested_at: now, request };
         let sealed = self.seal(&["consent", browser], &transaction).map_err(Refusal::Page)?;
+        if sealed.len() > LONGEST_SEALED {
+            return Err(Refusal::Page(OAuthError::new(ErrorCode::InvalidRequest, "the request is too long")));
+        }
         Ok(Consent { client, request: transaction.request, sealed })
     }
 

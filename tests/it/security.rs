@@ -153,6 +153,27 @@ async fn a_made_up_code_tells_nothing_of_the_grant_that_it_names() {
     assert_eq!(try_code(&grant).await, of_nobody, "nor that it was revoked");
 }
 
+/// What does not fit into the browser's cookies is refused at once, not after consent; and nobody can
+/// have a browser filled with cookies that no server takes back.
+#[tokio::test]
+async fn a_request_that_no_browser_can_hold_is_refused_before_consent() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    for (length, status) in [(7_000, 200), (50_000, 400)] {
+        let state = "s".repeat(length);
+        let url = client.authorize_url(&server, &[("state", &state)]);
+        let (endpoint, query) = url.split_once('?').unwrap();
+        let pairs: Vec<(String, String)> =
+            url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let page = Browser::new().post(endpoint, &pairs).await;
+        assert_eq!(page.status, status, "{length}");
+    }
+    let state = "s".repeat(7_000);
+    let answer = client.authorize(&server, &mut Browser::new(), &[("state", &state)]).await;
+    assert!(answer.location().is_some_and(|location| location.contains(&state)));
+}
+
 fn section(lines: &str) -> &'static str {
     Box::leak(format!("[access]\n{lines}").into_boxed_str())
 }
