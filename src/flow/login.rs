@@ -231,15 +231,11 @@ impl AuthorizationServer {
         if !self.used_states.first_use(&id, approved_at.plus(PATIENCE), now) {
             return Err(CallbackError::Used);
         }
-        let client = self.still_registered(&transaction.request, now).await.map_err(CallbackError::Page)?;
-        if self.grants.get(id.as_str(), now).await.map_err(|e| CallbackError::Page(e.into()))?.is_some() {
-            return Err(CallbackError::Used);
-        }
         let request = &transaction.request;
+        let client = self.still_registered(request, now).await.map_err(CallbackError::Page)?;
         let (address, client_state) = (request.return_address.clone(), request.state.clone());
-        match self.grant(params, &transaction, approved_from, id, now).await {
+        match self.grant(params, &client, &transaction, approved_from, id, now).await {
             Ok(Some(code)) => {
-                self.keep_client(client, now).await.map_err(CallbackError::Page)?;
                 let location = self.location(&address, &[("code", &code)], client_state.as_deref());
                 Ok(Answered { location, address, by_itself: true, error: None })
             }
@@ -284,11 +280,15 @@ impl AuthorizationServer {
     async fn grant(
         &self,
         params: &Params<'_>,
+        client: &Client,
         transaction: &Transaction,
         approved_from: Option<IpAddr>,
         id: GrantId,
         now: UnixTime,
     ) -> Result<Option<String>, OAuthError> {
+        if self.grants.get(id.as_str(), now).await?.is_some() {
+            return Ok(None);
+        }
         let signed_in_code = upstream_code(params)?;
         let signed_in = SignedIn {
             code: &signed_in_code,
@@ -320,12 +320,13 @@ impl AuthorizationServer {
         if self.grants.insert(grant, now).await?.is_none() {
             return Ok(None);
         }
+        self.keep_client(client, now).await?;
         tracing::info!(target: "audit", event = "code", grant = %id, client_id = %client_id, sub = %sub, "code issued");
         Ok(Some(code))
     }
 
     /// Makes a self-registered client outlive the grant that it has just been given.
-    async fn keep_client(&self, client: Client, now: UnixTime) -> Result<(), OAuthError> {
+    async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
         let until = now.plus(self.settings.lifetimes.grant).plus(policy.idle);
         let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
