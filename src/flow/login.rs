@@ -100,7 +100,12 @@ pub enum Decision {
         sealed: String,
     },
     /// The client hears of the refusal.
-    Declined(Answered),
+    Declined {
+        /// How.
+        answered: Answered,
+        /// The name of the flow, which the browser forgets if it was approved before.
+        flow: String,
+    },
 }
 
 /// Why a decision is not taken.
@@ -192,10 +197,12 @@ impl AuthorizationServer {
             redirect_host = %request.return_address.host(), resource = %request.resource, scope = %request.scope,
             grant = %grant_id, "the person decided"
         );
+        let flow = flow_name(&state);
         if decision == PersonDecides::Deny {
             let error = OAuthError::new(ErrorCode::AccessDenied, "the person declined");
-            let (address, state) = (request.return_address.clone(), request.state.as_deref());
-            return Ok(Decision::Declined(self.error_answer(&client, address, state, error)));
+            let (address, client_state) = (request.return_address.clone(), request.state.as_deref());
+            let answered = self.error_answer(&client, address, client_state, error);
+            return Ok(Decision::Declined { answered, flow });
         }
         let sign_in = SignIn {
             state: &state,
@@ -206,7 +213,7 @@ impl AuthorizationServer {
         let location = self.upstream.authorization_url(sign_in, now).await;
         let pending = Pending { transaction, approved_at: now, approved_from: from };
         let sealed = self.seal(&["login", browser, &state], &pending).map_err(DecisionError::Page)?;
-        Ok(Decision::SignIn { location, flow: flow_name(&state), sealed })
+        Ok(Decision::SignIn { location, flow, sealed })
     }
 
     /// Takes the browser back from the upstream. `held` gives what the browser holds for a flow.

@@ -95,8 +95,10 @@ pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Re
             let response = with_cookies(web.reply().see_other(&location), cookies.make_room());
             with_cookies(response, hold_login(&flow, &sealed))
         }
-        Ok(Decision::Declined(answered)) => {
-            with_cookies(answer(web.reply(), "consent", &answered), remember_declined(&declined))
+        Ok(Decision::Declined { answered, flow }) => {
+            let response =
+                with_cookies(answer(web.reply(), "consent", &answered), remember_declined(&declined));
+            with_cookies(response, cookies.forget_login(&flow))
         }
         Err(error) => undecided(web.reply(), &error),
     }
