@@ -1,1 +1,457 @@
-//! Placeholder.
+//! The person's decision: what is shown, whose form it is, how often it counts, and what is kept until
+//! the upstream has vouched for somebody.
+
+use std::time::Duration;
+
+use pangea_mcp_auth::{
+    dev::Answer,
+    repository::{Kind, Page as List, Record, Repository, SqliteRepository},
+};
+use reqwest::{Method, Response};
+use serde_json::json;
+
+use crate::support::{Browser, Client, Options, Page, Server, Tokens, body, claims, query};
+
+const TOKEN_ENDPOINT: &str = "/v2/oauth/token";
+
+/// A browser that has just been shown the consent page.
+async fn asked(server: &Server, client: &Client, change: &[(&str, &str)]) -> (Browser, Page) {
+    let mut browser = Browser::new();
+    let page = browser.get(&client.authorize_url(server, change)).await;
+    assert_eq!(page.status, 200, "{}", page.html);
+    (browser, page)
+}
+
+/// Follows an approval through the upstream, up to our callback, which is returned unvisited.
+async fn signed_in(server: &Server, browser: &mut Browser, approved: Page) -> String {
+    assert_eq!(approved.status, 303, "{}", approved.html);
+    browser.follow(approved, &format!("{}/pangea/callback", server.url)).await.unwrap()
+}
+
+/// A page that says `title`, and no way to a code.
+#[track_caller]
+fn assert_notice(page: &Page, status: u16, title: &str) {
+    assert_eq!(page.status, status, "{}", page.html);
+    assert_eq!(page.location(), None);
+    assert!(page.html.contains(&format!("<h1>{title}</h1>")), "{}", page.html);
+}
+
+/// The form as it is, or not quite, with any headers.
+async fn post(server: &Server, headers: &[(&str, &str)], pairs: &[(&str, &str)]) -> Response {
+    let request = server.form("/consent", pairs);
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
+}
+
+/// The value of the cookie that names the browser.
+fn name_of(browser: &Browser) -> String {
+    let mut own = browser.cookies.iter().filter(|((_, name), _)| name == "__Host-mcp-browser");
+    own.next().expect("a name").1.clone()
+}
+
+/// Another pair of eyes on the repository.
+struct Witness {
+    repository: SqliteRepository,
+    database: rusqlite::Connection,
+}
+
+impl Witness {
+    fn of(server: &Server) -> Self {
+        let path = server.folder.path().join("test.sqlite");
+        let database = rusqlite::Connection::open(&path).unwrap();
+        Self { repository: SqliteRepository::open(&path).unwrap(), database }
+    }
+
+    /// Changes with every commit of anybody else.
+    fn commits(&self) -> i64 {
+        self.database.query_row("PRAGMA data_version", [], |row| row.get(0)).unwrap()
+    }
+
+    async fn records(&self, server: &Server, kind: Kind) -> Vec<Record> {
+        let page = List { limit: 1000, ..List::default() };
+        self.repository.list(kind, &page, server.server.now()).await.unwrap()
+    }
+
+    async fn all(&self, server: &Server) -> Vec<Record> {
+        let mut all = Vec::new();
+        for kind in Kind::ALL {
+            all.extend(self.records(server, kind).await);
+        }
+        all
+    }
+}
+
+/// Contract, promise 5.
+///
+/// Shows: CONSENT-1, AUTHZ-27.
+#[tokio::test]
+async fn only_registration_writes_before_the_upstream_has_vouched_for_somebody() {
+    let server = Server::start().await;
+    let witness = Witness::of(&server);
+    let unregistered = witness.commits();
+    let client = Client::public(&server).await;
+    assert_ne!(witness.commits(), unregistered, "the witness sees a write");
+    let (commits, records) = (witness.commits(), witness.all(&server).await);
+
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    browser.get(&client.authorize_url(&server, &[("scope", "nonsense")])).await;
+    browser.get(&client.authorize_url(&server, &[("client_id", "mcp_unknown")])).await;
+    let declined = browser.decide(&page, "deny").await;
+    assert_eq!(declined.status, 303);
+    for answer in [Answer::Deny, Answer::Nothing] {
+        server.upstream.switches().authorize.set_for_next(1, |authorize| authorize.answer = answer);
+        let refused = client.authorize(&server, &mut Browser::new(), &[]).await;
+        assert!(query(&refused.location().unwrap()).contains_key("error"));
+    }
+    server.upstream.switches().token.set_for_next(1, |token| {
+        token.fault = pangea_mcp_auth::dev::Fault::Status(500);
+    });
+    client.authorize(&server, &mut Browser::new(), &[]).await;
+    client.redeem(&server, "mcp_ac_unknown").await;
+    client.refresh(&server, "mcp_rt_unknown").await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    Browser::new().get(&callback).await;
+    browser.get(&format!("{}/pangea/callback?state=unknown&code=x", server.url)).await;
+    assert_eq!(witness.commits(), commits, "nothing was written");
+    assert_eq!(witness.all(&server).await, records);
+
+    let answer = browser.get(&callback).await.location().unwrap();
+    assert!(query(&answer).contains_key("code"));
+    assert_ne!(witness.commits(), commits);
+    assert_eq!(witness.records(&server, Kind::Grant).await.len(), 1);
+}
+
+/// There is no remembered consent: a registry of approvals would have nothing to say. Whoever approved a
+/// client before, in this browser or another, is asked again, so no approval can be taken for another.
+///
+/// Shows: CONSENT-1, CONSENT-2, CONSENT-13, CONSENT-14.
+#[tokio::test]
+async fn every_request_of_every_client_is_asked_about_before_the_upstream_hears_of_it() {
+    let server = Server::start().await;
+    let mut browser = Browser::new();
+    for redirect_uri in ["http://localhost/cb", "cursor://host/cb", "https://claude.ai/api/mcp/auth_callback"]
+    {
+        let client = Client::registered(&server, json!({ "redirect_uris": [redirect_uri] })).await;
+        for change in [&[][..], &[], &[("scope", "user")], &[("prompt", "consent")], &[("prompt", "login")]] {
+            let before = server.upstream.requests().total();
+            let page = browser.get(&client.authorize_url(&server, change)).await;
+            assert_eq!((page.status.as_u16(), page.location()), (200, None), "{redirect_uri} {change:?}");
+            assert_eq!(page.header("refresh"), "");
+            assert!(page.html.contains("value=\"approve\""));
+            assert_eq!(server.upstream.requests().total(), before, "the upstream has heard of nothing");
+            let page = browser.decide(&page, "approve").await;
+            browser.follow(page, redirect_uri).await.expect("a code");
+        }
+    }
+}
+
+/// Shows: CONSENT-15.
+#[tokio::test]
+async fn a_grant_belongs_to_the_person_who_signed_in_and_not_to_the_last_one_in_this_browser() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let mut browser = Browser::new();
+    for email in ["ada@example.com", "bob@example.com"] {
+        server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = Some(email.to_owned()));
+        let answer = client.authorize(&server, &mut browser, &[]).await.location().unwrap();
+        let tokens = Tokens::of(client.redeem(&server, &query(&answer)["code"]).await).await;
+        assert_eq!(server.introspect(&tokens.access).await["username"], email);
+    }
+}
+
+/// Shows: CONSENT-7.
+#[tokio::test]
+async fn a_decision_counts_only_as_a_post_from_the_page_that_this_browser_was_shown() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (browser, page) = asked(&server, &client, &[]).await;
+    let (other, others_page) = asked(&server, &client, &[]).await;
+    let witness = Witness::of(&server);
+    let commits = witness.commits();
+    let (transaction, foreign) = (page.transaction(), others_page.transaction());
+    let name = name_of(&browser);
+    let own = format!("__Host-mcp-browser={name}");
+    let form = [("transaction", &*transaction), ("decision", "approve")];
+
+    let changed = |at: usize| {
+        let mut text = transaction.clone().into_bytes();
+        text[at] = if text[at] == b'A' { b'B' } else { b'A' };
+        String::from_utf8(text).unwrap()
+    };
+    let mut tampered: Vec<String> = (0..transaction.len() - 1).step_by(40).map(changed).collect();
+    tampered.extend([
+        foreign,
+        name.clone(),
+        "x".to_owned(),
+        "e30".to_owned(),
+        format!("{transaction}A"),
+        format!("{transaction}="),
+        transaction[..transaction.len() - 4].to_owned(),
+    ]);
+    for sealed in &tampered {
+        let form = [("transaction", &**sealed), ("decision", "approve")];
+        assert_eq!(post(&server, &[("cookie", &*own)], &form).await.status(), 403, "{sealed}");
+    }
+    for cookie in [
+        String::new(),
+        "__Host-mcp-browser=".to_owned(),
+        format!("__Host-mcp-browser={}", &name[..42]),
+        format!("__Host-mcp-browser={name}A"),
+        format!("__Host-mcp-browser=\"{name}\""),
+        format!("__Host-mcp-browser={}", name_of(&other)),
+        format!("__host-mcp-browser={name}"),
+        format!("x__Host-mcp-browser={name}"),
+        format!("__Host-mcp-browser2={name}"),
+        format!("__Secure-mcp-browser={name}"),
+        format!("x=\"__Host-mcp-browser={name}\""),
+    ] {
+        assert_eq!(post(&server, &[("cookie", &cookie)], &form).await.status(), 403, "{cookie}");
+    }
+    let elsewhere = server.origin.replace("127.0.0.1", "localhost");
+    for origin in
+        ["https://evil.example", &*elsewhere, &format!("{}.evil.example", server.origin), "", "NULL"]
+    {
+        let headers = [("cookie", &*own), ("origin", origin)];
+        assert_eq!(post(&server, &headers, &form).await.status(), 403, "{origin}");
+    }
+    let headers = [("cookie", &*own), ("origin", &*server.origin), ("origin", "https://evil.example")];
+    assert_eq!(post(&server, &headers, &form).await.status(), 403, "two origins");
+    for pairs in [&form[..1], &form[1..], &[form[0], ("decision", "yes")], &[form[0], form[1], form[1]]] {
+        assert_eq!(post(&server, &[("cookie", &*own)], pairs).await.status(), 400, "{pairs:?}");
+    }
+    for method in [Method::GET, Method::HEAD, Method::PUT, Method::OPTIONS] {
+        let query = format!("transaction={transaction}&decision=approve");
+        let request = server.http.request(method.clone(), format!("{}/consent?{query}", server.url));
+        let response = request.header("cookie", &own).send().await.unwrap();
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["allow"].to_str().unwrap()),
+            (405, "POST")
+        );
+    }
+    assert_eq!(server.upstream.requests().total(), 0, "nothing has happened");
+    assert_eq!(witness.commits(), commits);
+
+    for origin in [&*server.origin, "null"] {
+        let around = format!("a=b; {own};c=\"d\"; e");
+        let headers = [("cookie", &*around), ("origin", origin)];
+        assert_eq!(post(&server, &headers, &form).await.status(), 303, "{origin}");
+    }
+}
+
+/// Shows: CONSENT-9, CONSENT-10.
+#[tokio::test]
+async fn cookies_are_for_this_host_alone_and_a_login_is_held_only_after_approval() {
+    let server = Server::with(Options { path: "/tenant1", ..Options::default() }).await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let (mut other, other_page) = asked(&server, &client, &[]).await;
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved.clone()).await;
+    let completed = browser.get(&callback).await;
+    let declined = other.decide(&other_page, "deny").await;
+    for (page, names) in [
+        (&page, vec!["__Host-mcp-browser"]),
+        (&approved, vec!["__Host-mcp-login-"]),
+        (&completed, vec!["__Host-mcp-login-"]),
+        (&declined, vec!["__Host-mcp-declined-"]),
+    ] {
+        let cookies: Vec<&str> =
+            page.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+        assert_eq!(cookies.len(), names.len(), "{cookies:?}");
+        for (cookie, name) in cookies.iter().zip(names) {
+            assert!(cookie.starts_with(name), "{cookie}");
+            let mut attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
+            attributes.retain(|attribute| !attribute.starts_with("Max-Age="));
+            assert_eq!(attributes, ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"], "and no Domain");
+        }
+    }
+    assert!(browser.cookies.keys().all(|(_, name)| !name.contains("login")), "gone once it is completed");
+}
+
+/// Shows: CONSENT-11, AUTHZ-16, AUTHZ-27.
+#[tokio::test]
+async fn declining_tells_the_client_and_not_the_upstream() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let first = browser.decide(&page, "deny").await;
+    let answer = query(&first.location().unwrap());
+    assert_eq!(first.status, 303);
+    assert!(first.location().unwrap().starts_with(&client.redirect_uri));
+    let told = (&*answer["error"], &*answer["state"], &*answer["iss"]);
+    assert_eq!(told, ("access_denied", "client-state", &*server.url));
+    let again = browser.decide(&page, "deny").await;
+    assert_eq!(again.location(), first.location(), "a double click changes nothing");
+
+    let stranger = Client::registered(&server, json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let (mut browser, page) = asked(&server, &stranger, &[]).await;
+    let page = browser.decide(&page, "deny").await;
+    assert_notice(&page, 200, "You declined");
+    assert!(page.html.contains("href=\"https://app.example/cb?error=access_denied&#38;"), "{}", page.html);
+    assert_eq!(server.upstream.requests().total(), 0);
+}
+
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn a_double_click_leads_to_the_same_place_and_to_one_code() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let mut same = browser.clone();
+    let (first, second) = tokio::join!(browser.decide(&page, "approve"), same.decide(&page, "approve"));
+    assert_eq!(first.location(), second.location());
+    let third = browser.decide(&page, "approve").await;
+    assert_eq!(third.location(), first.location());
+    let callback = signed_in(&server, &mut browser, third).await;
+    let mut twin = browser.clone();
+    let (one, two) = tokio::join!(browser.get(&callback), twin.get(&callback));
+    let codes = [&one, &two].into_iter().filter(|page| page.location().is_some()).count();
+    assert_eq!(codes, 1, "{} {}", one.html, two.html);
+    assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), 1, "the upstream was asked once");
+    assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 1);
+}
+
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn after_completion_the_back_button_leads_to_a_clear_page_and_to_no_second_code() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    let mut before = browser.clone();
+    let held = browser.cookies.clone();
+    let answer = browser.get(&callback).await.location().unwrap();
+    for decision in ["approve", "deny"] {
+        assert_notice(&browser.decide(&page, decision).await, 400, "This request has been answered");
+    }
+    assert_notice(&browser.get(&callback).await, 400, "This sign-in cannot be completed");
+    assert_notice(&before.get(&callback).await, 400, "This sign-in has been completed");
+    assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 1);
+    assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), 1);
+    Tokens::of(client.redeem(&server, &query(&answer)["code"]).await).await;
+
+    // Another process has not seen the first return, and refuses by what is stored.
+    let folder = Some(server.folder.clone());
+    let other = Server::at(Options { folder, ..Options::default() }, server.clock.clone()).await;
+    let host = |server: &Server| server.origin.replace("http://", "");
+    let mut browser = Browser::new();
+    browser.cookies = held.into_iter().map(|((_, name), value)| ((host(&other), name), value)).collect();
+    let page = browser
+        .post(
+            &format!("{}/consent", other.url),
+            &[("transaction", &page.transaction()), ("decision", "approve")],
+        )
+        .await;
+    assert_notice(&page, 400, "This request has been answered");
+    let page = browser.get(&callback.replace(&server.origin, &other.origin)).await;
+    assert_notice(&page, 400, "This sign-in has been completed");
+    assert_eq!(other.upstream.requests().of(TOKEN_ENDPOINT), 0);
+}
+
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn who_has_declined_has_declined() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    browser.decide(&page, "deny").await;
+    assert_notice(&browser.decide(&page, "approve").await, 400, "This request has been answered");
+
+    // Approved, back from the sign-in page, declined, and forward again.
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    let declined = browser.decide(&page, "deny").await;
+    assert_eq!(query(&declined.location().unwrap())["error"], "access_denied");
+    assert_notice(&browser.get(&callback).await, 400, "This sign-in cannot be completed");
+    assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 0);
+}
+
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn a_request_waits_ten_minutes_and_so_does_an_approved_login() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    server.advance(Duration::from_secs(599));
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    server.advance(Duration::from_secs(1));
+    assert_notice(&browser.decide(&page, "approve").await, 400, "This took too long");
+    assert_notice(&browser.decide(&page, "deny").await, 400, "This took too long");
+    server.advance(Duration::from_secs(598));
+    let mut late = browser.clone();
+    assert!(browser.get(&callback).await.location().is_some());
+
+    let (mut slow, page) = asked(&server, &client, &[]).await;
+    let approved = slow.decide(&page, "approve").await;
+    let callback_of_slow = signed_in(&server, &mut slow, approved).await;
+    server.advance(Duration::from_mins(10));
+    assert_notice(&slow.get(&callback_of_slow).await, 400, "This sign-in cannot be completed");
+    assert_notice(&late.get(&callback).await, 400, "This sign-in cannot be completed");
+    assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), 1);
+}
+
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn tabs_of_one_browser_do_not_disturb_each_other() {
+    let server = Server::start().await;
+    let mut browser = Browser::new();
+    let mut tabs = Vec::new();
+    for number in 0..5 {
+        let client = Client::public(&server).await;
+        let state = format!("{number}").repeat(3000);
+        let page = browser.get(&client.authorize_url(&server, &[("state", &state)])).await;
+        tabs.push((client, state, page));
+    }
+    tabs.rotate_left(2);
+    let declined = browser.decide(&tabs.pop().unwrap().2, "deny").await;
+    assert!(query(&declined.location().unwrap()).contains_key("error"));
+    let mut returning = Vec::new();
+    for (client, state, page) in tabs {
+        let approved = browser.decide(&page, "approve").await;
+        returning.push((client, state, signed_in(&server, &mut browser, approved).await));
+    }
+    returning.reverse();
+    for (client, state, callback) in returning {
+        let answer = query(&browser.get(&callback).await.location().unwrap());
+        assert_eq!(answer["state"], state);
+        let tokens = Tokens::of(client.redeem(&server, &answer["code"]).await).await;
+        assert_eq!(claims(&tokens.access)["client_id"], client.id);
+    }
+}
+
+/// Shows: AUTHZ-3, DCR-17.
+#[tokio::test]
+async fn a_registration_that_ends_while_the_person_decides_ends_the_login() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    server.advance(Duration::from_secs(24 * 3600 - 10));
+    let (mut browser, page) = asked(&server, &client, &[]).await;
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    server.advance(Duration::from_secs(10));
+    for decision in ["approve", "deny"] {
+        let page = browser.decide(&page, decision).await;
+        assert_notice(&page, 400, "This application is not known here");
+    }
+    assert_notice(&browser.get(&callback).await, 400, "This application is not known here");
+}
+
+/// What an application holds, it can give back; listing and revoking for operators is the command
+/// line's.
+///
+/// Shows: CONSENT-19.
+#[tokio::test]
+async fn a_grant_that_was_revoked_yields_nothing_more() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let tokens = client.login(&server).await;
+    let pairs = [("token", &*tokens.refresh), ("client_id", &*client.id)];
+    assert_eq!(server.form("/revoke", &pairs).send().await.unwrap().status(), 200);
+    let refused = client.refresh(&server, &tokens.refresh).await;
+    assert_eq!(body(refused).await["error"], "invalid_grant");
+    assert_eq!(server.introspect(&tokens.access).await, json!({ "active": false }));
+}

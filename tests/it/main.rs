@@ -5,6 +5,7 @@ mod support;
 
 mod authorization;
 mod bad_input;
+mod browser_binding;
 mod chromium;
 mod client_authentication;
 mod code;
@@ -21,6 +22,7 @@ mod pages;
 mod processes;
 mod races;
 mod readme;
+mod redirects;
 mod refresh;
 mod registration;
 mod requirements;
