@@ -1,1 +1,416 @@
-//! Placeholder.
+//! The real binary: how it starts, refuses to start, stops, and starts again.
+
+mod crash;
+mod visitor;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{extract::Request, middleware::Next};
+use pangea_mcp_auth::{
+    clock::SystemClock,
+    config, daemon,
+    dev::{StandIn, StandInConfig},
+    secret::SystemRandom,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use self::visitor::{Visitor, introspect};
+use crate::support::{
+    http,
+    process::{Daemon, Home, Outcome, PANGEA, RS_SECRET, free_port},
+};
+
+const DEV: [&str; 6] = ["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"];
+
+/// A stand-in for Pangea in this process, which may hold token requests back.
+struct Upstream {
+    url: String,
+    /// Told when a token request has come; it is answered once `release` is told.
+    arrived: Arc<Notify>,
+    release: Arc<Notify>,
+    stop: CancellationToken,
+}
+
+impl Upstream {
+    async fn start(public_url: &str) -> Self {
+        Self::begin(public_url, false).await
+    }
+
+    async fn holding_back(public_url: &str) -> Self {
+        Self::begin(public_url, true).await
+    }
+
+    async fn begin(public_url: &str, holds: bool) -> Self {
+        let listener = daemon::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let stand_in = StandInConfig {
+            issuer: url.clone(),
+            client_id: PANGEA.0.to_owned(),
+            client_secret: PANGEA.1.to_owned(),
+            redirect_uris: vec![format!("{public_url}/pangea/callback")],
+            scopes: vec!["user".to_owned()],
+            default_scopes: vec!["user".to_owned()],
+            sign_in_as: Some("ada@example.com".to_owned()),
+            state_file: None,
+        };
+        let stand_in = StandIn::new(stand_in, Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
+        let (arrived, release, stop) =
+            (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
+        let mut router = stand_in.router();
+        if holds {
+            let gate = (Arc::clone(&arrived), Arc::clone(&release));
+            router = router.layer(axum::middleware::from_fn(move |request: Request, next: Next| {
+                let (arrived, release) = gate.clone();
+                async move {
+                    if request.uri().path().ends_with("/oauth/token") {
+                        arrived.notify_one();
+                        release.notified().await;
+                    }
+                    next.run(request).await
+                }
+            }));
+        }
+        tokio::spawn(daemon::serve(vec![listener], router, stop.clone()));
+        Self { url, arrived, release, stop }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn public_url() -> String {
+    format!("http://127.0.0.1:{}", free_port())
+}
+
+/// A home whose configuration is right, though nobody is upstream.
+fn home() -> Home {
+    Home::with_configuration(&public_url(), "http://127.0.0.1:9")
+}
+
+async fn get(url: &str) -> (u16, String) {
+    let response = http().get(url).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+fn refused(home: &Home, arguments: &[&str], code: i32, sentences: &[&str]) {
+    let Outcome { code: actual, out, err } = home.run(arguments);
+    assert_eq!(actual, Some(code), "{arguments:?}: {err}");
+    assert_eq!(out, "", "standard output is for data");
+    for sentence in sentences {
+        assert!(err.contains(sentence), "{arguments:?}: {sentence:?} is not in\n{err}");
+    }
+}
+
+#[tokio::test]
+async fn development_needs_no_configuration_and_prints_what_to_paste() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(home.command(&DEV).args(["--dev-sign-in-as", "ada@example.com"]));
+    let word = |line: &str| line.split_whitespace().last().unwrap().to_owned();
+    let issuer = word(&daemon.out.wait_for("authorization server"));
+    let stand_in = word(&daemon.out.wait_for("stand-in for Pangea"));
+    daemon.out.wait_for("auth = RemoteAuthProvider(");
+    assert!(daemon.out.wait_for("jwks_uri=").contains(&format!("\"{issuer}/jwks.json\"")));
+    assert!(daemon.out.wait_for("issuer=").contains(&format!("\"{issuer}\"")));
+    let resource = daemon.out.wait_for("audience=").split('"').nth(1).unwrap().to_owned();
+    let credential = daemon.out.wait_for("client_id=");
+    let secret = credential.split("client_secret=").nth(1).unwrap();
+    assert!(issuer.starts_with("http://localhost:") && stand_in.starts_with("http://localhost:"));
+
+    let (status, metadata) = get(&format!("{issuer}/.well-known/oauth-authorization-server")).await;
+    assert_eq!(status, 200, "{metadata}");
+    assert!(metadata.contains(&format!("\"issuer\":\"{issuer}\"")), "{metadata}");
+    assert_eq!(get(&format!("{stand_in}/.well-known/oauth-authorization-server")).await.0, 200);
+
+    let visitor = Visitor::register(&issuer, &resource).await;
+    let tokens = visitor.login().await;
+    let seen = introspect(&issuer, ("dev", secret), &tokens.access).await;
+    assert_eq!((&seen["active"], &seen["aud"]), (&true.into(), &resource.into()), "{seen}");
+    assert_eq!(seen["username"], "ada@example.com");
+}
+
+#[test]
+fn development_is_ready_within_a_second() {
+    // A machine that is busy with other tests gets a second and a third chance.
+    let quick = (0..3).any(|_| {
+        let (home, started) = (Home::new(), Instant::now());
+        let mut daemon = Daemon::start(&mut home.command(&DEV));
+        let line = daemon.out.wait_for("authorization server");
+        let address = line.rsplit("localhost:").next().unwrap().trim().to_owned();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.parse().unwrap())).unwrap();
+        started.elapsed() < Duration::from_secs(1)
+    });
+    assert!(quick);
+}
+
+#[tokio::test]
+async fn development_listens_on_both_loopback_families_and_nowhere_else() {
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return; // This machine has one family only.
+    }
+    for own in ["127.0.0.1", "[::1]"] {
+        let (home, port) = (Home::new(), free_port());
+        let listen = format!("{own}:{port}");
+        let arguments = ["serve", "--dev", "--listen", &listen, "--dev-listen", "127.0.0.1:0"];
+        let mut daemon = Daemon::start(&mut home.command(&arguments));
+        daemon.out.wait_for("Stop with Ctrl-C.");
+        for host in ["127.0.0.1", "[::1]", "localhost"] {
+            assert_eq!(get(&format!("http://{host}:{port}/readyz")).await.0, 200, "{own} {host}");
+        }
+        let outside = SocketAddr::new(IpAddr::from([127, 0, 0, 2]), port);
+        assert!(TcpStream::connect(outside).is_err(), "{outside} answers");
+    }
+}
+
+#[test]
+fn development_refuses_addresses_that_others_can_reach() {
+    let home = Home::new();
+    for address in ["0.0.0.0:0", "192.0.2.1:8000", "[::]:0"] {
+        let listen = ["serve", "--dev", "--dev-listen", "127.0.0.1:0", "--listen", address];
+        refused(&home, &listen, 78, &["--listen", "loopback"]);
+        refused(&home, &["serve", "--dev", "--dev-listen", address], 2, &["--dev-listen", "not a loopback"]);
+    }
+    refused(&home, &["serve", "--dev-listen", "127.0.0.1:0"], 2, &["--dev"]);
+}
+
+/// Shows: META-7, TLS-1.
+#[test]
+fn all_that_is_wrong_with_a_configuration_is_said_at_once_with_its_line() {
+    let home = home();
+    let port = free_port();
+    home.write(
+        "config.toml",
+        &format!(
+            r#"public_url = "http://mcp.example.org"
+listen = "127.0.0.1:{port}"
+[authn]
+issuer_url = "https://pdn.example.org/?a=b"
+client_id = "psa_test"
+client_secret = "pck_in_clear"
+[[resources]]
+url = "https://mcp.example.org/mcp#part"
+scops = ["user"]
+[tokens]
+access_lifetime = "ten minutes"
+"#
+        ),
+    );
+    let (code, out, err) = {
+        let Outcome { code, out, err } = home.run(&["serve", "--config", "config.toml"]);
+        (code, out, err)
+    };
+    assert_eq!((code, out.as_str()), (Some(78), ""), "{err}");
+    for (place, key) in [
+        ("config.toml:1:", "public_url"),
+        ("config.toml:4:", "authn.issuer_url"),
+        ("config.toml:6:", "authn.client_secret"),
+        ("config.toml:8:", "resources.0.url"),
+        ("config.toml:9:", "scopes"),
+        ("config.toml:11:", "tokens.access_lifetime"),
+        ("config.toml:", "keys.sealing"),
+    ] {
+        let told = err.lines().any(|line| line.contains(place) && line.contains(key));
+        assert!(told, "{place} {key} is not in\n{err}");
+    }
+    assert!(!err.contains("pck_in_clear"), "a secret is repeated: {err}");
+}
+
+/// Shows: JWKS-3, TLS-1.
+#[test]
+fn a_daemon_does_not_start_on_what_will_be_gone_or_known_tomorrow() {
+    let serve = ["serve", "--config", "config.toml"];
+    let changes: [(fn(&Home), i32, &[&str]); 8] = [
+        (|home| home.reconfigure("sealing = { file = \"sealing-key\" }", ""), 78, &["keys.sealing"]),
+        (
+            |home| home.set_mode("sealing-key", 0o644),
+            78,
+            &["sealing-key can be read by others (mode 644)", "chmod 600"],
+        ),
+        (
+            |home| home.set_mode("authn-client-secret", 0o640),
+            78,
+            &["authn-client-secret can be read by others"],
+        ),
+        (|home| home.write("sealing-key", "dG9vIHNob3J0"), 78, &["keys.sealing", "32 bytes"]),
+        (
+            |home| home.reconfigure("path = \"records.sqlite\"", "kind = \"memory\""),
+            78,
+            &["repository.kind", "forgets", "--allow-volatile"],
+        ),
+        (|home| home.write("records.sqlite", &"no database".repeat(500)), 69, &["not a SQLite database"]),
+        (
+            |home| home.reconfigure("records.sqlite", "/proc/none/records.sqlite"),
+            78,
+            &["the folder /proc/none cannot be made"],
+        ),
+        (
+            |home| std::fs::remove_file(home.path("config.toml")).unwrap(),
+            78,
+            &["config.toml", "cannot be read"],
+        ),
+    ];
+    for (change, code, sentences) in changes {
+        let home = home();
+        change(&home);
+        refused(&home, &serve, code, sentences);
+    }
+    // The same home is fine without the change.
+    assert_eq!(home().serve().stop().code, Some(0));
+}
+
+#[test]
+fn a_volatile_repository_is_served_when_asked_for() {
+    let home = home();
+    home.reconfigure("path = \"records.sqlite\"", "kind = \"memory\"");
+    let mut daemon = home.serve_with(&["--allow-volatile"]);
+    daemon.err.wait_for("everything is forgotten");
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    for arguments in [&["serve", "--config", "config.toml"][..], &["serve", "--dev"]] {
+        let home = home();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let mut all = arguments.to_vec();
+        all.extend(["--listen", &address]);
+        if arguments.contains(&"--dev") {
+            all.extend(["--dev-listen", "127.0.0.1:0"]);
+        }
+        refused(&home, &all, 1, &[&format!("cannot listen on {address}"), "in use"]);
+    }
+}
+
+/// Shows: JWKS-3.
+#[test]
+fn another_sealing_key_is_refused_on_an_existing_database() {
+    let home = home();
+    assert_eq!(home.serve().stop().code, Some(0));
+    let key = home.read("sealing-key");
+    home.write("sealing-key", &key.replace('A', "B"));
+    refused(&home, &["serve", "--config", "config.toml"], 78, &["keys.sealing is not the key"]);
+    home.write("sealing-key", &key);
+    assert_eq!(home.serve().stop().code, Some(0), "refusing has changed nothing");
+}
+
+#[test]
+fn the_printed_example_is_the_one_that_is_tested() {
+    let Outcome { code, out, err } = Home::new().run(&["serve", "--example-config"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), config::EXAMPLE, ""));
+    let help = Home::new().run(&["serve", "--help"]);
+    assert!(help.out.contains("--example-config"), "{}", help.out);
+}
+
+/// Shows: JWKS-3, CODE-6, CODE-7, REFRESH-2.
+#[tokio::test]
+async fn keys_codes_and_tokens_survive_a_restart_and_so_does_what_was_spent() {
+    let url = public_url();
+    let upstream = Upstream::start(&url).await;
+    let home = Home::with_configuration(&url, &upstream.url);
+    let introspected = |access: String| {
+        let url = url.clone();
+        async move { introspect(&url, ("rs-1", RS_SECRET), &access).await["active"] == true }
+    };
+
+    let daemon = home.serve();
+    let visitor = Visitor::register(&url, &format!("{url}/mcp")).await;
+    let keys = get(&format!("{url}/jwks.json")).await;
+    let (spent, waiting) = (visitor.code().await, visitor.code().await);
+    let yielded = visitor.redeem(&spent).await.unwrap();
+    let kept = visitor.login().await;
+    let revoked = visitor.login().await;
+    assert_eq!(visitor.revoke(&revoked.access).await, 200);
+    daemon.kill();
+
+    let daemon = home.serve();
+    assert_eq!(get(&format!("{url}/jwks.json")).await, keys);
+    assert!(introspected(kept.access.clone()).await);
+    assert!(!introspected(revoked.access.clone()).await, "a revocation was undone");
+    let rotated = visitor.refresh(&kept.refresh).await.unwrap();
+    let late = visitor.redeem(&waiting).await.unwrap();
+    assert!(introspected(late.access).await);
+    assert_eq!(visitor.redeem(&spent).await.unwrap_err(), (400, "invalid_grant".to_owned()));
+    assert!(!introspected(yielded.access).await, "a replayed code leaves what it yielded");
+    assert_eq!(daemon.stop().code, Some(0));
+
+    let _daemon = home.serve();
+    assert!(introspected(rotated.access).await);
+    assert_eq!(visitor.redeem(&waiting).await.unwrap_err().0, 400);
+    assert_eq!(visitor.refresh(&yielded.refresh).await.unwrap_err(), (400, "invalid_grant".to_owned()));
+}
+
+/// Shows: REVOKE-6.
+#[tokio::test]
+async fn a_daemon_whose_database_fails_is_not_ready_and_promises_nothing() {
+    let url = public_url();
+    let upstream = Upstream::start(&url).await;
+    let home = Home::with_configuration(&url, &upstream.url);
+    let _daemon = home.serve();
+    let visitor = Visitor::register(&url, &format!("{url}/mcp")).await;
+    let tokens = visitor.login().await;
+    assert_eq!(get(&format!("{url}/readyz")).await.0, 200);
+
+    let elsewhere = rusqlite::Connection::open(home.path("records.sqlite")).unwrap();
+    elsewhere.execute_batch("ALTER TABLE record RENAME TO gone").unwrap();
+    assert_eq!(get(&format!("{url}/readyz")).await.0, 503);
+    assert_eq!(get(&format!("{url}/healthz")).await.0, 200, "the process is alive all the same");
+    assert_eq!(visitor.revoke(&tokens.refresh).await, 503, "a revocation is not promised");
+
+    elsewhere.execute_batch("ALTER TABLE gone RENAME TO record").unwrap();
+    assert_eq!(get(&format!("{url}/readyz")).await.0, 200);
+    let seen = introspect(&url, ("rs-1", RS_SECRET), &tokens.access).await;
+    assert_eq!(seen["active"], true);
+    assert_eq!(visitor.revoke(&tokens.refresh).await, 200);
+}
+
+/// A daemon that waits for its upstream while somebody waits for it.
+async fn in_flight() -> (Upstream, Home, Daemon, Visitor, JoinHandle<Option<String>>) {
+    let url = public_url();
+    let upstream = Upstream::holding_back(&url).await;
+    let home = Home::with_configuration(&url, &upstream.url);
+    let daemon = home.serve();
+    let visitor = Visitor::register(&url, &format!("{url}/mcp")).await;
+    let person = visitor.clone();
+    let login = tokio::spawn(async move { person.try_code().await.ok() });
+    upstream.arrived.notified().await;
+    (upstream, home, daemon, visitor, login)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_signal_lets_requests_in_flight_finish() {
+    for signal in ["TERM", "INT"] {
+        let (upstream, home, mut daemon, visitor, login) = in_flight().await;
+        daemon.signal(signal);
+        daemon.err.wait_for("stopping");
+        while TcpStream::connect(visitor.address()).is_ok() {
+            assert!(daemon.is_running());
+        }
+        assert!(!login.is_finished(), "answered before the upstream answered");
+        upstream.release.notify_one();
+        let code = login.await.unwrap().expect("the login is completed");
+        assert_eq!(daemon.wait().code, Some(0));
+        // What was answered holds.
+        let _daemon = home.serve();
+        visitor.redeem(&code).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_signal_stops_at_once() {
+    for (first, second) in [("TERM", "TERM"), ("INT", "TERM")] {
+        let (_upstream, _home, mut daemon, _, login) = in_flight().await;
+        daemon.signal(first);
+        daemon.err.wait_for("stopping");
+        assert!(daemon.is_running());
+        daemon.signal(second);
+        assert_eq!(daemon.wait().code, Some(130));
+        assert_eq!(login.await.unwrap(), None, "nobody was there to answer");
+    }
+}

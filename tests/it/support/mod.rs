@@ -3,7 +3,9 @@
 
 mod browser;
 mod client;
+pub(crate) mod process;
 mod server;
+pub(crate) mod tree;
 
 pub use self::{
     browser::{Browser, Page},
