@@ -202,10 +202,7 @@ access_lifetime = "ten minutes"
 "#
         ),
     );
-    let (code, out, err) = {
-        let Outcome { code, out, err } = home.run(&["serve", "--config", "config.toml"]);
-        (code, out, err)
-    };
+    let Outcome { code, out, err } = home.run(&["serve", "--config", "config.toml"]);
     assert_eq!((code, out.as_str()), (Some(78), ""), "{err}");
     for (place, key) in [
         ("config.toml:1:", "public_url"),
@@ -225,8 +222,9 @@ access_lifetime = "ten minutes"
 /// Shows: JWKS-3, TLS-1.
 #[test]
 fn a_daemon_does_not_start_on_what_will_be_gone_or_known_tomorrow() {
+    type Change = (fn(&Home), i32, &'static [&'static str]);
     let serve = ["serve", "--config", "config.toml"];
-    let changes: [(fn(&Home), i32, &[&str]); 8] = [
+    let changes: [Change; 8] = [
         (|home| home.reconfigure("sealing = { file = \"sealing-key\" }", ""), 78, &["keys.sealing"]),
         (
             |home| home.set_mode("sealing-key", 0o644),

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GRACE: Duration = Duration::from_secs(120);
-const IDLE: Duration = Duration::from_secs(3600);
+const GRACE: Duration = Duration::from_mins(2);
+const IDLE: Duration = Duration::from_hours(1);
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 const fn at(seconds: u64) -> UnixTime {
@@ -15,7 +15,7 @@ fn client(name: &str) -> ClientId {
 }
 
 fn token(number: u64, now: UnixTime) -> LiveToken {
-    let expires_at = now.plus(Duration::from_secs(600));
+    let expires_at = now.plus(Duration::from_mins(10));
     LiveToken { number, hash: TokenHash::of(&format!("at{number}")), issued_at: now, expires_at, scope: None }
 }
 

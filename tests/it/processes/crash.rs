@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     fs,
     net::Ipv4Addr,
     sync::{
@@ -12,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+use serde_json::json;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -33,10 +34,10 @@ const ANSWERS: usize = 60;
 /// Clients at work at the same time.
 const CLIENTS: usize = 6;
 /// Longer than this nothing takes here.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a daemon said, or failed to say.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 enum Event {
     Redeemed {
         code: String,
@@ -171,7 +172,7 @@ async fn nothing_that_was_answered_is_undone_by_kill_9() {
     }
     let violations = violations(&history, listen).await;
     if !violations.is_empty() {
-        let path = artifact("kill-9.txt");
+        let path = artifact("kill-9.jsonl");
         fs::write(&path, told(&history, &violations)).unwrap();
         panic!(
             "{} promises were broken, the first: {}; see {}",
@@ -249,7 +250,7 @@ async fn redeem(visitor: &Visitor, code: &str, history: &History) -> Option<Toke
 /// The life of a grant.
 async fn live(visitor: &Visitor, round: usize, code: &str, first: Tokens, history: &History) {
     let mut all = vec![first];
-    if round % 4 > 0 {
+    if !round.is_multiple_of(4) {
         refresh_in_pairs(visitor, &mut all, history).await;
     }
     let refresh = all[all.len() - 1].refresh.clone();
@@ -358,9 +359,8 @@ async fn violations(history: &History, ports: [u16; 2]) -> Vec<String> {
 
 /// For whoever looks into it: what was broken, then all that happened.
 fn told(history: &History, violations: &[String]) -> String {
-    let mut text = violations.join("\n");
-    for event in history.events.lock().unwrap().iter() {
-        let _ = write!(text, "\n{event:?}");
-    }
-    text
+    let mut lines: Vec<_> = violations.iter().map(|broken| json!({ "Broken": broken }).to_string()).collect();
+    let events = history.events.lock().unwrap();
+    lines.extend(events.iter().map(|event| serde_json::to_string(event).unwrap()));
+    lines.join("\n")
 }

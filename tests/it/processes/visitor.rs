@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use reqwest::{Client, RequestBuilder, Response, header};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::support::{VERIFIER, challenge, http, query};
@@ -19,7 +20,7 @@ pub(super) struct Visitor {
 }
 
 /// What a client got.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Tokens {
     pub(super) access: String,
     pub(super) refresh: String,
@@ -173,6 +174,7 @@ async fn answer(request: RequestBuilder) -> Result<Value, Failed> {
     Err((status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned()))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn no_answer(error: reqwest::Error) -> Failed {
     (0, error.to_string())
 }

@@ -27,14 +27,12 @@ pub(crate) const RS_SECRET: &str = "rs-1-secret";
 pub(crate) const PANGEA: (&str, &str) = ("psa_test", "pck_test");
 
 /// A folder with all that a daemon finds on its machine.
-pub(crate) struct Home {
-    folder: TempDir,
-}
+pub(crate) struct Home(TempDir);
 
 impl Home {
     /// An empty home.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self(tempfile::tempdir().unwrap())
     }
 
     /// A home with a configuration for a daemon at `public_url` and its secrets.
@@ -49,7 +47,7 @@ impl Home {
 
     /// Where a file of this home is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path().join(name)
     }
 
     /// Writes a file that nobody else may read.
@@ -80,7 +78,7 @@ impl Home {
     /// The program with nothing of this machine's surroundings.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pangea-mcp-auth"));
-        command.args(arguments).env_clear().env("HOME", self.folder.path()).current_dir(self.folder.path());
+        command.args(arguments).env_clear().env("HOME", self.0.path()).current_dir(self.0.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -1,9 +1,6 @@
 //! The files of this project.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 /// A text file, named from the root.
 #[derive(Debug)]
@@ -43,7 +40,7 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<File>) {
 }
 
 /// Whether it was made here and is no part of the project: what `.gitignore` names, and git itself.
-fn is_made(path: &PathBuf) -> bool {
+fn is_made(path: &Path) -> bool {
     let made =
         [".git", "target", "fuzz/target", "fuzz/corpus", "fuzz/artifacts", "tests/.cache", "tests/artifacts"];
     path.strip_prefix(root()).is_ok_and(|path| made.iter().any(|made| path == Path::new(made)))
