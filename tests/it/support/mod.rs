@@ -2,15 +2,23 @@
 //! client. Everything listens on free ports and ends with the test.
 
 mod browser;
+mod chromium;
 mod client;
+mod daemon;
+mod listener;
 pub(crate) mod process;
 mod server;
+mod tool;
 pub(crate) mod tree;
 
 pub use self::{
     browser::{Browser, Page},
+    chromium::{Chromium, artifact},
     client::{Client, Tokens, VERIFIER, challenge},
+    daemon::{Daemon, free_port},
+    listener::Listener,
     server::{Options, RS_SECRET, Server, body, http},
+    tool::tool,
 };
 
 /// Query parameters of a URL, each at most once.

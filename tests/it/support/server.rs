@@ -43,6 +43,8 @@ pub struct Server {
     pub clock: Arc<ManualClock>,
     /// The upstream.
     pub upstream: StandIn,
+    /// Scheme, host and port of the upstream.
+    pub upstream_origin: String,
     /// The server behind HTTP.
     pub server: Arc<AuthorizationServer>,
     /// Follows no redirect and keeps no cookie.
@@ -74,17 +76,17 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let origin = format!("http://127.0.0.1:{port}");
         let url = format!("{origin}{}", options.path);
-        let upstream_url = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
+        let upstream_origin = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
         let folder = options.folder.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().unwrap()));
         let resource = format!("{origin}/mcp");
-        let text = configuration(&options, &url, &origin, &upstream_url, folder.path());
+        let text = configuration(&options, &url, &origin, &upstream_origin, folder.path());
         let config = config::parse(&text, &folder.path().join("config.toml"), &Surroundings)
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let random = Arc::new(SystemRandom);
         let assembled = daemon::assemble(&config, clock.clone(), random.clone()).await.expect("a server");
         let upstream = StandIn::new(
             StandInConfig {
-                issuer: upstream_url,
+                issuer: upstream_origin.clone(),
                 client_id: PANGEA.0.to_owned(),
                 client_secret: PANGEA.1.to_owned(),
                 redirect_uris: vec![config.redirect_uri()],
@@ -101,7 +103,8 @@ impl Server {
         tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let http = http();
-        Self { url, origin, resource, clock, upstream, server: assembled.server, http, folder, stop }
+        let server = assembled.server;
+        Self { url, origin, resource, clock, upstream, upstream_origin, server, http, folder, stop }
     }
 
     /// Moves the clock.

@@ -1,0 +1,102 @@
+//! The real binary, started as people start it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `pangea-mcp-auth serve`; it ends with the test.
+pub struct Daemon {
+    /// What it said on standard output up to its last line.
+    pub banner: String,
+    process: Child,
+    /// Configuration, state and keys.
+    _folder: TempDir,
+}
+
+impl Daemon {
+    /// `serve --dev` on free ports.
+    pub fn dev() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = command(folder.path());
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"]);
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let said = lines(process.stdout.take().unwrap());
+        let banner = read_until(&said, "Stop with Ctrl-C.");
+        Self { banner, process, _folder: folder }
+    }
+
+    /// `serve` with a configuration file.
+    pub fn configured(configuration: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        fs::write(&file, configuration).unwrap();
+        let mut command = command(folder.path());
+        command.arg("serve").arg("--config").arg(file).envs(variables.iter().copied());
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let said = lines(process.stderr.take().unwrap());
+        read_until(&said, " ready ");
+        Self { banner: String::new(), process, _folder: folder }
+    }
+
+    /// The rest of the banner's line after `name`.
+    pub fn said(&self, name: &str) -> &str {
+        let after = self.banner.split_once(name).unwrap_or_else(|| panic!("no {name} in {}", self.banner)).1;
+        after.lines().next().unwrap().trim()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A loopback port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Lines that a process says, all of them read, so that it never has to wait for us.
+pub fn lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = sender.send(line);
+        }
+    });
+    receiver
+}
+
+/// What is said up to the line that holds `text`.
+pub fn read_until(said: &Receiver<String>, text: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let line = said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("never said {text:?}: {all}"));
+        all.push_str(&line);
+        all.push('\n');
+        if line.contains(text) {
+            return all;
+        }
+    }
+}
+
+/// The binary with nothing of this machine's configuration.
+fn command(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pangea-mcp-auth"));
+    command.env_clear().env("HOME", home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    for variable in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"] {
+        command.env(variable, home);
+    }
+    command
+}
