@@ -1,1 +1,232 @@
-//! Placeholder.
+//! The real binary, and counterparts that were written by others: FastMCP, the official SDK, the official
+//! conformance suite.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Daemon, FastMcp, Finished, SEALING_KEY, VERIFIER, body, challenge, claims, free_port, http, pangea,
+    python, query, tool,
+};
+
+const GRACE: &str = "grace@example.com";
+
+/// `serve` with a configuration file, as against a real Pangea project, and what stands for that project.
+struct Configured {
+    /// The issuer, which has a path.
+    issuer: String,
+    /// Where the one MCP server must listen.
+    mcp_port: u16,
+    _daemon: Daemon,
+}
+
+impl Configured {
+    async fn start() -> Self {
+        let (port, mcp_port) = (free_port(), free_port());
+        let issuer = format!("http://127.0.0.1:{port}/tenant1");
+        let upstream = pangea(("psa_outside", "pck_outside"), format!("{issuer}/pangea/callback")).await;
+        let configuration = format!(
+            r#"
+public_url = "{issuer}"
+listen = "127.0.0.1:{port}"
+
+[authn]
+issuer_url = "{upstream}"
+client_id = "psa_outside"
+client_secret = {{ file = "client-secret" }}
+scopes = ["user"]
+
+[[resources]]
+url = "http://127.0.0.1:{mcp_port}/mcp"
+scopes = ["user", "admin"]
+introspection = {{ client_id = "rs-1", client_secret = {{ file = "rs-1-secret" }} }}
+
+[keys]
+sealing = {{ file = "sealing-key" }}
+"#
+        );
+        let secrets =
+            [("client-secret", "pck_outside"), ("rs-1-secret", "rs-1-secret"), ("sealing-key", SEALING_KEY)];
+        Self { issuer, mcp_port, _daemon: Daemon::configured(&configuration, &secrets) }
+    }
+}
+
+/// The issuer that `serve --dev` has.
+fn issuer(daemon: &Daemon) -> &str {
+    daemon.said("authorization server")
+}
+
+/// A FastMCP server that verifies tokens in this mode.
+fn fastmcp(mode: &str, issuer: &str, port: u16, credential: (&str, &str), more: &[&str]) -> FastMcp {
+    let mut command = python("fastmcp_server.py");
+    command.args([mode, issuer, &port.to_string()]).args(more);
+    command.env("INTROSPECTION_CLIENT_ID", credential.0).env("INTROSPECTION_CLIENT_SECRET", credential.1);
+    FastMcp::start(&mut command)
+}
+
+/// Shows: META-6, META-10, AUTHZ-7, AUTHZ-16, CONSENT-11, DCR-1, DCR-8.
+#[test]
+fn fastmcps_client_and_server_work_together_with_jwts() {
+    fastmcp_works("jwt");
+}
+
+/// Shows: META-6, META-10, AUTHZ-7, AUTHZ-16, CONSENT-11, DCR-1, DCR-8, INTRO-3.
+#[test]
+fn fastmcps_client_and_server_work_together_with_introspection() {
+    fastmcp_works("introspection");
+}
+
+fn fastmcp_works(mode: &str) {
+    let daemon = Daemon::dev();
+    let issuer = issuer(&daemon);
+    let credential = daemon.said("client_id=").split_once(" client_secret=").unwrap();
+    let server = fastmcp(mode, issuer, 0, credential, &[]);
+    let store = tempfile::tempdir().unwrap();
+    let stored = store.path().to_str().unwrap();
+    let client =
+        |arguments: &[&str]| Finished::of(python("fastmcp_client.py").arg(&server.url).args(arguments));
+
+    let first = client(&["--email", GRACE, "--refresh", "--store", stored]).report(0);
+    assert_eq!(first["answers"][0]["iss"], issuer);
+    assert_eq!(first["calls"].as_array().unwrap().len(), 2);
+    for call in first["calls"].as_array().unwrap() {
+        assert_eq!(call["claims"]["iss"], issuer);
+        assert_eq!(call["claims"]["aud"], server.url);
+        assert_eq!(call["client_id"], first["client_id"]);
+        assert!(call["sub"].as_str().unwrap().starts_with("pui_"), "{call}");
+        assert_eq!(call["claims"]["username"] == GRACE, mode == "introspection", "{call}");
+    }
+    assert_eq!([&first["access_token_replaced"], &first["refresh_token_replaced"]], [true, true]);
+
+    let started_again = client(&["--store", stored]).report(0);
+    assert_eq!(started_again["answers"], json!([]), "needs no second sign-in");
+    assert_eq!(started_again["calls"][0]["sub"], first["calls"][0]["sub"]);
+
+    let from_another_port = client(&["--email", GRACE, "--store", stored, "--sign-in-again"]).report(0);
+    assert_eq!(from_another_port["client_id"], first["client_id"]);
+    assert_ne!(from_another_port["redirect_uris"], first["redirect_uris"]);
+
+    let denied = client(&["--decision", "deny"]).report(3);
+    assert_eq!(denied["answers"][0]["error"], "access_denied");
+    assert_eq!(denied["answers"][0]["iss"], issuer);
+    assert_eq!(denied["calls"], json!([]));
+}
+
+/// Shows: META-2, META-6, AUTHZ-23, CONSENT-11.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdks_client_works_with_an_issuer_with_a_path_and_jwts() {
+    sdk_works("jwt").await;
+}
+
+/// Shows: META-2, META-6, AUTHZ-23, CONSENT-11, INTRO-3.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdks_client_works_with_an_issuer_with_a_path_and_introspection() {
+    sdk_works("introspection").await;
+}
+
+async fn sdk_works(mode: &str) {
+    let configured = Configured::start().await;
+    let issuer = configured.issuer.as_str();
+    let more = ["--privileged", "admin"];
+    let server = fastmcp(mode, issuer, configured.mcp_port, ("rs-1", "rs-1-secret"), &more);
+    let client = |arguments: &[&str]| Finished::of(python("sdk_client.py").arg(&server.url).args(arguments));
+
+    let report = client(&["--email", GRACE, "--refresh", "--step-up"]).report(0);
+    assert_eq!(report["answers"].as_array().unwrap().len(), 2);
+    assert_eq!(report["answers"][1]["iss"], issuer);
+    assert_eq!([&report["access_token_replaced"], &report["refresh_token_replaced"]], [true, true]);
+    let calls = report["calls"].as_array().unwrap();
+    let scopes: Vec<&Value> = calls.iter().map(|call| &call["scopes"]).collect();
+    assert_eq!(scopes, [&json!(["user"]), &json!(["user"]), &json!(["user", "admin"])]);
+
+    let denied = client(&["--decision", "deny"]).report(3);
+    assert_eq!(denied["answers"][0]["error"], "access_denied");
+}
+
+/// Shows: META-1, META-8, META-9, AUTHZ-6, AUTHZ-15, AUTHZ-16, AUTHZ-19.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_conformance_suite_passes_for_an_issuer_without_a_path() {
+    let daemon = Daemon::dev();
+    conforms(issuer(&daemon), "http://localhost:9000/mcp").await;
+}
+
+/// Shows: META-2, META-8, META-9, AUTHZ-6, AUTHZ-15, AUTHZ-16, AUTHZ-19.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_conformance_suite_passes_for_an_issuer_with_a_path() {
+    let configured = Configured::start().await;
+    conforms(&configured.issuer, &format!("http://127.0.0.1:{}/mcp", configured.mcp_port)).await;
+}
+
+/// Runs the suite's scenarios for authorization servers, with and without naming a resource.
+async fn conforms(issuer: &str, resource: &str) {
+    let client_id = register(issuer).await;
+    tool("PANGEA_TEST_NODE");
+    tool("PANGEA_TEST_CONFORMANCE");
+    for more in [vec![], vec!["--resource", resource]] {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/conformance.sh"));
+        command.args([issuer, &client_id, "--port", &free_port().to_string()]).args(&more);
+        let suite = Finished::of(&mut command);
+        assert_eq!(suite.code, Some(0), "{more:?}: {}\n{}", suite.said, suite.complained);
+        // The suite ends well, too, when it leaves the code grant out.
+        assert!(suite.said.contains("✓ authorization-code-grant: 1 passed, 0 failed"), "{}", suite.said);
+    }
+}
+
+/// Five windows of one editor share a refresh token; none of them may be signed out.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_processes_with_one_refresh_token_all_go_on() {
+    let daemon = Daemon::dev();
+    let issuer = issuer(&daemon);
+    let resource = "http://localhost:9000/mcp";
+    let client_id = register(issuer).await;
+    let challenge = challenge();
+    let redirect_uri = "http://127.0.0.1:3000/callback";
+    let asked = [
+        ("response_type", "code"),
+        ("client_id", &client_id),
+        ("redirect_uri", redirect_uri),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("resource", resource),
+    ];
+    let asked = form_urlencoded::Serializer::new(String::new()).extend_pairs(asked).finish();
+    let browser = Finished::of(python("browser.py").arg(format!("{issuer}/authorize?{asked}")));
+    assert_eq!(browser.code, Some(0), "{}", browser.complained);
+    let code = query(browser.said.trim()).remove("code").unwrap();
+    let redeemed = [
+        ("grant_type", "authorization_code"),
+        ("client_id", &client_id),
+        ("code", &code),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", VERIFIER),
+    ];
+    let redeemed = form_urlencoded::Serializer::new(String::new()).extend_pairs(redeemed).finish();
+    let request = http().post(format!("{issuer}/token")).body(redeemed);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let tokens = body(request.send().await.unwrap()).await;
+    assert_eq!(claims(tokens["access_token"].as_str().unwrap())["aud"], resource);
+
+    let refresh_token = tokens["refresh_token"].as_str().unwrap();
+    let racing = Finished::of(python("racing_refresh.py").args([
+        &format!("{issuer}/token"),
+        &client_id,
+        refresh_token,
+        resource,
+    ]));
+    assert_eq!(racing.code, Some(0), "{}\n{}", racing.said, racing.complained);
+    assert_eq!(racing.said.lines().count(), 5, "{}", racing.said);
+}
+
+/// A public client that may use any loopback port.
+async fn register(issuer: &str) -> String {
+    let client = json!({
+        "client_name": "Outside",
+        "redirect_uris": ["http://127.0.0.1:3000/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "token_endpoint_auth_method": "none",
+    });
+    let request = http().post(format!("{issuer}/register")).header("content-type", "application/json");
+    let registered = body(request.body(client.to_string()).send().await.unwrap()).await;
+    registered["client_id"].as_str().unwrap().to_owned()
+}

@@ -4,23 +4,36 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
+use pangea_mcp_auth::{
+    clock::SystemClock,
+    daemon,
+    dev::{StandIn, StandInConfig},
+    secret::SystemRandom,
+};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
+/// A sealing key for configurations.
+pub const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `pangea-mcp-auth serve`; it ends with the test.
 pub struct Daemon {
     /// What it said on standard output up to its last line.
     pub banner: String,
+    /// Configuration, secrets, state.
+    pub folder: TempDir,
     process: Child,
-    /// Configuration, state and keys.
-    _folder: TempDir,
 }
 
 impl Daemon {
@@ -32,20 +45,28 @@ impl Daemon {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stdout.take().unwrap());
         let banner = read_until(&said, "Stop with Ctrl-C.");
-        Self { banner, process, _folder: folder }
+        Self { banner, process, folder }
     }
 
-    /// `serve` with a configuration file.
-    pub fn configured(configuration: &str, variables: &[(&str, &str)]) -> Self {
+    /// `serve` with a configuration file, and files with secrets beside it.
+    pub fn configured(configuration: &str, secrets: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        fs::write(&file, configuration).unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            fs::write(&file, text).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            file
+        };
+        let file = write("config.toml", configuration);
+        for (name, secret) in secrets {
+            write(name, secret);
+        }
         let mut command = command(folder.path());
-        command.arg("serve").arg("--config").arg(file).envs(variables.iter().copied());
-        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut process =
+            command.arg("serve").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stderr.take().unwrap());
         read_until(&said, " ready ");
-        Self { banner: String::new(), process, _folder: folder }
+        Self { banner: String::new(), process, folder }
     }
 
     /// The rest of the banner's line after `name`.
@@ -60,6 +81,25 @@ impl Drop for Daemon {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// What stands for a Pangea project: a client, with where it may send people. Returns its URL.
+pub async fn pangea(client: (&str, &str), redirect_uri: String) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let config = StandInConfig {
+        issuer: issuer.clone(),
+        client_id: client.0.to_owned(),
+        client_secret: client.1.to_owned(),
+        redirect_uris: vec![redirect_uri],
+        scopes: vec!["user".to_owned()],
+        default_scopes: vec!["user".to_owned()],
+        sign_in_as: None,
+        state_file: None,
+    };
+    let stand_in = StandIn::new(config, Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
+    tokio::spawn(daemon::serve(vec![listener], stand_in.router(), CancellationToken::new()));
+    issuer
 }
 
 /// A loopback port that nobody listens on.

@@ -5,6 +5,7 @@ mod browser;
 mod chromium;
 mod client;
 mod daemon;
+mod fastmcp;
 mod listener;
 pub(crate) mod process;
 mod server;
@@ -15,7 +16,8 @@ pub use self::{
     browser::{Browser, Page},
     chromium::{Chromium, artifact},
     client::{Client, Tokens, VERIFIER, challenge},
-    daemon::{Daemon, free_port},
+    daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
+    fastmcp::{FastMcp, Finished, python},
     listener::Listener,
     server::{Options, RS_SECRET, Server, body, http},
     tool::tool,
