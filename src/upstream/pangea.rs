@@ -18,6 +18,9 @@ use crate::{
     secret::Secret,
 };
 
+/// Pages of groups that are read of one person.
+const MOST_PAGES: usize = 20;
+
 /// What the operator set up in the Pangea console.
 #[derive(Debug, Clone)]
 pub struct PangeaSettings {
@@ -35,6 +38,8 @@ pub struct PangeaSettings {
     pub pkce: bool,
     /// The AuthN service API and a token for it: the last way to learn who somebody is.
     pub service: Option<(Url, Secret)>,
+    /// Whether groups decide who may sign in, so that they must be known.
+    pub groups_matter: bool,
     /// Endpoints that are not where they usually are.
     pub endpoints: Overrides,
 }
@@ -186,14 +191,36 @@ impl Pangea {
 
     /// `POST /v2/client/token/check`; `None` without a service token.
     async fn token_check(&self, access_token: &str) -> Option<Introspection> {
-        let (api, token) = self.settings.service.as_ref()?;
-        let mut url = api.clone();
-        url.set_path(&format!("{}/v2/client/token/check", api.path().trim_end_matches('/')));
         let body = json!({ "token": access_token });
-        Some(match self.fetch.post_json(&url, Sender::Bearer(token), &body).await {
+        Some(match self.ask_service("/v2/client/token/check", &body).await? {
             Ok(answer) => token_info(&answer),
             Err(error) => Introspection::Unavailable(error.to_string()),
         })
+    }
+
+    /// The person with their groups, from `POST /v2/user/group/list` where they matter and nothing
+    /// else named any.
+    async fn with_groups(&self, mut identity: Identity) -> Result<Identity, UpstreamError> {
+        if !self.settings.groups_matter || !identity.groups.is_empty() {
+            return Ok(identity);
+        }
+        let mut body = json!({ "id": identity.subject });
+        for _ in 0..MOST_PAGES {
+            let Some(answer) = self.ask_service("/v2/user/group/list", &body).await else { break };
+            let (names, last) = group_list(&answer.map_err(unavailable)?)?;
+            identity.groups.extend(names);
+            let Some(last) = last else { break };
+            body["last"] = json!(last);
+        }
+        Ok(identity)
+    }
+
+    /// Asks the AuthN service; `None` without a service token.
+    async fn ask_service(&self, path: &str, body: &Value) -> Option<Result<Answer, FetchError>> {
+        let (api, token) = self.settings.service.as_ref()?;
+        let mut url = api.clone();
+        url.set_path(&format!("{}{path}", api.path().trim_end_matches('/')));
+        Some(self.fetch.post_json(&url, Sender::Bearer(token), body).await)
     }
 
     async fn refreshed(&self, refresh_token: &str, endpoints: &Endpoints, now: UnixTime) -> SessionCheck {
@@ -291,6 +318,7 @@ impl Upstream for Pangea {
             .filter(|token| !token.is_empty())
             .ok_or_else(|| UpstreamError::Unusable("a token response without access_token".to_owned()))?;
         let identity = self.identity(&response, &access_token, signed_in.nonce, &endpoints, now).await?;
+        let identity = self.with_groups(identity).await?;
         let expires_at = expiry(response.expires_in.as_ref(), now);
         Ok((identity, UpstreamTokens { access_token, refresh_token: response.refresh_token, expires_at }))
     }
@@ -386,6 +414,21 @@ fn token_info(answer: &Answer) -> Introspection {
             Introspection::Unavailable(format!("token/check answers {status}"))
         }
         _ => Introspection::Unavailable(format!("token/check answers HTTP {}", answer.status)),
+    }
+}
+
+/// The names of groups on one page of `user/group/list`, and where the next one begins.
+fn group_list(answer: &Answer) -> Result<(Vec<String>, Option<String>), UpstreamError> {
+    let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let (status, result) = (envelope["status"].as_str(), &envelope["result"]);
+    match (status, result["groups"].as_array()) {
+        (Some("Success"), Some(groups)) => {
+            let names = groups.iter().filter_map(|group| group["name"].as_str()).map(str::to_owned);
+            let last = result["last"].as_str().filter(|last| !last.is_empty() && !groups.is_empty());
+            Ok((names.collect(), last.map(str::to_owned)))
+        }
+        (Some("NotFound"), _) => Ok((Vec::new(), None)),
+        _ => Err(UpstreamError::Unavailable(format!("user/group/list answers HTTP {}", answer.status))),
     }
 }
 
