@@ -60,7 +60,7 @@ impl Scene {
     /// Nothing was complained of in the console, and nobody else was asked for anything.
     async fn was_clean(&self) {
         assert_eq!(self.chromium.console().await, [""; 0]);
-        let ours = [&self.server.origin, &self.server.upstream_origin, &self.app.origin];
+        let ours = [&self.server.origin, &self.server.upstream_url, &self.app.origin];
         let requested = self.chromium.requested().await;
         assert!(!requested.is_empty());
         for url in requested {

@@ -12,6 +12,8 @@ mod server;
 mod tool;
 pub(crate) mod tree;
 
+use std::task::Poll;
+
 pub use self::{
     browser::{Browser, Page},
     chromium::{Chromium, artifact},
@@ -37,4 +39,19 @@ pub fn query(url: &str) -> std::collections::BTreeMap<String, String> {
 pub fn claims(token: &str) -> serde_json::Value {
     let part = token.split('.').nth(1).expect("a JWT");
     serde_json::from_slice(&pangea_mcp_auth::secret::decode(part).expect("base64url")).expect("JSON")
+}
+
+/// Runs futures side by side, as callers do who know nothing of each other; the results in order.
+pub async fn at_once<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in running.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                *done = Some(output);
+            }
+        }
+        if running.iter().all(|(_, done)| done.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    running.into_iter().filter_map(|(_, done)| done).collect()
 }

@@ -25,8 +25,10 @@ pub struct Options {
     pub sections: &'static str,
     /// Replaces the `[[resources]]`; `{origin}` stands for the server's own origin.
     pub resources: Option<&'static str>,
-    /// Lines for `[authn]`.
+    /// Lines for `[authn]`; `{upstream}` stands for the stand-in's URL.
     pub authn: &'static str,
+    /// Lines for `[keys]`.
+    pub keys: &'static str,
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
 }
@@ -43,14 +45,15 @@ pub struct Server {
     pub clock: Arc<ManualClock>,
     /// The upstream.
     pub upstream: StandIn,
-    /// Scheme, host and port of the upstream.
-    pub upstream_origin: String,
+    /// Where the upstream is.
+    pub upstream_url: String,
     /// The server behind HTTP.
     pub server: Arc<AuthorizationServer>,
     /// Follows no redirect and keeps no cookie.
     pub http: reqwest::Client,
     /// Where the database is.
     pub folder: Arc<TempDir>,
+    configuration: String,
     stop: CancellationToken,
 }
 
@@ -76,17 +79,17 @@ impl Server {
         let port = listener.local_addr().unwrap().port();
         let origin = format!("http://127.0.0.1:{port}");
         let url = format!("{origin}{}", options.path);
-        let upstream_origin = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
+        let upstream_url = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
         let folder = options.folder.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().unwrap()));
         let resource = format!("{origin}/mcp");
-        let text = configuration(&options, &url, &origin, &upstream_origin, folder.path());
+        let text = configuration(&options, &url, &origin, &upstream_url, folder.path());
         let config = config::parse(&text, &folder.path().join("config.toml"), &Surroundings)
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let random = Arc::new(SystemRandom);
         let assembled = daemon::assemble(&config, clock.clone(), random.clone()).await.expect("a server");
         let upstream = StandIn::new(
             StandInConfig {
-                issuer: upstream_origin.clone(),
+                issuer: upstream_url.clone(),
                 client_id: PANGEA.0.to_owned(),
                 client_secret: PANGEA.1.to_owned(),
                 redirect_uris: vec![config.redirect_uri()],
@@ -102,9 +105,63 @@ impl Server {
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
-        let http = http();
-        let server = assembled.server;
-        Self { url, origin, resource, clock, upstream, upstream_origin, server, http, folder, stop }
+        let (http, server) = (http(), assembled.server);
+        let configuration = text;
+        Self {
+            url,
+            origin,
+            resource,
+            clock,
+            upstream,
+            upstream_url,
+            server,
+            http,
+            folder,
+            configuration,
+            stop,
+        }
+    }
+
+    /// Another process of the same installation: one configuration, database, clock and upstream.
+    /// It listens at an address of its own and knows nothing but what is stored.
+    pub async fn twin(&self) -> Self {
+        let listener = bind().await;
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let url = self.url.replace(&self.origin, &origin);
+        let config =
+            config::parse(&self.configuration, &self.folder.path().join("config.toml"), &Surroundings)
+                .unwrap();
+        let assembled = daemon::assemble(&config, self.clock.clone(), Arc::new(SystemRandom)).await.unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
+        Self {
+            url,
+            origin,
+            resource: self.resource.clone(),
+            clock: Arc::clone(&self.clock),
+            upstream: self.upstream.clone(),
+            upstream_url: self.upstream_url.clone(),
+            server: assembled.server,
+            http: http(),
+            folder: Arc::clone(&self.folder),
+            configuration: self.configuration.clone(),
+            stop,
+        }
+    }
+
+    /// The grants as they are stored.
+    pub fn stored_grants(&self) -> Vec<serde_json::Value> {
+        let database = rusqlite::Connection::open(self.folder.path().join("test.sqlite")).unwrap();
+        // Of all records, grants alone have a parent: their client.
+        let mut query = database.prepare("SELECT value FROM record WHERE parent IS NOT NULL").unwrap();
+        let values = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        values.map(|value| serde_json::from_str(&value.unwrap()).unwrap()).collect()
+    }
+
+    /// Every byte of the database files, as text.
+    pub fn database_text(&self) -> String {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned()).collect()
     }
 
     /// Moves the clock.
@@ -183,6 +240,7 @@ scopes = ["user"]
 {resources}
 [keys]
 sealing = {{ env = "SEALING_KEY" }}
+{keys}
 [repository]
 kind = "sqlite"
 path = "{database}"
@@ -190,7 +248,8 @@ path = "{database}"
 "#,
         top = options.top,
         client = PANGEA.0,
-        authn = options.authn,
+        authn = options.authn.replace("{upstream}", upstream),
+        keys = options.keys,
         resources = resources.replace("{origin}", origin),
         database = folder.join("test.sqlite").display(),
         sections = options.sections,
