@@ -30,3 +30,5 @@ mod revocation;
 mod security;
 mod tokens;
 mod upstream;
+mod upstream_identity;
+mod upstream_session;
