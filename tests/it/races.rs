@@ -240,11 +240,22 @@ async fn a_login_that_comes_back_at_two_processes_at_once_yields_one_code() {
     let state = &query(&upstream)["state"];
     let held = flow_name(state);
     assert!(returns.iter().all(|(browser, _)| browser.cookies.keys().any(|(_, name)| name.contains(&held))));
+    let late = returns[..2].to_vec();
     let pages = at_once(returns.iter_mut().map(|(browser, callback)| browser.get(callback))).await;
     let codes: Vec<String> =
         pages.iter().filter_map(|page| query(&page.location()?).remove("code")).collect();
     assert_eq!(codes.len(), 1);
     assert!(pages.iter().filter(|page| page.location().is_none()).all(|page| page.status == 400));
     assert_eq!(first.stored_grants().len(), 1);
+    let asked = first.upstream.requests().of("/v2/oauth/token");
+    let third = first.twin().await;
+    for (mut browser, callback) in late {
+        let host = third.origin.trim_start_matches("http://").to_owned();
+        browser.cookies =
+            browser.cookies.into_iter().map(|((_, n), value)| ((host.clone(), n), value)).collect();
+        let path = callback.split("/pangea/").nth(1).unwrap();
+        assert_eq!(browser.get(&format!("{}/pangea/{path}", third.url)).await.status, 400);
+    }
+    assert_eq!(first.upstream.requests().of("/v2/oauth/token"), asked, "nobody is asked a second time");
     assert_eq!(client.redeem(&second, &codes[0]).await.status(), 200);
 }

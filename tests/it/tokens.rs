@@ -131,6 +131,20 @@ async fn a_body_is_a_form_of_a_modest_size() {
     assert_eq!(with_charset.status(), 200);
 }
 
+/// Shows: TOK-7.
+#[tokio::test]
+async fn a_failure_of_ours_is_json_too_and_gives_nothing_away() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let (code, tokens) = (client.code(&server).await, client.login(&server).await);
+    let database = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
+    let damaged = "UPDATE record SET value = '{\"damaged\":true}' WHERE parent IS NOT NULL";
+    assert_eq!(database.execute(damaged, []).unwrap(), 2);
+    for response in [client.redeem(&server, &code).await, client.refresh(&server, &tokens.refresh).await] {
+        assert_eq!(refusal(response).await, (500, "server_error".to_owned()));
+    }
+}
+
 /// Shows: TOK-3.
 #[tokio::test]
 async fn a_parameter_comes_once_an_empty_one_not_at_all_and_an_unknown_one_is_ignored() {
