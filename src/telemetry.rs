@@ -75,7 +75,7 @@ impl Metrics {
         self.seconds.observe(after.as_secs_f64());
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -244,6 +244,12 @@ fn warn_of_gaps(config: &Config, dev: bool) {
     for resource in config.resources.iter().filter(|resource| resource.upstream.is_some()) {
         tracing::warn!(resource = %resource.url, "the gateway is not part of this version: resources.upstream is ignored");
     }
+    let local = config.listen.iter().all(|address| address.ip().is_loopback());
+    if config.public_url.is_https() && local && config.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "the proxy in front is not in trusted_proxies: requests cannot be told apart by address, and rate limits do not apply"
+        );
+    }
     if config.repository == RepositoryConfig::Memory && !dev {
         tracing::warn!("the repository is in memory: everything is forgotten when the daemon stops");
     }

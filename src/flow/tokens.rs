@@ -24,7 +24,7 @@ use crate::{
 /// How often the upstream is asked about one grant, at most.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long one process keeps the others from asking, should it die over it.
-const CHECK_TAKES: Duration = Duration::from_secs(30);
+const CHECK_TAKES: Duration = Duration::from_mins(2);
 /// Attempts to replace a record that others replace at the same time.
 const ATTEMPTS: usize = 64;
 
@@ -105,7 +105,8 @@ impl AuthorizationServer {
             let ends = now.plus(self.settings.lifetimes.grant);
             let (refresh, refresh_text) = self.first_refresh_token(&read.value.id, client, ends, now).unzip();
             let (text, live) = self.access_token(&read.value, None, now)?;
-            let kept_until = if refresh.is_some() { ends } else { live.expires_at.plus(CHECK_EVERY) };
+            let over = live.expires_at.plus(CHECK_EVERY).max(read.value.expires_at);
+            let kept_until = if refresh.is_some() { ends } else { over };
             let scope = read.value.scope.clone();
             let redeemed = read.value.clone().redeemed(refresh, live, kept_until);
             if let Some(stored) = self.grants.replace(read, redeemed, now).await? {

@@ -105,6 +105,7 @@ mod tests {
         Credentials::of_request(&headers, &body).map_err(|error| error.code())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what `read` gives")]
     fn credentials(id: &str, secret: Option<&str>) -> Result<Credentials, ErrorCode> {
         Ok(Credentials { client_id: id.to_owned(), client_secret: secret.map(str::to_owned) })
     }

@@ -11,7 +11,7 @@ use url::{Host, Url};
 use super::resource::is_loopback;
 
 /// Schemes that run, read or send something instead of handing an answer to an application.
-const NEVER: [&str; 22] = [
+const NEVER: [&str; 35] = [
     "about",
     "blob",
     "chrome",
@@ -26,9 +26,22 @@ const NEVER: [&str; 22] = [
     "intent",
     "jar",
     "javascript",
+    "jnlp",
+    "ldap",
+    "ldaps",
     "mailto",
+    "ms-cxh",
+    "ms-excel",
     "ms-msdt",
+    "ms-officecmd",
+    "ms-powerpoint",
+    "ms-search",
+    "ms-settings",
+    "ms-word",
+    "search-ms",
+    "smb",
     "sms",
+    "ssh",
     "tel",
     "vbscript",
     "view-source",

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_scope_has_a_bounded_number_of_words() {
-        let words = |count: usize| (0..count).map(|n| format!("w{n} ")).collect::<String>();
+        let words = |count: usize| (0..count).map(|n| format!("w{n}")).collect::<Vec<_>>().join(" ");
         assert!(Scope::parse(&words(MOST_WORDS)).is_ok());
         assert!(Scope::parse(&words(MOST_WORDS + 1)).is_err());
         assert!(Scope::parse(&"again ".repeat(10 * MOST_WORDS)).is_ok());

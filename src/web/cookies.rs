@@ -20,6 +20,8 @@ const PART: usize = 3500;
 const MOST_PARTS: usize = 12;
 /// Logins that a browser may have on the way; beyond this the oldest is dropped.
 const MOST_LOGINS: usize = 10;
+/// Bytes that they may take together, so that one more of any size fits into a request's head.
+const MOST_BYTES: usize = 20_000;
 
 /// The cookies of a request.
 #[derive(Debug)]
@@ -64,8 +66,15 @@ impl<'a> Cookies<'a> {
             .filter_map(|(name, _)| name.strip_prefix(LOGIN))
             .filter(|flow| !flow.contains('.'))
             .collect();
-        let surplus = (flows.len() + 1).saturating_sub(MOST_LOGINS);
-        flows.into_iter().take(surplus).flat_map(|flow| self.forget_login(flow)).collect()
+        let (mut count, mut bytes) = (0, 0);
+        let newest_first = flows.iter().rev();
+        let fits = newest_first.take_while(|flow| {
+            count += 1;
+            bytes += self.login(flow).map_or(0, |sealed| sealed.len());
+            count < MOST_LOGINS && bytes <= MOST_BYTES
+        });
+        let kept = fits.count();
+        flows[..flows.len() - kept].iter().flat_map(|flow| self.forget_login(flow)).collect()
     }
 
     /// Removes a login.
@@ -122,8 +131,19 @@ mod tests {
             (0..30).flat_map(|n| hold_login(&format!("flow{n:02}"), &"x".repeat(4000))).collect();
         let headers = request(&set);
         let removed = Cookies::of(&headers).make_room();
-        assert_eq!(removed.len(), 2 * 21);
+        assert_eq!(removed.len(), 2 * 25);
         assert!(removed[0].to_str().unwrap().starts_with("__Host-mcp-login-flow00=; Path=/; Max-Age=0;"));
+    }
+
+    #[test]
+    fn many_small_logins_are_kept_and_many_large_ones_are_not() {
+        for (size, kept) in [(100, 9), (4000, 5), (30_000, 0)] {
+            let set: Vec<_> =
+                (0..20).flat_map(|n| hold_login(&format!("flow{n:02}"), &"x".repeat(size))).collect();
+            let parts = set.len() / 20;
+            let headers = request(&set);
+            assert_eq!(Cookies::of(&headers).make_room().len(), (20 - kept) * parts, "{size}");
+        }
     }
 
     proptest! {

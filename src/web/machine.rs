@@ -116,17 +116,18 @@ impl Call {
     fn credentials(&self, web: &Web, params: &Params<'_>) -> Result<Credentials, Failure> {
         let headers: Vec<&[u8]> = self.authorization.iter().map(Vec::as_slice).collect();
         let credentials = Credentials::of_request(&headers, params)?;
-        if let Some(guesser) = self.guesser(&credentials) {
-            web.limits.failures.would_admit(guesser).map_err(Failure::TooMany)?;
+        // Behind a local proxy that is not configured everybody is this machine, and a stranger's
+        // failures must not lock out whoever knows the secret.
+        let network = self.network().filter(|_| credentials.client_secret.is_some());
+        if network.is_some() {
+            web.limits.failures.would_admit((&credentials.client_id, network)).map_err(Failure::TooMany)?;
         }
         Ok(credentials)
     }
 
-    /// Whose secret is tried, and from which network. `None` without a secret, and for this machine:
-    /// behind a local proxy that is not configured, a stranger's failures would lock out everybody.
-    fn guesser<'a>(&self, credentials: &'a Credentials) -> Option<(&'a str, [u8; 8])> {
-        let network = self.address.and_then(limited_key)?;
-        credentials.client_secret.is_some().then_some((&credentials.client_id, network))
+    /// The network from which secrets are tried; `None` for this machine.
+    fn network(&self) -> Option<[u8; 8]> {
+        self.address.and_then(limited_key)
     }
 
     /// Counts an answer that says the secret was wrong.
@@ -140,9 +141,8 @@ impl Call {
             && error.code() == ErrorCode::InvalidClient
             && credentials.client_secret.is_some()
         {
-            if let Some(guesser) = self.guesser(credentials) {
-                let _ = web.limits.failures.admit(guesser);
-            }
+            let guess = (&credentials.client_id, self.network());
+            web.limits.failures.admit(guess).map_err(Failure::TooMany)?;
             let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
             tracing::warn!(target: "audit", event = "failed_authentication", endpoint = self.endpoint,
                 ?client_id, "wrong credentials");

@@ -146,8 +146,8 @@ proptest! {
             None => None,
             Some(0) => Some(RefreshUse::Current),
             Some(1) => Some(RefreshUse::Retry),
-            Some(behind) if behind as usize > MOST_ROTATIONS => Some(RefreshUse::Reuse),
-            Some(_) if now - rotations[probe as usize] < 120 => Some(RefreshUse::Retry),
+            Some(behind) if usize::try_from(behind).unwrap() > MOST_ROTATIONS => Some(RefreshUse::Reuse),
+            Some(_) if now - rotations[usize::try_from(probe).unwrap()] < 120 => Some(RefreshUse::Retry),
             Some(_) => Some(RefreshUse::Reuse),
         };
         prop_assert_eq!(verdict, expected);
