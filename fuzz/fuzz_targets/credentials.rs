@@ -1,0 +1,22 @@
+//! Credentials in the header and the body. Lines are `Authorization` headers, the last one the body.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use pangea_mcp_auth::oauth::{credentials::Credentials, error::ErrorCode, params::Params};
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+    let Some(Ok(body)) = lines.pop().map(Params::parse) else { return };
+    match Credentials::of_request(&lines, &body) {
+        Ok(credentials) => {
+            assert!(!credentials.client_id.is_empty());
+            assert!(credentials.client_secret.is_none_or(|secret| !secret.is_empty()));
+            assert!(lines.len() <= 1, "several headers were accepted");
+            assert!(lines.is_empty() || body.one("client_secret").is_ok_and(|secret| secret.is_none()));
+        }
+        Err(error) => {
+            assert!(matches!(error.code(), ErrorCode::InvalidClient | ErrorCode::InvalidRequest));
+        }
+    }
+});
