@@ -1,1 +1,634 @@
-//! Placeholder.
+//! What the log and the database say, and what they must never say.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use pangea_mcp_auth::dev::{AccessTokenForm, Fault, IdToken};
+use reqwest::header;
+use serde_json::{Value, json};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{
+    Browser, Client, Options, Page, RS_SECRET, Server, Tokens, VERIFIER, body, challenge, http, query,
+};
+
+const STATE: &str = "state-that-nobody-may-read";
+
+/// Everything that was logged on this thread, at every level.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).expect("the log is UTF-8")
+    }
+
+    fn events(&self) -> Vec<Value> {
+        self.text().lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Captured {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Captures what is logged on this thread, where a test's server runs, too. The form is the daemon's.
+fn capture(as_json: bool) -> (Captured, DefaultGuard) {
+    let captured = Captured::default();
+    let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
+    let builder = builder.with_writer(captured.clone());
+    let guard = if as_json {
+        tracing::subscriber::set_default(builder.json().flatten_event(true).finish())
+    } else {
+        tracing::subscriber::set_default(builder.finish())
+    };
+    (captured, guard)
+}
+
+/// The bytes of a database, its journal included.
+pub fn stored_bytes(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files
+        .filter(|file| file.to_string_lossy().contains(".sqlite"))
+        .flat_map(|file| std::fs::read(file).unwrap())
+        .collect()
+}
+
+/// Whether bytes hold others.
+pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Secrets that came by, each with what it is.
+#[derive(Debug, Default)]
+struct Canaries(Vec<(String, String)>);
+
+impl Canaries {
+    fn add(&mut self, what: &str, secret: &str) {
+        assert!(secret.len() >= 8, "{what} is too short to be found: {secret}");
+        self.0.push((what.to_owned(), secret.to_owned()));
+    }
+
+    fn of_page(&mut self, page: &Page) {
+        for set in page.headers.get_all(header::SET_COOKIE) {
+            let value = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap().1;
+            if value.len() > 8 {
+                self.add("cookie", value);
+            }
+        }
+        if let Some(location) = page.location() {
+            self.0.push(("redirect".to_owned(), location.clone()));
+            for (name, value) in query(&location) {
+                if ["code", "state", "nonce"].contains(&&*name) {
+                    self.add(&name, &value);
+                }
+            }
+        }
+    }
+
+    fn assert_absent(&self, from: &[u8], place: &str) {
+        assert!(self.0.len() > 10, "there was something to find: {self:?}");
+        for (what, secret) in &self.0 {
+            assert!(!contains(from, secret.as_bytes()), "{what} {secret} is in {place}");
+        }
+        // What has no fixed text: upstream tokens and codes, JWTs, private keys, and our own prefixes.
+        for prefix in ["ptu_", "ptr_", "pmc_", "mcp_rt_", "mcp_ac_", "mcp_cs_", "eyJ", "PRIVATE KEY", "pck_"]
+        {
+            assert!(!contains(from, prefix.as_bytes()), "{prefix} is in {place}");
+        }
+    }
+}
+
+/// Everything that a client and its person do with a server: a login, a retry, a reuse, a revocation, and
+/// each thing wrongly.
+async fn everything(url: &str, resource: &str, (rs, rs_secret): (&str, &str)) -> Canaries {
+    let http = http();
+    let mut canaries = Canaries::default();
+    canaries.add("verifier", VERIFIER);
+    canaries.add("state", STATE);
+    canaries.add("introspection secret", rs_secret);
+    let post = async |path: &str, pairs: &[(&str, &str)], basic: Option<(&str, &str)>| {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        let request =
+            http.post(format!("{url}{path}")).header("content-type", "application/x-www-form-urlencoded");
+        let request = match basic {
+            Some((id, secret)) => request.basic_auth(id, Some(secret)),
+            None => request,
+        };
+        request.body(body).send().await.unwrap()
+    };
+    let metadata = json!({
+        "client_name": "Canary", "redirect_uris": ["http://127.0.0.1:4711/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+    });
+    let request = http.post(format!("{url}/register")).header("content-type", "application/json");
+    let registered = body(request.body(metadata.to_string()).send().await.unwrap()).await;
+    let (id, secret) =
+        (registered["client_id"].as_str().unwrap(), registered["client_secret"].as_str().unwrap());
+    canaries.add("client secret", secret);
+    let challenge = challenge();
+    let pairs = [
+        ("response_type", "code"),
+        ("client_id", id),
+        ("redirect_uri", "http://127.0.0.1:4711/callback"),
+        ("state", STATE),
+        ("code_challenge", &*challenge),
+        ("code_challenge_method", "S256"),
+        ("resource", resource),
+    ];
+    let authorize = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    canaries.add("query of the request", &authorize);
+    let mut browser = Browser::new();
+    let mut page = browser.get(&format!("{url}/authorize?{authorize}")).await;
+    canaries.of_page(&page);
+    canaries.add("transaction", &page.transaction());
+    page = browser.decide(&page, "approve").await;
+    canaries.of_page(&page);
+    let code = loop {
+        let location = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.html));
+        if location.starts_with("http://127.0.0.1:4711/") {
+            break query(&location)["code"].clone();
+        }
+        page = browser.get(&location).await;
+        canaries.of_page(&page);
+        if location.contains("/pangea/callback") {
+            // The browser comes back a second time.
+            browser.get(&location).await;
+        }
+    };
+    let redeem = |verifier: &'static str, code: &str| {
+        [
+            ("grant_type".to_owned(), "authorization_code".to_owned()),
+            ("code".to_owned(), code.to_owned()),
+            ("redirect_uri".to_owned(), "http://127.0.0.1:4711/callback".to_owned()),
+            ("code_verifier".to_owned(), verifier.to_owned()),
+        ]
+    };
+    let token = async |pairs: &[(String, String)], secret: &str| {
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        post("/token", &pairs, Some((id, secret))).await
+    };
+    let wrong_verifier = "wrong-verifier-wrong-verifier-wrong-verifier";
+    canaries.add("wrong verifier", wrong_verifier);
+    canaries.add("wrong secret", "mcp-wrong-secret");
+    assert_eq!(token(&redeem(VERIFIER, &code), "mcp-wrong-secret").await.status(), 401);
+    assert_eq!(token(&redeem(wrong_verifier, &code), secret).await.status(), 400);
+    let tokens = Tokens::of(token(&redeem(VERIFIER, &code), secret).await).await;
+    let refresh = |token: &str| {
+        [
+            ("grant_type".to_owned(), "refresh_token".to_owned()),
+            ("refresh_token".to_owned(), token.to_owned()),
+        ]
+    };
+    let second = Tokens::of(token(&refresh(&tokens.refresh), secret).await).await;
+    let retried = Tokens::of(token(&refresh(&tokens.refresh), secret).await).await;
+    let third = Tokens::of(token(&refresh(&second.refresh), secret).await).await;
+    for tokens in [&tokens, &second, &retried, &third] {
+        canaries.add("access token", &tokens.access);
+        canaries.add("signature", tokens.access.rsplit('.').next().unwrap());
+        canaries.add("refresh token", &tokens.refresh);
+        canaries.add("end of a refresh token", &tokens.refresh[tokens.refresh.len() - 43..]);
+    }
+    let introspect = post("/introspect", &[("token", &third.access)], Some((rs, rs_secret))).await;
+    assert_eq!(body(introspect).await["active"], true);
+    assert_eq!(
+        post("/introspect", &[("token", &third.access)], Some((rs, "mcp-wrong-secret"))).await.status(),
+        401
+    );
+    assert_eq!(post("/revoke", &[("token", &third.access)], Some((id, secret))).await.status(), 200);
+    let twice = [("token", &*third.access), ("token", &*third.refresh)];
+    assert_eq!(post("/revoke", &twice, Some((id, secret))).await.status(), 400);
+    assert_eq!(token(&redeem(VERIFIER, &code), secret).await.status(), 400, "the code comes back");
+    assert_eq!(token(&refresh(&third.refresh), secret).await.status(), 400, "and all is over");
+    assert_eq!(post("/revoke", &[("token", &third.refresh)], Some((id, secret))).await.status(), 200);
+    canaries
+}
+
+/// Shows: LOG-1.
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    for as_json in [false, true] {
+        let (captured, _guard) = capture(as_json);
+        let server = Server::start().await;
+        let mut canaries = everything(&server.url, &server.resource, ("rs-1", RS_SECRET)).await;
+        canaries.add("pangea secret", "pck_test");
+        canaries.add("sealing key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        let text = captured.text();
+        assert!(
+            text.contains("refresh_retry") && text.contains("client_id"),
+            "the log has something: {text}"
+        );
+        canaries.assert_absent(text.as_bytes(), "the log");
+    }
+}
+
+/// Shows: LOG-1.
+#[tokio::test]
+async fn no_secret_is_logged_when_the_upstream_fails() {
+    let (captured, _guard) = capture(false);
+    let server = Server::start().await;
+    let client = Client::confidential(&server).await;
+    let mut canaries = Canaries::default();
+    canaries.add("client secret", client.secret.as_ref().unwrap());
+    let switches = server.upstream.switches();
+    for fault in faults() {
+        switches.token.set(|token| token.fault = fault);
+        login_recording(&server, &client, &mut canaries).await;
+        switches.reset();
+    }
+    for id_token in [IdToken::WrongNonce, IdToken::WrongAudience, IdToken::BadSignature, IdToken::Expired] {
+        switches.token.set(|token| token.id_token = id_token);
+        login_recording(&server, &client, &mut canaries).await;
+        switches.reset();
+    }
+    switches.token.set(|token| token.access_token = AccessTokenForm::Jwt);
+    let tokens = client.login(&server).await;
+    canaries.add("access token", &tokens.access);
+    canaries.add("refresh token", &tokens.refresh);
+    for fault in faults() {
+        server.advance(Duration::from_secs(61));
+        switches.token.set(|token| token.fault = fault);
+        if client.refresh(&server, &tokens.refresh).await.status() != 200 {
+            break;
+        }
+    }
+    let text = captured.text();
+    assert!(text.contains("upstream"), "{text}");
+    canaries.assert_absent(text.as_bytes(), "the log");
+}
+
+fn faults() -> Vec<Fault> {
+    vec![
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::Error { status: 400, error: "canary-of-the-upstream".to_owned() },
+        Fault::Error { status: 401, error: "invalid_client".to_owned() },
+        Fault::NotJson,
+        Fault::Huge,
+        Fault::Redirect,
+        Fault::Drop,
+    ]
+}
+
+/// A login up to its answer, good or bad.
+async fn login_recording(server: &Server, client: &Client, canaries: &mut Canaries) -> Page {
+    let mut browser = Browser::new();
+    let mut page = browser.get(&client.authorize_url(server, &[("state", STATE)])).await;
+    canaries.of_page(&page);
+    page = browser.decide(&page, "approve").await;
+    canaries.of_page(&page);
+    while let Some(location) = page.location().filter(|location| !location.starts_with(&client.redirect_uri))
+    {
+        page = browser.get(&location).await;
+        canaries.of_page(&page);
+    }
+    page
+}
+
+/// Promise 6: at rest, codes, tokens and client secrets are hashes, and upstream tokens and keys are sealed.
+/// Shows: CAUTH-9, LOG-1.
+#[tokio::test]
+async fn no_secret_is_on_disk_in_clear() {
+    for form in [AccessTokenForm::Opaque, AccessTokenForm::Jwt] {
+        let server = Server::start().await;
+        server.upstream.switches().token.set(|token| token.access_token = form);
+        let canaries = everything(&server.url, &server.resource, ("rs-1", RS_SECRET)).await;
+        let stored = stored_bytes(server.folder.path());
+        assert!(contains(&stored, b"ada@example.com"), "the grant is there");
+        canaries.assert_absent(&stored, "the database");
+        for private in ["\"d\":", "PRIVATE"] {
+            assert!(!contains(&stored, private.as_bytes()), "a private key is stored in clear");
+        }
+    }
+}
+
+/// A real daemon, for development, with a state directory of its own.
+pub struct Daemon {
+    child: Child,
+    stderr: Option<std::thread::JoinHandle<String>>,
+    /// Its URL.
+    pub url: String,
+    /// The introspection secret of its banner.
+    pub secret: String,
+    folder: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// Starts it on free ports with these flags more.
+    pub fn start(more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pangea-mcp-auth"));
+        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"]).args(more);
+        command.args(["--dev-sign-in-as", "ada@example.com"]).env_clear().env("HOME", folder.path());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).unwrap();
+            text
+        });
+        let (mut url, mut secret) = (String::new(), String::new());
+        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
+            let last = || line.split_whitespace().next_back().unwrap_or_default().to_owned();
+            if line.contains("authorization server  ") {
+                url = last();
+            }
+            if let Some((_, after)) = line.split_once("client_secret=") {
+                after.clone_into(&mut secret);
+                break;
+            }
+        }
+        assert!(!url.is_empty() && !secret.is_empty(), "no banner");
+        Self { child, stderr: Some(stderr), url, secret, folder }
+    }
+
+    /// A value of `/proc/PID/status`, in KiB.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// Stops it; what it logged, and its database.
+    fn stop(mut self) -> (String, Vec<u8>) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let stored = walk(self.folder.path());
+        (self.stderr.take().unwrap().join().unwrap(), stored)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The bytes of every database below a folder.
+fn walk(folder: &Path) -> Vec<u8> {
+    let mut bytes = stored_bytes(folder);
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            bytes.extend(walk(&path));
+        }
+    }
+    bytes
+}
+
+/// Shows: LOG-1.
+#[tokio::test]
+async fn the_daemon_at_its_most_talkative_logs_no_secret() {
+    let daemon = Daemon::start(&["-vv"]);
+    let resource = "http://localhost:9000/mcp";
+    let canaries = everything(&daemon.url, resource, ("dev", &daemon.secret)).await;
+    let (log, stored) = daemon.stop();
+    assert!(log.contains("refresh_retry") && log.contains("revocation"), "{log}");
+    canaries.assert_absent(log.as_bytes(), "the log");
+    assert!(contains(&stored, b"ada@example.com"), "the grant is there");
+    canaries.assert_absent(&stored, "the database");
+}
+
+/// Shows: LOG-2.
+#[tokio::test]
+async fn what_strangers_write_stays_on_its_line() {
+    const EVIL: &str =
+        "x\r\n2026-01-01T00:00:00Z  INFO audit: injected event\u{1b}[2J\u{9b}31m\u{85}\u{2028}\u{0}";
+    let (captured, _guard) = capture(false);
+    let server = Server::start().await;
+    let client =
+        Client::registered(&server, json!({ "client_name": EVIL, "software_id": EVIL, "scope": "user" }))
+            .await;
+    let encoded: String = form_urlencoded::byte_serialize(EVIL.as_bytes()).collect();
+    for path in ["/authorize", "/pangea/callback", "/token", "/nowhere", "/.well-known/nowhere"] {
+        server
+            .get(&format!("{path}?client_id={encoded}&state={encoded}&error={encoded}&{encoded}={encoded}"))
+            .await;
+    }
+    server
+        .get(&client.authorize_url(&server, &[("resource", EVIL), ("scope", EVIL), ("response_type", EVIL)]))
+        .await;
+    server.get(&client.authorize_url(&server, &[("resource", EVIL)])).await;
+    server.get(&client.authorize_url(&server, &[("redirect_uri", EVIL)])).await;
+    for path in ["/token", "/revoke", "/introspect"] {
+        let pairs = [
+            ("grant_type", EVIL),
+            ("token", EVIL),
+            ("refresh_token", EVIL),
+            ("client_id", EVIL),
+            ("client_secret", EVIL),
+        ];
+        server.form(path, &pairs).send().await.unwrap();
+        server.form(path, &pairs[..3]).basic_auth(EVIL, Some(EVIL)).send().await.unwrap();
+    }
+    let mut browser = Browser::new();
+    let page = browser.get(&client.authorize_url(&server, &[("state", EVIL)])).await;
+    let page = browser.decide(&page, "approve").await;
+    let upstream = query(&page.location().unwrap());
+    let back = format!(
+        "{}/pangea/callback?state={}&error={encoded}&error_description={encoded}",
+        server.url, upstream["state"]
+    );
+    browser.get(&back).await;
+    server
+        .upstream
+        .switches()
+        .token
+        .set(|token| token.fault = Fault::Error { status: 400, error: EVIL.to_owned() });
+    let mut canaries = Canaries::default();
+    login_recording(&server, &client, &mut canaries).await;
+    let text = captured.text();
+    assert!(text.contains("injected event"), "what strangers wrote is in the log: {text}");
+    for line in text.lines() {
+        assert!(
+            line.starts_with("20") && !line.starts_with("2026-01-01T00:00:00Z"),
+            "a line was forged: {line:?}"
+        );
+        let hidden = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        assert!(!line.chars().any(hidden), "{line:?}");
+    }
+}
+
+/// Shows: LOG-3.
+#[tokio::test]
+async fn each_step_of_a_grants_life_is_an_event_under_the_grants_name() {
+    let (captured, _guard) = capture(true);
+    let options = Options { sections: "[access]\nemails = [\"ada@example.com\"]", ..Options::default() };
+    let server = Server::with(options).await;
+    let client = Client::confidential(&server).await;
+    let tokens = client.login(&server).await;
+    let second = Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
+    Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
+    let revoke =
+        server.form("/revoke", &[("token", &second.access)]).basic_auth(&client.id, client.secret.as_ref());
+    revoke.send().await.unwrap();
+    Tokens::of(client.refresh(&server, &second.refresh).await).await;
+    server.advance(Duration::from_secs(121));
+    assert_eq!(client.refresh(&server, &tokens.refresh).await.status(), 400);
+    server
+        .form("/token", &[("grant_type", "refresh_token")])
+        .basic_auth(&client.id, Some("wrong"))
+        .send()
+        .await
+        .unwrap();
+    let mut browser = Browser::new();
+    let page = browser.get(&client.authorize_url(&server, &[])).await;
+    browser.decide(&page, "deny").await;
+    server
+        .upstream
+        .switches()
+        .authorize
+        .set(|authorize| authorize.sign_in_as = Some("eve@example.com".to_owned()));
+    client.authorize(&server, &mut Browser::new(), &[]).await;
+
+    let events: Vec<Value> =
+        captured.events().into_iter().filter(|event| event["target"] == "audit").collect();
+    let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
+    let jti = crate::support::claims(&tokens.access)["jti"].as_str().unwrap().to_owned();
+    let grant = jti.split('.').next().unwrap();
+    let life: Vec<String> = events.iter().filter(|event| event["grant"] == grant).map(name).collect();
+    assert_eq!(
+        life,
+        ["consent", "code", "tokens", "refresh", "refresh_retry", "refresh", "refresh_reuse", "revocation"]
+    );
+    let all: Vec<String> = events.iter().map(name).collect();
+    for kind in ["registration", "failed_authentication", "policy_denial"] {
+        assert!(all.iter().any(|event| event == kind), "{kind} is not in {all:?}");
+    }
+    let of = |kind: &str| events.iter().find(|event| event["event"] == kind).unwrap();
+    assert_eq!(of("tokens")["jti"], jti);
+    assert_eq!(of("tokens")["client_id"], client.id);
+    assert_eq!(of("consent")["decision"], "Approve");
+    assert_eq!(of("consent")["redirect_host"], "127.0.0.1:4711");
+    assert!(events.iter().any(|event| event["event"] == "consent" && event["decision"] == "Deny"));
+    let of_token = crate::support::claims(&second.access)["jti"].clone();
+    assert!(events.iter().any(|event| event["event"] == "revocation" && event["jti"] == of_token));
+}
+
+/// Shows: LOG-3.
+#[tokio::test]
+async fn the_reference_of_an_error_is_in_the_log() {
+    let (captured, _guard) = capture(true);
+    let server = Server::start().await;
+    let json = server.form("/token", &[("grant_type", "x")]).send().await.unwrap();
+    let of_json = json.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let page = Browser::new().get(&format!("{}/authorize", server.url)).await;
+    let events = captured.events();
+    let references: Vec<&str> = events.iter().filter_map(|event| event["reference"].as_str()).collect();
+    assert_eq!(references.len(), 2, "{references:?}");
+    assert_eq!(references[0], of_json);
+    assert!(page.html.contains(references[1]), "{}", page.html);
+}
+
+/// Shows: LOG-4.
+#[tokio::test]
+async fn a_failure_upstream_is_told_without_what_the_upstream_said() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let mut browser = Browser::new();
+    let page = browser.get(&client.authorize_url(&server, &[])).await;
+    let upstream = browser.decide(&page, "approve").await.location().unwrap();
+    let upstream = url::Url::parse(&upstream).unwrap();
+    let secrets = [
+        "canary",
+        &format!(":{}", upstream.port().unwrap()),
+        "stand-in",
+        "panicked",
+        ".rs:",
+        "reqwest",
+        "hyper",
+    ];
+    let mut told = std::collections::BTreeSet::new();
+    for fault in faults() {
+        let shown = format!("{fault:?}");
+        server.upstream.switches().token.set(|token| token.fault = fault);
+        let answer = login_recording(&server, &client, &mut Canaries::default()).await;
+        let answer = answer.location().unwrap_or_else(|| panic!("{shown} ended on a page: {}", answer.html));
+        let pairs = query(&answer);
+        for secret in secrets {
+            assert!(!pairs["error_description"].contains(secret), "{shown}: {pairs:?}");
+        }
+        assert!(
+            ["server_error", "temporarily_unavailable", "access_denied"].contains(&&*pairs["error"]),
+            "{pairs:?}"
+        );
+        told.insert(pairs["error_description"].clone());
+        server.upstream.switches().reset();
+    }
+    assert_eq!(told.len(), 1, "one sentence for all: {told:?}");
+}
+
+/// Shows: LOG-4.
+#[tokio::test]
+async fn a_broken_database_is_told_without_its_inside() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let url = client.authorize_url(&server, &[]);
+    let connection = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
+    connection.execute_batch("ALTER TABLE record RENAME TO elsewhere").unwrap();
+    let page = Browser::new().get(&url).await;
+    let token = client.refresh(&server, "x").await;
+    let ready = server.get("/readyz").await;
+    let register =
+        server.json("/register", &json!({ "redirect_uris": ["http://localhost/"] })).send().await.unwrap();
+    let statuses = [page.status, token.status(), ready.status(), register.status()];
+    assert_eq!(statuses.map(|status| status.as_u16()), [503, 503, 503, 503]);
+    let mut texts = vec![page.html];
+    for response in [token, ready, register] {
+        texts.push(response.text().await.unwrap());
+    }
+    for text in texts {
+        for inner in
+            ["sqlite", "SQLite", "no such table", "elsewhere", ".rs:", server.folder.path().to_str().unwrap()]
+        {
+            assert!(!text.contains(inner), "{inner} is in {text}");
+        }
+    }
+}
+
+/// Whoever guesses addresses learns nothing before the upstream has vouched for a person, and a person who
+/// is disabled hears no more than one who may not sign in here.
+/// Shows: LOG-4.
+#[tokio::test]
+async fn nobody_learns_who_has_an_account() {
+    let options = Options { sections: "[access]\nemails = [\"ada@example.com\"]", ..Options::default() };
+    let server = Server::with(options).await;
+    let client = Client::public(&server).await;
+    let mut pages = std::collections::BTreeSet::new();
+    for hint in ["ada@example.com", "nobody@example.com"] {
+        let page = Browser::new().get(&client.authorize_url(&server, &[("login_hint", hint)])).await;
+        let transaction = page.transaction();
+        pages.insert(page.html.replace(&transaction, "").replace(hint, ""));
+    }
+    assert_eq!(pages.len(), 1, "the page is the same for everybody");
+    let mut answers = std::collections::BTreeSet::new();
+    for person in ["eve@example.com", "mallory@example.com"] {
+        server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = Some(person.to_owned()));
+        let answer = client.authorize(&server, &mut Browser::new(), &[]).await.location().unwrap();
+        assert!(!answer.contains(person) && !answer.contains("example.com"), "{answer}");
+        answers.insert(answer);
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+}

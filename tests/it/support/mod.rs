@@ -11,6 +11,7 @@ pub(crate) mod process;
 mod server;
 mod tool;
 pub(crate) mod tree;
+mod wire;
 
 use std::task::Poll;
 
@@ -23,6 +24,7 @@ pub use self::{
     listener::Listener,
     server::{Options, RS_SECRET, Server, body, http},
     tool::tool,
+    wire::Wire,
 };
 
 /// Query parameters of a URL, each at most once.
