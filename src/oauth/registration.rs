@@ -13,6 +13,8 @@ use super::{
 const MOST_REDIRECT_URIS: usize = 32;
 /// Longest text member, in characters.
 const LONGEST_TEXT: usize = 256;
+/// Longest scope, in characters, however it was written.
+const LONGEST_SCOPE: usize = 1024;
 /// Longest URL member, in bytes.
 const LONGEST_URL: usize = 2048;
 /// Most contacts of one client.
@@ -145,9 +147,12 @@ fn response_types(members: &Members<'_>, grant_types: &[GrantType]) -> Result<Ve
 fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
     let text = match members.get("scope") {
         Some(Value::Array(_)) => members.texts("scope")?.map(|words| words.join(" ")),
-        _ => members.limited("scope", 4 * LONGEST_TEXT)?,
+        _ => members.limited("scope", LONGEST_SCOPE)?,
     };
     let Some(text) = text else { return Ok(None) };
+    if text.chars().count() > LONGEST_SCOPE {
+        return metadata_error("scope is too long");
+    }
     match Scope::parse(&text) {
         Ok(scope) => Ok(Some(scope.to_string()).filter(|scope| !scope.is_empty())),
         Err(_) => metadata_error("scope holds a character that is not allowed"),
