@@ -332,10 +332,12 @@ impl AuthorizationServer {
         Ok(Some(code))
     }
 
-    /// Makes a self-registered client outlive the grant that it has just been given.
+    /// Makes a self-registered client outlive the grant that it has just been given, which begins when
+    /// the code is redeemed.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
-        let until = now.plus(self.settings.lifetimes.grant).plus(policy.idle);
+        let lifetimes = &self.settings.lifetimes;
+        let until = now.plus(lifetimes.code).plus(lifetimes.grant).plus(policy.idle);
         let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
         if !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
