@@ -73,9 +73,8 @@ impl AuthorizationServer {
     }
 
     fn introspector(&self, credentials: &Credentials) -> Result<&Introspector, OAuthError> {
-        let known = self.settings.introspectors.get(&credentials.client_id);
-        match (known, &credentials.client_secret) {
-            (Some(caller), Some(secret)) if caller.secret.matches(secret) => Ok(caller),
+        match self.settings.introspectors.get(&credentials.client_id) {
+            Some(caller) if credentials.prove(&caller.secret) => Ok(caller),
             _ => refuse(ErrorCode::InvalidClient, "introspection needs the credentials of a resource server"),
         }
     }

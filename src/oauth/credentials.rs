@@ -11,6 +11,7 @@ use super::{
     error::{ErrorCode, OAuthError, refuse},
     params::Params,
 };
+use crate::secret::TokenHash;
 
 /// RFC 4648 section 4; some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -25,6 +26,8 @@ pub struct Credentials {
     pub client_id: String,
     /// Its secret.
     pub client_secret: Option<String>,
+    /// The secret as it stood in the header, where decoding made something else of it.
+    undecoded_secret: Option<String>,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -43,12 +46,14 @@ impl Credentials {
     /// more than one way of them (RFC 6749 section 2.3).
     pub fn of_request(authorization: &[&[u8]], body: &Params<'_>) -> Result<Self, OAuthError> {
         let in_body = (body.one("client_id")?, body.one("client_secret")?);
-        if body.one("client_assertion")?.is_some() {
-            return refuse(ErrorCode::InvalidClient, "client assertions are not supported here");
-        }
         match (authorization, in_body) {
+            ([], (_, None)) if body.one("client_assertion")?.is_some() => {
+                refuse(ErrorCode::InvalidClient, "client assertions are not supported here")
+            }
+            _ if body.one("client_assertion")?.is_some() => more_than_one_way(),
             ([], (Some(client_id), secret)) => {
-                Ok(Self { client_id: client_id.to_owned(), client_secret: secret.map(str::to_owned) })
+                let client_secret = secret.map(str::to_owned);
+                Ok(Self { client_id: client_id.to_owned(), client_secret, undecoded_secret: None })
             }
             ([], (None, _)) => refuse(ErrorCode::InvalidClient, "client_id is missing"),
             ([header], (client_id, None)) => {
@@ -60,9 +65,20 @@ impl Credentials {
                     _ => Ok(credentials),
                 }
             }
-            _ => refuse(ErrorCode::InvalidRequest, "present the client's credentials in one way only"),
+            _ => more_than_one_way(),
         }
     }
+
+    /// Whether the secret is the hashed one. A secret that an operator chose may hold `%` or `+`, and
+    /// some callers (FastMCP among them) send it in the header as it is: either reading will do.
+    #[must_use]
+    pub fn prove(&self, secret: &TokenHash) -> bool {
+        [&self.client_secret, &self.undecoded_secret].into_iter().flatten().any(|text| secret.matches(text))
+    }
+}
+
+fn more_than_one_way() -> Result<Credentials, OAuthError> {
+    refuse(ErrorCode::InvalidRequest, "present the client's credentials in one way only")
 }
 
 /// Reads `Basic base64(id:secret)`. Both halves may be form-urlencoded, as RFC 6749 has it, or
@@ -77,12 +93,14 @@ fn basic(header: &[u8]) -> Result<Credentials, OAuthError> {
     let decoded = BASE64.decode(encoded.trim()).map_err(|_| broken())?;
     let decoded = String::from_utf8(decoded).map_err(|_| broken())?;
     let (client_id, secret) = decoded.split_once(':').ok_or_else(broken)?;
-    let (client_id, secret) =
-        (form_decoded(client_id).ok_or_else(broken)?, form_decoded(secret).ok_or_else(broken)?);
+    let (client_id, undecoded) = (form_decoded(client_id).ok_or_else(broken)?, secret);
+    let secret = form_decoded(undecoded).ok_or_else(broken)?;
     if client_id.is_empty() {
         return Err(broken());
     }
-    Ok(Credentials { client_id, client_secret: Some(secret).filter(|secret| !secret.is_empty()) })
+    let undecoded_secret = Some(undecoded).filter(|text| *text != secret).map(str::to_owned);
+    let client_secret = Some(secret).filter(|secret| !secret.is_empty());
+    Ok(Credentials { client_id, client_secret, undecoded_secret })
 }
 
 fn form_decoded(text: &str) -> Option<String> {
@@ -102,12 +120,15 @@ mod tests {
     fn read(authorization: &[&str], body: &str) -> Result<Credentials, ErrorCode> {
         let headers: Vec<&[u8]> = authorization.iter().map(|header| header.as_bytes()).collect();
         let body = Params::parse(body.as_bytes()).unwrap();
-        Credentials::of_request(&headers, &body).map_err(|error| error.code())
+        Credentials::of_request(&headers, &body)
+            .map(|read| Credentials { undecoded_secret: None, ..read })
+            .map_err(|error| error.code())
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what `read` gives")]
     fn credentials(id: &str, secret: Option<&str>) -> Result<Credentials, ErrorCode> {
-        Ok(Credentials { client_id: id.to_owned(), client_secret: secret.map(str::to_owned) })
+        let client_secret = secret.map(str::to_owned);
+        Ok(Credentials { client_id: id.to_owned(), client_secret, undecoded_secret: None })
     }
 
     #[test]
@@ -123,6 +144,20 @@ mod tests {
         assert_eq!(read(&[&header("a:b:c")], ""), credentials("a", Some("b:c")));
         assert_eq!(read(&[&header("a%3Ax:s%2Bt+u")], ""), credentials("a:x", Some("s+t u")));
         assert_eq!(read(&[&header("a:")], ""), credentials("a", None));
+    }
+
+    #[test]
+    fn a_secret_is_proved_in_either_reading() {
+        let read =
+            |text: &str| Credentials::of_request(&[header(text).as_bytes()], &Params::default()).unwrap();
+        for (secret, header, proved) in [
+            ("p%40+s", "a:p%40+s", true),
+            ("p%40+s", "a:p%2540%2Bs", true),
+            ("p@ s", "a:p%40+s", true),
+            ("p%40+s", "a:p@+s", false),
+        ] {
+            assert_eq!(read(header).prove(&TokenHash::of(secret)), proved, "{secret} {header}");
+        }
     }
 
     #[test]
