@@ -4,14 +4,14 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use pangea_mcp_auth::dev::{AccessTokenForm, Fault, IdToken};
 use reqwest::header;
 use serde_json::{Value, json};
-use tracing::subscriber::DefaultGuard;
+use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{
@@ -53,8 +53,13 @@ impl MakeWriter<'_> for Captured {
     }
 }
 
+/// With a single subscriber, `tracing` asks the thread that reaches a line first whether it is wanted, and
+/// keeps the answer for all threads. A second one makes it ask subscribers, not threads.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
+
 /// Captures what is logged on this thread, where a test's server runs, too. The form is the daemon's.
 fn capture(as_json: bool) -> (Captured, DefaultGuard) {
+    LazyLock::force(&SECOND);
     let captured = Captured::default();
     let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
     let builder = builder.with_writer(captured.clone());
@@ -427,11 +432,13 @@ async fn what_strangers_write_stays_on_its_line() {
             .get(&format!("{path}?client_id={encoded}&state={encoded}&error={encoded}&{encoded}={encoded}"))
             .await;
     }
-    server
-        .get(&client.authorize_url(&server, &[("resource", EVIL), ("scope", EVIL), ("response_type", EVIL)]))
-        .await;
-    server.get(&client.authorize_url(&server, &[("resource", EVIL)])).await;
-    server.get(&client.authorize_url(&server, &[("redirect_uri", EVIL)])).await;
+    for change in [
+        &[("resource", EVIL), ("scope", EVIL), ("response_type", EVIL)][..],
+        &[("resource", EVIL)],
+        &[("redirect_uri", EVIL)],
+    ] {
+        Browser::new().get(&client.authorize_url(&server, change)).await;
+    }
     for path in ["/token", "/revoke", "/introspect"] {
         let pairs = [
             ("grant_type", EVIL),

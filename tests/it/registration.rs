@@ -329,7 +329,7 @@ async fn private_use_schemes_are_the_operators_choice() {
             &["cursor://x/cb", "com.example.app:/cb"],
         ),
         (
-            "private_use_schemes = [\"cursor\", \"javascript\"]",
+            "private_use_schemes = [\"cursor\"]",
             &["cursor://x/cb", "CURSOR://x/cb"],
             &["vscode://x/cb", "com.example.app:/cb", "javascript:x"],
         ),
