@@ -9,10 +9,19 @@ use fantoccini::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Chromium, Client, Listener, Server, Tokens, query};
+use crate::support::{Browser, Chromium, Client, Listener, Options, Server, Tokens, WIDE, query};
 
 const ASKS: &str = "Test client asks for access";
-const WIDE: u32 = 1000;
+/// The MCP server on the picture in the README.
+const WIKI: &str = r#"
+[[resources]]
+url = "https://mcp.example.org/mcp"
+name = "Team wiki"
+scopes = [
+    { name = "user", description = "Know who you are" },
+    { name = "wiki:write", description = "Read and change pages in your name" },
+]
+"#;
 const PHONE: u32 = 390;
 
 /// A person at a browser, an application that wants to be let in, and Pangea with its sign-in page.
@@ -25,7 +34,11 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let server = Server::start().await;
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let server = Server::with(options).await;
         server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
         let app = Listener::start().await;
         let client = Client { redirect_uri: app.redirect_uri.clone(), ..Client::public(&server).await };
@@ -283,24 +296,27 @@ async fn no_page_can_be_put_into_a_frame() {
 /// hit the buttons. Pictures are kept for people to look at.
 #[tokio::test]
 async fn every_page_is_readable_everywhere() {
-    let scene = Scene::set().await;
-    let ask = |change: &[(&str, &str)]| scene.client.authorize_url(&scene.server, change);
-    let stranger = json!({ "redirect_uris": ["https://app.example.net/callback"], "client_name": "Notes" });
-    let stranger = Client::registered(&scene.server, stranger).await;
+    let scene = Scene::with(Options { resources: Some(WIKI), ..Options::default() }).await;
+    let resource = [("resource", "https://mcp.example.org/mcp")];
+    let ask = |client: &Client, change: &[(&str, &str)]| {
+        client.authorize_url(&scene.server, &[change, &resource].concat())
+    };
+    let editor = json!({
+        "client_name": "Acme Editor",
+        "redirect_uris": ["https://editor.example.com/mcp/callback"],
+        "client_uri": "https://editor.example.com/",
+    });
+    let editor = Client::registered(&scene.server, editor).await;
     let sign_in = {
         let mut browser = Browser::new();
-        let consent = browser.get(&ask(&[])).await;
+        let consent = browser.get(&ask(&scene.client, &[])).await;
         browser.decide(&consent, "approve").await.location().unwrap()
     };
     let pages = [
-        ("consent", ASKS, ask(&[])),
-        ("consent-web", "Notes asks for access", stranger.authorize_url(&scene.server, &[])),
-        ("error", "This application is not known here", ask(&[("client_id", "unknown")])),
-        (
-            "continue",
-            "This request cannot be granted",
-            stranger.authorize_url(&scene.server, &[("scope", "no such scope")]),
-        ),
+        ("consent", "Acme Editor asks for access", ask(&editor, &[])),
+        ("consent-loopback", ASKS, ask(&scene.client, &[])),
+        ("error", "This application is not known here", ask(&editor, &[("client_id", "unknown")])),
+        ("continue", "This request cannot be granted", ask(&editor, &[("scope", "no such scope")])),
         ("sign-in", "Sign in", sign_in),
     ];
     for (name, heading, url) in pages {

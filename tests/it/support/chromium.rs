@@ -23,6 +23,8 @@ use url::{ParseError, Url};
 
 use super::tool;
 
+/// The usual width of a page, in pixels.
+pub const WIDE: u32 = 760;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Nothing but loopback can be reached, whatever a page or Chromium itself would like.
 const ARGUMENTS: [&str; 10] = [
@@ -56,7 +58,7 @@ struct Driver {
 }
 
 impl Chromium {
-    /// Starts the browser with a light page 1000 pixels wide.
+    /// Starts the browser with a wide, light page.
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
@@ -73,16 +75,13 @@ impl Chromium {
             .await
             .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
         let chromium = Self { client, driver };
-        chromium.look(1000, false).await;
+        chromium.look(WIDE, false).await;
         chromium
     }
 
     /// Looks at pages through a window of this many pixels' width, by day or by night.
     pub async fn look(&self, width: u32, dark: bool) {
-        let phone = width < 500;
-        let size = json!({
-            "width": width, "height": 844, "deviceScaleFactor": if phone { 2 } else { 1 }, "mobile": phone,
-        });
+        let size = json!({ "width": width, "height": 844, "deviceScaleFactor": 2, "mobile": width < WIDE });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
@@ -148,7 +147,7 @@ impl Chromium {
 
     /// Keeps a picture of the whole page among the artifacts.
     pub async fn photograph(&self, name: &str) {
-        let size = self.devtools("Page.getLayoutMetrics", json!({})).await["cssContentSize"].clone();
+        let size = self.evaluate("return document.body.getBoundingClientRect()").await;
         let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
         let picture = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let picture = self.devtools("Page.captureScreenshot", picture).await;
@@ -166,7 +165,7 @@ impl Chromium {
 }
 
 /// Where something that people may want to look at is kept; git ignores the folder.
-pub fn artifact(name: &str) -> PathBuf {
+fn artifact(name: &str) -> PathBuf {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/artifacts"));
     fs::create_dir_all(&folder).unwrap();
     folder.join(name)

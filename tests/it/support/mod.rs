@@ -17,7 +17,7 @@ use std::task::Poll;
 
 pub use self::{
     browser::{Browser, Page},
-    chromium::{Chromium, artifact},
+    chromium::{Chromium, WIDE},
     client::{Client, Tokens, VERIFIER, challenge},
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
     fastmcp::{FastMcp, Finished, python},
