@@ -57,10 +57,10 @@ fn issuer(daemon: &Daemon) -> &str {
     daemon.said("authorization server")
 }
 
-/// A FastMCP server that verifies tokens in this mode.
-fn fastmcp(mode: &str, issuer: &str, port: u16, credential: (&str, &str), more: &[&str]) -> FastMcp {
+/// A FastMCP server that verifies tokens in this way.
+fn fastmcp(verifier: &str, issuer: &str, port: u16, credential: (&str, &str), more: &[&str]) -> FastMcp {
     let mut command = python("fastmcp_server.py");
-    command.args([mode, issuer, &port.to_string()]).args(more);
+    command.args([verifier, issuer, &port.to_string()]).args(more);
     command.env("INTROSPECTION_CLIENT_ID", credential.0).env("INTROSPECTION_CLIENT_SECRET", credential.1);
     FastMcp::start(&mut command)
 }
@@ -77,11 +77,11 @@ fn fastmcps_client_and_server_work_together_with_introspection() {
     fastmcp_works("introspection");
 }
 
-fn fastmcp_works(mode: &str) {
+fn fastmcp_works(verifier: &str) {
     let daemon = Daemon::dev();
     let issuer = issuer(&daemon);
     let credential = daemon.said("client_id=").split_once(" client_secret=").unwrap();
-    let server = fastmcp(mode, issuer, 0, credential, &[]);
+    let server = fastmcp(verifier, issuer, 0, credential, &[]);
     let store = tempfile::tempdir().unwrap();
     let stored = store.path().to_str().unwrap();
     let client =
@@ -95,7 +95,7 @@ fn fastmcp_works(mode: &str) {
         assert_eq!(call["claims"]["aud"], server.url);
         assert_eq!(call["client_id"], first["client_id"]);
         assert!(call["sub"].as_str().unwrap().starts_with("pui_"), "{call}");
-        assert_eq!(call["claims"]["username"] == GRACE, mode == "introspection", "{call}");
+        assert_eq!(call["claims"]["username"] == GRACE, verifier == "introspection", "{call}");
     }
     assert_eq!([&first["access_token_replaced"], &first["refresh_token_replaced"]], [true, true]);
 
@@ -125,11 +125,11 @@ async fn the_official_sdks_client_works_with_an_issuer_with_a_path_and_introspec
     sdk_works("introspection").await;
 }
 
-async fn sdk_works(mode: &str) {
+async fn sdk_works(verifier: &str) {
     let configured = Configured::start().await;
     let issuer = configured.issuer.as_str();
     let more = ["--privileged", "admin"];
-    let server = fastmcp(mode, issuer, configured.mcp_port, ("rs-1", "rs-1-secret"), &more);
+    let server = fastmcp(verifier, issuer, configured.mcp_port, ("rs-1", "rs-1-secret"), &more);
     let client = |arguments: &[&str]| Finished::of(python("sdk_client.py").arg(&server.url).args(arguments));
 
     let report = client(&["--email", GRACE, "--refresh", "--step-up"]).report(0);

@@ -90,7 +90,8 @@ fn every_file_that_readme_and_quickstart_point_to_is_there() {
     for name in ["README.md", "docs/quickstart.md"] {
         let folder = Path::new(ROOT).join(name).parent().unwrap().to_owned();
         let text = document(name);
-        let targets = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
+        let targets = ["](", "src=\""].into_iter().flat_map(|before| text.split(before).skip(1));
+        let targets = targets.map(|rest| rest.split([')', '#', '"']).next().unwrap());
         let missing: Vec<_> = targets
             .filter(|target| !target.starts_with("https://"))
             .filter(|target| !folder.join(target).exists())

@@ -44,7 +44,7 @@ const ARGUMENTS: [&str; 10] = [
 pub struct Chromium {
     /// Steers it.
     pub client: Client,
-    driver: Driver,
+    _driver: Driver,
 }
 
 /// The driver, which ends the browser when it ends.
@@ -74,7 +74,7 @@ impl Chromium {
             .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
-        let chromium = Self { client, driver };
+        let chromium = Self { client, _driver: driver };
         chromium.look(WIDE, false).await;
         chromium
     }
@@ -112,9 +112,8 @@ impl Chromium {
     pub async fn wait_for_heading(&self, text: &str) {
         let path = format!("//h1[normalize-space()='{text}']");
         let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-        if found.is_err() {
-            panic!("the heading is not {text:?} in {}", self.client.source().await.unwrap_or_default());
-        }
+        let page = self.client.source().await.unwrap_or_default();
+        assert!(found.is_ok(), "the heading is not {text:?} in {page}");
     }
 
     /// What JavaScript, from outside the page's own policy, gives for `return …`.

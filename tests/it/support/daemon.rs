@@ -45,7 +45,7 @@ impl Daemon {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stdout.take().unwrap());
         let banner = read_until(&said, "Stop with Ctrl-C.");
-        Self { banner, process, folder }
+        Self { banner, folder, process }
     }
 
     /// `serve` with a configuration file, and files with secrets beside it.
@@ -66,7 +66,7 @@ impl Daemon {
             command.arg("serve").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stderr.take().unwrap());
         read_until(&said, " ready ");
-        Self { banner: String::new(), process, folder }
+        Self { banner: String::new(), folder, process }
     }
 
     /// The rest of the banner's line after `name`.
