@@ -226,7 +226,10 @@ async fn work(visitor: Visitor, number: usize, history: Arc<History>) {
                 history.note(Event::Lost { asked: "login", status });
                 continue;
             }
-            Err(failed) => return history.note_wrong("login", failed),
+            Err(failed) => {
+                history.note_wrong("login", failed);
+                continue;
+            }
         };
         if let Some(tokens) = redeem(&visitor, &code, &history).await {
             live(&visitor, round, &code, tokens, &history).await;
