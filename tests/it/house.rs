@@ -152,6 +152,16 @@ fn the_protocol_could_run_on_a_calculator() {
     }
 }
 
+/// Shows: TLS-2.
+#[test]
+fn nothing_can_switch_off_the_verification_of_certificates() {
+    for File { path, text } in sources() {
+        for word in ["danger", "tls_built_in_root_certs", "ServerCertVerifier", "use_preconfigured_tls"] {
+            assert!(!text.contains(word), "{path} has {word}");
+        }
+    }
+}
+
 #[test]
 fn files_are_short_and_finished() {
     for File { path, text } in tree::files("src", "rs") {

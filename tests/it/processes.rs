@@ -263,6 +263,23 @@ fn a_daemon_does_not_start_on_what_will_be_gone_or_known_tomorrow() {
     assert_eq!(home().serve().stop().code, Some(0));
 }
 
+/// Shows: TLS-4.
+#[tokio::test]
+async fn https_is_for_good_where_the_public_url_has_it() {
+    for (scheme, expected) in [("https", Some("max-age=31536000")), ("http", None)] {
+        let (url, home) = (public_url(), Home::with_configuration("http://x", "http://127.0.0.1:9"));
+        let host = &url["http://".len()..];
+        home.reconfigure("http://x", &format!("{scheme}://{host}"));
+        home.reconfigure("listen = \"x\"", &format!("listen = \"{host}\""));
+        let _daemon = home.serve();
+        for path in ["/jwks.json", "/authorize", "/token", "/nothing"] {
+            let response = http().get(format!("{url}{path}")).send().await.unwrap();
+            let header = response.headers().get("strict-transport-security");
+            assert_eq!(header.map(|value| value.to_str().unwrap()), expected, "{scheme} {path}");
+        }
+    }
+}
+
 #[test]
 fn a_volatile_repository_is_served_when_asked_for() {
     let home = home();
