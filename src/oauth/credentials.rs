@@ -50,7 +50,7 @@ impl Credentials {
             ([], (_, None)) if body.one("client_assertion")?.is_some() => {
                 refuse(ErrorCode::InvalidClient, "client assertions are not supported here")
             }
-            _ if body.one("client_assertion")?.is_some() => more_than_one_way(),
+            _ if body.one("client_assertion")?.is_some() => Err(more_than_one_way()),
             ([], (Some(client_id), secret)) => {
                 let client_secret = secret.map(str::to_owned);
                 Ok(Self { client_id: client_id.to_owned(), client_secret, undecoded_secret: None })
@@ -65,7 +65,7 @@ impl Credentials {
                     _ => Ok(credentials),
                 }
             }
-            _ => more_than_one_way(),
+            _ => Err(more_than_one_way()),
         }
     }
 
@@ -77,8 +77,8 @@ impl Credentials {
     }
 }
 
-fn more_than_one_way() -> Result<Credentials, OAuthError> {
-    refuse(ErrorCode::InvalidRequest, "present the client's credentials in one way only")
+fn more_than_one_way() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "present the client's credentials in one way only")
 }
 
 /// Reads `Basic base64(id:secret)`. Both halves may be form-urlencoded, as RFC 6749 has it, or

@@ -345,8 +345,8 @@ async fn cookies_of_any_kind_do_no_harm() {
     let client = Client::public(&server).await;
     let url = client.authorize_url(&server, &[]);
     let browser = "A".repeat(43);
-    let many: String = (0..60).map(|n| format!("__Host-mcp-login-{n:02}={}; ", "A".repeat(700))).collect();
-    let parts: String = (0..40).map(|n| format!("__Host-mcp-login-x.{n}={}; ", "A".repeat(900))).collect();
+    let many: Vec<_> = (0..60).map(|n| format!("__Host-mcp-login-{n:02}={}; ", "A".repeat(700))).collect();
+    let parts: Vec<_> = (0..40).map(|n| format!("__Host-mcp-login-x.{n}={}; ", "A".repeat(900))).collect();
     for cookie in [
         "",
         ";",
@@ -359,8 +359,8 @@ async fn cookies_of_any_kind_do_no_harm() {
         "__Host-mcp-login-=x; __Host-mcp-login-.=y; __Host-mcp-login-.99999999999999999999=z",
         "\"quoted\"=\"x\"",
         "__Host-mcp-declined-=1",
-        &many,
-        &parts,
+        &many.concat(),
+        &parts.concat(),
         &"a=b; ".repeat(8000),
         &format!("__Host-mcp-browser={browser}"),
         &format!("__Host-mcp-browser={browser}; __Host-mcp-browser={browser}; __Host-mcp-login-x=AAAA"),
@@ -435,7 +435,7 @@ async fn memory_is_bounded_under_a_flood() {
                 "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
             );
             wire.send(head.as_bytes()).await;
-            let chunk = [b"10000\r\n".as_slice(), &[b'a'; 0x10000], b"\r\n"].concat();
+            let chunk = [b"10000\r\n".as_slice(), &b"a".repeat(0x10000), b"\r\n"].concat();
             for _ in 0..160 {
                 wire.send(&chunk).await;
             }

@@ -121,7 +121,7 @@ async fn issued_ids_and_secrets_are_the_same_in_every_encoding() {
             let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
             assert!(text.bytes().all(unreserved), "{text}");
         }
-        let escaped: String = secret.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let escaped = secret.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         for presented in [secret, &*escaped] {
             let presented = Presented::Basic(id, presented);
             assert!(is_authenticated(answer(&server, "/token", &presented).await, "/token").await);
@@ -148,7 +148,7 @@ async fn basic_is_split_at_the_first_colon_and_then_decoded() {
     }
 }
 
-pub fn standard_base64(text: &str) -> String {
+pub(crate) fn standard_base64(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }
@@ -309,7 +309,7 @@ async fn a_client_whose_registration_has_ended_hears_invalid_client_when_it_refr
     }
     let (public, confidential) = (Client::public(&server).await, Client::confidential(&server).await);
     let (one, two) = (public.login(&server).await, confidential.login(&server).await);
-    server.advance(Duration::from_secs(3 * 3600 + 3600));
+    server.advance(Duration::from_hours(4));
     for (client, tokens) in [(public, one), (confidential, two)] {
         let response = client.refresh(&server, &tokens.refresh).await;
         refused(response, 401, "invalid_client", "refresh").await;
@@ -341,7 +341,7 @@ async fn a_secret_ends_when_its_registration_does() {
     let server = Server::start().await;
     let client = Client::confidential(&server).await;
     let presented = Presented::Basic(&client.id, client.secret.as_deref().expect("a secret"));
-    server.advance(Duration::from_secs(24 * 3600 - 1));
+    server.advance(Duration::from_secs(86_399));
     assert!(is_authenticated(answer(&server, "/token", &presented).await, "/token").await);
     server.advance(Duration::from_secs(1));
     refused(answer(&server, "/token", &presented).await, 401, "invalid_client", "after its end").await;

@@ -1,24 +1,23 @@
 //! What the log and the database say, and what they must never say.
 
+mod canaries;
+mod daemon;
+
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::Write,
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
 use pangea_mcp_auth::dev::{AccessTokenForm, Fault, IdToken};
-use reqwest::header;
 use serde_json::{Value, json};
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::{
-    Browser, Client, Options, Page, RS_SECRET, Server, Tokens, VERIFIER, body, challenge, http, query,
-};
-
-const STATE: &str = "state-that-nobody-may-read";
+use self::canaries::{Canaries, STATE, everything};
+pub(crate) use self::daemon::Daemon;
+use crate::support::{Browser, Client, Options, Page, RS_SECRET, Server, Tokens, query};
 
 /// Everything that was logged on this thread, at every level.
 #[derive(Clone, Default)]
@@ -72,7 +71,7 @@ fn capture(as_json: bool) -> (Captured, DefaultGuard) {
 }
 
 /// The bytes of a database, its journal included.
-pub fn stored_bytes(folder: &Path) -> Vec<u8> {
+pub(crate) fn stored_bytes(folder: &Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files
         .filter(|file| file.to_string_lossy().contains(".sqlite"))
@@ -81,153 +80,8 @@ pub fn stored_bytes(folder: &Path) -> Vec<u8> {
 }
 
 /// Whether bytes hold others.
-pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
-}
-
-/// Secrets that came by, each with what it is.
-#[derive(Debug, Default)]
-struct Canaries(Vec<(String, String)>);
-
-impl Canaries {
-    fn add(&mut self, what: &str, secret: &str) {
-        assert!(secret.len() >= 8, "{what} is too short to be found: {secret}");
-        self.0.push((what.to_owned(), secret.to_owned()));
-    }
-
-    fn of_page(&mut self, page: &Page) {
-        for set in page.headers.get_all(header::SET_COOKIE) {
-            let value = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap().1;
-            if value.len() > 8 {
-                self.add("cookie", value);
-            }
-        }
-        if let Some(location) = page.location() {
-            self.0.push(("redirect".to_owned(), location.clone()));
-            for (name, value) in query(&location) {
-                if ["code", "state", "nonce"].contains(&&*name) {
-                    self.add(&name, &value);
-                }
-            }
-        }
-    }
-
-    fn assert_absent(&self, from: &[u8], place: &str) {
-        assert!(self.0.len() > 10, "there was something to find: {self:?}");
-        for (what, secret) in &self.0 {
-            assert!(!contains(from, secret.as_bytes()), "{what} {secret} is in {place}");
-        }
-        // What has no fixed text: upstream tokens and codes, JWTs, private keys, and our own prefixes.
-        for prefix in ["ptu_", "ptr_", "pmc_", "mcp_rt_", "mcp_ac_", "mcp_cs_", "eyJ", "PRIVATE KEY", "pck_"]
-        {
-            assert!(!contains(from, prefix.as_bytes()), "{prefix} is in {place}");
-        }
-    }
-}
-
-/// Everything that a client and its person do with a server: a login, a retry, a reuse, a revocation, and
-/// each thing wrongly.
-async fn everything(url: &str, resource: &str, (rs, rs_secret): (&str, &str)) -> Canaries {
-    let http = http();
-    let mut canaries = Canaries::default();
-    canaries.add("verifier", VERIFIER);
-    canaries.add("state", STATE);
-    canaries.add("introspection secret", rs_secret);
-    let post = async |path: &str, pairs: &[(&str, &str)], basic: Option<(&str, &str)>| {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        let request =
-            http.post(format!("{url}{path}")).header("content-type", "application/x-www-form-urlencoded");
-        let request = match basic {
-            Some((id, secret)) => request.basic_auth(id, Some(secret)),
-            None => request,
-        };
-        request.body(body).send().await.unwrap()
-    };
-    let metadata = json!({
-        "client_name": "Canary", "redirect_uris": ["http://127.0.0.1:4711/callback"],
-        "grant_types": ["authorization_code", "refresh_token"],
-    });
-    let request = http.post(format!("{url}/register")).header("content-type", "application/json");
-    let registered = body(request.body(metadata.to_string()).send().await.unwrap()).await;
-    let (id, secret) =
-        (registered["client_id"].as_str().unwrap(), registered["client_secret"].as_str().unwrap());
-    canaries.add("client secret", secret);
-    let challenge = challenge();
-    let pairs = [
-        ("response_type", "code"),
-        ("client_id", id),
-        ("redirect_uri", "http://127.0.0.1:4711/callback"),
-        ("state", STATE),
-        ("code_challenge", &*challenge),
-        ("code_challenge_method", "S256"),
-        ("resource", resource),
-    ];
-    let authorize = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    canaries.add("query of the request", &authorize);
-    let mut browser = Browser::new();
-    let mut page = browser.get(&format!("{url}/authorize?{authorize}")).await;
-    canaries.of_page(&page);
-    canaries.add("transaction", &page.transaction());
-    page = browser.decide(&page, "approve").await;
-    canaries.of_page(&page);
-    let code = loop {
-        let location = page.location().unwrap_or_else(|| panic!("no redirect: {}", page.html));
-        if location.starts_with("http://127.0.0.1:4711/") {
-            break query(&location)["code"].clone();
-        }
-        page = browser.get(&location).await;
-        canaries.of_page(&page);
-        if location.contains("/pangea/callback") {
-            // The browser comes back a second time.
-            browser.get(&location).await;
-        }
-    };
-    let redeem = |verifier: &'static str, code: &str| {
-        [
-            ("grant_type".to_owned(), "authorization_code".to_owned()),
-            ("code".to_owned(), code.to_owned()),
-            ("redirect_uri".to_owned(), "http://127.0.0.1:4711/callback".to_owned()),
-            ("code_verifier".to_owned(), verifier.to_owned()),
-        ]
-    };
-    let token = async |pairs: &[(String, String)], secret: &str| {
-        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
-        post("/token", &pairs, Some((id, secret))).await
-    };
-    let wrong_verifier = "wrong-verifier-wrong-verifier-wrong-verifier";
-    canaries.add("wrong verifier", wrong_verifier);
-    canaries.add("wrong secret", "mcp-wrong-secret");
-    assert_eq!(token(&redeem(VERIFIER, &code), "mcp-wrong-secret").await.status(), 401);
-    assert_eq!(token(&redeem(wrong_verifier, &code), secret).await.status(), 400);
-    let tokens = Tokens::of(token(&redeem(VERIFIER, &code), secret).await).await;
-    let refresh = |token: &str| {
-        [
-            ("grant_type".to_owned(), "refresh_token".to_owned()),
-            ("refresh_token".to_owned(), token.to_owned()),
-        ]
-    };
-    let second = Tokens::of(token(&refresh(&tokens.refresh), secret).await).await;
-    let retried = Tokens::of(token(&refresh(&tokens.refresh), secret).await).await;
-    let third = Tokens::of(token(&refresh(&second.refresh), secret).await).await;
-    for tokens in [&tokens, &second, &retried, &third] {
-        canaries.add("access token", &tokens.access);
-        canaries.add("signature", tokens.access.rsplit('.').next().unwrap());
-        canaries.add("refresh token", &tokens.refresh);
-        canaries.add("end of a refresh token", &tokens.refresh[tokens.refresh.len() - 43..]);
-    }
-    let introspect = post("/introspect", &[("token", &third.access)], Some((rs, rs_secret))).await;
-    assert_eq!(body(introspect).await["active"], true);
-    assert_eq!(
-        post("/introspect", &[("token", &third.access)], Some((rs, "mcp-wrong-secret"))).await.status(),
-        401
-    );
-    assert_eq!(post("/revoke", &[("token", &third.access)], Some((id, secret))).await.status(), 200);
-    let twice = [("token", &*third.access), ("token", &*third.refresh)];
-    assert_eq!(post("/revoke", &twice, Some((id, secret))).await.status(), 400);
-    assert_eq!(token(&redeem(VERIFIER, &code), secret).await.status(), 400, "the code comes back");
-    assert_eq!(token(&refresh(&third.refresh), secret).await.status(), 400, "and all is over");
-    assert_eq!(post("/revoke", &[("token", &third.refresh)], Some((id, secret))).await.status(), 200);
-    canaries
 }
 
 /// Shows: LOG-1.
@@ -326,81 +180,6 @@ async fn no_secret_is_on_disk_in_clear() {
             assert!(!contains(&stored, private.as_bytes()), "a private key is stored in clear");
         }
     }
-}
-
-/// A real daemon, for development, with a state directory of its own.
-pub struct Daemon {
-    child: Child,
-    stderr: Option<std::thread::JoinHandle<String>>,
-    /// Its URL.
-    pub url: String,
-    /// The introspection secret of its banner.
-    pub secret: String,
-    folder: tempfile::TempDir,
-}
-
-impl Daemon {
-    /// Starts it on free ports with these flags more.
-    pub fn start(more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pangea-mcp-auth"));
-        command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"]).args(more);
-        command.args(["--dev-sign-in-as", "ada@example.com"]).env_clear().env("HOME", folder.path());
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            stderr.read_to_string(&mut text).unwrap();
-            text
-        });
-        let (mut url, mut secret) = (String::new(), String::new());
-        for line in BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok) {
-            let last = || line.split_whitespace().next_back().unwrap_or_default().to_owned();
-            if line.contains("authorization server  ") {
-                url = last();
-            }
-            if let Some((_, after)) = line.split_once("client_secret=") {
-                after.clone_into(&mut secret);
-                break;
-            }
-        }
-        assert!(!url.is_empty() && !secret.is_empty(), "no banner");
-        Self { child, stderr: Some(stderr), url, secret, folder }
-    }
-
-    /// A value of `/proc/PID/status`, in KiB.
-    pub fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    /// Stops it; what it logged, and its database.
-    fn stop(mut self) -> (String, Vec<u8>) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        let stored = walk(self.folder.path());
-        (self.stderr.take().unwrap().join().unwrap(), stored)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The bytes of every database below a folder.
-fn walk(folder: &Path) -> Vec<u8> {
-    let mut bytes = stored_bytes(folder);
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            bytes.extend(walk(&path));
-        }
-    }
-    bytes
 }
 
 /// Shows: LOG-1.
