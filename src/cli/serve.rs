@@ -84,6 +84,10 @@ impl Serve {
         }
         let early = development.as_mut().and_then(|development| development.listener.take());
         let listeners = listen(&config, early, global.dev).await?;
+        let admin_listener = match config.admin_listen {
+            Some(address) => Some(daemon::listen(address).await.map_err(started)?),
+            None => None,
+        };
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::new(SystemClock), Arc::new(SystemRandom));
         let assembled =
@@ -100,9 +104,8 @@ impl Serve {
         warn_of_gaps(&config, global.dev);
         let house = tokio::spawn(daemon::keep_house(Arc::clone(&assembled.server), stop.clone()));
         let metrics = Arc::new(Metrics::default());
-        if let Some(address) = config.admin_listen {
+        if let Some(listener) = admin_listener {
             let admin = daemon::admin_router(Arc::clone(&metrics));
-            let listener = daemon::listen(address).await.map_err(started)?;
             tokio::spawn(daemon::serve(vec![listener], admin, stop.clone()));
         }
         daemon::serve_measured(listeners, assembled.router, metrics, stop).await;

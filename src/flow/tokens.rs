@@ -94,14 +94,15 @@ impl AuthorizationServer {
         let id = grant_of_code(redemption.code).ok_or_else(unknown_code)?;
         for _ in 0..ATTEMPTS {
             let read = self.grants.get(id.as_str(), now).await?.ok_or_else(unknown_code)?;
-            if read.value.judge_code(redemption, now)? == CodeUse::Replay {
+            let code_use = read.value.judge_code(redemption, now)?;
+            self.require_resource(&read.value, params.all("resource"))?;
+            if code_use == CodeUse::Replay {
                 self.end(read, RevokedBy::CodeReplay, now).await?;
                 return refuse(
                     ErrorCode::InvalidGrant,
                     "the code was used before; what it yielded has been revoked",
                 );
             }
-            self.require_resource(&read.value, params.all("resource"))?;
             let ends = now.plus(self.settings.lifetimes.grant);
             let (refresh, refresh_text) = self.first_refresh_token(&read.value.id, client, ends, now).unzip();
             let (text, live) = self.access_token(&read.value, None, now)?;

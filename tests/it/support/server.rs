@@ -47,6 +47,7 @@ pub struct Server {
     pub upstream: StandIn,
     /// Where the upstream is.
     pub upstream_url: String,
+    #[expect(clippy::struct_field_names, reason = "it is what the others call it")]
     /// The server behind HTTP.
     pub server: Arc<AuthorizationServer>,
     /// Follows no redirect and keeps no cookie.
