@@ -18,7 +18,10 @@ fuzz_target!(|text: &str| {
     assert_eq!(address.destination(), uri.destination());
     let own = Url::parse(registered).expect("a registered URI is one");
     let answer = Url::parse(&address.answer(&[("code", "c\n&")])).expect("an answer is a URI");
-    assert_eq!((own.scheme(), own.host_str(), own.path()), (answer.scheme(), answer.host_str(), answer.path()));
+    assert_eq!(
+        (own.scheme(), own.host_str(), own.path()),
+        (answer.scheme(), answer.host_str(), answer.path())
+    );
     assert!(answer.username().is_empty() && answer.password().is_none() && answer.fragment().is_none());
     assert!(answer.query_pairs().last().is_some_and(|(name, value)| name == "code" && value == "c\n&"));
     if uri.destination() != Destination::Loopback {
