@@ -316,11 +316,12 @@ fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        // What was begun is finished, though the client may hang up: it must not be the client who
-        // decides whether an answer of the upstream is written down.
-        let answer = tokio::spawn(router.clone().call(request));
+        let writes = web::may_write(&request);
+        let answer = router.clone().call(request);
         async move {
-            let Ok(answer) = answer.await?;
+            // What was begun is finished, though the client may hang up: it must not be the client who
+            // decides whether an answer of the upstream is written down.
+            let Ok(answer) = if writes { tokio::spawn(answer).await? } else { answer.await };
             metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());
             Ok::<_, JoinError>(answer)
         }

@@ -14,6 +14,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
+    extract::Request,
     routing::{any, get},
 };
 
@@ -23,6 +24,9 @@ pub use self::{
 };
 use self::{documents::Documents, reply::Reply};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
+
+/// Where the browser comes back from the upstream.
+const CALLBACK: &str = "/pangea/callback";
 
 /// What the pages say beyond the request.
 #[derive(Debug, Clone, Default)]
@@ -80,6 +84,13 @@ impl Web {
     }
 }
 
+/// Whether a request may change what is stored: none that merely reads does, but for the return from
+/// the upstream.
+#[must_use]
+pub fn may_write(request: &Request) -> bool {
+    !request.method().is_safe() || request.uri().path().ends_with(CALLBACK)
+}
+
 /// All routes. Paths follow the public URL's.
 pub fn router(web: Arc<Web>) -> Router {
     let base = web.public_url.path();
@@ -87,7 +98,7 @@ pub fn router(web: Arc<Web>) -> Router {
     Router::new()
         .route(&at("/authorize"), any(interactive::authorize))
         .route(&at("/consent"), any(interactive::consent))
-        .route(&at("/pangea/callback"), any(interactive::callback))
+        .route(&at(CALLBACK), any(interactive::callback))
         .route(&at("/token"), any(machine::token))
         .route(&at("/register"), any(machine::register))
         .route(&at("/revoke"), any(machine::revoke))
