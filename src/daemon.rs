@@ -1,9 +1,12 @@
 //! From a configuration to running listeners, and back to silence.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -16,7 +19,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -316,14 +319,11 @@ fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        let writes = web::may_write(&request);
-        let answer = router.clone().call(request);
+        let answer = Finished(Some(Box::pin(router.clone().call(request))));
         async move {
-            // What was begun is finished, though the client may hang up: it must not be the client who
-            // decides whether an answer of the upstream is written down.
-            let Ok(answer) = if writes { tokio::spawn(answer).await? } else { answer.await };
+            let answer = answer.await?;
             metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());
-            Ok::<_, JoinError>(answer)
+            Ok::<_, Infallible>(answer)
         }
     });
     http1::Builder::new()
@@ -331,4 +331,32 @@ fn connection(
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(LARGEST_HEAD)
         .serve_connection(TokioIo::new(stream), service)
+}
+
+/// A future that goes on by itself when nobody waits for it any more. What was begun is finished,
+/// though the client may hang up: it must not be the client who decides whether an answer of the
+/// upstream is written down.
+struct Finished<F: Future + Send + 'static>(Option<Pin<Box<F>>>);
+
+impl<F: Future + Send + 'static> Future for Finished<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(rest) = &mut self.0 else { return Poll::Pending };
+        let polled = rest.as_mut().poll(context);
+        if polled.is_ready() {
+            self.0 = None;
+        }
+        polled
+    }
+}
+
+impl<F: Future + Send + 'static> Drop for Finished<F> {
+    fn drop(&mut self) {
+        if let (Some(rest), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                let _ = rest.await;
+            });
+        }
+    }
 }

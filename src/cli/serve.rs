@@ -13,7 +13,7 @@ use crate::{
         RepositoryConfig, ScopeConfig, Source, StandIn as UpstreamDefaults, SystemEnvironment,
     },
     daemon::{self, StartError},
-    dev::{SERVICE_TOKEN, StandIn, StandInConfig},
+    dev::{StandIn, StandInConfig},
     secret::{Random, Sealer, Secret, SystemRandom},
     telemetry::{self, Metrics},
 };
@@ -186,7 +186,6 @@ impl Serve {
             sign_in_as: self.dev_sign_in_as.clone(),
             state_file: Some(development.state_dir.join(format!("stand-in-{port}.json"))),
         };
-        tracing::debug!(service_token = SERVICE_TOKEN, "the stand-in takes this service token");
         StandIn::new(stand_in, clock, random)
             .map_err(|error| Failure::new(Failure::FAILED, format!("the stand-in cannot start: {error}")))
     }

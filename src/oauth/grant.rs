@@ -49,8 +49,10 @@ pub struct UpstreamSession {
     pub checking_until: Option<UnixTime>,
 }
 
-/// An access token that was issued and not revoked.
+/// An access token that was issued and not revoked. It is stored as a list, for a record may hold
+/// many of them and should fit into one page of a database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "StoredToken", into = "StoredToken")]
 pub struct LiveToken {
     /// Its number within the grant.
     pub number: u64,
@@ -61,8 +63,21 @@ pub struct LiveToken {
     /// When it ends.
     pub expires_at: UnixTime,
     /// Its scope, where narrower than the grant's.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scope: Option<Scope>,
+}
+
+type StoredToken = (u64, TokenHash, UnixTime, UnixTime, Option<Scope>);
+
+impl From<StoredToken> for LiveToken {
+    fn from((number, hash, issued_at, expires_at, scope): StoredToken) -> Self {
+        Self { number, hash, issued_at, expires_at, scope }
+    }
+}
+
+impl From<LiveToken> for StoredToken {
+    fn from(token: LiveToken) -> Self {
+        (token.number, token.hash, token.issued_at, token.expires_at, token.scope)
+    }
 }
 
 /// What is remembered of the code, issued or spent.

@@ -14,7 +14,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Router,
-    extract::Request,
     routing::{any, get},
 };
 
@@ -82,13 +81,6 @@ impl Web {
     fn reply(&self) -> Reply<'_> {
         Reply { random: self.server.random(), https: self.public_url.is_https() }
     }
-}
-
-/// Whether a request may change what is stored: none that merely reads does, but for the return from
-/// the upstream.
-#[must_use]
-pub fn may_write(request: &Request) -> bool {
-    !request.method().is_safe() || request.uri().path().ends_with(CALLBACK)
 }
 
 /// All routes. Paths follow the public URL's.
