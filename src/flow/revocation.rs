@@ -1,20 +1,19 @@
 //! Clients give tokens back (RFC 7009).
 
-use super::AuthorizationServer;
+use super::{
+    AuthorizationServer,
+    tokens::{ATTEMPTS, too_much_contention},
+};
 use crate::{
     clock::UnixTime,
     oauth::{
         client::Client,
         credentials::Credentials,
-        error::{ErrorCode, OAuthError},
+        error::OAuthError,
         grant::RevokedBy,
         token::{RefreshToken, TokenId},
     },
-    secret::{TokenHash, constant_time_eq},
 };
-
-/// Attempts to replace a record that others replace at the same time.
-const ATTEMPTS: usize = 64;
 
 impl AuthorizationServer {
     /// Revokes a token of the caller: a refresh token with its whole grant, an access token alone.
@@ -46,14 +45,8 @@ impl AuthorizationServer {
     ) -> Result<(), OAuthError> {
         let Some(read) = self.grants.get(refresh.grant.as_str(), now).await? else { return Ok(()) };
         let own = read.value.client_id == client.client_id;
-        let chain = read.value.active().and_then(|active| active.refresh.as_ref());
         // A token that was rotated since is still the client's way to say that it wants to go.
-        let genuine = chain.is_some_and(|chain| {
-            let made = self.refresh_text(&read.value.id, chain, refresh.generation);
-            let current = refresh.generation == chain.generation && chain.current.same(&TokenHash::of(text));
-            current
-                || refresh.generation < chain.generation && constant_time_eq(made.as_bytes(), text.as_bytes())
-        });
+        let genuine = self.is_genuine(&read.value, refresh, text);
         if own && genuine { self.end(read, RevokedBy::Client, now).await } else { Ok(()) }
     }
 
@@ -76,9 +69,6 @@ impl AuthorizationServer {
                 return Ok(());
             }
         }
-        Err(OAuthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "too many requests for this grant at once; try again",
-        ))
+        Err(too_much_contention())
     }
 }

@@ -26,7 +26,7 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long one process keeps the others from asking, should it die over it.
 const CHECK_TAKES: Duration = Duration::from_mins(2);
 /// Attempts to replace a record that others replace at the same time.
-const ATTEMPTS: usize = 64;
+pub(super) const ATTEMPTS: usize = 64;
 
 /// A successful answer of the token endpoint (RFC 6749 section 5.1).
 #[derive(Debug, Serialize)]
@@ -155,7 +155,9 @@ impl AuthorizationServer {
         let id = refresh.token.grant.as_str();
         let read = self.grants.get(id, now).await?.ok_or_else(unknown_refresh_token)?;
         let grant = &read.value;
-        if grant.client_id != refresh.client.client_id || !self.is_genuine(grant, refresh) {
+        if grant.client_id != refresh.client.client_id
+            || !self.is_genuine(grant, &refresh.token, refresh.text)
+        {
             return Err(unknown_refresh_token());
         }
         let grace = self.settings.lifetimes.grace;
@@ -184,13 +186,13 @@ impl AuthorizationServer {
 
     /// Whether we made this token. The current one is known by its hash, any other by making it
     /// again: so nobody who merely knows the name of a grant can end it.
-    fn is_genuine(&self, grant: &Grant, refresh: &Refresh<'_>) -> bool {
+    pub(super) fn is_genuine(&self, grant: &Grant, token: &RefreshToken, text: &str) -> bool {
         let Some(chain) = grant.active().and_then(|active| active.refresh.as_ref()) else { return false };
-        if refresh.token.generation == chain.generation {
-            return chain.current.matches(refresh.text);
+        if token.generation == chain.generation {
+            return chain.current.matches(text);
         }
-        let made = self.refresh_text(&grant.id, chain, refresh.token.generation);
-        constant_time_eq(made.as_bytes(), refresh.text.as_bytes())
+        let made = self.refresh_text(&grant.id, chain, token.generation);
+        constant_time_eq(made.as_bytes(), text.as_bytes())
     }
 
     /// The grant after a refresh, and the refresh token that the client gets. A retry gets the
@@ -337,7 +339,7 @@ impl AuthorizationServer {
     }
 
     /// The refresh token of a generation: unguessable without the sealing key *and* the record.
-    pub(super) fn refresh_text(&self, id: &GrantId, chain: &RefreshChain, generation: u64) -> String {
+    fn refresh_text(&self, id: &GrantId, chain: &RefreshChain, generation: u64) -> String {
         let number = generation.to_string();
         let unguessable = self.sealer.derive(&["refresh token", id.as_str(), &chain.seed, &number]);
         RefreshToken { grant: id.clone(), generation }.text(&unguessable)
@@ -409,6 +411,6 @@ fn unknown_refresh_token() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidGrant, "the refresh token is unknown or no longer valid")
 }
 
-fn too_much_contention() -> OAuthError {
+pub(super) fn too_much_contention() -> OAuthError {
     OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests for this grant at once; try again")
 }

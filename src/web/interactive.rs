@@ -14,7 +14,7 @@ use super::{
     limits::Limiter,
     pages::{ClientKind, ConsentPage, ContinuePage, RedirectKind, ScopeLine, display_text},
     reply::{Reply, log, with_retry_after},
-    request::{address, body, form, limit, reads},
+    request::{address, body, limit, reads},
 };
 use crate::{
     flow::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
@@ -79,7 +79,7 @@ pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Re
         }
     };
     let cookies = Cookies::of(&headers);
-    let (decision, sealed) = match form(&body).and_then(|params| decision(&params)) {
+    let (decision, sealed) = match Params::parse(&body).and_then(|params| decision(&params)) {
         Ok(decided) => decided,
         Err(error) => return refused(web.reply(), 400, &error),
     };

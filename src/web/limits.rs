@@ -49,29 +49,40 @@ impl Limiter {
 
     /// Counts one request of `key`; says how long to wait when it is one too many.
     pub(super) fn admit(&self, key: impl Hash) -> Result<(), Duration> {
-        self.admit_at(key, u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX))
+        self.admit_at(key, self.now())
     }
 
     fn admit_at(&self, key: impl Hash, now: u64) -> Result<(), Duration> {
-        let slot = &self.slots[usize::try_from(self.hasher.hash_one(key) % SLOTS as u64).unwrap_or_default()];
-        let mut wait = 0;
-        let admitted = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
-            let next = arrival.max(now) + self.interval;
-            wait = next.saturating_sub(now + self.tolerance);
-            (wait == 0).then_some(next)
+        let mut judged = Ok(());
+        let _ = self.slot(key).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
+            let next = self.next(arrival, now);
+            judged = next.map(|_| ());
+            next.ok()
         });
-        admitted.map(|_| ()).map_err(|_| Duration::from_micros(wait))
+        judged
     }
 
     /// Whether a request of `key` would be admitted, without counting it.
     pub(super) fn would_admit(&self, key: impl Hash) -> Result<(), Duration> {
-        let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let slot = &self.slots[usize::try_from(self.hasher.hash_one(key) % SLOTS as u64).unwrap_or_default()];
-        let next = slot.load(Ordering::Relaxed).max(now) + self.interval;
+        self.next(self.slot(key).load(Ordering::Relaxed), self.now()).map(|_| ())
+    }
+
+    /// The arrival time that one more request leaves behind, or how long it must wait.
+    fn next(&self, arrival: u64, now: u64) -> Result<u64, Duration> {
+        let next = arrival.max(now) + self.interval;
         match next.saturating_sub(now + self.tolerance) {
-            0 => Ok(()),
+            0 => Ok(next),
             wait => Err(Duration::from_micros(wait)),
         }
+    }
+
+    fn slot(&self, key: impl Hash) -> &AtomicU64 {
+        &self.slots[usize::try_from(self.hasher.hash_one(key) % SLOTS as u64).unwrap_or_default()]
+    }
+
+    /// Microseconds since the limiter was made.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     Web,
     limits::{Limiter, limited_key},
     reply::with_cors,
-    request::{address, authorization, body, form, limit},
+    request::{address, authorization, body, limit},
 };
 use crate::oauth::{
     credentials::Credentials,
@@ -32,7 +32,7 @@ pub(super) async fn token(State(web): State<Arc<Web>>, request: Request) -> Resp
 }
 
 async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
-    let params = form(&call.body)?;
+    let params = Params::parse(&call.body)?;
     let credentials = call.credentials(web, &params)?;
     let answer = web.server.token(&params, &credentials).await;
     let response = call.noting_failure(web, &credentials, answer)?;
@@ -60,7 +60,7 @@ pub(super) async fn revoke(State(web): State<Arc<Web>>, request: Request) -> Res
 }
 
 async fn revoke_answer(web: &Web, call: Call) -> Result<Response, Failure> {
-    let params = form(&call.body)?;
+    let params = Params::parse(&call.body)?;
     params.refuse_repeated(&["token_type_hint"])?;
     let credentials = call.credentials(web, &params)?;
     let token = params.required("token")?;
@@ -78,7 +78,7 @@ pub(super) async fn introspect(State(web): State<Arc<Web>>, request: Request) ->
 }
 
 async fn introspect_answer(web: &Web, call: Call) -> Result<Response, Failure> {
-    let params = form(&call.body)?;
+    let params = Params::parse(&call.body)?;
     params.refuse_repeated(&["token_type_hint"])?;
     let credentials = call.credentials(web, &params)?;
     let token = params.one("token")?;

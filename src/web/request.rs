@@ -10,10 +10,7 @@ use axum::{
 use bytes::Bytes;
 
 use super::{Web, address::Peer, limits::limited_key};
-use crate::oauth::{
-    error::{ErrorCode, OAuthError},
-    params::Params,
-};
+use crate::oauth::error::{ErrorCode, OAuthError};
 
 /// Largest body, in bytes.
 const LARGEST: usize = 64 * 1024;
@@ -73,11 +70,6 @@ fn is_too_large(error: &axum::Error) -> bool {
 /// The `Authorization` headers of a request.
 pub(super) fn authorization(headers: &HeaderMap) -> Vec<&[u8]> {
     headers.get_all(header::AUTHORIZATION).iter().map(axum::http::HeaderValue::as_bytes).collect()
-}
-
-/// Parameters of a form body.
-pub(super) fn form(body: &[u8]) -> Result<Params<'_>, OAuthError> {
-    Params::parse(body)
 }
 
 /// Whether a method reads.
