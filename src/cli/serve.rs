@@ -252,7 +252,8 @@ fn warn_of_gaps(config: &Config, dev: bool) {
             "the proxy in front is not in trusted_proxies: requests cannot be told apart by address, and rate limits do not apply"
         );
     }
-    if config.repository == RepositoryConfig::Memory && !dev {
+    let volatile = config.repository.all().any(|place| matches!(place, RepositoryConfig::Memory));
+    if volatile && !dev {
         tracing::warn!("the repository is in memory: everything is forgotten when the daemon stops");
     }
 }

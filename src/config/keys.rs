@@ -1,16 +1,19 @@
 //! Every key there is: the one table from which unknown keys, environment variables, defaults and
 //! `docs/configuration.md` follow.
 
-use super::table::{
-    Fallback::{self, Absent, Required, Value},
-    Key, Kind,
+use super::{
+    elsewhere,
+    table::{
+        Fallback::{self, Absent, Required, Value},
+        Key, Kind,
+    },
 };
 
-const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
+pub(super) const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
     Key { path, kind, fallback, doc }
 }
 
-/// Where records may live, one day.
+/// Where records may live.
 pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redis", "vault"];
 
 /// The chapters of the reference: tables of the file, each with what it is about.
@@ -24,7 +27,12 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
          server may ask `/introspect` about its tokens: both of its keys, or neither where tokens are verified as JWTs.",
     ),
     ("keys", "Key material."),
-    ("repository", "Where clients, grants and signing keys live."),
+    (
+        "repository",
+        "Where clients, grants and signing keys live. A table `[repository.clients]`, `[repository.grants]`, \
+         `[repository.keys]` or `[repository.replays]` puts that kind of record elsewhere; what it does not say is as \
+         in `[repository]`.",
+    ),
     ("registration", "Registration of clients by themselves (RFC 7591)."),
     (
         "tokens",
@@ -38,14 +46,24 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ("log", "The log, on standard error."),
 ];
 
-const ELSEWHERE: Fallback = Absent("the same as `repository.kind`");
-const ELSEWHERE_DOC: &str =
-    "A kind other than `repository.kind`. This version knows one repository for everything.";
 const PER_MINUTE: &str = "How many requests a minute in the long run; at least 1.";
 const BURST: &str = "How many requests at once; at least 1.";
 
 /// Every key.
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key] = &everything();
+
+const fn everything() -> [Key; OWN.len() + elsewhere::KEYS.len()] {
+    let mut all = [OWN[0]; OWN.len() + elsewhere::KEYS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < OWN.len() { OWN[at] } else { elsewhere::KEYS[at - OWN.len()] };
+        at += 1;
+    }
+    all
+}
+
+/// Every key but those of repositories for single kinds of record.
+const OWN: &[Key] = &[
     key(
         "public_url",
         Kind::Url,
@@ -210,22 +228,74 @@ pub(super) const KEYS: &[Key] = &[
         "repository.kind",
         Kind::Choice(REPOSITORIES),
         Value("\"sqlite\""),
-        "`memory` forgets everything when the process ends, so it needs `--dev` or `--allow-volatile`. \
-         `postgres`, `redis` and `vault` come with a later version.",
+        "`sqlite` for one machine; `postgres` or `redis` for several daemons on one shared engine; `vault` keeps \
+         everything in Pangea Vault, for a single daemon. `memory` forgets everything when the process ends, so it \
+         needs `--dev` or `--allow-volatile`.",
     ),
     key(
         "repository.path",
         Kind::Path,
         Absent("`pangea-mcp-auth.sqlite` in the platform's state directory"),
-        "The SQLite file. A relative path starts at the configuration file's folder.",
+        "For `sqlite`: the file. A relative path starts at the configuration file's folder.",
     ),
-    key("repository.url", Kind::Text, Absent("none"), "For `postgres` and `redis`, of a later version."),
-    key("repository.token", Kind::Secret, Absent("none"), "For `vault`, of a later version."),
-    key("repository.folder", Kind::Text, Absent("none"), "For `vault`, of a later version."),
-    key("repository.clients.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
-    key("repository.grants.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
-    key("repository.keys.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
-    key("repository.replays.kind", Kind::Choice(REPOSITORIES), ELSEWHERE, ELSEWHERE_DOC),
+    key(
+        "repository.url",
+        Kind::TextOrSecret,
+        Absent("none"),
+        "For `postgres` and `redis`: where the engine is. `postgres://user@host/database?sslmode=verify-full`; \
+         `redis://` or `rediss://user@host:6379/0`, `redis+sentinel://host:26379,host:26379/service`, \
+         `redis+cluster://host:6379,host:6379`. A URL with a password in it is a secret: name its place.",
+    ),
+    key(
+        "repository.password",
+        Kind::Secret,
+        Absent("none"),
+        "For `postgres` and `redis`: the password that goes with `url`.",
+    ),
+    key(
+        "repository.ca_file",
+        Kind::Path,
+        Absent("the certificates that come with this program"),
+        "For `postgres` and `redis` over TLS: a PEM file with the authorities to trust.",
+    ),
+    key(
+        "repository.connections",
+        Kind::Number,
+        Value("16"),
+        "For `postgres`: how many connections at most, from 1 to 1000.",
+    ),
+    key(
+        "repository.timeout",
+        Kind::Duration,
+        Value("\"5s\""),
+        "For `postgres`, `redis` and `vault`: how long one request may take before the answer is 503, from 1 to 30 \
+         seconds.",
+    ),
+    key(
+        "repository.token",
+        Kind::Secret,
+        Absent("none"),
+        "For `vault`: a token with access to Vault. One in a file is read again when Vault refuses it.",
+    ),
+    key(
+        "repository.api_url",
+        Kind::Url,
+        Value("\"https://vault.aws.us.pangea.cloud\""),
+        "For `vault`: the service, as the console shows it for your region.",
+    ),
+    key(
+        "repository.folder",
+        Kind::Text,
+        Value("\"/pangea-mcp-auth\""),
+        "For `vault`: the folder for our items, of `[0-9a-zA-Z_.-]` between slashes.",
+    ),
+    key(
+        "repository.cache",
+        Kind::Duration,
+        Value("\"1s\""),
+        "For `vault`: for how long a value once read is believed, up to 10 minutes. A revocation by another process \
+         takes so long to be noticed.",
+    ),
     key(
         "registration.enabled",
         Kind::Boolean,

@@ -10,10 +10,10 @@ use std::{
 use super::{
     DevDefaults, Overrides, Source, dev,
     environment::{APPLICATION, Environment},
-    model::Config,
+    model::{Config, Repositories},
     problem::{Complaint, Place, Problem, Problems},
     reader::{self, Reader},
-    sections,
+    repositories, sections,
     settings::{Settings, Value},
     table::FILE_VARIABLE,
     value, variables,
@@ -49,6 +49,27 @@ pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<C
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let read = read_text(text, file, &mut settings, &mut problems);
     finish(&source, &environment.variables(), settings, problems, (read, Some(file.to_owned())))
+}
+
+/// Reads where records live, and nothing else: what else is wrong with the configuration must not
+/// keep an operator from revoking a token.
+///
+/// # Errors
+///
+/// Every problem there is with `[repository]`.
+pub fn load_repositories(source: &Source<'_>) -> Result<Repositories, Problems> {
+    let variables = source.environment.variables();
+    let (mut settings, mut problems) = (Settings::default(), Vec::new());
+    let chosen = choose_file(source, &variables);
+    if let Some(chosen) = &chosen {
+        read_file(chosen, &mut settings, &mut problems);
+    }
+    let path = chosen.map(|chosen| chosen.path);
+    let (settings, _) = lay_over(source, &variables, settings, &mut problems);
+    problems.retain(|problem| problem.key.is_empty() || problem.key.starts_with("repository"));
+    let mut reader = reader(source, &variables, &settings, path, problems);
+    let found = repositories::repositories(&mut reader, allows_memory(source));
+    found.filter(|_| reader.problems.is_empty()).ok_or_else(|| Problems::new(reader.problems))
 }
 
 /// A file that may hold the configuration.
@@ -107,25 +128,15 @@ fn read_text(text: &str, file: &Path, settings: &mut Settings, problems: &mut Ve
 fn finish(
     source: &Source<'_>,
     variables: &BTreeMap<String, String>,
-    mut settings: Settings,
+    settings: Settings,
     mut problems: Vec<Problem>,
     (file, path): (File, Option<PathBuf>),
 ) -> Result<Config, Problems> {
-    variables::read(&mut settings, variables, &mut problems);
+    let (settings, dev_complaint) = lay_over(source, variables, settings, &mut problems);
     if file == File::Unusable {
         return Err(Problems::new(problems));
     }
-    apply_overrides(&mut settings, &source.overrides);
-    let dev_complaint = source.dev.as_ref().and_then(|dev| dev::fill(&mut settings, dev).err());
-    fill_repository_path(&mut settings, source.environment);
-    reader::fill_defaults(&mut settings);
-    let mut reader = Reader {
-        settings: &settings,
-        environment: source.environment,
-        variables,
-        file: path.map_or(Place::Nowhere, |path| Place::File(path, None)),
-        problems,
-    };
+    let mut reader = reader(source, variables, &settings, path, problems);
     if let Some(complaint) = dev_complaint {
         reader.complain("keys.sealing", complaint);
     }
@@ -135,6 +146,37 @@ fn finish(
         complain_of_missing_keys(&mut reader, source.dev.is_some());
     }
     build(reader, source)
+}
+
+/// Environment, flags and defaults over what the file says; what went wrong with the defaults of
+/// development.
+fn lay_over(
+    source: &Source<'_>,
+    variables: &BTreeMap<String, String>,
+    mut settings: Settings,
+    problems: &mut Vec<Problem>,
+) -> (Settings, Option<Complaint>) {
+    variables::read(&mut settings, variables, problems);
+    apply_overrides(&mut settings, &source.overrides);
+    let dev_complaint = source.dev.as_ref().and_then(|dev| dev::fill(&mut settings, dev).err());
+    fill_repository_path(&mut settings, source.environment);
+    reader::fill_defaults(&mut settings);
+    (settings, dev_complaint)
+}
+
+fn reader<'a>(
+    source: &'a Source<'_>,
+    variables: &'a BTreeMap<String, String>,
+    settings: &'a Settings,
+    path: Option<PathBuf>,
+    problems: Vec<Problem>,
+) -> Reader<'a> {
+    let file = path.map_or(Place::Nowhere, |path| Place::File(path, None));
+    Reader { settings, environment: source.environment, variables, file, problems }
+}
+
+const fn allows_memory(source: &Source<'_>) -> bool {
+    source.dev.is_some() || source.overrides.allow_volatile
 }
 
 fn apply_overrides(settings: &mut Settings, overrides: &Overrides) {
@@ -198,8 +240,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Result<Config, Problems
     let access = sections::access(&mut reader);
     let resources = sections::resources(&mut reader);
     let keys = sections::keys(&mut reader);
-    let allow_memory = dev.is_some() || source.overrides.allow_volatile;
-    let repository = sections::repository(&mut reader, allow_memory);
+    let repository = repositories::repositories(&mut reader, allows_memory(source));
     let registration = sections::registration(&mut reader);
     let tokens = sections::tokens(&mut reader);
     let limits = sections::limits(&mut reader);

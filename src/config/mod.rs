@@ -5,6 +5,7 @@
 //! lays file, environment, flags and defaults over one another, `sections` makes types of them.
 
 mod dev;
+mod elsewhere;
 mod environment;
 mod keys;
 mod loading;
@@ -12,6 +13,7 @@ mod model;
 mod problem;
 mod reader;
 mod reference;
+mod repositories;
 mod secret_source;
 mod sections;
 mod settings;
@@ -28,13 +30,15 @@ use std::path::PathBuf;
 pub use self::{
     dev::{DevDefaults, StandIn, create_private_folder},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
-    loading::{load, parse},
+    loading::{load, load_repositories, parse},
     model::{
         Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
-        Rate, Registration, RepositoryConfig, ResourceConfig, ScopeConfig, Tokens,
+        Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig,
+        Tokens, VaultConfig,
     },
     problem::{Place, Problem, Problems},
     reference::reference,
+    secret_source::read_secret_file,
 };
 
 /// An annotated configuration file that works once its placeholders are filled in.

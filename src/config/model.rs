@@ -37,7 +37,7 @@ pub struct Config {
     /// Key material.
     pub keys: Keys,
     /// Where records live.
-    pub repository: RepositoryConfig,
+    pub repository: Repositories,
     /// Client registration.
     pub registration: Registration,
     /// Lifetimes.
@@ -186,8 +186,31 @@ pub struct Keys {
     pub algorithm: SigningAlgorithm,
 }
 
-/// Where records live.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where records live: all in one place, or some kinds elsewhere.
+#[derive(Debug, Clone)]
+pub struct Repositories {
+    /// Whatever has no place of its own.
+    pub main: RepositoryConfig,
+    /// Clients, if elsewhere.
+    pub clients: Option<RepositoryConfig>,
+    /// Grants, if elsewhere.
+    pub grants: Option<RepositoryConfig>,
+    /// Signing keys, if elsewhere.
+    pub keys: Option<RepositoryConfig>,
+    /// What may be used once, if elsewhere.
+    pub replays: Option<RepositoryConfig>,
+}
+
+impl Repositories {
+    /// Every place, the main one first.
+    pub fn all(&self) -> impl Iterator<Item = &RepositoryConfig> {
+        let elsewhere = [&self.clients, &self.grants, &self.keys, &self.replays];
+        std::iter::once(&self.main).chain(elsewhere.into_iter().flatten())
+    }
+}
+
+/// A storage engine.
+#[derive(Debug, Clone)]
 pub enum RepositoryConfig {
     /// In memory: gone with the process.
     Memory,
@@ -196,6 +219,44 @@ pub enum RepositoryConfig {
         /// The file.
         path: PathBuf,
     },
+    /// In `PostgreSQL`.
+    Postgres(ServerConfig),
+    /// In Redis or Valkey.
+    Redis(ServerConfig),
+    /// In Pangea Vault.
+    Vault(VaultConfig),
+}
+
+/// A database server.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// Where it is; may hold a password.
+    pub url: Secret,
+    /// The password, if it stands apart.
+    pub password: Option<Secret>,
+    /// A PEM file with the authorities to trust in place of the usual ones.
+    pub ca_file: Option<PathBuf>,
+    /// Connections at most.
+    pub connections: u32,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// Pangea Vault.
+#[derive(Debug, Clone)]
+pub struct VaultConfig {
+    /// The service, such as `https://vault.aws.us.pangea.cloud`.
+    pub api_url: Url,
+    /// The token as it was at start.
+    pub token: Secret,
+    /// The file to read it from again once Vault refuses it, if it came from a file.
+    pub token_file: Option<PathBuf>,
+    /// The folder for our items, `/a/b` without a slash at its end; empty for the root.
+    pub folder: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// For how long a value once read is believed.
+    pub cache: Duration,
 }
 
 /// Client registration (RFC 7591).

@@ -162,6 +162,24 @@ impl Reader<'_> {
             .ok()
     }
 
+    /// A secret that may also stand there as it is.
+    pub(super) fn text_or_secret(&mut self, path: &str) -> Option<Secret> {
+        match &self.settings.get(path)?.value {
+            Value::Text(_) => {
+                let name = find(path).map_or("secret", |key| key.path);
+                self.plain_text(path).map(|text| Secret::new(name, text))
+            }
+            _ => self.secret(path),
+        }
+    }
+
+    /// The file that a secret comes from, if it comes from one.
+    pub(super) fn secret_file(&self, path: &str) -> Option<PathBuf> {
+        let Value::Table(members) = &self.settings.get(path)?.value else { return None };
+        let file = members.get("file")?;
+        value::text(&file.value).ok().map(|text| secret_source::relative_to_file(&file.place, text))
+    }
+
     /// The paths of required keys that are not given, wherever their table is or must be; those
     /// about which something was said already are left out.
     pub(super) fn missing(&self) -> Vec<(&'static Key, String)> {

@@ -87,6 +87,7 @@ fn type_words(kind: Kind) -> String {
         Kind::List => "list".to_owned(),
         Kind::TextOrList => "text or list".to_owned(),
         Kind::Secret => "secret".to_owned(),
+        Kind::TextOrSecret => "text or secret".to_owned(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word:?}`")).collect::<Vec<_>>().join(", "),
     }
 }

@@ -49,6 +49,21 @@ pub(super) fn read(
             || Complaint::new(format!("the environment variable `{of}` is not set"), "Set it to the secret"),
         )?,
     };
+    bare(&value, name)
+}
+
+/// Reads a secret that was named in the configuration again from its file.
+///
+/// # Errors
+///
+/// The sentence that says why it cannot be read.
+pub fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, String> {
+    let read = read_file(path).and_then(|value| bare(&value, name));
+    read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
+}
+
+/// The secret without the line break at its end.
+fn bare(value: &str, name: &'static str) -> Result<Secret, Complaint> {
     let value = value.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
         return Err(Complaint::new("the secret is empty", "Store the secret there"));

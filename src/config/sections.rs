@@ -5,13 +5,13 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use super::{
     model::{
         Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Rate, Registration,
-        RepositoryConfig, ResourceConfig, Tokens,
+        ResourceConfig, Tokens,
     },
-    problem::{Complaint, Place},
+    problem::Complaint,
     reader::Reader,
     secret_source,
     settings::Value,
-    table::{LEGACY, join},
+    table::join,
     value,
 };
 use crate::oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm};
@@ -155,77 +155,6 @@ pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
     let algorithm = reader.choice("keys.algorithm", &algorithms);
     Some(Keys { sealing: sealing?, algorithm: algorithm? })
-}
-
-/// The kinds of repository, whether this version has them or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Memory,
-    Sqlite,
-    Later,
-}
-
-const KINDS: [(&str, Kind); 5] = [
-    ("memory", Kind::Memory),
-    ("sqlite", Kind::Sqlite),
-    ("postgres", Kind::Later),
-    ("redis", Kind::Later),
-    ("vault", Kind::Later),
-];
-
-/// `[repository]`.
-pub(super) fn repository(reader: &mut Reader<'_>, allow_memory: bool) -> Option<RepositoryConfig> {
-    let kind = reader.choice("repository.kind", &KINDS);
-    complain_of_later_versions(reader, kind);
-    let path = reader.path("repository.path");
-    match kind? {
-        Kind::Later => None,
-        Kind::Memory if allow_memory => Some(RepositoryConfig::Memory),
-        Kind::Memory => {
-            let what = "\"memory\" forgets every client, grant and key when the process ends";
-            let fix = "Write `kind = \"sqlite\"`, or start with --allow-volatile if that is what you want";
-            reader.complain("repository.kind", Complaint::new(what, fix));
-            None
-        }
-        Kind::Sqlite => {
-            if path.is_none() && !reader.has_complained("repository.path") {
-                let what = "is missing, and without a home directory there is no default";
-                let fix =
-                    "Add `path = \"/var/lib/pangea-mcp-auth/pangea-mcp-auth.sqlite\"` under `[repository]`";
-                reader.complain("repository.path", Complaint::new(what, fix));
-            }
-            path.map(|path| RepositoryConfig::Sqlite { path })
-        }
-    }
-}
-
-fn complain_of_later_versions(reader: &mut Reader<'_>, kind: Option<Kind>) {
-    const FIX: &str = "This version has: memory, sqlite";
-    if kind == Some(Kind::Later) {
-        let what = "this kind of repository comes with a later version";
-        reader.complain("repository.kind", Complaint::new(what, FIX));
-    }
-    for section in ["clients", "grants", "keys", "replays"] {
-        let path = format!("repository.{section}.kind");
-        let elsewhere = reader.choice(&path, &KINDS);
-        if elsewhere.is_some_and(|elsewhere| kind.is_some_and(|kind| kind != elsewhere)) {
-            let what = "a repository of its own for one kind of record comes with a later version";
-            reader.complain(&path, Complaint::new(what, format!("Remove `[repository.{section}]`")));
-        }
-    }
-    for path in ["repository.url", "repository.token", "repository.folder"] {
-        let is_useless = kind.is_some_and(|kind| kind != Kind::Later);
-        if is_useless && reader.is_written(path) && !is_legacy(reader, path) {
-            let what = "means nothing to this kind of repository";
-            reader.complain(path, Complaint::new(what, "Remove it"));
-        }
-    }
-}
-
-/// Whether a value comes from a variable that the original library reads, too.
-fn is_legacy(reader: &Reader<'_>, path: &str) -> bool {
-    let place = reader.settings.get(path).map(|given| &given.place);
-    matches!(place, Some(Place::Variable(name)) if LEGACY.iter().any(|(legacy, _)| legacy == name))
 }
 
 /// `[registration]`.

@@ -43,6 +43,8 @@ pub(super) enum Kind {
     TextOrList,
     Choice(&'static [&'static str]),
     Secret,
+    /// Text that may hold a secret, and may then be named as one.
+    TextOrSecret,
 }
 
 /// What holds when a key is not given.

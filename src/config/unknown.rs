@@ -23,7 +23,7 @@ pub(super) fn key(section: &str, name: &str) -> Complaint {
 /// A variable that starts as ours do, and is none.
 pub(super) fn variable(name: &str) -> Complaint {
     let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
-    let secrets = KEYS.iter().filter(|key| key.kind == Kind::Secret);
+    let secrets = KEYS.iter().filter(|key| matches!(key.kind, Kind::Secret | Kind::TextOrSecret));
     known.extend(secrets.map(|key| key.variable() + FILE_SUFFIX));
     known.push(FILE_VARIABLE.to_owned());
     let written = name.strip_prefix(PREFIX).unwrap_or(name).to_uppercase();

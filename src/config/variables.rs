@@ -52,7 +52,7 @@ fn read_file_form(
 ) {
     let place = Place::Variable(name.to_owned());
     let direct = name.strip_suffix(FILE_SUFFIX).unwrap_or(name);
-    match meaning(direct).filter(|(_, kind)| *kind == Kind::Secret) {
+    match meaning(direct).filter(|(_, kind)| matches!(kind, Kind::Secret | Kind::TextOrSecret)) {
         None => problems.push(unknown::variable(name).at(place, "")),
         Some((path, _)) if variables.get(direct).is_some_and(|value| !value.is_empty()) => {
             let what = format!("`{direct}` is set, too");
@@ -78,7 +78,7 @@ fn value_of(kind: Kind, name: &str, value: &str) -> Value {
                 .collect(),
         ),
         Kind::Secret => source(&place, "env", name),
-        Kind::Text | Kind::Url | Kind::Path | Kind::Duration | Kind::Choice(_) => text(),
+        Kind::Text | Kind::TextOrSecret | Kind::Url | Kind::Path | Kind::Duration | Kind::Choice(_) => text(),
     }
 }
 

@@ -7,7 +7,11 @@
 mod collection;
 pub mod conformance;
 mod memory;
+mod postgres;
+mod redis;
+mod routed;
 mod sqlite;
+mod vault;
 
 use std::{fmt::Debug, num::NonZeroU64};
 
@@ -16,7 +20,11 @@ use async_trait::async_trait;
 pub use self::{
     collection::{Collection, Entity, Stored},
     memory::MemoryRepository,
+    postgres::{PostgresRepository, PostgresSettings},
+    redis::{RedisRepository, RedisSettings},
+    routed::RoutedRepository,
     sqlite::SqliteRepository,
+    vault::{TokenSource, VaultRepository, VaultSettings},
 };
 use crate::clock::UnixTime;
 
@@ -132,6 +140,16 @@ pub enum RepositoryError {
     Unusable(String),
 }
 
+/// How many processes may write to one storage at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Atomicity {
+    /// Any number: each write is conditional in the storage itself.
+    Shared,
+    /// One: the storage knows no conditional write, and only this process keeps its own writes
+    /// apart. `serve` lets a second daemon wait or go.
+    SingleProcess,
+}
+
 /// The result of a repository call.
 pub type Result<T> = std::result::Result<T, RepositoryError>;
 
@@ -164,4 +182,15 @@ pub trait Repository: Debug + Send + Sync + 'static {
 
     /// Whether the storage engine answers.
     async fn ping(&self) -> Result<()>;
+
+    /// How many processes may write at once.
+    fn atomicity(&self) -> Atomicity {
+        Atomicity::Shared
+    }
+
+    /// What an operator should know of how the storage engine is set up, a sentence each with its
+    /// remedy: that it may lose acknowledged writes, say. Empty when all is well.
+    async fn warnings(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }

@@ -40,7 +40,7 @@ fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
     assert!(config.resources.is_empty() && config.default_resource().is_none());
     assert_eq!(config.any_loopback_resource.as_ref().unwrap().scope().to_string(), "user");
     let path = folder.path().join("state/dev.sqlite");
-    assert_eq!(config.repository, RepositoryConfig::Sqlite { path });
+    assert_eq!(sqlite_path(&config), path);
     assert_eq!(*config.keys.sealing.to_text(), *load().keys.sealing.to_text());
 }
 
@@ -54,7 +54,7 @@ fn dev_takes_what_is_given() {
     let dev = Some(dev(folder.path()));
     let config = load(&Source { file: Some(file), overrides, dev, ..source(&environment) }).unwrap();
     assert_eq!(config.public_url.as_str(), "http://localhost:9000");
-    assert_eq!(config.repository, RepositoryConfig::Memory);
+    assert!(matches!(config.repository.main, RepositoryConfig::Memory));
     assert_eq!(config.tokens.access_lifetime, Duration::from_secs(5));
     assert!(!folder.path().join("state").exists());
 }

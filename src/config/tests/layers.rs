@@ -112,7 +112,7 @@ fn a_volatile_repository_can_be_asked_for() {
         let overrides = Overrides { allow_volatile, ..Overrides::default() };
         super::load(&Source { file: Some(file.clone()), overrides, ..source(&environment) })
     };
-    assert_eq!(load(true).unwrap().repository, RepositoryConfig::Memory);
+    assert!(matches!(load(true).unwrap().repository.main, RepositoryConfig::Memory));
     let problems = load(false).unwrap_err().to_string();
     assert!(problems.starts_with("$PANGEA_MCP_AUTH_REPOSITORY__KIND: repository.kind: \"memory\" forgets"));
 }

@@ -206,11 +206,12 @@ fn mistakes_of_keys_and_repository_have_their_words() {
             "config.toml:11: repository.kind: \"memory\" forgets every client, grant and key when the process ends. Write `kind = \"sqlite\"`, or start with --allow-volatile",
         ),
         (
-            with(
-                "kind = \"postgres\"\nurl = \"postgres://u:canary@h\"",
-                "path = \"/tmp/never-opened.sqlite\"",
-            ),
-            "config.toml:11: repository.kind: this kind of repository comes with a later version. This version has: memory, sqlite.",
+            with("kind = \"postgres\"\nurl = \"mysql://u:canary@h\"", "path = \"/tmp/never-opened.sqlite\""),
+            "config.toml:12: repository.url: is no address of this kind of repository. Begin it with one of: postgres://, postgresql://.",
+        ),
+        (
+            with("kind = \"redis\"", "path = \"/tmp/never-opened.sqlite\""),
+            "config.toml:10: repository.url: is missing. Add `url = \"redis://…\"` under `[repository]`.",
         ),
         (
             with("kind = \"sqlit\"", "path = \"/tmp/never-opened.sqlite\""),
@@ -218,7 +219,19 @@ fn mistakes_of_keys_and_repository_have_their_words() {
         ),
         (
             format!("{MINIMAL}clients = {{ kind = \"vault\" }}"),
-            "config.toml:12: repository.clients.kind: a repository of its own for one kind of record comes with a later version. Remove `[repository.clients]`.",
+            "config.toml:10: repository.token: is missing. Add `token = { env = \"PANGEA_VAULT_TOKEN\" }` under `[repository.clients]`.",
+        ),
+        (
+            format!(
+                "{MINIMAL}clients = {{ kind = \"vault\", folder = \"/a b\", token = {{ env = \"SEALING\" }} }}"
+            ),
+            "config.toml:12: repository.clients.folder: has characters that are not safe in a folder of Vault. Write letters, digits, `_`, `.` and `-` between slashes.",
+        ),
+        (
+            format!(
+                "{MINIMAL}clients = {{ kind = \"vault\", token = {{ env = \"SEALING\" }}, url = \"x\" }}"
+            ),
+            "config.toml:12: repository.clients.url: means nothing to this kind of repository. Remove it.",
         ),
         (
             format!("{MINIMAL}url = \"redis://canary\""),

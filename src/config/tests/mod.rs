@@ -51,6 +51,14 @@ fn with(line: &str, in_place_of: &str) -> String {
     MINIMAL.replacen(in_place_of, line, 1)
 }
 
+/// The file of a configuration that keeps everything in `SQLite`.
+fn sqlite_path(config: &Config) -> &Path {
+    match &config.repository.main {
+        RepositoryConfig::Sqlite { path } => path,
+        other => panic!("{other:?}"),
+    }
+}
+
 fn source(environment: &FakeEnvironment) -> Source<'_> {
     Source { file: None, environment, overrides: Overrides::default(), dev: None }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tempfile::TempDir;
 
 use super::{super::keys::KEYS as EVERY_KEY, *};
 use crate::{
@@ -101,14 +102,15 @@ format = "json"
 level = "info,pangea_mcp_auth=debug"
 "#;
     let config = parse(text, Path::new("/etc/mcp/config.toml"), &environment()).unwrap();
+    assert_eq!(sqlite_path(&config), Path::new("/etc/mcp/db/x.sqlite"));
     assert_eq!(config.issuer.as_str(), "https://issuer.example.org");
     assert_eq!(config.redirect_uri(), "https://mcp.example.org/a/pangea/callback");
     assert_eq!(config.listen.len(), 3);
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()]);
     assert_eq!(config.authn.issuer_url, "http://localhost:8001/");
     assert_eq!(config.authn.scopes, ["user", "a:b/c"]);
-    assert_eq!(config.authn.service.unwrap().api_url.as_str(), "https://authn.aws.us.pangea.cloud/");
-    assert_eq!(config.authn.jwks_uri.unwrap().as_str(), "https://u.example/j");
+    assert_eq!(config.authn.service.as_ref().unwrap().api_url.as_str(), "https://authn.aws.us.pangea.cloud/");
+    assert_eq!(config.authn.jwks_uri.as_ref().unwrap().as_str(), "https://u.example/j");
     assert!(!config.authn.pkce && config.authn.timeout == Duration::from_secs(3));
     assert_eq!(config.access.emails, ["ann@example.org"]);
     assert_eq!(
@@ -122,7 +124,6 @@ level = "info,pangea_mcp_auth=debug"
     assert_eq!(notes.introspection.as_ref().unwrap().client_id, "rs-1");
     assert!(notes.upstream.is_some() && local.default && local.introspection.is_none());
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
-    assert_eq!(config.repository, RepositoryConfig::Sqlite { path: "/etc/mcp/db/x.sqlite".into() });
     let schemes = PrivateUseSchemes::Listed(vec!["cursor".into(), "vscode".into()]);
     assert_eq!(config.registration.private_use_schemes, schemes);
     assert_eq!(config.registration.unused_lifetime, Duration::from_mins(90));
@@ -202,4 +203,49 @@ proptest! {
         let environment = environment().with([(key.variable().as_str(), value.as_str())]);
         let _ = parse(MINIMAL, Path::new("config.toml"), &environment);
     }
+}
+
+#[test]
+fn each_kind_of_repository_is_read_and_one_kind_of_record_may_live_elsewhere() {
+    let text = with(
+        r#"kind = "postgres"
+url = "postgres://app@db/mcp"
+password = { env = "CLIENT_SECRET" }
+connections = 4
+timeout = "2s"
+clients = { kind = "vault", token = { env = "SEALING" }, folder = "mcp/clients/", cache = "5s" }
+keys = { url = { env = "SECOND" } }
+grants = { kind = "redis", url = "rediss://r", password = { env = "SEALING" } }"#,
+        "path = \"/tmp/never-opened.sqlite\"",
+    );
+    let environment = environment().with([("SECOND", "postgres://keys@db/mcp")]);
+    let repository = parse(&text, Path::new("config.toml"), &environment).unwrap().repository;
+    let RepositoryConfig::Postgres(main) = &repository.main else { panic!("{repository:?}") };
+    assert_eq!((main.url.expose(), main.connections), ("postgres://app@db/mcp", 4));
+    assert_eq!(main.password.as_ref().unwrap().expose(), "canary-client");
+    assert_eq!(main.timeout, Duration::from_secs(2));
+    let Some(RepositoryConfig::Vault(clients)) = &repository.clients else { panic!("{repository:?}") };
+    assert_eq!((clients.folder.as_str(), clients.cache), ("/mcp/clients", Duration::from_secs(5)));
+    assert_eq!(clients.api_url.as_str(), "https://vault.aws.us.pangea.cloud/");
+    let Some(RepositoryConfig::Postgres(keys)) = &repository.keys else { panic!("{repository:?}") };
+    assert_eq!((keys.url.expose(), keys.connections), ("postgres://keys@db/mcp", 4));
+    let Some(RepositoryConfig::Redis(grants)) = &repository.grants else { panic!("{repository:?}") };
+    assert_eq!((grants.url.expose(), grants.timeout), ("rediss://r", Duration::from_secs(2)));
+    assert!(repository.replays.is_none() && repository.all().count() == 4);
+}
+
+#[test]
+fn where_records_live_can_be_read_from_a_configuration_that_is_wrong_elsewhere() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("config.toml");
+    let broken = with("client_secret = { env = \"GONE\" }", "client_secret = { env = \"CLIENT_SECRET\" }");
+    fs::write(&file, broken.replace("[keys]", "[keyz]")).unwrap();
+    let environment = environment();
+    let source = Source { file: Some(file.clone()), ..source(&environment) };
+    assert!(load(&source).is_err());
+    let found = load_repositories(&source).unwrap().main;
+    assert!(matches!(found, RepositoryConfig::Sqlite { .. }), "{found:?}");
+    fs::write(&file, "[repository]\nkind = \"redis\"").unwrap();
+    let problems = load_repositories(&source).unwrap_err();
+    assert_eq!(problems.iter().count(), 1, "{problems}");
 }

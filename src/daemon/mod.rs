@@ -1,5 +1,7 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod storage;
+
 use std::{
     convert::Infallible,
     io,
@@ -27,19 +29,21 @@ use tower_service::Service;
 
 use crate::{
     clock::Clock,
-    config::{self, Config, RepositoryConfig},
+    config::{self, Config},
     fetch::Fetch,
     flow::{
         AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, RegistrationPolicy, Settings,
     },
     keys::{KeyError, Keys},
     oauth::{authorization::Resources, resource::Resource, token::SigningAlgorithm},
-    repository::{MemoryRepository, Repository, RepositoryError, SqliteRepository},
+    repository::RepositoryError,
     secret::{Random, Sealer, TokenHash},
     telemetry::Metrics,
     upstream::pangea::{Overrides, Pangea, PangeaSettings},
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
+
+pub use self::storage::open_repository;
 
 /// How long the head of a request may take, and a connection may idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -89,7 +93,7 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    let repository = open_repository(&config.repository)?;
+    let repository = open_repository(&config.repository).await?;
     let sealer = Sealer::new(&config.keys.sealing, Arc::clone(&random));
     let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
@@ -99,19 +103,6 @@ pub async fn assemble(
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
     Ok(Assembled { server, router: web::router(Arc::new(web)) })
-}
-
-fn open_repository(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, StartError> {
-    Ok(match config {
-        RepositoryConfig::Memory => Arc::new(MemoryRepository::default()),
-        RepositoryConfig::Sqlite { path } => {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                config::create_private_folder(folder)
-                    .map_err(|e| StartError::Folder(folder.display().to_string(), e))?;
-            }
-            Arc::new(SqliteRepository::open(path)?)
-        }
-    })
 }
 
 fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {

@@ -1,0 +1,203 @@
+//! `[repository]` and the tables that put one kind of record elsewhere.
+
+use std::{ops::RangeInclusive, time::Duration};
+
+use super::{
+    elsewhere::{NAMES, SECTIONS},
+    model::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
+    problem::{Complaint, Place},
+    reader::Reader,
+    table::{LEGACY, join},
+    value,
+};
+
+const MAIN: &str = "repository";
+const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
+const POSTGRES_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+const REDIS_SCHEMES: [&str; 7] = [
+    "redis://",
+    "rediss://",
+    "redis+unix://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
+];
+
+/// The kinds of repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Memory,
+    Sqlite,
+    Postgres,
+    Redis,
+    Vault,
+}
+
+const KINDS: [(&str, Kind); 5] = [
+    ("memory", Kind::Memory),
+    ("sqlite", Kind::Sqlite),
+    ("postgres", Kind::Postgres),
+    ("redis", Kind::Redis),
+    ("vault", Kind::Vault),
+];
+
+impl Kind {
+    /// Which keys mean something to it, apart from `kind`.
+    const fn keys(self) -> &'static [&'static str] {
+        match self {
+            // Whoever tries something out in memory may leave the file's name where it is.
+            Self::Memory | Self::Sqlite => &["path"],
+            Self::Postgres => &["url", "password", "ca_file", "connections", "timeout"],
+            Self::Redis => &["url", "password", "ca_file", "timeout"],
+            Self::Vault => &["token", "api_url", "folder", "cache", "timeout"],
+        }
+    }
+}
+
+/// Where records live.
+pub(super) fn repositories(reader: &mut Reader<'_>, allow_memory: bool) -> Option<Repositories> {
+    let kind = reader.choice(&join(MAIN, "kind"), &KINDS);
+    let others = SECTIONS.map(|section| {
+        let is_written = NAMES.iter().any(|(name, _)| reader.is_written(&join(section, name)));
+        let own = reader.choice(&join(section, "kind"), &KINDS);
+        own.or(kind).filter(|_| is_written)
+    });
+    complain_of_useless_keys(reader, kind, others);
+    let main = kind.and_then(|kind| repository(reader, MAIN, kind, allow_memory));
+    let [clients, grants, keys, replays] =
+        [0, 1, 2, 3].map(|at| others[at].map(|kind| repository(reader, SECTIONS[at], kind, allow_memory)));
+    Some(Repositories {
+        main: main?,
+        clients: clients.map_or(Some(None), |found| found.map(Some))?,
+        grants: grants.map_or(Some(None), |found| found.map(Some))?,
+        keys: keys.map_or(Some(None), |found| found.map(Some))?,
+        replays: replays.map_or(Some(None), |found| found.map(Some))?,
+    })
+}
+
+/// One repository; what its table does not say is as in `[repository]`.
+fn repository(
+    reader: &mut Reader<'_>,
+    section: &str,
+    kind: Kind,
+    allow_memory: bool,
+) -> Option<RepositoryConfig> {
+    match kind {
+        Kind::Memory if allow_memory => Some(RepositoryConfig::Memory),
+        Kind::Memory => {
+            let what = "\"memory\" forgets every client, grant and key when the process ends";
+            let fix = "Write `kind = \"sqlite\"`, or start with --allow-volatile if that is what you want";
+            reader.complain(&place_of(reader, section, "kind"), Complaint::new(what, fix));
+            None
+        }
+        Kind::Sqlite => {
+            let fix = "Add `path = \"/var/lib/pangea-mcp-auth/pangea-mcp-auth.sqlite\"` under `[repository]`";
+            let path = place_of(reader, section, "path");
+            let found = reader.path(&path);
+            let what = "is missing, and without a home directory there is no default";
+            needed(reader, &path, found, what, fix).map(|path| RepositoryConfig::Sqlite { path })
+        }
+        Kind::Postgres => server(reader, section, &POSTGRES_SCHEMES).map(RepositoryConfig::Postgres),
+        Kind::Redis => server(reader, section, &REDIS_SCHEMES).map(RepositoryConfig::Redis),
+        Kind::Vault => vault(reader, section).map(RepositoryConfig::Vault),
+    }
+}
+
+fn server(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<ServerConfig> {
+    let path = place_of(reader, section, "url");
+    let url = reader.text_or_secret(&path);
+    let fix = format!("Add `url = \"{}…\"` under `[{section}]`", schemes[0]);
+    let url = needed(reader, &path, url, "is missing", &fix);
+    if url.as_ref().is_some_and(|url| !schemes.iter().any(|scheme| url.expose().starts_with(scheme))) {
+        let fix = format!("Begin it with one of: {}", schemes.join(", "));
+        reader.complain(&path, Complaint::new("is no address of this kind of repository", fix));
+    }
+    let [password, ca_file, connections, timeout] =
+        ["password", "ca_file", "connections", "timeout"].map(|name| place_of(reader, section, name));
+    Some(ServerConfig {
+        password: reader.secret(&password),
+        ca_file: reader.path(&ca_file),
+        connections: reader.number(&connections, &(1..=1000)),
+        timeout: reader.duration(&timeout, &PATIENCE),
+        url: url?,
+    })
+}
+
+fn vault(reader: &mut Reader<'_>, section: &str) -> Option<VaultConfig> {
+    let [token, api_url, folder, timeout, cache] =
+        ["token", "api_url", "folder", "timeout", "cache"].map(|name| place_of(reader, section, name));
+    let token_file = reader.secret_file(&token);
+    let found = reader.secret(&token);
+    let fix = format!("Add `token = {{ env = \"PANGEA_VAULT_TOKEN\" }}` under `[{section}]`");
+    let found = needed(reader, &token, found, "is missing", &fix);
+    let api_url = reader.text(&api_url, value::safe_url);
+    Some(VaultConfig {
+        folder: reader.text(&folder, vault_folder).unwrap_or_default(),
+        timeout: reader.duration(&timeout, &PATIENCE),
+        cache: reader.duration(&cache, &(Duration::ZERO..=Duration::from_mins(10))),
+        api_url: api_url?,
+        token: found?,
+        token_file,
+    })
+}
+
+/// A folder of Vault with one slash before each of its parts.
+fn vault_folder(text: &str) -> Result<String, Complaint> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    if !parts.iter().all(|part| part.bytes().all(fits)) {
+        let what = "has characters that are not safe in a folder of Vault";
+        return Err(Complaint::new(what, "Write letters, digits, `_`, `.` and `-` between slashes"));
+    }
+    Ok(parts.iter().map(|part| format!("/{part}")).collect())
+}
+
+/// Where a setting is written: in its own table, else in `[repository]`.
+fn place_of(reader: &Reader<'_>, section: &str, name: &str) -> String {
+    let own = join(section, name);
+    if reader.is_written(&own) { own } else { join(MAIN, name) }
+}
+
+/// A value that must be there; its absence is noted unless something was said about it already.
+fn needed<T>(reader: &mut Reader<'_>, path: &str, found: Option<T>, what: &str, fix: &str) -> Option<T> {
+    if found.is_none() && !reader.has_complained(path) {
+        reader.complain(path, Complaint::new(what, fix));
+    }
+    found
+}
+
+/// Keys that mean nothing to the kind of their table, nor to any that takes them over.
+fn complain_of_useless_keys(reader: &mut Reader<'_>, main: Option<Kind>, others: [Option<Kind>; 4]) {
+    let Some(main) = main else { return };
+    let place = reader.settings.get(&join(MAIN, "kind")).map(|given| &given.place);
+    if matches!(place, Some(Place::Variable(_))) {
+        // The file was written for another kind, and is for now overruled.
+        return;
+    }
+    let heirs = || others.into_iter().flatten();
+    for (name, _) in NAMES.iter().filter(|(name, _)| *name != "kind") {
+        let useful = |kind: Kind| kind.keys().contains(name);
+        let path = join(MAIN, name);
+        if !useful(main) && !heirs().any(useful) && reader.is_written(&path) && !is_legacy(reader, &path) {
+            complain_of_useless(reader, &path);
+        }
+        for (section, kind) in SECTIONS.iter().zip(others) {
+            let path = join(section, name);
+            if kind.is_some_and(|kind| !useful(kind)) && reader.is_written(&path) {
+                complain_of_useless(reader, &path);
+            }
+        }
+    }
+}
+
+fn complain_of_useless(reader: &mut Reader<'_>, path: &str) {
+    let what = "means nothing to this kind of repository";
+    reader.complain(path, Complaint::new(what, "Remove it"));
+}
+
+/// Whether a value comes from a variable that the original library reads, too.
+fn is_legacy(reader: &Reader<'_>, path: &str) -> bool {
+    let place = reader.settings.get(path).map(|given| &given.place);
+    matches!(place, Some(Place::Variable(name)) if LEGACY.iter().any(|(legacy, _)| legacy == name))
+}
