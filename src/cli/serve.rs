@@ -272,15 +272,9 @@ fn banner(config: &Config, stand_in: &str) -> String {
 A FastMCP server on port 9000 is protected by these lines:
 
   auth = RemoteAuthProvider(
-      token_verifier=JWTVerifier(
-          jwks_uri="{url}/jwks.json",
-          issuer="{issuer}",
-          audience="http://localhost:9000/mcp",
-          algorithm="ES256",
-      ),
-      authorization_servers=["{issuer}"],
-      base_url="http://localhost:9000",
-  )
+      JWTVerifier(jwks_uri="{url}/jwks.json", issuer="{issuer}",
+                  audience="http://localhost:9000/mcp", algorithm="ES256"),
+      authorization_servers=["{issuer}"], base_url="http://localhost:9000")
 
 A server that asks about each token (POST {url}/introspect) does so with
 

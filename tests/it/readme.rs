@@ -47,7 +47,7 @@ fn the_readmes_server_and_client_work_with_serve_dev() {
     let [server, client] = &blocks(&readme, "python")[..] else { panic!("not two programs in the README") };
     let daemon = Daemon::dev();
     let issuer = daemon.said("authorization server");
-    for line in daemon.banner.lines().skip_while(|line| *line != "  auth = RemoteAuthProvider(").take(10) {
+    for line in daemon.banner.lines().skip_while(|line| *line != "  auth = RemoteAuthProvider(").take(4) {
         let line = line.strip_prefix("  ").unwrap().replace(issuer, "http://localhost:8000");
         assert!(server.lines().any(|shown| shown == line), "the README lacks {line:?}");
     }
