@@ -35,3 +35,4 @@ mod tokens;
 mod upstream;
 mod upstream_identity;
 mod upstream_session;
+mod upstream_tls;
