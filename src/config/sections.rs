@@ -14,7 +14,7 @@ use super::{
     table::join,
     value,
 };
-use crate::oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm};
+use crate::oauth::{redirect::PrivateUseSchemes, scope::Scope, token::SigningAlgorithm};
 
 /// The addresses that are served, public and administrative.
 pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>, Option<SocketAddr>) {
@@ -112,6 +112,11 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
     let url = reader.text(&at("url"), value::resource);
     let name = reader.plain_text(&at("name"));
     let scopes = reader.list(&at("scopes"), value::scope);
+    let words: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+    if Scope::parse(&words.join(" ")).is_err() {
+        let complaint = Complaint::new("has too many scopes", "Offer at most 256 of them");
+        reader.complain(&at("scopes"), complaint);
+    }
     let upstream = reader.text(&at("upstream"), value::web_url);
     let default = reader.boolean(&at("default"));
     let client_id = reader.text(&at("introspection.client_id"), value::plain_id);

@@ -187,6 +187,16 @@ fn mistakes_of_resources_have_their_words() {
             ),
             "config.toml:11: resources.1.introspection.client_id: \"a\" belongs to another resource. Give each",
         ),
+        (
+            with(
+                &format!(
+                    "url = \"https://mcp.example.org/mcp\"\nscopes = {:?}",
+                    (0..257).map(|n| format!("s{n}")).collect::<Vec<_>>()
+                ),
+                "url = \"https://mcp.example.org/mcp\"",
+            ),
+            "config.toml:8: resources.0.scopes: has too many scopes. Offer at most 256 of them.",
+        ),
     ]);
 }
 
