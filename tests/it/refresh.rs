@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Response;
 
-use crate::support::{Client, Options, Server, Tokens, body};
+use crate::support::{Client, Options, Server, TWO_RESOURCES, Tokens, body};
 
 const DAY: Duration = Duration::from_hours(24);
 const AFTER_GRACE: Duration = Duration::from_mins(2);
@@ -171,18 +171,6 @@ async fn a_narrower_scope_is_for_one_access_token_and_a_wider_one_is_refused() {
     }
     assert_eq!(refreshed(&client, &server, &tokens.refresh).await.body["scope"], "user");
 }
-
-const TWO_RESOURCES: &str = r#"
-[[resources]]
-url = "{origin}/mcp"
-scopes = ["user"]
-introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
-default = true
-[[resources]]
-url = "{origin}/other"
-scopes = ["user"]
-introspection = { client_id = "rs-2", client_secret = { env = "RS2_SECRET" } }
-"#;
 
 /// Shows: REFRESH-6, TOK-9.
 #[tokio::test]

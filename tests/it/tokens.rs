@@ -6,20 +6,9 @@ use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Options, Server, Tokens, VERIFIER, body, claims};
+use crate::support::{Browser, Client, Options, Server, TWO_RESOURCES, Tokens, VERIFIER, body, claims};
 
 const FORM: &str = "application/x-www-form-urlencoded";
-const TWO_RESOURCES: &str = r#"
-[[resources]]
-url = "{origin}/mcp"
-scopes = ["user"]
-introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
-default = true
-[[resources]]
-url = "{origin}/other"
-scopes = ["user"]
-introspection = { client_id = "rs-2", client_secret = { env = "RS2_SECRET" } }
-"#;
 
 /// A redemption as pairs.
 fn redemption<'a>(client: &'a Client, code: &'a str) -> Vec<(&'a str, &'a str)> {

@@ -33,6 +33,19 @@ pub struct Options {
     pub folder: Option<Arc<TempDir>>,
 }
 
+/// For [`Options::resources`]: two of them, the first being the default.
+pub const TWO_RESOURCES: &str = r#"
+[[resources]]
+url = "{origin}/mcp"
+scopes = ["user"]
+introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
+default = true
+[[resources]]
+url = "{origin}/other"
+scopes = ["user"]
+introspection = { client_id = "rs-2", client_secret = { env = "RS2_SECRET" } }
+"#;
+
 /// A running server.
 pub struct Server {
     /// Public URL and issuer, without a slash at its end.
