@@ -102,6 +102,9 @@ impl Serve {
             tracing::info!(public_url = %config.public_url, listen = ?config.listen, "ready");
         }
         warn_of_gaps(&config, global.dev);
+        for warning in assembled.server.repository_warnings().await.unwrap_or_default() {
+            tracing::warn!("{warning}");
+        }
         let house = tokio::spawn(daemon::keep_house(Arc::clone(&assembled.server), stop.clone()));
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {

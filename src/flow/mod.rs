@@ -185,6 +185,15 @@ impl AuthorizationServer {
         self.repository.ping().await
     }
 
+    /// What an operator should know of how the repository is set up.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn repository_warnings(&self) -> Result<Vec<String>, RepositoryError> {
+        self.repository.warnings().await
+    }
+
     /// Removes what has expired, a bounded batch at a time.
     ///
     /// # Errors
