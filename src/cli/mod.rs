@@ -1,11 +1,24 @@
 //! The command line: words in, an exit code out.
 
+mod connection;
+mod failure;
 mod output;
 mod serve;
+mod table;
+mod times;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgAction, Parser, Subcommand};
+
+use self::{
+    failure::{Exit, Failure},
+    output::{Format, Output},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{Environment, SystemEnvironment},
+};
 
 /// OAuth 2.1 authorization server that puts Pangea AuthN sign-in in front of MCP servers.
 #[derive(Debug, Parser)]
@@ -19,43 +32,42 @@ struct Arguments {
 
 /// What every command takes.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
 struct Global {
     /// Configuration file; else the one that the environment variable names, else the usual place.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Development: loopback only, a stand-in for Pangea, no configuration needed.
     #[arg(long, global = true)]
     dev: bool,
+    /// The form of data: a table (tabs and full values in a pipe), or JSON.
+    #[arg(short, long, global = true, value_name = "FORM", default_value = "table", value_enum)]
+    output: Format,
+    /// Print ids alone.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// No colour, as if the environment had `NO_COLOR`.
+    #[arg(long, global = true)]
+    no_color: bool,
     /// Say more: -v for debugging, -vv for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
+impl Global {
+    /// How this process prints.
+    fn output(&self) -> Output {
+        let variables = SystemEnvironment.variables();
+        let is_set = |name: &str| variables.get(name).is_some_and(|value| !value.is_empty());
+        let dumb = variables.get("TERM").is_some_and(|term| term == "dumb");
+        let no_color = self.no_color || dumb || is_set("NO_COLOR");
+        Output::new(self.output, self.quiet, no_color, SystemClock.now())
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
-}
-
-/// How a command ended badly.
-#[derive(Debug)]
-struct Failure {
-    code: u8,
-    message: String,
-}
-
-impl Failure {
-    /// Something that has no code of its own.
-    const FAILED: u8 = 1;
-    /// The command line contradicts itself.
-    const USAGE: u8 = 2;
-    /// A needed service is unreachable (`EX_UNAVAILABLE`).
-    const UNREACHABLE: u8 = 69;
-    /// The configuration cannot be used (`EX_CONFIG`).
-    const CONFIGURATION: u8 = 78;
-
-    fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
 }
 
 /// Runs the command of this process.
@@ -68,10 +80,24 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::complain(&failure.message);
-            ExitCode::from(failure.code)
+            output::complain(&failure);
+            ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Runs a command that waits for others, until it is done or somebody presses Ctrl-C.
+fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            outcome = command => outcome,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+        }
+    })
 }
 
 #[cfg(test)]

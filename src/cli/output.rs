@@ -1,6 +1,31 @@
 //! The only place that prints: data to standard output, words to standard error.
+//!
+//! A list on a terminal is a table that fits; in a pipe it is one line a row, with tabs between full
+//! values and no header; with `-o json` an array, with `-q` ids alone. Whatever a stranger may have
+//! chosen is printed without its control characters.
 
-use std::io::{self, Write};
+use std::{
+    cell::Cell,
+    io::{self, IsTerminal, Write},
+};
+
+use dialoguer::Confirm;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{
+    failure::{Exit, Failure},
+    table::{self, Column},
+    times,
+};
+use crate::clock::UnixTime;
+
+/// Rows of a table that are laid out together.
+const LAID_OUT_AT_ONCE: usize = 1000;
+/// Bytes that are written at once.
+const BUFFER: usize = 64 * 1024;
+/// Characters of an id on a terminal: unique in practice, and enough for every command.
+const BRIEF_ID: usize = 12;
 
 /// Prints data. A reader that went away is no failure of ours.
 pub(super) fn print(text: &str) {
@@ -8,7 +33,276 @@ pub(super) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Says why a command failed.
-pub(super) fn complain(message: &str) {
-    let _ = writeln!(io::stderr().lock(), "error: {message}");
+/// Says why a command failed, and what to do.
+pub(super) fn complain(failure: &Failure) {
+    let mut words = io::stderr().lock();
+    let _ = writeln!(words, "error: {}", failure.message);
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(words, "hint: {hint}");
+    }
+}
+
+/// The form of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What is printed of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A table that fits the terminal.
+    Terminal,
+    /// Full values with tabs between.
+    Lines,
+    Json,
+    Ids,
+}
+
+/// How the values of this process are printed.
+#[derive(Debug)]
+pub(super) struct Output {
+    form: Form,
+    colour: bool,
+    now: UnixTime,
+    /// Whether whoever read standard output went away.
+    unread: Cell<bool>,
+}
+
+/// One row of a list.
+pub(super) trait Row: Serialize {
+    /// Its id in full.
+    fn id(&self) -> String;
+
+    /// A text for each column.
+    fn cells(&self, style: Style) -> Vec<String>;
+}
+
+/// One value with all there is to tell of it.
+pub(super) trait Sheet: Serialize {
+    /// Its id in full.
+    fn id(&self) -> String;
+
+    /// Names and texts; a name may be empty to go on with the one above.
+    fn lines(&self, style: Style) -> Vec<(&'static str, String)>;
+}
+
+/// How times and ids are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    now: UnixTime,
+    for_people: bool,
+}
+
+impl Style {
+    /// A time: how long ago on a terminal, in full elsewhere.
+    pub(super) fn time(self, time: UnixTime) -> String {
+        if self.for_people { times::relative(time, self.now) } else { times::rfc3339(time) }
+    }
+
+    /// A time in full; on a terminal with how long ago it was.
+    pub(super) fn full_time(self, time: UnixTime) -> String {
+        let full = times::rfc3339(time);
+        if self.for_people { format!("{full} ({})", times::relative(time, self.now)) } else { full }
+    }
+
+    /// An id: its beginning on a terminal.
+    pub(super) fn id(self, id: &str) -> String {
+        if self.for_people { id.chars().take(BRIEF_ID).collect() } else { id.to_owned() }
+    }
+}
+
+impl Output {
+    pub(super) fn new(format: Format, quiet: bool, no_color: bool, now: UnixTime) -> Self {
+        let form = match format {
+            _ if quiet => Form::Ids,
+            Format::Json => Form::Json,
+            Format::Table if io::stdout().is_terminal() => Form::Terminal,
+            Format::Table => Form::Lines,
+        };
+        Self { form, colour: form == Form::Terminal && !no_color, now, unread: Cell::new(false) }
+    }
+
+    /// Whether only ids are wanted.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.form == Form::Ids
+    }
+
+    fn style(&self) -> Style {
+        Style { now: self.now, for_people: self.form == Form::Terminal }
+    }
+
+    /// Begins a list.
+    pub(super) const fn list(&self, columns: &'static [Column]) -> List<'_> {
+        List { output: self, columns, waiting: Vec::new(), text: String::new(), count: 0 }
+    }
+
+    /// Prints one value.
+    pub(super) fn sheet(&self, sheet: &impl Sheet) {
+        match self.form {
+            Form::Ids => self.write(&format!("{}\n", readable(&sheet.id()))),
+            Form::Json => self.json(sheet),
+            Form::Terminal | Form::Lines => {
+                let lines = sheet.lines(self.style());
+                let widest = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                let text = lines.iter().map(|(name, text)| match self.form {
+                    Form::Terminal => format!("{name:widest$}  {}\n", readable(text)),
+                    _ => format!("{name}\t{}\n", readable(text)),
+                });
+                self.write(&text.collect::<String>());
+            }
+        }
+    }
+
+    /// Prints a value as JSON, whatever form was asked for.
+    pub(super) fn json(&self, value: &impl Serialize) {
+        self.write(&(pretty(value) + "\n"));
+    }
+
+    /// Prints the outcome of a command: for programs as JSON, for people as words.
+    pub(super) fn outcome(&self, value: &impl Serialize, words: &str) {
+        match self.form {
+            Form::Json => self.json(value),
+            Form::Ids => {}
+            Form::Terminal | Form::Lines => self.say(words),
+        }
+    }
+
+    /// Says something to whoever is there.
+    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    pub(super) fn say(&self, words: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}", words.trim_end());
+    }
+
+    /// The same, unless only ids are wanted or nobody is there who would read it.
+    pub(super) fn remark(&self, words: &str) {
+        if self.form == Form::Terminal {
+            self.say(words);
+        }
+    }
+
+    /// Warns of something that does not stop the command.
+    pub(super) fn warn(&self, words: &str) {
+        self.say(&format!("warning: {words}"));
+    }
+
+    /// Asks for consent, unless it was given with `--yes`.
+    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    pub(super) fn confirm(&self, question: &str, yes: bool) -> Result<(), Failure> {
+        if yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            let failure = Failure::new(Exit::Usage, format!("{question} Nobody can be asked here"));
+            return Err(failure.hint("add --yes, or --dry-run to see what would be done"));
+        }
+        match Confirm::new().with_prompt(question).default(false).interact() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::new(Exit::Failed, "nothing was changed")),
+            Err(_) => Err(Failure::new(Exit::Interrupted, "interrupted; nothing was changed")),
+        }
+    }
+
+    /// A bar on standard error for what takes long; nothing where no terminal is.
+    pub(super) fn progress(&self, what: &'static str, total: Option<u64>) -> ProgressBar {
+        let shown = self.form != Form::Ids && io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(total, target).with_message(what);
+        let template = if total.is_some() { "{msg} {wide_bar} {pos}/{len}" } else { "{msg} {pos}" };
+        match ProgressStyle::with_template(template) {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+
+    /// Whether nobody reads any more, so that there is nothing left to do.
+    pub(super) const fn is_unread(&self) -> bool {
+        self.unread.get()
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = io::stdout().lock();
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            self.unread.set(true);
+        }
+    }
+}
+
+/// A list while it is printed: it holds no more rows than are laid out together.
+pub(super) struct List<'a> {
+    output: &'a Output,
+    columns: &'static [Column],
+    waiting: Vec<Vec<String>>,
+    text: String,
+    count: u64,
+}
+
+impl List<'_> {
+    /// Adds a row.
+    pub(super) fn push(&mut self, row: &impl Row) {
+        self.count += 1;
+        match self.output.form {
+            Form::Terminal => self.waiting.push(self.cells(row)),
+            Form::Lines => self.text += &(self.cells(row).join("\t") + "\n"),
+            Form::Ids => self.text += &(readable(&row.id()) + "\n"),
+            Form::Json => {
+                self.text += if self.count == 1 { "[\n  " } else { ",\n  " };
+                self.text += &pretty(row).replace('\n', "\n  ");
+            }
+        }
+        if self.waiting.len() >= LAID_OUT_AT_ONCE || self.text.len() >= BUFFER {
+            self.flush();
+        }
+    }
+
+    /// Ends the list; how many rows it had.
+    pub(super) fn finish(mut self) -> u64 {
+        if self.output.form == Form::Json {
+            self.text += if self.count == 0 { "[]\n" } else { "\n]\n" };
+        }
+        self.flush();
+        self.count
+    }
+
+    fn cells(&self, row: &impl Row) -> Vec<String> {
+        row.cells(self.output.style()).iter().map(|cell| readable(cell)).collect()
+    }
+
+    fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            let width = table::terminal_width();
+            self.text = table::lay_out(self.columns, &self.waiting, width, self.output.colour);
+            self.waiting.clear();
+        }
+        self.output.write(&self.text);
+        self.text.clear();
+    }
+}
+
+fn pretty(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A text of somebody else: nothing in it may move the cursor, end the line or turn the writing.
+fn readable(text: &str) -> String {
+    let harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_stranger_wrote_reaches_the_terminal_as_a_command() {
+        assert_eq!(readable("a\u{1b}[2Jb\tc\nd\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
+        assert_eq!(readable("Zoë ✓ 日本"), "Zoë ✓ 日本");
+    }
 }

@@ -5,24 +5,20 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Global, output};
+use super::{
+    Global,
+    connection::{DEV_CLIENT, DEV_RESOURCE_SERVER, dev_defaults, dev_state_dir},
+    failure::{Exit, Failure},
+    output,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{
-        self, Config, DevDefaults, Environment, Introspection, LoopbackResources, Overrides,
-        RepositoryConfig, ScopeConfig, Source, StandIn as UpstreamDefaults, SystemEnvironment,
-    },
-    daemon::{self, StartError},
+    config::{self, Config, Overrides, RepositoryConfig, Source, SystemEnvironment},
+    daemon,
     dev::{StandIn, StandInConfig},
     secret::{Random, Sealer, Secret, SystemRandom},
     telemetry::{self, Metrics},
 };
-
-/// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
-const DEV_CLIENT: (&str, &str) =
-    ("psa_standinstandinstandinstandinstand", "pck_standinstandinstandinstandinstand");
-/// The name of the one introspection credential in development.
-const DEV_RESOURCE_SERVER: &str = "dev";
 
 /// Runs the daemon.
 ///
@@ -69,7 +65,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
-            .map_err(|error| Failure::new(Failure::FAILED, format!("the runtime cannot start: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
         runtime.block_on(self.serve(global))
     }
 
@@ -85,13 +81,12 @@ impl Serve {
         let early = development.as_mut().and_then(|development| development.listener.take());
         let listeners = listen(&config, early, global.dev).await?;
         let admin_listener = match config.admin_listen {
-            Some(address) => Some(daemon::listen(address).await.map_err(started)?),
+            Some(address) => Some(daemon::listen(address).await?),
             None => None,
         };
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let assembled =
-            daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await.map_err(started)?;
+        let assembled = daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let stop = CancellationToken::new();
         stop_on_signals(&stop)?;
         if let Some(development) = development {
@@ -128,25 +123,10 @@ impl Serve {
             log_level: level,
             allow_volatile: self.allow_volatile,
         };
-        let dev = development.map(|development| DevDefaults {
-            state_dir: development.state_dir.clone(),
-            stand_in: UpstreamDefaults {
-                issuer_url: development.stand_in_url.clone(),
-                client_id: DEV_CLIENT.0.to_owned(),
-                client_secret: Secret::new("stand-in client secret", DEV_CLIENT.1.to_owned()),
-                scopes: vec!["user".to_owned()],
-            },
-            any_loopback_resource: LoopbackResources {
-                scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
-                introspection: Introspection {
-                    client_id: DEV_RESOURCE_SERVER.to_owned(),
-                    client_secret: Secret::new("introspection secret", String::new()),
-                },
-            },
-            random: &SystemRandom,
-        });
+        let dev = development
+            .map(|development| dev_defaults(development.state_dir.clone(), &development.stand_in_url));
         let source = Source { file: global.config.clone(), environment: &SystemEnvironment, overrides, dev };
-        config::load(&source).map_err(|problems| Failure::new(Failure::CONFIGURATION, problems.to_string()))
+        config::load(&source).map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
     }
 
     async fn prepare_development(&self) -> Result<Development, Failure> {
@@ -155,19 +135,16 @@ impl Serve {
                 "--dev-listen {} is not a loopback address: the stand-in lets everybody in",
                 self.dev_listen
             );
-            return Err(Failure::new(Failure::USAGE, message));
+            return Err(Failure::new(Exit::Usage, message));
         }
         let open_port = self.listen.as_ref().and_then(|listen| listen.parse::<SocketAddr>().ok());
         let listener = match open_port.filter(|address| address.port() == 0 && address.ip().is_loopback()) {
-            Some(address) => Some(daemon::listen(address).await.map_err(started)?),
+            Some(address) => Some(daemon::listen(address).await?),
             None => None,
         };
-        let stand_in = daemon::listen(self.dev_listen).await.map_err(started)?;
+        let stand_in = daemon::listen(self.dev_listen).await?;
         let port = stand_in.local_addr().map_or(self.dev_listen.port(), |address| address.port());
-        let state_dir = SystemEnvironment.directories().map(|directories| directories.state.join("dev"));
-        let state_dir = state_dir.ok_or_else(|| {
-            Failure::new(Failure::CONFIGURATION, "there is no state directory: set HOME or XDG_STATE_HOME")
-        })?;
+        let state_dir = dev_state_dir()?;
         Ok(Development { stand_in, stand_in_url: format!("http://localhost:{port}"), listener, state_dir })
     }
 
@@ -190,7 +167,7 @@ impl Serve {
             state_file: Some(development.state_dir.join(format!("stand-in-{port}.json"))),
         };
         StandIn::new(stand_in, clock, random)
-            .map_err(|error| Failure::new(Failure::FAILED, format!("the stand-in cannot start: {error}")))
+            .map_err(|error| Failure::new(Exit::Failed, format!("the stand-in cannot start: {error}")))
     }
 }
 
@@ -200,7 +177,7 @@ async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Resul
     let mut listeners = Vec::from_iter(early);
     if listeners.is_empty() {
         for address in &config.listen {
-            listeners.push(daemon::listen(*address).await.map_err(started)?);
+            listeners.push(daemon::listen(*address).await?);
         }
     }
     if dev && let Some(address) = listeners.first().and_then(|listener| listener.local_addr().ok()) {
@@ -214,22 +191,12 @@ async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Resul
     Ok(listeners)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
-fn started(error: StartError) -> Failure {
-    let code = match error {
-        StartError::Repository(_) => Failure::UNREACHABLE,
-        StartError::Keys(_) | StartError::Folder(..) => Failure::CONFIGURATION,
-        StartError::Tls(_) | StartError::Listen(..) => Failure::FAILED,
-    };
-    Failure::new(code, error.to_string())
-}
-
 /// The first signal lets requests in flight finish; the second stops at once.
 fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
     let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(tokio::signal::unix::signal);
     for signal in signals {
         let mut signal = signal
-            .map_err(|error| Failure::new(Failure::FAILED, format!("signals cannot be heard: {error}")))?;
+            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be heard: {error}")))?;
         let stop = stop.clone();
         tokio::spawn(async move {
             while signal.recv().await.is_some() {

@@ -10,7 +10,11 @@ use crate::support::tree::{self, File};
 const ROOMS: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["daemon", "dev", "telemetry", "config", "secret", "clock"]),
+    // Commands look into the repository themselves: they must work while no daemon runs.
+    (
+        "cli",
+        &["daemon", "dev", "telemetry", "config", "flow", "keys", "repository", "oauth", "secret", "clock"],
+    ),
     (
         "daemon",
         &[

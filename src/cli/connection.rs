@@ -1,0 +1,114 @@
+//! From the command line to an open repository, whatever else is wrong with the configuration.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    Global,
+    failure::{Exit, Failure},
+    output::Output,
+};
+use crate::{
+    config::{
+        self, Config, DevDefaults, Environment, Introspection, LoopbackResources, Overrides, Problems,
+        Repositories, RepositoryConfig, ScopeConfig, Source, StandIn, SystemEnvironment,
+    },
+    daemon,
+    repository::Repository,
+    secret::{Secret, SystemRandom},
+};
+
+/// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
+pub(super) const DEV_CLIENT: (&str, &str) =
+    ("psa_standinstandinstandinstandinstand", "pck_standinstandinstandinstandinstand");
+/// The name of the one introspection credential in development.
+pub(super) const DEV_RESOURCE_SERVER: &str = "dev";
+/// Where the stand-in is, for commands that do not talk to it.
+const DEV_STAND_IN: &str = "http://localhost:8001";
+
+/// A repository as the configuration names it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) repository: Arc<dyn Repository>,
+    /// All of the configuration, if it is valid.
+    pub(super) config: Result<Config, Problems>,
+}
+
+impl Connection {
+    /// Opens the configured repository. What is wrong with other sections is told as a warning, for
+    /// it must not keep an operator from revoking a token.
+    pub(super) async fn open(global: &Global, output: &Output) -> Result<Self, Failure> {
+        let config = load(global);
+        let repositories = match &config {
+            Ok(config) => config.repository.clone(),
+            Err(problems) => {
+                let repositories = load_repositories(global)?;
+                output.warn(&format!("the daemon would not start with this configuration:\n{problems}"));
+                repositories
+            }
+        };
+        if repositories.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
+            let failure = Failure::new(
+                Exit::Configuration,
+                "repository.kind is \"memory\": its records are in the daemon and cannot be seen from here",
+            );
+            return Err(failure.hint("choose another kind, such as \"sqlite\""));
+        }
+        Ok(Self { repository: daemon::open_repository(&repositories).await?, config })
+    }
+
+    /// The whole configuration, for what cannot be done without it.
+    pub(super) fn config(&self) -> Result<&Config, Failure> {
+        self.config.as_ref().map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
+    }
+}
+
+/// The configuration of this command line.
+pub(super) fn load(global: &Global) -> Result<Config, Problems> {
+    config::load(&source(global))
+}
+
+/// Where its records live, and nothing else.
+pub(super) fn load_repositories(global: &Global) -> Result<Repositories, Failure> {
+    config::load_repositories(&source(global))
+        .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
+}
+
+fn source(global: &Global) -> Source<'static> {
+    let state_dir = global.dev.then(dev_state_dir).and_then(Result::ok);
+    Source {
+        file: global.config.clone(),
+        environment: &SystemEnvironment,
+        // A repository in memory is told about by name.
+        overrides: Overrides { allow_volatile: true, ..Overrides::default() },
+        dev: state_dir.map(|state_dir| dev_defaults(state_dir, DEV_STAND_IN)),
+    }
+}
+
+/// What `--dev` puts in the place of missing keys.
+pub(super) fn dev_defaults(state_dir: PathBuf, stand_in_url: &str) -> DevDefaults<'static> {
+    DevDefaults {
+        state_dir,
+        stand_in: StandIn {
+            issuer_url: stand_in_url.to_owned(),
+            client_id: DEV_CLIENT.0.to_owned(),
+            client_secret: Secret::new("stand-in client secret", DEV_CLIENT.1.to_owned()),
+            scopes: vec!["user".to_owned()],
+        },
+        any_loopback_resource: LoopbackResources {
+            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
+            introspection: Introspection {
+                client_id: DEV_RESOURCE_SERVER.to_owned(),
+                client_secret: Secret::new("introspection secret", String::new()),
+            },
+        },
+        random: &SystemRandom,
+    }
+}
+
+/// Where development keeps its files.
+pub(super) fn dev_state_dir() -> Result<PathBuf, Failure> {
+    let state_dir = SystemEnvironment.directories().map(|directories| directories.state.join("dev"));
+    state_dir.ok_or_else(|| {
+        Failure::new(Exit::Configuration, "there is no state directory: set HOME or XDG_STATE_HOME")
+    })
+}

@@ -1,0 +1,58 @@
+//! How a command ends badly: a code for programs, a sentence for people, and what to do about it.
+
+use crate::{daemon::StartError, repository::RepositoryError};
+
+/// The exit codes of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Something that has no code of its own.
+    Failed = 1,
+    /// The command line contradicts itself.
+    Usage = 2,
+    /// What was named is not there.
+    NotFound = 3,
+    /// Some of it was done.
+    Partly = 4,
+    /// A needed service is unreachable (`EX_UNAVAILABLE`).
+    Unreachable = 69,
+    /// The configuration cannot be used (`EX_CONFIG`).
+    Configuration = 78,
+    /// Somebody pressed Ctrl-C.
+    Interrupted = 130,
+}
+
+/// How a command ended badly.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), hint: None }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<RepositoryError> for Failure {
+    fn from(error: RepositoryError) -> Self {
+        Self::new(Exit::Unreachable, error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        let exit = match error {
+            StartError::Repository(_) => Exit::Unreachable,
+            StartError::Keys(_) | StartError::Folder(..) => Exit::Configuration,
+            StartError::Tls(_) | StartError::Listen(..) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
+    }
+}

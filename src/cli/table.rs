@@ -1,0 +1,87 @@
+//! Rows as a table that fits the terminal.
+
+use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableStyle};
+
+/// A column of a list.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    /// Columns of the highest rank are left out first where the terminal is narrow; 0 is never.
+    pub(super) rank: u8,
+}
+
+impl Column {
+    pub(super) const fn new(title: &'static str, rank: u8) -> Self {
+        Self { title, rank }
+    }
+}
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// How wide the terminal is, if it says so.
+pub(super) fn terminal_width() -> u16 {
+    Table::new().width().unwrap_or(80).max(20)
+}
+
+/// Lays rows out in `width` places.
+pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colour: bool) -> String {
+    let shown = columns_that_fit(columns, rows, usize::from(width));
+    let mut table = Table::new();
+    table
+        .load_style(TableStyle::new())
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width)
+        .force_no_tty();
+    if colour {
+        table.enforce_styling();
+    }
+    table.set_header(shown.iter().map(|&at| Cell::new(columns[at].title).add_attribute(Attribute::Bold)));
+    for row in rows {
+        table.add_row(shown.iter().map(|&at| row[at].as_str()));
+    }
+    let last = shown.len().saturating_sub(1);
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if at == last { 0 } else { 2 }));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    lines.concat()
+}
+
+/// Which columns are shown, in their order.
+fn columns_that_fit(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|at| {
+            let cells = rows.iter().map(|row| row[at].chars().count());
+            cells.max().unwrap_or(0).max(columns[at].title.len())
+        })
+        .collect();
+    let mut shown: Vec<usize> = (0..columns.len()).collect();
+    while shown.iter().map(|&at| widths[at] + GAP).sum::<usize>() > width + GAP {
+        let droppable = shown.iter().enumerate().filter(|(_, at)| columns[**at].rank > 0);
+        let Some((place, _)) = droppable.max_by_key(|(_, at)| columns[**at].rank) else { break };
+        shown.remove(place);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 3] = [Column::new("ID", 0), Column::new("USER", 1), Column::new("SCOPE", 2)];
+
+    fn row(cells: [&str; 3]) -> Vec<String> {
+        cells.map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_out_and_the_rest_wrapped() {
+        let rows = [row(["d0abc", "ada@example.com", "user admin"]), row(["d0abd", "é", ""])];
+        let wide = "ID     USER             SCOPE\nd0abc  ada@example.com  user admin\nd0abd  é\n";
+        assert_eq!(lay_out(&COLUMNS, &rows, 80, false), wide);
+        assert_eq!(lay_out(&COLUMNS, &rows, 24, false), "ID     USER\nd0abc  ada@example.com\nd0abd  é\n");
+        let narrow = lay_out(&COLUMNS, &[row([&"x".repeat(50), "", ""])], 20, false);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 20), "{narrow}");
+    }
+}
