@@ -1,11 +1,12 @@
 //! Time as a value that is passed in: the system clock is read here and nowhere else.
 
 use std::{
-    fmt::Debug,
+    fmt::{self, Debug},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Whole seconds since 1970-01-01T00:00:00Z.
@@ -36,6 +37,21 @@ impl UnixTime {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Reads a time such as `2026-11-24T04:10:00Z` (RFC 3339); `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: Timestamp = text.parse().ok()?;
+        u64::try_from(time.as_second()).ok().map(Self)
+    }
+}
+
+/// As RFC 3339 has it, in UTC.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = i64::try_from(self.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        write!(f, "{}", time.unwrap_or(Timestamp::MAX))
     }
 }
 

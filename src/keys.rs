@@ -1,5 +1,7 @@
 //! Signing keys: made at first start, sealed in the repository, published before they sign.
 
+mod resealing;
+
 use std::{
     fmt::{self, Debug},
     sync::{Arc, PoisonError, RwLock},
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::resealing::sealed_elsewhere;
 use crate::{
     clock::UnixTime,
     oauth::token::{Claims, SigningAlgorithm},
@@ -39,7 +42,7 @@ pub enum KeyError {
     Repository(#[from] RepositoryError),
     /// The stored key was sealed under another sealing key, or is damaged.
     #[error(
-        "the signing key {0} in the repository cannot be opened: keys.sealing is not the key under which it was sealed"
+        "the signing key {0} in the repository cannot be opened: keys.sealing does not hold the key under which it was sealed"
     )]
     Sealed(String),
     /// The cryptography library refused.
@@ -194,10 +197,14 @@ impl Keys {
         Ok(StoredKey { number, kid, algorithm, sealed, created_at, signs_from, expires_at: None })
     }
 
+    fn private(&self, stored: &StoredKey) -> Result<zeroize::Zeroizing<Vec<u8>>, KeyError> {
+        let private = self.sealer.open(&["signing key", &stored.kid], &stored.sealed);
+        private.ok_or_else(|| KeyError::Sealed(stored.kid.clone()))
+    }
+
     fn open(&self, stored: &StoredKey) -> Result<SigningKey, KeyError> {
         let unreadable = || KeyError::Sealed(stored.kid.clone());
-        let private =
-            self.sealer.open(&["signing key", &stored.kid], &stored.sealed).ok_or_else(unreadable)?;
+        let private = self.private(stored)?;
         let pair = match stored.algorithm {
             SigningAlgorithm::Es256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private)
                 .map(|pair| Pair::Es256(Box::new(pair))),

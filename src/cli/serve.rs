@@ -74,7 +74,7 @@ impl Serve {
         let mut config = self.configure(global, development.as_ref())?;
         telemetry::start(&config.log);
         if let Some(any) = &mut config.any_loopback_resource {
-            let sealer = Sealer::new(&config.keys.sealing, Arc::new(SystemRandom));
+            let sealer = Sealer::new(config.keys.sealing.oldest(), Arc::new(SystemRandom));
             let secret = format!("mcp_cs_{}", sealer.derive(&["introspection in development"]));
             any.introspection.client_secret = Secret::new("introspection secret", secret);
         }
@@ -100,7 +100,7 @@ impl Serve {
         for warning in assembled.server.repository_warnings().await.unwrap_or_default() {
             tracing::warn!("{warning}");
         }
-        let house = tokio::spawn(daemon::keep_house(Arc::clone(&assembled.server), stop.clone()));
+        let house = tokio::spawn(daemon::keep_house(assembled.clone(), stop.clone()));
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
             let admin = daemon::admin_router(Arc::clone(&metrics));

@@ -13,7 +13,7 @@ use super::{
     settings::{Settings, Value},
     value::socket_address,
 };
-use crate::secret::{Random, SealingKey, Secret, random_token};
+use crate::secret::{KeyRing, Random, SealingKey, Secret, random_token};
 
 /// What `--dev` knows. Values of the file, the environment and flags stand above it.
 #[derive(Debug, Clone)]
@@ -57,8 +57,8 @@ pub(super) fn fill(settings: &mut Settings, dev: &DevDefaults<'_>) -> Result<(),
     let database = dev.state_dir.join("dev.sqlite");
     settings.fill("repository.path", Value::Text(database.to_string_lossy().into_owned()));
     if settings.get("keys.sealing").is_none() {
-        let key = sealing_key(&dev.state_dir, dev.random)?;
-        settings.fill("keys.sealing", Value::Secret(Secret::new("sealing key", key.to_text().to_string())));
+        let file = sealing_key_file(&dev.state_dir, dev.random)?;
+        settings.fill("keys.sealing", Value::secret_file(&file));
     }
     Ok(())
 }
@@ -74,8 +74,8 @@ fn port(settings: &Settings) -> Option<u16> {
     socket_address(address).ok().map(|address| address.port()).filter(|port| *port != 0)
 }
 
-/// The key of the state directory. Of processes that make it at once, all get the same.
-fn sealing_key(state_dir: &Path, random: &dyn Random) -> Result<SealingKey, Complaint> {
+/// The file with the key of the state directory. Of processes that make it at once, all get the same.
+fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Complaint> {
     let path = state_dir.join("sealing-key");
     if !path.exists() {
         make_sealing_key(state_dir, &path, random).map_err(|error| {
@@ -86,10 +86,16 @@ fn sealing_key(state_dir: &Path, random: &dyn Random) -> Result<SealingKey, Comp
         })?;
     }
     let text = secret_source::read_file(&path)?;
-    SealingKey::parse(&text).ok_or_else(|| {
-        let what = format!("{} does not hold a sealing key", path.display());
-        Complaint::new(what, "Remove it together with the database beside it, and both are made again")
-    })
+    match KeyRing::parse(&text) {
+        Ok(_) => Ok(path),
+        Err(_) => {
+            let what = format!("{} does not hold a sealing key", path.display());
+            Err(Complaint::new(
+                what,
+                "Remove it together with the database beside it, and both are made again",
+            ))
+        }
+    }
 }
 
 /// Writes the key elsewhere and links it into place, so that no one ever reads half a key and the
@@ -148,6 +154,10 @@ mod tests {
     use super::*;
     use crate::secret::SystemRandom;
 
+    fn key_in(file: &Path) -> String {
+        fs::read_to_string(file).unwrap()
+    }
+
     #[test]
     fn processes_that_make_the_sealing_key_at_once_agree() {
         for _ in 0..20 {
@@ -157,7 +167,7 @@ mod tests {
             let keys: Vec<_> = thread::scope(|scope| {
                 let make = || {
                     start.wait();
-                    sealing_key(&state_dir, &SystemRandom).unwrap().to_text()
+                    key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap())
                 };
                 let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -172,10 +182,10 @@ mod tests {
     fn the_sealing_key_is_for_its_owner_alone_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = folder.path().join("a/b");
-        let first = sealing_key(&state_dir, &SystemRandom).unwrap().to_text();
+        let first = key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&state_dir), mode(&state_dir.join("sealing-key"))), (0o700, 0o600));
-        assert_eq!(sealing_key(&state_dir, &SystemRandom).unwrap().to_text(), first);
+        assert_eq!(key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap()), first);
     }
 
     #[test]
@@ -183,7 +193,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sealing-key");
         private_file().open(&path).unwrap().write_all(b"spoilt").unwrap();
-        let complaint = sealing_key(folder.path(), &SystemRandom).unwrap_err();
+        let complaint = sealing_key_file(folder.path(), &SystemRandom).unwrap_err();
         assert!(complaint.what.contains("does not hold a sealing key"), "{complaint:?}");
         assert_eq!(fs::read_to_string(path).unwrap(), "spoilt");
     }

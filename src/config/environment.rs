@@ -19,6 +19,16 @@ pub trait Environment {
     /// When there is none, or no keyring.
     fn keyring(&self, name: &str) -> Result<String, KeyringError>;
 
+    /// Keeps a secret in the keyring for [`APPLICATION`] under `name`, in place of the one there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no keyring, or it refuses.
+    fn store_in_keyring(&self, name: &str, secret: &str) -> Result<(), KeyringError> {
+        let _ = (name, secret);
+        Err(KeyringError::Unavailable("these surroundings can only be read".to_owned()))
+    }
+
     /// Where configuration and state belong; `None` without a home directory.
     fn directories(&self) -> Option<Directories>;
 }
@@ -58,14 +68,13 @@ impl Environment for SystemEnvironment {
     }
 
     fn keyring(&self, name: &str) -> Result<String, KeyringError> {
-        keyring::v1::Entry::new(APPLICATION, name).and_then(|entry| entry.get_password()).map_err(|error| {
-            match error {
-                keyring::v1::Error::NoEntry => KeyringError::NoEntry,
-                keyring::v1::Error::NoStorageAccess(reason) => KeyringError::Refused(reason.to_string()),
-                keyring::v1::Error::NoDefaultStore => KeyringError::Unavailable(store_failure()),
-                other => KeyringError::Unavailable(other.to_string()),
-            }
-        })
+        let entry = keyring::v1::Entry::new(APPLICATION, name);
+        entry.and_then(|entry| entry.get_password()).map_err(keyring_error)
+    }
+
+    fn store_in_keyring(&self, name: &str, secret: &str) -> Result<(), KeyringError> {
+        let entry = keyring::v1::Entry::new(APPLICATION, name);
+        entry.and_then(|entry| entry.set_password(secret)).map_err(keyring_error)
     }
 
     fn directories(&self) -> Option<Directories> {
@@ -74,6 +83,15 @@ impl Environment for SystemEnvironment {
             config: project.config_dir().to_owned(),
             state: project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned(),
         })
+    }
+}
+
+fn keyring_error(error: keyring::v1::Error) -> KeyringError {
+    match error {
+        keyring::v1::Error::NoEntry => KeyringError::NoEntry,
+        keyring::v1::Error::NoStorageAccess(reason) => KeyringError::Refused(reason.to_string()),
+        keyring::v1::Error::NoDefaultStore => KeyringError::Unavailable(store_failure()),
+        other => KeyringError::Unavailable(other.to_string()),
     }
 }
 

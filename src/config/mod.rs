@@ -14,6 +14,7 @@ mod problem;
 mod reader;
 mod reference;
 mod repositories;
+mod sealing_keys;
 mod secret_source;
 mod sections;
 mod settings;
@@ -38,7 +39,8 @@ pub use self::{
     },
     problem::{Place, Problem, Problems},
     reference::reference,
-    secret_source::read_secret_file,
+    sealing_keys::{read_sealing_keys, store_sealing_keys},
+    secret_source::{SecretPlace, read_secret_file},
 };
 
 /// An annotated configuration file that works once its placeholders are filled in.

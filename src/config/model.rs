@@ -5,12 +5,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use url::Url;
 
+use super::secret_source::SecretPlace;
 use crate::{
     oauth::{
         issuer::Issuer, redirect::PrivateUseSchemes, resource::Resource, scope::Scope,
         token::SigningAlgorithm,
     },
-    secret::{SealingKey, Secret},
+    secret::{KeyRing, Secret},
 };
 
 /// A valid configuration. Only [`load`](super::load) makes one, apart from tests.
@@ -181,7 +182,9 @@ fn scope_of(scopes: &[ScopeConfig]) -> Scope {
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// Under which everything at rest is sealed.
-    pub sealing: SealingKey,
+    pub sealing: KeyRing,
+    /// Where they are kept, to be read again.
+    pub sealing_place: SecretPlace,
     /// Which algorithm new signing keys are for.
     pub algorithm: SigningAlgorithm,
 }

@@ -13,13 +13,14 @@ use super::{
     environment::Environment,
     keys::KEYS,
     problem::{Complaint, Place, Problem, did_you_mean},
-    secret_source,
+    sealing_keys,
+    secret_source::{self, SecretPlace},
     settings::{Given, Settings, Value},
     table::{Fallback, Key, find, join},
     unknown::whereabouts,
     value::{self, quoted},
 };
-use crate::secret::Secret;
+use crate::secret::{KeyRing, Secret};
 
 /// Takes values out of the settings. A method whose value is missing or wrong notes the problem
 /// and returns an empty value, which nobody sees: with problems there is no configuration.
@@ -160,6 +161,16 @@ impl Reader<'_> {
         secret_source::read(given, name, self.environment, self.variables)
             .map_err(|complaint| self.complain(path, complaint))
             .ok()
+    }
+
+    /// The sealing keys, and where they are kept.
+    pub(super) fn sealing_keys(&mut self, path: &str) -> Option<(KeyRing, SecretPlace)> {
+        let given = self.settings.get(path)?;
+        let read = secret_source::place_of(given).and_then(|place| {
+            let keys = sealing_keys::read(&place, self.environment, self.variables)?;
+            Ok((keys, place))
+        });
+        read.map_err(|complaint| self.complain(path, complaint)).ok()
     }
 
     /// A secret that may also stand there as it is.

@@ -14,7 +14,7 @@ use super::{
     settings::{Given, Value},
     value::{quoted, text},
 };
-use crate::secret::{SealingKey, Secret};
+use crate::secret::Secret;
 
 const FORMS: [&str; 3] = ["keyring", "file", "env"];
 const FIX: &str = "Write { keyring = \"name\" }, { file = \"path\" } or { env = \"NAME\" }";
@@ -29,8 +29,45 @@ pub(super) fn read(
     environment: &dyn Environment,
     variables: &BTreeMap<String, String>,
 ) -> Result<Secret, Complaint> {
+    match &given.value {
+        Value::Secret(secret) => Ok(secret.clone()),
+        _ => bare(&place_of(given)?.fetch(environment, variables)?, name),
+    }
+}
+
+/// Where a secret is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretPlace {
+    /// In the keyring, under this name.
+    Keyring(String),
+    /// In this file.
+    File(PathBuf),
+    /// In this environment variable.
+    Variable(String),
+}
+
+impl SecretPlace {
+    /// All that is kept there.
+    pub(super) fn fetch(
+        &self,
+        environment: &dyn Environment,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Zeroizing<String>, Complaint> {
+        match self {
+            Self::Keyring(name) => from_keyring(name, environment),
+            Self::File(path) => read_file(path),
+            Self::Variable(name) => {
+                let value = variables.get(name).filter(|value| !value.is_empty()).cloned();
+                let what = || format!("the environment variable `{name}` is not set");
+                value.map(Zeroizing::new).ok_or_else(|| Complaint::new(what(), "Set it to the secret"))
+            }
+        }
+    }
+}
+
+/// The place that a table such as `{ file = "path" }` names.
+pub(super) fn place_of(given: &Given) -> Result<SecretPlace, Complaint> {
     let members = match &given.value {
-        Value::Secret(secret) => return Ok(secret.clone()),
         Value::Table(members) => members,
         Value::Text(_) => {
             let what = "the secret itself stands in the file, where backups and colleagues find it";
@@ -42,14 +79,11 @@ pub(super) fn read(
         other => return Err(Complaint::new(format!("is {} where a secret belongs", other.describe()), FIX)),
     };
     let (form, of) = only_member(members)?;
-    let value = match form {
-        "keyring" => from_keyring(of, environment)?,
-        "file" => read_file(&relative_to_file(&given.place, of))?,
-        _ => variables.get(of).filter(|value| !value.is_empty()).cloned().map(Zeroizing::new).ok_or_else(
-            || Complaint::new(format!("the environment variable `{of}` is not set"), "Set it to the secret"),
-        )?,
-    };
-    bare(&value, name)
+    Ok(match form {
+        "keyring" => SecretPlace::Keyring(of.to_owned()),
+        "file" => SecretPlace::File(relative_to_file(&given.place, of)),
+        _ => SecretPlace::Variable(of.to_owned()),
+    })
 }
 
 /// Reads a secret that was named in the configuration again from its file.
@@ -73,14 +107,6 @@ fn bare(value: &str, name: &'static str) -> Result<Secret, Complaint> {
         return Err(Complaint::new("the secret has line breaks or control characters in it", fix));
     }
     Ok(Secret::new(name, value.to_owned()))
-}
-
-/// Reads the key that a secret holds.
-pub(super) fn sealing_key(secret: &Secret) -> Result<SealingKey, Complaint> {
-    SealingKey::parse(secret.expose()).ok_or_else(|| {
-        let fix = "Make one with `openssl rand -base64 32`";
-        Complaint::new("the secret is not 32 bytes in base64", fix)
-    })
 }
 
 fn only_member(members: &BTreeMap<String, Given>) -> Result<(&str, &str), Complaint> {

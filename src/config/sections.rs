@@ -9,7 +9,6 @@ use super::{
     },
     problem::Complaint,
     reader::Reader,
-    secret_source,
     settings::Value,
     table::join,
     value,
@@ -152,14 +151,11 @@ fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(Strin
 
 /// `[keys]`.
 pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
-    let path = "keys.sealing";
-    let secret = reader.secret(path);
-    let sealing = secret.and_then(|secret| {
-        secret_source::sealing_key(&secret).map_err(|complaint| reader.complain(path, complaint)).ok()
-    });
+    let sealing = reader.sealing_keys("keys.sealing");
     let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
     let algorithm = reader.choice("keys.algorithm", &algorithms);
-    Some(Keys { sealing: sealing?, algorithm: algorithm? })
+    let (sealing, sealing_place) = sealing?;
+    Some(Keys { sealing, sealing_place, algorithm: algorithm? })
 }
 
 /// `[registration]`.

@@ -39,6 +39,12 @@ impl Value {
         Self::List(texts.iter().map(given).collect())
     }
 
+    /// A secret in a file, as the program itself would write it.
+    pub(super) fn secret_file(path: &Path) -> Self {
+        let path = Given { value: Self::Text(path.to_string_lossy().into_owned()), place: Place::Nowhere };
+        Self::Table(BTreeMap::from([("file".to_owned(), path)]))
+    }
+
     /// A TOML value; `place` tells where each part of it stands.
     pub(super) fn from_toml(value: &DeValue<'_>, place: &dyn Fn(&Spanned<DeValue<'_>>) -> Place) -> Self {
         let given = |value: &Spanned<DeValue<'_>>| Given {

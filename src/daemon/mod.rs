@@ -1,5 +1,6 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod sealing;
 mod storage;
 
 use std::{
@@ -36,14 +37,17 @@ use crate::{
     },
     keys::{KeyError, Keys},
     oauth::{authorization::Resources, resource::Resource, token::SigningAlgorithm},
-    repository::RepositoryError,
+    repository::{Repository, RepositoryError},
     secret::{Random, Sealer, TokenHash},
     telemetry::Metrics,
     upstream::pangea::{Overrides, Pangea, PangeaSettings},
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
 
-pub use self::storage::open_repository;
+pub use self::{
+    sealing::{SealingWatch, reseal},
+    storage::open_repository,
+};
 
 /// How long the head of a request may take, and a connection may idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +85,8 @@ pub struct Assembled {
     pub server: Arc<AuthorizationServer>,
     /// Its routes.
     pub router: Router,
+    /// Its sealing keys.
+    pub sealing: SealingWatch,
 }
 
 /// Builds the server that a configuration describes. Nothing listens yet.
@@ -94,7 +100,21 @@ pub async fn assemble(
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
     let repository = open_repository(&config.repository).await?;
-    let sealer = Sealer::new(&config.keys.sealing, Arc::clone(&random));
+    assemble_with(config, repository, clock, random).await
+}
+
+/// The same on a repository of one's own; `[repository]` is not looked at.
+///
+/// # Errors
+///
+/// When the repository or its keys cannot be used.
+pub async fn assemble_with(
+    config: &Config,
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Assembled, StartError> {
+    let sealer = Sealer::with(&config.keys.sealing, clock.now(), Arc::clone(&random));
     let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
     let fetch = Fetch::new(config.authn.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
@@ -102,7 +122,7 @@ pub async fn assemble(
     let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
-    Ok(Assembled { server, router: web::router(Arc::new(web)) })
+    Ok(Assembled { server, router: web::router(Arc::new(web)), sealing: SealingWatch::new(&config.keys) })
 }
 
 fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -244,18 +264,30 @@ pub fn admin_router(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(text))
 }
 
-/// Keeps the house: expired records go, and keys that another process made are published here, too.
-pub async fn keep_house(server: Arc<AuthorizationServer>, stop: CancellationToken) {
+/// Keeps the house: expired records go, keys that another process made are published here, too, and
+/// sealing keys take their turns.
+pub async fn keep_house(assembled: Assembled, stop: CancellationToken) {
+    let Assembled { server, sealing, .. } = assembled;
     let mut purge = every(Duration::from_mins(1));
     let mut reload = every(Duration::from_secs(30));
+    let mut resealing = JoinSet::new();
+    if server.sealer().has_others() {
+        resealing.spawn(reseal(Arc::clone(&server)));
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = purge.tick() => while matches!(server.purge().await, Ok(purged) if purged > 0) {
                 tokio::task::yield_now().await;
             },
-            _ = reload.tick() => if let Err(error) = server.keys().reload(server.now()).await {
-                tracing::warn!(%error, "the signing keys cannot be read again");
+            _ = reload.tick() => {
+                if sealing.look(&server).await {
+                    resealing.abort_all();
+                    resealing.spawn(reseal(Arc::clone(&server)));
+                }
+                if let Err(error) = server.keys().reload(server.now()).await {
+                    tracing::warn!(%error, "the signing keys cannot be read again");
+                }
             },
         }
     }

@@ -21,7 +21,7 @@ use crate::{
         redirect::{Destination, ReturnAddress},
         token::{GrantId, code_text},
     },
-    secret::{TokenHash, encode, random_token, sha256},
+    secret::{KeyId, TokenHash, encode, random_token, sha256},
     upstream::{SignIn, SignedIn, UpstreamError},
 };
 
@@ -33,6 +33,9 @@ const LONGEST_SEALED: usize = 32_000;
 #[derive(Debug, Serialize, Deserialize)]
 struct Transaction {
     id: String,
+    /// The key under which all that follows is derived, for the same login must yield the same
+    /// grant though another key seals meanwhile.
+    derived_under: KeyId,
     requested_at: UnixTime,
     request: AuthorizationRequest,
 }
@@ -43,6 +46,13 @@ struct Pending {
     transaction: Transaction,
     approved_at: UnixTime,
     approved_from: Option<IpAddr>,
+}
+
+/// What only the upstream and we may know of a login. It needs no place: it is derived anew.
+struct UpstreamSecrets {
+    state: String,
+    nonce: String,
+    verifier: String,
 }
 
 /// What the person is asked.
@@ -158,7 +168,12 @@ impl AuthorizationServer {
             let state = params.one("state").ok().flatten();
             Refusal::Answer(Box::new(self.error_answer(&client, address, state, error)))
         })?;
-        let transaction = Transaction { id: random_token(self.random()), requested_at: now, request };
+        let transaction = Transaction {
+            id: random_token(self.random()),
+            derived_under: self.sealer.key_id(),
+            requested_at: now,
+            request,
+        };
         let sealed = self.seal(&["consent", browser], &transaction).map_err(Refusal::Page)?;
         if sealed.len() > LONGEST_SEALED {
             return Err(Refusal::Page(OAuthError::new(ErrorCode::InvalidRequest, "the request is too long")));
@@ -186,7 +201,8 @@ impl AuthorizationServer {
         }
         let request = &transaction.request;
         let client = self.still_registered(request, now).await.map_err(DecisionError::Page)?;
-        let state = self.sealer.derive(&["upstream state", &transaction.id]);
+        let UpstreamSecrets { state, nonce, verifier } =
+            self.upstream_secrets(&transaction).ok_or(DecisionError::Forged)?;
         let grant_id = GrantId::of_login(&state, transaction.requested_at);
         if self.grants.get(grant_id.as_str(), now).await.map_err(|e| DecisionError::Page(e.into()))?.is_some()
         {
@@ -204,12 +220,8 @@ impl AuthorizationServer {
             let answered = self.error_answer(&client, address, client_state, error);
             return Ok(Decision::Declined { answered, flow });
         }
-        let sign_in = SignIn {
-            state: &state,
-            nonce: &self.sealer.derive(&["upstream nonce", &transaction.id]),
-            code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
-            fresh: request.fresh_sign_in,
-        };
+        let sign_in =
+            SignIn { state: &state, nonce: &nonce, code_verifier: &verifier, fresh: request.fresh_sign_in };
         let location = self.upstream.authorization_url(sign_in, now).await;
         let pending = Pending { transaction, approved_at: now, approved_from: from };
         let sealed = self.seal(&["login", browser, &state], &pending).map_err(DecisionError::Page)?;
@@ -297,11 +309,14 @@ impl AuthorizationServer {
             return Ok(None);
         }
         let signed_in_code = upstream_code(params)?;
+        let UpstreamSecrets { nonce, verifier, .. } = self
+            .upstream_secrets(transaction)
+            .ok_or_else(|| unclear().caused_by("the sealing key is gone under which this login began"))?;
         let signed_in = SignedIn {
             code: &signed_in_code,
             iss: params.one("iss").map_err(|_| unclear())?,
-            nonce: &self.sealer.derive(&["upstream nonce", &transaction.id]),
-            code_verifier: &self.sealer.derive(&["upstream verifier", &transaction.id]),
+            nonce: &nonce,
+            code_verifier: &verifier,
         };
         let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
         if !self.settings.access.admits(identity.email.as_deref(), &identity.groups) {
@@ -379,6 +394,16 @@ impl AuthorizationServer {
         client.origin == Origin::Operator
             || address.destination() == Destination::Loopback
             || address.as_str().starts_with("https://") && address.host_name().is_some_and(listed)
+    }
+
+    /// `None` when the key is gone under which they were first derived.
+    fn upstream_secrets(&self, transaction: &Transaction) -> Option<UpstreamSecrets> {
+        let derive = |what| self.sealer.derive_under(transaction.derived_under, &[what, &transaction.id]);
+        Some(UpstreamSecrets {
+            state: derive("upstream state")?,
+            nonce: derive("upstream nonce")?,
+            verifier: derive("upstream verifier")?,
+        })
     }
 
     fn seal(&self, context: &[&str], value: &impl Serialize) -> Result<String, OAuthError> {

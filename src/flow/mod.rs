@@ -4,6 +4,7 @@ mod introspection;
 mod login;
 mod registration;
 mod revocation;
+mod sealed_sessions;
 mod tokens;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -12,6 +13,7 @@ pub use self::{
     introspection::Introspected,
     login::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
     registration::Registered,
+    sealed_sessions::{Resealed, SealedSessions},
     tokens::TokenResponse,
 };
 use crate::{
@@ -174,6 +176,18 @@ impl AuthorizationServer {
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// What seals and derives; its clones share their keys.
+    #[must_use]
+    pub const fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// The upstream sessions that the grants hold.
+    #[must_use]
+    pub fn sealed_sessions(&self) -> SealedSessions {
+        SealedSessions::new(Arc::clone(&self.repository), self.sealer.clone())
     }
 
     /// Whether the repository answers.

@@ -17,7 +17,7 @@ use crate::{
         token::{Claims, GrantId, RefreshToken, grant_of_code},
     },
     repository::Stored,
-    secret::{TokenHash, constant_time_eq, encode},
+    secret::{Sealer, TokenHash, constant_time_eq, encode},
     upstream::{SessionCheck, UpstreamTokens},
 };
 
@@ -191,8 +191,8 @@ impl AuthorizationServer {
         if token.generation == chain.generation {
             return chain.current.matches(text);
         }
-        let made = self.refresh_text(&grant.id, chain, token.generation);
-        constant_time_eq(made.as_bytes(), text.as_bytes())
+        let mut made = refresh_texts(&self.sealer, &grant.id, chain, token.generation);
+        made.any(|made| constant_time_eq(made.as_bytes(), text.as_bytes()))
     }
 
     /// The grant after a refresh, and the refresh token that the client gets. A retry gets the
@@ -212,7 +212,9 @@ impl AuthorizationServer {
                 Ok((grant.rotated(hash, self.settings.lifetimes.refresh, now), next))
             }
             RefreshUse::Retry | RefreshUse::Reuse => {
-                let current = self.refresh_text(&grant.id, chain, chain.generation);
+                let current = refresh_texts(&self.sealer, &grant.id, chain, chain.generation)
+                    .find(|made| chain.current.matches(made))
+                    .ok_or_else(unknown_refresh_token)?;
                 Ok((grant, current))
             }
         }
@@ -341,7 +343,7 @@ impl AuthorizationServer {
     /// The refresh token of a generation: unguessable without the sealing key *and* the record.
     fn refresh_text(&self, id: &GrantId, chain: &RefreshChain, generation: u64) -> String {
         let number = generation.to_string();
-        let unguessable = self.sealer.derive(&["refresh token", id.as_str(), &chain.seed, &number]);
+        let unguessable = self.sealer.derive(&refresh_context(id, chain, &number));
         RefreshToken { grant: id.clone(), generation }.text(&unguessable)
     }
 
@@ -398,6 +400,24 @@ impl AuthorizationServer {
         let expires_in = self.settings.lifetimes.access.as_secs();
         TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope }
     }
+}
+
+/// What the refresh token of a generation can be: one text for each sealing key, for it may have
+/// been made before the present one sealed.
+pub(super) fn refresh_texts(
+    sealer: &Sealer,
+    id: &GrantId,
+    chain: &RefreshChain,
+    generation: u64,
+) -> impl Iterator<Item = String> {
+    let number = generation.to_string();
+    let token = RefreshToken { grant: id.clone(), generation };
+    let derived = sealer.derivations(&refresh_context(id, chain, &number));
+    derived.map(move |unguessable| token.text(&unguessable))
+}
+
+fn refresh_context<'a>(id: &'a GrantId, chain: &'a RefreshChain, number: &'a str) -> [&'a str; 4] {
+    ["refresh token", id.as_str(), &chain.seed, number]
 }
 
 fn audit_issued(event: &str, grant: &Grant) {

@@ -1,0 +1,144 @@
+//! What grants hold that depends on a sealing key: the sealed upstream session, and the refresh
+//! tokens that are derived.
+
+use std::{sync::Arc, time::Duration};
+
+use super::tokens::refresh_texts;
+use crate::{
+    clock::UnixTime,
+    oauth::grant::{Grant, RefreshChain},
+    repository::{Collection, Page, Repository, RepositoryError},
+    secret::{KeyId, Sealer},
+};
+
+/// Grants that are read at once.
+const PAGE: usize = 100;
+/// Attempts to replace a record that others replace at the same time.
+const ATTEMPTS: usize = 8;
+/// For so long after its time the old key may still have been used, by a daemon whose clock is behind.
+const AFTERGLOW: Duration = Duration::from_mins(5);
+
+/// What came of a page.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resealed {
+    /// Sessions that are now sealed under the present key.
+    pub resealed: u64,
+    /// Sessions that no key opens.
+    pub unreadable: u64,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<String>,
+}
+
+/// The grants, seen as what the sealing keys hold together.
+#[derive(Debug)]
+pub struct SealedSessions {
+    grants: Collection<Grant>,
+    sealer: Sealer,
+}
+
+impl SealedSessions {
+    /// The sessions in `repository`.
+    #[must_use]
+    pub fn new(repository: Arc<dyn Repository>, sealer: Sealer) -> Self {
+        Self { grants: Collection::new(repository), sealer }
+    }
+
+    /// Seals the sessions of one page behind `after` under the present key. Whatever else becomes
+    /// of a grant meanwhile stays.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn reseal(&self, after: Option<String>, now: UnixTime) -> Result<Resealed, RepositoryError> {
+        let (page, next) = self.page(after, now).await?;
+        let mut done = Resealed { next, ..Resealed::default() };
+        for grant in page.iter().filter(|grant| self.is_outdated(grant)) {
+            match self.reseal_one(grant, now).await? {
+                Some(true) => done.resealed += 1,
+                Some(false) => {}
+                None => done.unreadable += 1,
+            }
+        }
+        Ok(done)
+    }
+
+    /// How many grants of the page behind `after` need a key that this sealer does not hold:
+    /// their session is sealed under it, or a client may still come back with a refresh token that
+    /// was derived under it before `switched`. And where the next page begins.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn in_need_of_others(
+        &self,
+        after: Option<String>,
+        switched: UnixTime,
+        now: UnixTime,
+    ) -> Result<(usize, Option<String>), RepositoryError> {
+        let (page, next) = self.page(after, now).await?;
+        let needs = |grant: &&Grant| {
+            self.is_sealed_elsewhere(grant) || self.has_refresh_token_of_others(grant, switched, now)
+        };
+        Ok((page.iter().filter(needs).count(), next))
+    }
+
+    async fn page(
+        &self,
+        after: Option<String>,
+        now: UnixTime,
+    ) -> Result<(Vec<Grant>, Option<String>), RepositoryError> {
+        let grants = self.grants.list(&Page { after, limit: PAGE, ..Page::default() }, now).await?;
+        let last = grants.last().map(|grant| grant.id.to_string());
+        Ok((grants, last))
+    }
+
+    /// An ended grant holds no session.
+    fn is_outdated(&self, grant: &Grant) -> bool {
+        !grant.upstream.sealed.is_empty() && self.sealer.is_outdated(&grant.upstream.sealed)
+    }
+
+    /// Whether we did it, or `None` if no key opens the session.
+    async fn reseal_one(&self, grant: &Grant, now: UnixTime) -> Result<Option<bool>, RepositoryError> {
+        let context = ["upstream tokens", grant.id.as_str()];
+        for _ in 0..ATTEMPTS {
+            let Some(read) = self.grants.get(grant.id.as_str(), now).await? else { return Ok(Some(false)) };
+            if !self.is_outdated(&read.value) {
+                return Ok(Some(false));
+            }
+            let Some(plain) = self.sealer.open(&context, &read.value.upstream.sealed) else {
+                return Ok(None);
+            };
+            let mut resealed = read.value.clone();
+            resealed.upstream.sealed = self.sealer.seal(&context, &plain);
+            if self.grants.replace(read, resealed, now).await?.is_some() {
+                return Ok(Some(true));
+            }
+        }
+        // It is in constant use; the next round finds it.
+        Ok(Some(false))
+    }
+
+    fn is_sealed_elsewhere(&self, grant: &Grant) -> bool {
+        let sealed = &grant.upstream.sealed;
+        !sealed.is_empty() && KeyId::of_sealed(sealed).is_none_or(|id| !self.sealer.holds(id))
+    }
+
+    /// The current refresh token is known by its hash, whatever becomes of its key. But a client
+    /// whose answer was lost comes back with the token before it, and one that must be given the
+    /// current one again needs its key, too.
+    fn has_refresh_token_of_others(&self, grant: &Grant, switched: UnixTime, now: UnixTime) -> bool {
+        let chain = grant.active().and_then(|active| active.refresh.as_ref());
+        let Some(chain) = chain.filter(|chain| chain.generation > 0 && now < chain.expires_at) else {
+            return false;
+        };
+        let mut made = refresh_texts(&self.sealer, &grant.id, chain, chain.generation);
+        previous_issued_at(chain, grant) < switched.plus(AFTERGLOW)
+            || !made.any(|made| chain.current.matches(&made))
+    }
+}
+
+/// When the refresh token before the current one was issued.
+fn previous_issued_at(chain: &RefreshChain, grant: &Grant) -> UnixTime {
+    let before_last = chain.rotated_at.len().checked_sub(2).and_then(|at| chain.rotated_at.get(at));
+    before_last.copied().unwrap_or(grant.created_at)
+}

@@ -1,0 +1,352 @@
+//! Sealing and derivation under a ring of keys.
+
+use std::{
+    fmt::{self, Debug},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf, hmac,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use zeroize::Zeroizing;
+
+use super::{KeyRing, Random, SealingKey, decode, encode};
+use crate::clock::UnixTime;
+
+/// Length of the key id at the front of a sealed value.
+const KEY_ID_LEN: usize = 4;
+
+/// The name of a sealing key, which tells nothing about it. Sealed values begin with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; KEY_ID_LEN]);
+
+impl KeyId {
+    /// The name of this key.
+    #[must_use]
+    pub fn of(key: &SealingKey) -> Self {
+        let id = expand(key.bytes(), b"key id");
+        Self([id[0], id[1], id[2], id[3]])
+    }
+
+    /// The name of the key under which a value says that it was sealed.
+    #[must_use]
+    pub fn of_sealed(sealed: &str) -> Option<Self> {
+        // Eight characters hold six bytes.
+        let bytes = decode(sealed.get(..8)?)?;
+        Some(Self(*bytes.first_chunk()?))
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode(&self.0))
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let id = decode(&text).and_then(|bytes| bytes.try_into().ok());
+        id.map(Self).ok_or_else(|| D::Error::custom("not the name of a key"))
+    }
+}
+
+/// Seals and opens values (AES-256-GCM-SIV, which random nonces cannot wear out), and derives
+/// unguessable values that can be made again. Clones share their keys.
+#[derive(Clone)]
+pub struct Sealer {
+    /// The one that seals first.
+    keys: Arc<RwLock<Arc<[SealerKey]>>>,
+    random: Arc<dyn Random>,
+}
+
+struct SealerKey {
+    id: KeyId,
+    sealing: LessSafeKey,
+    deriving: hmac::Key,
+}
+
+/// What became of a ring that was to be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Installed {
+    /// The key seals that did before.
+    AsBefore,
+    /// From now on this key seals.
+    SealsUnder(KeyId),
+    /// The ring has no key that was held before, and was not installed: it belongs to another
+    /// installation, or would lock everything up.
+    Foreign,
+}
+
+impl Sealer {
+    /// A sealer under one key.
+    #[must_use]
+    pub fn new(key: &SealingKey, random: Arc<dyn Random>) -> Self {
+        Self::with(&KeyRing::from(key.clone()), UnixTime::from_secs(0), random)
+    }
+
+    /// A sealer under the keys of a ring, as it is at `now`.
+    #[must_use]
+    pub fn with(ring: &KeyRing, now: UnixTime, random: Arc<dyn Random>) -> Self {
+        Self { keys: Arc::new(RwLock::new(keys(ring, now))), random }
+    }
+
+    /// Takes over the keys of a ring, as it is at `now`, for all clones.
+    pub fn install(&self, ring: &KeyRing, now: UnixTime) -> Installed {
+        let held = self.keys();
+        if !held.iter().any(|key| ring.holds(key.id)) {
+            return Installed::Foreign;
+        }
+        let taken = keys(ring, now);
+        let installed =
+            if taken[0].id == held[0].id { Installed::AsBefore } else { Installed::SealsUnder(taken[0].id) };
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = taken;
+        installed
+    }
+
+    /// The name of the key that seals and derives now.
+    #[must_use]
+    pub fn key_id(&self) -> KeyId {
+        self.keys()[0].id
+    }
+
+    /// Whether the key of that name opens here.
+    #[must_use]
+    pub fn holds(&self, id: KeyId) -> bool {
+        self.keys().iter().any(|key| key.id == id)
+    }
+
+    /// Whether there are keys that do not seal.
+    #[must_use]
+    pub fn has_others(&self) -> bool {
+        self.keys().len() > 1
+    }
+
+    /// Whether a value is sealed under another key than the one that seals now.
+    #[must_use]
+    pub fn is_outdated(&self, sealed: &str) -> bool {
+        KeyId::of_sealed(sealed) != Some(self.key_id())
+    }
+
+    /// Encrypts `plain`; only the same key and the same `context` open it again.
+    ///
+    /// # Panics
+    ///
+    /// Beyond 64 GiB.
+    #[must_use]
+    pub fn seal(&self, context: &[&str], plain: &[u8]) -> String {
+        let mut nonce = [0; NONCE_LEN];
+        self.random.fill(&mut nonce);
+        let mut sealed = plain.to_vec();
+        let key = &self.keys()[0];
+        #[expect(clippy::expect_used, reason = "fails only beyond 64 GiB")]
+        key.sealing
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(joined(context)),
+                &mut sealed,
+            )
+            .expect("sealing");
+        let mut bytes = Vec::with_capacity(KEY_ID_LEN + NONCE_LEN + sealed.len());
+        bytes.extend_from_slice(&key.id.0);
+        bytes.extend_from_slice(&nonce);
+        bytes.extend_from_slice(&sealed);
+        encode(&bytes)
+    }
+
+    /// Decrypts what [`Sealer::seal`] made under the same context and any key that is held; `None`
+    /// for anything else.
+    #[must_use]
+    pub fn open(&self, context: &[&str], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let mut bytes = Zeroizing::new(decode(sealed)?);
+        let (id, rest) = bytes.split_at_mut_checked(KEY_ID_LEN)?;
+        let (nonce, rest) = rest.split_at_mut_checked(NONCE_LEN)?;
+        let keys = self.keys();
+        let key = keys.iter().find(|key| id == key.id.0)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let plain = key.sealing.open_in_place(nonce, Aad::from(joined(context)), rest).ok()?;
+        Some(Zeroizing::new(plain.to_vec()))
+    }
+
+    /// 32 bytes as 43 characters that nobody without the key can tell from random ones, the same
+    /// for the same context (HMAC-SHA256) while the same key seals.
+    #[must_use]
+    pub fn derive(&self, context: &[&str]) -> String {
+        self.keys()[0].derive(&joined(context))
+    }
+
+    /// The same under the key of that name, if it is held.
+    #[must_use]
+    pub fn derive_under(&self, id: KeyId, context: &[&str]) -> Option<String> {
+        self.keys().iter().find(|key| key.id == id).map(|key| key.derive(&joined(context)))
+    }
+
+    /// What each key that is held gives, the one that seals first: among them is what was derived
+    /// before it did.
+    pub fn derivations(&self, context: &[&str]) -> impl Iterator<Item = String> + use<> {
+        let (keys, context) = (self.keys(), joined(context));
+        (0..keys.len()).map(move |at| keys[at].derive(&context))
+    }
+
+    fn keys(&self) -> Arc<[SealerKey]> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<sealer>")
+    }
+}
+
+fn keys(ring: &KeyRing, now: UnixTime) -> Arc<[SealerKey]> {
+    ring.sealing_first(now).map(SealerKey::of).collect()
+}
+
+impl SealerKey {
+    #[expect(clippy::expect_used, reason = "the key has the length that the algorithm asks for")]
+    fn of(key: &SealingKey) -> Self {
+        let sealing = UnboundKey::new(&AES_256_GCM_SIV, &expand(key.bytes(), b"sealing")[..]);
+        Self {
+            id: KeyId::of(key),
+            sealing: LessSafeKey::new(sealing.expect("a 32-byte key")),
+            deriving: hmac::Key::new(hmac::HMAC_SHA256, &expand(key.bytes(), b"deriving")[..]),
+        }
+    }
+
+    fn derive(&self, context: &[u8]) -> String {
+        encode(hmac::sign(&self.deriving, context).as_ref())
+    }
+}
+
+/// The parts with their lengths before them, so that no two lists of parts give the same bytes.
+fn joined(parts: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
+}
+
+/// HKDF-SHA256 of the key for one purpose (RFC 5869).
+fn expand(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    let info = [b"pangea-mcp-auth ".as_slice(), purpose];
+    #[expect(clippy::expect_used, reason = "HKDF fails only beyond 8160 bytes")]
+    hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
+        .extract(key)
+        .expand(&info, hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(&mut out[..]))
+        .expect("32 bytes of key material");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{super::SystemRandom, *};
+
+    const START: UnixTime = UnixTime::from_secs(100);
+
+    fn key() -> SealingKey {
+        SealingKey::generate(&SystemRandom)
+    }
+
+    fn sealer() -> Sealer {
+        Sealer::new(&key(), Arc::new(SystemRandom))
+    }
+
+    #[test]
+    fn another_key_opens_nothing() {
+        let sealed = sealer().seal(&["a"], b"value");
+        assert!(sealer().open(&["a"], &sealed).is_none());
+    }
+
+    #[test]
+    fn what_was_sealed_and_derived_before_a_rotation_is_known_after_it() {
+        let (old, new) = (key(), key());
+        let sealer = Sealer::new(&old, Arc::new(SystemRandom));
+        let clone = sealer.clone();
+        let (sealed, derived, id) = (sealer.seal(&["a"], b"value"), sealer.derive(&["a"]), sealer.key_id());
+        let ring = KeyRing::from(old.clone()).with(new.clone(), START);
+        assert_eq!(sealer.install(&ring, UnixTime::from_secs(99)), Installed::AsBefore);
+        assert!(!sealer.is_outdated(&sealed));
+        assert_eq!(sealer.install(&ring, START), Installed::SealsUnder(KeyId::of(&new)));
+        assert!(sealer.is_outdated(&sealed) && !sealer.is_outdated(&clone.seal(&["a"], b"value")));
+        assert_eq!(clone.open(&["a"], &sealed).as_deref().map(Vec::as_slice), Some(&b"value"[..]));
+        assert_ne!(sealer.derive(&["a"]), derived);
+        assert!(clone.derivations(&["a"]).any(|other| other == derived));
+        assert_eq!(sealer.derive_under(id, &["a"]), Some(derived));
+        assert_eq!(sealer.install(&KeyRing::from(new), START), Installed::AsBefore);
+        assert!(clone.open(&["a"], &sealed).is_none() && clone.derive_under(id, &["a"]).is_none());
+    }
+
+    #[test]
+    fn who_has_the_ring_before_its_time_is_understood_by_who_has_not() {
+        let (old, new) = (key(), key());
+        let one = Sealer::new(&old, Arc::new(SystemRandom));
+        let ring = KeyRing::from(old).with(new, START);
+        let other = Sealer::with(&ring, UnixTime::from_secs(99), Arc::new(SystemRandom));
+        assert!(one.open(&["a"], &other.seal(&["a"], b"value")).is_some());
+        assert!(other.open(&["a"], &one.seal(&["a"], b"value")).is_some());
+        assert_eq!(one.derive(&["a"]), other.derive(&["a"]));
+    }
+
+    #[test]
+    fn a_ring_with_no_key_of_ours_is_not_installed() {
+        let sealer = sealer();
+        let sealed = sealer.seal(&["a"], b"value");
+        assert_eq!(sealer.install(&KeyRing::from(key()), START), Installed::Foreign);
+        assert!(sealer.open(&["a"], &sealed).is_some());
+    }
+
+    #[test]
+    fn the_name_of_a_key_stands_before_what_it_sealed() {
+        let sealer = sealer();
+        assert_eq!(KeyId::of_sealed(&sealer.seal(&[], b"")), Some(sealer.key_id()));
+        let text = serde_json::to_string(&sealer.key_id()).unwrap();
+        assert_eq!(serde_json::from_str::<KeyId>(&text).unwrap(), sealer.key_id());
+        assert_eq!(KeyId::of_sealed(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn sealed_values_open_under_their_own_context_alone(plain: Vec<u8>, a: String, b: String) {
+            let sealer = sealer();
+            let sealed = sealer.seal(&[&a, &b], &plain);
+            prop_assert_eq!(sealer.open(&[&a, &b], &sealed).map(|p| p.to_vec()), Some(plain));
+            let other = format!("{a}x");
+            prop_assert!(sealer.open(&[&other, &b], &sealed).is_none());
+            let glued = format!("{a}{b}");
+            prop_assert!(sealer.open(&[&glued], &sealed).is_none());
+        }
+
+        #[test]
+        fn a_changed_character_spoils_a_sealed_value(plain: Vec<u8>, at: prop::sample::Index, by in 1_u8..63) {
+            const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+            let sealer = sealer();
+            let mut sealed = sealer.seal(&["c"], &plain).into_bytes();
+            let at = at.index(sealed.len());
+            let position = ALPHABET.iter().position(|&c| c == sealed[at]).unwrap_or_default();
+            sealed[at] = ALPHABET[(position + usize::from(by)) % 64];
+            let changed = String::from_utf8(sealed).unwrap_or_default();
+            prop_assert!(sealer.open(&["c"], &changed).is_none());
+        }
+
+        #[test]
+        fn opening_garbage_is_none(text: String) {
+            prop_assert!(sealer().open(&["c"], &text).is_none());
+        }
+    }
+}
