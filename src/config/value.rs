@@ -269,12 +269,17 @@ const NOT_PRIVATE: [&str; 11] =
 
 /// A log filter in the notation of `tracing-subscriber`.
 pub(super) fn log_filter(text: &str) -> Result<String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| {
+    let complaint = |reason: &dyn std::fmt::Display| {
         Complaint::new(
-            format!("{} is not a log filter ({error})", quoted(text)),
+            format!("{} is not a log filter ({reason})", quoted(text)),
             "Write it like \"info\" or \"info,pangea_mcp_auth=debug\"",
         )
-    })
+    };
+    if !text.is_ascii() {
+        // The library's parser panics over some of them.
+        return Err(complaint(&"it has characters beyond ASCII"));
+    }
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| complaint(&error))
 }
 
 /// A value for a message.

@@ -291,6 +291,10 @@ fn mistakes_of_the_other_tables_have_their_words() {
             "limits.token.brust: there is no such key. Did you mean `burst`?",
         ),
         (format!("{MINIMAL}[log]\nlevel = \"a=b=c\""), "log.level: \"a=b=c\" is not a log filter ("),
+        (
+            format!("{MINIMAL}[log]\nlevel = \"X`Ⱥ-Ѩ=\""),
+            "log.level: \"X`Ⱥ-Ѩ=\" is not a log filter (it has characters beyond ASCII)",
+        ),
         (format!("{MINIMAL}\"tokens.access_lifetime\" = \"1m\""), "there is no such key"),
         (format!("{MINIMAL}[tokens]\n0 = 1"), "tokens.0: there is no such key."),
     ]);
