@@ -86,16 +86,10 @@ fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Co
         })?;
     }
     let text = secret_source::read_file(&path)?;
-    match KeyRing::parse(&text) {
-        Ok(_) => Ok(path),
-        Err(_) => {
-            let what = format!("{} does not hold a sealing key", path.display());
-            Err(Complaint::new(
-                what,
-                "Remove it together with the database beside it, and both are made again",
-            ))
-        }
-    }
+    KeyRing::parse(&text).map(|_| path.clone()).map_err(|_| {
+        let what = format!("{} does not hold a sealing key", path.display());
+        Complaint::new(what, "Remove it together with the database beside it, and both are made again")
+    })
 }
 
 /// Writes the key elsewhere and links it into place, so that no one ever reads half a key and the

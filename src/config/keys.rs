@@ -216,7 +216,9 @@ const OWN: &[Key] = &[
         Kind::Secret,
         Required("{ file = \"sealing-key\" }"),
         "32 random bytes in base64 under which everything at rest is sealed; without them, all that is stored is \
-         lost. Make them beside the configuration file with `(umask 077; openssl rand -base64 32 > sealing-key)`.",
+         lost. Make them beside the configuration file with `(umask 077; openssl rand -base64 32 > sealing-key)`. \
+         While one key takes another's place there are several, with white space between them and `@` before the time \
+         from which a key seals: docs/sealing-keys.md.",
     ),
     key(
         "keys.algorithm",

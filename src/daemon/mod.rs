@@ -1,5 +1,6 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod rotation;
 mod sealing;
 mod storage;
 
@@ -45,6 +46,7 @@ use crate::{
 };
 
 pub use self::{
+    rotation::{Added, RotationError, SEALS_AFTER, add_sealing_key, forget_old_sealing_keys},
     sealing::{SealingWatch, reseal},
     storage::open_repository,
 };

@@ -119,7 +119,8 @@ impl KeyRing {
         for RingKey { key, from } in &self.0 {
             text.push_str(&key.to_text());
             if let Some(from) = from {
-                text.push_str(&format!("@{from}"));
+                text.push('@');
+                text.push_str(&from.to_string());
             }
             text.push('\n');
         }

@@ -30,6 +30,7 @@ mod refresh;
 mod registration;
 mod requirements;
 mod revocation;
+mod sealing;
 mod security;
 mod tokens;
 mod upstream;

@@ -376,3 +376,22 @@ fn meta_7_tls_1_http_is_for_loopback_hosts_alone() {
         }
     }
 }
+
+#[test]
+fn a_mistake_in_a_ring_of_sealing_keys_is_told_without_a_key() {
+    for (ring, words) in [
+        (format!("{KEY} canary"), "the secret is not 32 bytes in base64 (entry 2 of 2). Make one with"),
+        (format!("{KEY}\n{KEY}"), "the secret holds one key twice (entry 2 of 2). Remove one of the two"),
+        (format!("{KEY}@canary"), "no time such as 2026-11-24T04:10:00Z. Write the time in UTC"),
+        ("\n \n".to_owned(), "the secret holds no key. Make one with"),
+    ] {
+        let environment = environment().with([("SEALING", ring.as_str())]);
+        let problems = parse(MINIMAL, Path::new("config.toml"), &environment).unwrap_err().to_string();
+        assert!(problems.contains("keys.sealing: ") && problems.contains(words), "{problems}");
+        assert!(!problems.contains("canary") && !problems.contains(KEY), "{problems}");
+    }
+    let other = crate::secret::SealingKey::generate(&crate::secret::SystemRandom);
+    let ring = format!("{KEY}\n{}@2026-11-24T04:10:00Z\n", &*other.to_text());
+    let environment = environment().with([("SEALING", ring.as_str())]);
+    assert_eq!(parse(MINIMAL, Path::new("config.toml"), &environment).unwrap().keys.sealing.len(), 2);
+}

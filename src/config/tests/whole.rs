@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::{super::keys::KEYS as EVERY_KEY, *};
 use crate::{
     oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm},
-    secret::SealingKey,
+    secret::KeyRing,
 };
 
 #[test]
@@ -22,7 +22,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.authn.client_secret.expose(), "canary-client");
     assert_eq!(config.authn.timeout, Duration::from_secs(10));
     assert_eq!(config.access, Access::default());
-    assert_eq!(*config.keys.sealing.to_text(), *SealingKey::parse(KEY).unwrap().to_text());
+    assert_eq!(*config.keys.sealing.to_text(), *KeyRing::parse(KEY).unwrap().to_text());
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Es256);
     assert_eq!(config.registration.private_use_schemes, PrivateUseSchemes::Any);
     assert_eq!(config.registration.trusted_redirect_hosts.len(), 8);

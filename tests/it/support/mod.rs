@@ -22,7 +22,7 @@ pub use self::{
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
-    server::{Options, RS_SECRET, Server, TWO_RESOURCES, body, http},
+    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
     wire::Wire,
 };

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock},
-    config::{self, Directories, Environment, KeyringError},
-    daemon,
+    config::{self, Config, Directories, Environment, KeyringError},
+    daemon::{self, SealingWatch},
     dev::{StandIn, StandInConfig},
     flow::AuthorizationServer,
     secret::SystemRandom,
@@ -29,6 +29,8 @@ pub struct Options {
     pub authn: &'static str,
     /// Lines for `[keys]`.
     pub keys: &'static str,
+    /// A file with the sealing keys, beside the database; a variable otherwise.
+    pub sealing_file: Option<&'static str>,
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
 }
@@ -67,6 +69,10 @@ pub struct Server {
     pub http: reqwest::Client,
     /// Where the database is.
     pub folder: Arc<TempDir>,
+    /// What `[keys]` and all else came to.
+    pub config: Config,
+    /// Where the sealing keys are read again.
+    pub sealing: SealingWatch,
     configuration: String,
     stop: CancellationToken,
 }
@@ -121,6 +127,7 @@ impl Server {
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
         let configuration = text;
+        let sealing = assembled.sealing;
         Self {
             url,
             origin,
@@ -131,6 +138,8 @@ impl Server {
             server,
             http,
             folder,
+            config,
+            sealing,
             configuration,
             stop,
         }
@@ -158,6 +167,8 @@ impl Server {
             server: assembled.server,
             http: http(),
             folder: Arc::clone(&self.folder),
+            config,
+            sealing: assembled.sealing,
             configuration: self.configuration.clone(),
             stop,
         }
@@ -253,7 +264,7 @@ scopes = ["user"]
 {authn}
 {resources}
 [keys]
-sealing = {{ env = "SEALING_KEY" }}
+sealing = {{ {sealing} }}
 {keys}
 [repository]
 kind = "sqlite"
@@ -264,6 +275,9 @@ path = "{database}"
         client = PANGEA.0,
         authn = options.authn.replace("{upstream}", upstream),
         keys = options.keys,
+        sealing = options
+            .sealing_file
+            .map_or("env = \"SEALING_KEY\"".to_owned(), |name| format!("file = \"{name}\"")),
         resources = resources.replace("{origin}", origin),
         database = folder.join("test.sqlite").display(),
         sections = options.sections,
@@ -271,7 +285,8 @@ path = "{database}"
 }
 
 /// Secrets for the configuration, and nothing of this machine.
-struct Surroundings;
+#[derive(Debug)]
+pub struct Surroundings;
 
 impl Environment for Surroundings {
     fn variables(&self) -> BTreeMap<String, String> {
