@@ -17,6 +17,7 @@ pub mod dev;
 pub mod fetch;
 pub mod flow;
 pub mod keys;
+pub mod migration;
 pub mod oauth;
 pub mod repository;
 pub mod secret;
