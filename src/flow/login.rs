@@ -9,7 +9,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{AuthorizationServer, PATIENCE};
+use super::{
+    AuthorizationServer, PATIENCE,
+    tokens::{ATTEMPTS, too_much_contention},
+};
 use crate::{
     clock::UnixTime,
     oauth::{
@@ -357,12 +360,18 @@ impl AuthorizationServer {
         if !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
         }
-        // Whoever is faster here keeps the client as well as we would.
-        if let Some(read) = self.clients.get(client.client_id.as_str(), now).await? {
+        for _ in 0..ATTEMPTS {
+            let Some(read) = self.clients.get(client.client_id.as_str(), now).await? else { return Ok(()) };
+            if !read.value.expires_at.is_some_and(worth_a_write) {
+                // Somebody else was faster.
+                return Ok(());
+            }
             let kept = Client { expires_at: Some(until), ..read.value.clone() };
-            let _ = self.clients.replace(read, kept, now).await?;
+            if self.clients.replace(read, kept, now).await?.is_some() {
+                return Ok(());
+            }
         }
-        Ok(())
+        Err(too_much_contention())
     }
 
     fn error_answer(

@@ -14,6 +14,7 @@ mod client_authentication;
 mod code;
 mod consent;
 mod cors;
+mod custom_repository;
 mod discovery;
 mod house;
 mod introspection;

@@ -1,7 +1,8 @@
 //! How much a stranger may register, for how long it is kept, and what it is worth.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use pangea_mcp_auth::repository::{MemoryRepository, Repository};
 use serde_json::json;
 
 use super::{assert_refused, register, registered, with};
@@ -102,24 +103,31 @@ async fn a_client_with_which_nobody_signs_in_is_forgotten() {
 /// Shows: DCR-17.
 #[tokio::test]
 async fn a_client_with_a_live_grant_is_never_forgotten() {
-    let server = Server::start().await;
-    let client = Client::public(&server).await;
+    let memory: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    for repository in [None, Some(memory)] {
+        let server = Server::with(Options { repository, ..Options::default() }).await;
+        keeps_the_client_of_a_live_grant(&server).await;
+    }
+}
+
+async fn keeps_the_client_of_a_live_grant(server: &Server) {
+    let client = Client::public(server).await;
     server.advance(Duration::from_secs(86_399));
-    let mut tokens = client.login(&server).await;
+    let mut tokens = client.login(server).await;
     // The grant lives for 180 days from sign-in, refreshed each 29 days.
     for _ in 0..6 {
         server.advance(29 * DAY);
-        purge(&server).await;
-        tokens = Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
-        assert!(is_known(&server, &client).await);
+        purge(server).await;
+        tokens = Tokens::of(client.refresh(server, &tokens.refresh).await).await;
+        assert!(is_known(server, &client).await);
     }
     server.advance(6 * DAY);
-    purge(&server).await;
-    assert_eq!(client.refresh(&server, &tokens.refresh).await.status(), 400, "the grant has ended");
-    assert!(is_known(&server, &client).await, "the client has not: a person may sign in again");
+    purge(server).await;
+    assert_eq!(client.refresh(server, &tokens.refresh).await.status(), 400, "the grant has ended");
+    assert!(is_known(server, &client).await, "the client has not: a person may sign in again");
     server.advance(31 * DAY);
-    purge(&server).await;
-    assert!(!is_known(&server, &client).await, "nobody did");
+    purge(server).await;
+    assert!(!is_known(server, &client).await, "nobody did");
 }
 
 /// Shows: DCR-17.

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock},
     config::{self, Config, Directories, Environment, KeyringError},
-    daemon::{self, SealingWatch},
+    daemon::{self, Assembled, SealingWatch},
     dev::{StandIn, StandInConfig},
     flow::AuthorizationServer,
+    repository::Repository,
     secret::SystemRandom,
 };
 use reqwest::{RequestBuilder, Response};
@@ -33,6 +34,8 @@ pub struct Options {
     pub sealing_file: Option<&'static str>,
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
+    /// A repository to use in place of the database.
+    pub repository: Option<Arc<dyn Repository>>,
 }
 
 /// For [`Options::resources`]: two of them, the first being the default.
@@ -73,6 +76,8 @@ pub struct Server {
     pub config: Config,
     /// Where the sealing keys are read again.
     pub sealing: SealingWatch,
+    /// Where records live, if not in the database.
+    pub repository: Option<Arc<dyn Repository>>,
     configuration: String,
     stop: CancellationToken,
 }
@@ -106,7 +111,8 @@ impl Server {
         let config = config::parse(&text, &folder.path().join("config.toml"), &Surroundings)
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let random = Arc::new(SystemRandom);
-        let assembled = daemon::assemble(&config, clock.clone(), random.clone()).await.expect("a server");
+        let repository = options.repository.clone();
+        let assembled = assemble(&config, repository.clone(), clock.clone()).await;
         let upstream = StandIn::new(
             StandInConfig {
                 issuer: upstream_url.clone(),
@@ -140,6 +146,7 @@ impl Server {
             folder,
             config,
             sealing,
+            repository,
             configuration,
             stop,
         }
@@ -154,7 +161,7 @@ impl Server {
         let config =
             config::parse(&self.configuration, &self.folder.path().join("config.toml"), &Surroundings)
                 .unwrap();
-        let assembled = daemon::assemble(&config, self.clock.clone(), Arc::new(SystemRandom)).await.unwrap();
+        let assembled = assemble(&config, self.repository.clone(), self.clock.clone()).await;
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         Self {
@@ -169,6 +176,7 @@ impl Server {
             folder: Arc::clone(&self.folder),
             config,
             sealing: assembled.sealing,
+            repository: self.repository.clone(),
             configuration: self.configuration.clone(),
             stop,
         }
@@ -237,6 +245,18 @@ pub async fn body(response: Response) -> serde_json::Value {
 #[expect(clippy::disallowed_methods, reason = "the other end of the wire")]
 pub fn http() -> reqwest::Client {
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+async fn assemble(
+    config: &Config,
+    repository: Option<Arc<dyn Repository>>,
+    clock: Arc<ManualClock>,
+) -> Assembled {
+    let repository = match repository {
+        Some(repository) => repository,
+        None => daemon::open_repository(&config.repository).await.expect("a repository"),
+    };
+    daemon::assemble_with(config, repository, clock, Arc::new(SystemRandom)).await.expect("a server")
 }
 
 async fn bind() -> tokio::net::TcpListener {
