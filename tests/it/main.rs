@@ -23,6 +23,7 @@ mod log;
 mod login;
 mod outside;
 mod pages;
+mod postgres;
 mod processes;
 mod races;
 mod readme;

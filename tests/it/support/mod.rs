@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod fastmcp;
 mod listener;
+pub(crate) mod postgres;
 pub(crate) mod process;
 mod server;
 mod tool;
@@ -23,6 +24,7 @@ pub use self::{
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
+    postgres::PostgresServer,
     tool::tool,
     wire::Wire,
 };

@@ -1,0 +1,334 @@
+//! A `PostgreSQL` server of the test's own, on a free port of this machine. It syncs like a real one,
+//! may be killed and started again, and ends with the test.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::process::free_port;
+
+/// The role that a daemon would have, and its database.
+pub const ROLE: &str = "mcp_auth";
+/// The password of every role.
+pub const PASSWORD: &str = "a password";
+/// The role that may do everything.
+const SUPERUSER: &str = "postgres";
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with its data.
+pub struct PostgresServer {
+    folder: TempDir,
+    port: u16,
+    settings: Vec<String>,
+    postmaster: Option<Child>,
+}
+
+impl PostgresServer {
+    /// A running server with an empty database.
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same with settings of `postgresql.conf`, each as `name=value`.
+    pub fn with(settings: &[&str]) -> Self {
+        let folder = folder_for_postgres("pangea-postgres");
+        copy_for_postgres(template(), &folder.path().join("data"));
+        let settings = settings.iter().map(ToString::to_string).collect();
+        let mut server = Self { folder, port: free_port(), settings, postmaster: None };
+        server.start();
+        server
+    }
+
+    /// Where a daemon finds its database; the password is in it.
+    pub fn url(&self) -> String {
+        self.url_of(ROLE)
+    }
+
+    /// The same for another role.
+    pub fn url_of(&self, role: &str) -> String {
+        format!("postgres://{role}:{}@127.0.0.1:{}/{ROLE}", PASSWORD.replace(' ', "%20"), self.port)
+    }
+
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A folder of which the server can read files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts a file of the test into a folder of the server's, for the server alone.
+    pub fn give(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        chown(&path);
+        run(Command::new("chmod").arg("600").arg(&path));
+        path
+    }
+
+    /// Starts it again on the same data, and waits until it takes connections.
+    pub fn start(&mut self) {
+        assert!(self.postmaster.is_none(), "the server runs");
+        let data = self.folder.path().join("data");
+        // Nobody is left of those who wrote it, and its number may be another's by now.
+        let _ = fs::remove_file(data.join("postmaster.pid"));
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = as_postgres(&program("postgres"));
+        command.arg("-D").arg(&data).args(["-p", &self.port.to_string()]);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            "max_connections=200",
+            "shared_buffers=32MB",
+            "fsync=on",
+        ] {
+            command.args(["-c", setting]);
+        }
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.postmaster = Some(command.spawn().unwrap());
+        until("the server takes connections", || {
+            let ended = self.postmaster.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended:\n{}", self.said());
+            self.psql("SELECT 1").is_ok()
+        });
+    }
+
+    /// `kill -9` of every process of the server at one moment.
+    pub fn kill(&mut self) {
+        let mut postmaster = self.postmaster.take().expect("the server runs");
+        // Stopped first, it starts no further process while they are counted.
+        signal("STOP", &[postmaster.id()]);
+        let mut all = children_of(postmaster.id());
+        all.push(postmaster.id());
+        signal("KILL", &all);
+        postmaster.wait().unwrap();
+        until("the server's processes are gone", || !all.iter().any(|process| is_alive(*process)));
+    }
+
+    /// Stops it as an operator would, breaking off what it does.
+    pub fn stop(&mut self) {
+        let mut postmaster = self.postmaster.take().expect("the server runs");
+        signal("INT", &[postmaster.id()]);
+        until("the server stops", || postmaster.try_wait().unwrap().is_some());
+    }
+
+    /// Lets every process of the server stand still; connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        signal("STOP", &self.processes());
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        signal("CONT", &self.processes());
+    }
+
+    /// Runs statements as the superuser and returns what they print.
+    pub fn sql(&self, statements: &str) -> String {
+        self.psql(statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
+    }
+
+    /// All that a dump of the database shows.
+    pub fn dump(&self) -> Vec<u8> {
+        let output = client("pg_dump").arg(self.url_of(SUPERUSER)).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// What the server has logged.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let postmaster = self.postmaster.as_ref().expect("the server runs").id();
+        let mut all = children_of(postmaster);
+        all.push(postmaster);
+        all
+    }
+
+    fn psql(&self, statements: &str) -> Result<String, String> {
+        let Output { status, stdout, stderr } = client("psql")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", &self.url_of(SUPERUSER)])
+            .args(["-c", statements])
+            .output()
+            .unwrap();
+        if status.success() {
+            Ok(String::from_utf8(stdout).unwrap())
+        } else {
+            Err(String::from_utf8_lossy(&stderr).into_owned())
+        }
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        if self.postmaster.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// A program of the server's. `tests/setup` says where they are; else the usual folder is taken.
+pub fn program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("PANGEA_TEST_POSTGRES").map(PathBuf::from).or_else(usual_folder);
+    let program = folder.map(|folder| folder.join(name)).filter(|program| program.exists());
+    program.unwrap_or_else(|| panic!("PostgreSQL's {name} is not there: use tests/run, or run tests/setup"))
+}
+
+/// Debian's folder of the newest version.
+fn usual_folder() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").ok()?.map_while(Result::ok);
+    let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    versions.map(|entry| entry.path()).max_by_key(version).map(|newest| newest.join("bin"))
+}
+
+/// A temporary folder that belongs to whoever runs servers.
+pub fn folder_for_postgres(prefix: &str) -> TempDir {
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
+    chown(folder.path());
+    folder
+}
+
+/// A command that runs as an ordinary user, for no server wants to be run by root.
+pub fn as_postgres(program: &Path) -> Command {
+    if !am_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command
+}
+
+fn am_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Gives a folder, with all in it, to the user that runs servers.
+fn chown(path: &Path) {
+    if am_root() {
+        run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(path));
+    }
+}
+
+fn copy_for_postgres(from: &Path, to: &Path) {
+    run(Command::new("cp").arg("-R").arg(from).arg(to));
+    chown(to);
+    run(Command::new("chmod").args(["-R", "u=rwX,go="]).arg(to));
+}
+
+/// A client of the server's, in no one's locale and time zone.
+fn client(name: &str) -> Command {
+    let mut command = Command::new(program(name));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// Data of a server with the role and its database, made once for all tests and runs.
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let made_by = fs::metadata(program("initdb")).unwrap().mtime();
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{made_by}"));
+        if !kept.exists() {
+            make_template(&kept);
+        }
+        kept
+    })
+}
+
+fn make_template(kept: &Path) {
+    let folder = folder_for_postgres("pangea-initdb");
+    let data = folder.path().join("data");
+    let password = folder.path().join("password");
+    fs::write(&password, PASSWORD).unwrap();
+    chown(&password);
+    run(as_postgres(&program("initdb")).arg("-D").arg(&data).arg("--pwfile").arg(&password).args([
+        "-U",
+        SUPERUSER,
+        "-A",
+        "scram-sha-256",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]));
+    single_user(
+        &data,
+        &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}';\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"),
+    );
+    // Whoever comes second throws away what it made.
+    let mine = kept.with_extension(std::process::id().to_string());
+    run(Command::new("cp").arg("-R").arg(&data).arg(&mine));
+    if fs::rename(&mine, kept).is_err() {
+        fs::remove_dir_all(&mine).unwrap();
+    }
+}
+
+/// Runs statements, one in each line, in data that no server uses.
+fn single_user(data: &Path, statements: &str) {
+    let mut command = as_postgres(&program("postgres"));
+    command.args(["--single", "-D"]).arg(data).arg("postgres");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut running = command.spawn().unwrap();
+    running.stdin.take().unwrap().write_all(statements.as_bytes()).unwrap();
+    let Output { status, stderr, .. } = running.wait_with_output().unwrap();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+}
+
+fn run(command: &mut Command) {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
+    let said = || format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{command:?}: {}", said());
+}
+
+/// Sends a signal; a process that is gone by now does not mind.
+fn signal(name: &str, processes: &[u32]) {
+    let processes = processes.iter().map(ToString::to_string);
+    let sent = Command::new("kill").args(["-s", name]).args(processes).stderr(Stdio::null()).status();
+    sent.unwrap();
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|process| state_and_parent(*process).is_some_and(|(_, its)| its == parent)).collect()
+}
+
+fn is_alive(process: u32) -> bool {
+    state_and_parent(process).is_some_and(|(state, _)| state != "Z")
+}
+
+/// What a process does, and which one started it.
+fn state_and_parent(process: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+}
+
+/// Asks until the answer is yes.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
