@@ -1,17 +1,65 @@
 //! The promises of the repository in `PostgreSQL`, over servers that the tests start and kill.
 
-use crate::support::PostgresServer;
+mod doubt;
+mod proxy;
+mod restart;
+mod rules;
+mod start;
+mod table;
+mod tls;
 
-#[test]
-fn a_server_keeps_what_it_has_committed_when_it_is_killed() {
-    let mut server = PostgresServer::new();
-    server.sql("CREATE TABLE kept (it text); INSERT INTO kept VALUES ('canary')");
-    for _ in 0..3 {
-        server.kill();
-        server.start();
-        assert_eq!(server.sql("SELECT it FROM kept"), "canary\n");
+use std::{sync::Arc, time::Duration};
+
+use pangea_mcp_auth::{
+    clock::UnixTime,
+    repository::{
+        Kind, PostgresRepository, PostgresSettings, Record, Repository, RepositoryError, Version, Write,
+    },
+    secret::Secret,
+};
+
+const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
+
+fn settings(url: &str) -> PostgresSettings {
+    PostgresSettings {
+        url: Secret::new("repository.url", url.to_owned()),
+        password: None,
+        ca_file: None,
+        connections: 8,
+        timeout: Duration::from_secs(20),
     }
-    server.stop();
-    server.start();
-    assert!(String::from_utf8(server.dump()).unwrap().contains("canary"));
+}
+
+async fn connect(url: &str) -> Result<Arc<PostgresRepository>, RepositoryError> {
+    PostgresRepository::connect(&settings(url)).await.map(Arc::new)
+}
+
+/// The same with little patience.
+async fn connect_in_haste(url: &str) -> Result<Arc<PostgresRepository>, RepositoryError> {
+    let settings = PostgresSettings { timeout: Duration::from_secs(1), ..settings(url) };
+    PostgresRepository::connect(&settings).await.map(Arc::new)
+}
+
+fn grant(key: &str, value: &str) -> Record {
+    Record {
+        key: key.to_owned(),
+        value: value.to_owned(),
+        parent: Some("client".to_owned()),
+        expires_at: None,
+    }
+}
+
+async fn insert(repository: &PostgresRepository, record: &Record) -> Version {
+    done(repository.insert(Kind::Grant, record, NOW).await.unwrap())
+}
+
+async fn value(repository: &PostgresRepository, key: &str) -> Option<String> {
+    repository.get(Kind::Grant, key, NOW).await.unwrap().map(|found| found.record.value)
+}
+
+fn done(write: Write) -> Version {
+    match write {
+        Write::Done(version) => version,
+        Write::Conflict => panic!("the write conflicts"),
+    }
 }

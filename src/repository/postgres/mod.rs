@@ -1,11 +1,33 @@
-//! Records in `PostgreSQL`.
+//! Records in one table of a `PostgreSQL` database, for any number of daemons.
+//!
+//! Every call is one statement in one round trip. The statements have no names and leave nothing
+//! behind in the session, so that a pooler may hand each of them to another connection.
+//!
+//! A server may go away at any moment. What has certainly not run is tried again as long as the
+//! caller's time allows; of a write whose answer was lost, see [`PostgresRepository`].
 
-use std::{path::PathBuf, time::Duration};
+mod address;
+mod connections;
+mod problem;
+mod schema;
+mod statements;
+mod tls;
+mod warnings;
+
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
+use self::{
+    address::Address,
+    connections::{Connections, Repeat},
+    statements::Statement,
+};
 use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
-use crate::{clock::UnixTime, secret::Secret};
+use crate::{
+    clock::UnixTime,
+    secret::{Random, Secret, SystemRandom},
+};
 
 /// Where the engine is and how to reach it.
 #[derive(Debug, Clone)]
@@ -23,8 +45,23 @@ pub struct PostgresSettings {
 }
 
 /// A repository in `PostgreSQL`.
+///
+/// When a connection breaks before the answer to a write has come, nobody here knows whether the
+/// write was made, or even will be, by a server process that lives on. So
+///
+/// - a replace is sent again: it counts for the version that was read and for the one that it
+///   writes itself, and neither ever comes back, so the second makes what the first made or
+///   nothing;
+/// - an insert is not, for the first might still come after the second was taken again. Its
+///   version in the table is the proof that it was made;
+/// - a take is not, for the record would be gone and with it the answer.
+///
+/// What stays in doubt is [`RepositoryError::Unavailable`].
 #[derive(Debug)]
-pub struct PostgresRepository {}
+pub struct PostgresRepository {
+    connections: Connections,
+    is_encrypted: bool,
+}
 
 impl PostgresRepository {
     /// Connects, and brings the schema up to date where there is one.
@@ -34,37 +71,97 @@ impl PostgresRepository {
     /// [`RepositoryError::Unavailable`] when the server cannot be reached,
     /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
     pub async fn connect(settings: &PostgresSettings) -> Result<Self> {
-        Err(RepositoryError::Unusable(format!("not built yet: {settings:?}")))
+        let address = Address::of(settings)?;
+        let is_encrypted = address.is_encrypted();
+        let connections = Connections::open(address, settings)?;
+        schema::bring_up_to_date(&connections).await?;
+        Ok(Self { connections, is_encrypted })
     }
 }
 
 #[async_trait]
 impl Repository for PostgresRepository {
-    async fn get(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Versioned>> {
-        unreachable!()
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+        let deadline = self.connections.deadline();
+        let answer = self.connections.run(&Statement::get(kind, key, now), Repeat::Always, deadline).await?;
+        answer.rows.first().map(|row| statements::versioned(key, row)).transpose()
     }
 
-    async fn insert(&self, _kind: Kind, _record: &Record, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+        let (mine, deadline) = (new_version(), self.connections.deadline());
+        let statement = Statement::insert(kind, record, mine, now);
+        match self.connections.run(&statement, Repeat::WhatHasNotRun, deadline).await {
+            Ok(answer) => Ok(outcome(&answer.rows, mine)),
+            Err(failure) if failure.is_in_doubt() => {
+                let statement = Statement::get(kind, &record.key, now);
+                let found = self.connections.run(&statement, Repeat::Always, deadline).await?;
+                let found =
+                    found.rows.first().map(|row| statements::versioned(&record.key, row)).transpose()?;
+                let is_mine = found.is_some_and(|found| found.version == mine);
+                if is_mine { Ok(Write::Done(mine)) } else { Err(failure.into()) }
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
-    async fn replace(&self, _kind: Kind, _record: &Record, _read: Version, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
+        let (mine, deadline) = (new_version(), self.connections.deadline());
+        let statement = Statement::replace(kind, record, read, mine, now);
+        let answer = self.connections.run(&statement, Repeat::Always, deadline).await?;
+        match outcome(&answer.rows, mine) {
+            Write::Conflict if answer.was_in_doubt => {
+                let doubt = "the connection broke, and the record has been changed since";
+                Err(RepositoryError::Unavailable(doubt.to_owned()))
+            }
+            outcome => Ok(outcome),
+        }
     }
 
-    async fn take(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Record>> {
-        unreachable!()
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+        let deadline = self.connections.deadline();
+        let statement = Statement::take(kind, key, now);
+        let answer = self.connections.run(&statement, Repeat::WhatHasNotRun, deadline).await?;
+        answer.rows.first().map(|row| statements::record(key.to_owned(), row)).transpose()
     }
 
-    async fn list(&self, _kind: Kind, _page: &Page, _now: UnixTime) -> Result<Vec<Record>> {
-        unreachable!()
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+        let deadline = self.connections.deadline();
+        let answer =
+            self.connections.run(&Statement::list(kind, page, now), Repeat::Always, deadline).await?;
+        answer.rows.iter().map(statements::listed).collect()
     }
 
-    async fn purge_expired(&self, _now: UnixTime) -> Result<u64> {
-        unreachable!()
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+        let deadline = self.connections.deadline();
+        let answer = self.connections.run(&Statement::purge(now), Repeat::Always, deadline).await?;
+        answer.rows.first().map_or(Ok(0), statements::count)
     }
 
     async fn ping(&self) -> Result<()> {
-        unreachable!()
+        let deadline = self.connections.deadline();
+        Ok(self.connections.attempt(&Statement::ping(), deadline).await.map(|_| ())?)
     }
+
+    async fn warnings(&self) -> Result<Vec<String>> {
+        let deadline = self.connections.deadline();
+        let answer = self.connections.run(&warnings::statement(), Repeat::Always, deadline).await?;
+        let mut warnings = answer.rows.first().map_or_else(|| Ok(Vec::new()), warnings::of_server)?;
+        if !self.is_encrypted {
+            warnings.push(warnings::PLAIN.to_owned());
+        }
+        Ok(warnings)
+    }
+}
+
+/// A random number of 62 bits: none comes back, not even after the database was restored from a
+/// backup, and whoever writes knows it before the answer.
+fn new_version() -> Version {
+    let mut bytes = [0; 8];
+    SystemRandom.fill(&mut bytes);
+    Version(NonZeroU64::MIN.saturating_add(u64::from_be_bytes(bytes) >> 2))
+}
+
+/// A write has changed its row or none.
+fn outcome(rows: &[tokio_postgres::Row], mine: Version) -> Write {
+    if rows.is_empty() { Write::Conflict } else { Write::Done(mine) }
 }

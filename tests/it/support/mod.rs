@@ -7,6 +7,7 @@ mod client;
 mod daemon;
 mod fastmcp;
 mod listener;
+mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
 mod server;
@@ -24,6 +25,7 @@ pub use self::{
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
+    pgbouncer::PgBouncer,
     postgres::PostgresServer,
     tool::tool,
     wire::Wire,

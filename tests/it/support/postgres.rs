@@ -19,7 +19,7 @@ use super::process::free_port;
 /// The role that a daemon would have, and its database.
 pub const ROLE: &str = "mcp_auth";
 /// The password of every role.
-pub const PASSWORD: &str = "a password";
+pub const PASSWORD: &str = "open sesame";
 /// The role that may do everything.
 const SUPERUSER: &str = "postgres";
 /// How long a server may take to start or to stop.
@@ -36,13 +36,19 @@ pub struct PostgresServer {
 impl PostgresServer {
     /// A running server with an empty database.
     pub fn new() -> Self {
-        Self::with(&[])
+        Self::with(&[], &[])
     }
 
-    /// The same with settings of `postgresql.conf`, each as `name=value`.
-    pub fn with(settings: &[&str]) -> Self {
+    /// The same with settings of `postgresql.conf`, each as `name=value`, and files beside it.
+    pub fn with(settings: &[&str], files: &[(&str, &[u8])]) -> Self {
         let folder = folder_for_postgres("pangea-postgres");
-        copy_for_postgres(template(), &folder.path().join("data"));
+        let data = folder.path().join("data");
+        run(Command::new("cp").arg("-R").arg(template()).arg(&data));
+        for (name, bytes) in files {
+            fs::write(data.join(name), bytes).unwrap();
+        }
+        run(Command::new("chmod").args(["-R", "u=rwX,go="]).arg(&data));
+        chown(&data);
         let settings = settings.iter().map(ToString::to_string).collect();
         let mut server = Self { folder, port: free_port(), settings, postmaster: None };
         server.start();
@@ -56,26 +62,17 @@ impl PostgresServer {
 
     /// The same for another role.
     pub fn url_of(&self, role: &str) -> String {
-        format!("postgres://{role}:{}@127.0.0.1:{}/{ROLE}", PASSWORD.replace(' ', "%20"), self.port)
+        self.url_with(role, PASSWORD, ROLE)
+    }
+
+    /// The same with another password and database.
+    pub fn url_with(&self, role: &str, password: &str, database: &str) -> String {
+        format!("postgres://{role}:{}@127.0.0.1:{}/{database}", password.replace(' ', "%20"), self.port)
     }
 
     /// Its port on the loopback address.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// A folder of which the server can read files.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Puts a file of the test into a folder of the server's, for the server alone.
-    pub fn give(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.folder.path().join(name);
-        fs::write(&path, bytes).unwrap();
-        chown(&path);
-        run(Command::new("chmod").arg("600").arg(&path));
-        path
     }
 
     /// Starts it again on the same data, and waits until it takes connections.
@@ -227,12 +224,6 @@ fn chown(path: &Path) {
     if am_root() {
         run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(path));
     }
-}
-
-fn copy_for_postgres(from: &Path, to: &Path) {
-    run(Command::new("cp").arg("-R").arg(from).arg(to));
-    chown(to);
-    run(Command::new("chmod").args(["-R", "u=rwX,go="]).arg(to));
 }
 
 /// A client of the server's, in no one's locale and time zone.

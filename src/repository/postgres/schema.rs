@@ -1,0 +1,100 @@
+//! The table: made and brought up to date by whichever daemon comes first.
+
+use tokio::time::timeout_at;
+use tokio_postgres::{Client, Error, IsolationLevel, Row, error::SqlState};
+
+use super::{
+    connections::Connections,
+    problem::{Names, Problem},
+};
+use crate::repository;
+
+/// The only table.
+pub(super) const TABLE: &str = "pangea_mcp_auth_record";
+
+/// The schema, one step per version of it. A step that was once released is never changed.
+///
+/// Keys compare by their bytes, whatever the language of the database. Records that belong to
+/// nothing or never expire cost the other two indexes nothing. The room that is left in each page
+/// takes the next version of a record, which then needs no new entry in any index.
+pub(super) const SCHEMA: [&str; 1] = [r#"
+    CREATE TABLE pangea_mcp_auth_record (
+        kind       text COLLATE "C" NOT NULL,
+        key        text COLLATE "C" NOT NULL,
+        version    bigint NOT NULL,
+        expires_at bigint,
+        parent     text COLLATE "C",
+        value      text NOT NULL,
+        PRIMARY KEY (kind, key)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX pangea_mcp_auth_record_by_parent ON pangea_mcp_auth_record (kind, parent, key)
+        WHERE parent IS NOT NULL;
+    CREATE INDEX pangea_mcp_auth_record_by_expiry ON pangea_mcp_auth_record (expires_at)
+        WHERE expires_at IS NOT NULL;
+"#];
+
+/// The comment of the table, up to the number of its version. It says whose the table is, and
+/// there need not be a second one.
+const MARK: &str = "pangea-mcp-auth, schema ";
+
+/// Under this number daemons lock each other out while one of them changes the schema: "pMCP".
+const LOCK: i64 = 0x704d_4350;
+
+const INSPECT: &str = "
+    SELECT current_setting('server_version_num')::int4, current_setting('server_encoding'),
+        found.it IS NOT NULL, obj_description(found.it, 'pg_class'),
+        has_table_privilege(found.it, 'SELECT') AND has_table_privilege(found.it, 'INSERT')
+            AND has_table_privilege(found.it, 'UPDATE') AND has_table_privilege(found.it, 'DELETE')
+    FROM (SELECT to_regclass('pangea_mcp_auth_record') AS it) AS found";
+
+/// Makes or changes the table where that is needed, never one of a newer version.
+pub(super) async fn bring_up_to_date(connections: &Connections) -> repository::Result<()> {
+    let (names, deadline) = (connections.names(), connections.deadline());
+    let mut client = connections.connect_patiently(deadline).await?;
+    let work = async {
+        let row = client.query_typed_one(INSPECT, &[]).await.map_err(|error| names.refused(&error))?;
+        if inspect(names, &row)? < SCHEMA.len() { migrate(names, &mut client).await } else { Ok(()) }
+    };
+    let done = timeout_at(deadline, work).await;
+    Ok(done.unwrap_or_else(|_| Err(connections.too_slow()))?)
+}
+
+/// Which version the table has; none is 0.
+fn inspect(names: &Names, row: &Row) -> Result<usize, Problem> {
+    let unreadable = |error: Error| names.refused(&error);
+    names.judge_version(row.try_get(0).map_err(unreadable)?)?;
+    names.judge_encoding(row.try_get(1).map_err(unreadable)?)?;
+    if !row.try_get::<_, bool>(2).map_err(unreadable)? {
+        return Ok(0);
+    }
+    let mark: Option<&str> = row.try_get(3).map_err(unreadable)?;
+    let version = mark.and_then(|mark| mark.strip_prefix(MARK)?.parse().ok());
+    let version: usize = version.filter(|version| *version > 0).ok_or_else(|| names.foreign())?;
+    if version > SCHEMA.len() {
+        return Err(names.newer(version));
+    }
+    if row.try_get::<_, Option<bool>>(4).map_err(unreadable)? != Some(true) {
+        return Err(names.may_not_use());
+    }
+    Ok(version)
+}
+
+/// Makes the missing steps in one transaction; of several daemons one does it. The lock ends with
+/// the transaction, which a pooler keeps on one connection.
+async fn migrate(names: &Names, client: &mut Client) -> Result<(), Problem> {
+    let unreadable = |error: Error| names.refused(&error);
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();
+    let transaction = transaction.await.map_err(unreadable)?;
+    let lock = format!("SELECT pg_advisory_xact_lock({LOCK})");
+    transaction.batch_execute(&lock).await.map_err(unreadable)?;
+    let row = transaction.query_typed(INSPECT, &[]).await.map_err(unreadable)?;
+    let done = row.first().map_or(Ok(0), |row| inspect(names, row))?;
+    for (version, step) in (1..).zip(SCHEMA).skip(done) {
+        let marked = format!("{step} COMMENT ON TABLE {TABLE} IS '{MARK}{version}'");
+        transaction.batch_execute(&marked).await.map_err(|error| match error.code() {
+            Some(&(SqlState::INSUFFICIENT_PRIVILEGE | SqlState::INVALID_SCHEMA_NAME)) => names.may_not_make(),
+            _ => names.refused(&error),
+        })?;
+    }
+    transaction.commit().await.map_err(unreadable)
+}
