@@ -70,7 +70,10 @@ impl Address {
 
 /// The URL without `sslmode`, whose values are more than its parser knows, and the last of them.
 fn without_ssl_mode(url: &str) -> (String, Option<String>) {
-    let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), None) };
+    // As its parser does: what stands before the first @ is a name and a password.
+    let server = url.find('@').unwrap_or_default();
+    let Some(mark) = url[server..].find('?') else { return (url.to_owned(), None) };
+    let (base, query) = (&url[..server + mark], &url[server + mark + 1..]);
     let is_mode = |option: &&str| option.starts_with("sslmode=");
     let (modes, others): (Vec<&str>, Vec<&str>) = query.split('&').partition(is_mode);
     let mode = modes.last().and_then(|option| option.split_once('=')).map(|(_, mode)| mode.to_owned());
@@ -118,7 +121,8 @@ mod tests {
             ("?sslmode=verify-full&connect_timeout=3", SslMode::Require, true),
         ];
         for (query, mode, is_encrypted) in cases {
-            let address = Address::of(&settings(&format!("postgres://u@db.example.org/d{query}"))).unwrap();
+            let address =
+                Address::of(&settings(&format!("postgres://u:p?w@db.example.org/d{query}"))).unwrap();
             assert_eq!(
                 (address.config.get_ssl_mode(), address.is_encrypted()),
                 (mode, is_encrypted),
@@ -153,7 +157,7 @@ mod tests {
     fn a_malformed_url_is_not_quoted() {
         let urls = [
             "postgres://u:canary@[/d",
-            "postgres://u:can?ary@host/d",
+            "postgres://u:can?ary@host/d?sslmode=canary",
             "postgres://u:canary@host:port/d",
             "postgres://u:canary@host/d?canary=1",
             "postgres://u:canary@host/d?sslmode=canary",

@@ -96,7 +96,9 @@ impl Failure {
     /// tomorrow, without a restart.
     fn of_connecting(problem: &Problem) -> Self {
         match problem {
-            Problem::Away { .. } | Problem::ReadOnly { .. } => Self::NotNow(problem.to_string()),
+            Problem::Away { .. } | Problem::Busy { .. } | Problem::ReadOnly { .. } => {
+                Self::NotNow(problem.to_string())
+            }
             _ => Self::Refused(RepositoryError::Unavailable(problem.to_string())),
         }
     }
@@ -191,7 +193,7 @@ impl Connections {
         let mut pause = FIRST_PAUSE;
         loop {
             match self.connection(deadline).await {
-                Err(Problem::Away { .. }) if Instant::now() + pause < deadline => {}
+                Err(Problem::Away { .. } | Problem::Busy { .. }) if Instant::now() + pause < deadline => {}
                 outcome => return outcome,
             }
             sleep(pause).await;

@@ -31,6 +31,8 @@ pub(super) enum Problem {
     NoTrust(String),
     #[error("{server} does not answer: {reason}")]
     Away { server: String, reason: String },
+    #[error("{server} cannot serve now: {reason}")]
+    Busy { server: String, reason: String },
     #[error("{server} wants a password of the role \"{role}\": set `password`")]
     NoPassword { server: String, role: String },
     #[error(
@@ -80,7 +82,7 @@ pub(super) enum Problem {
 impl From<Problem> for RepositoryError {
     fn from(problem: Problem) -> Self {
         match problem {
-            Problem::Away { .. } => Self::Unavailable(problem.to_string()),
+            Problem::Away { .. } | Problem::Busy { .. } => Self::Unavailable(problem.to_string()),
             _ => Self::Unusable(problem.to_string()),
         }
     }
@@ -130,7 +132,7 @@ impl Names {
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Problem::NotLetIn { server, role, reason },
                 SqlState::INVALID_CATALOG_NAME => Problem::NoDatabase { server, database },
                 SqlState::INSUFFICIENT_PRIVILEGE => Problem::MayNotConnect { role, database },
-                _ => Problem::Away { server, reason },
+                _ => Problem::Busy { server, reason },
             };
         }
         let cause = std::error::Error::source(error);

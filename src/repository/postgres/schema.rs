@@ -40,12 +40,15 @@ const MARK: &str = "pangea-mcp-auth, schema ";
 /// Under this number daemons lock each other out while one of them changes the schema: "pMCP".
 const LOCK: i64 = 0x704d_4350;
 
+/// The table is looked for in the catalogue itself: `to_regclass` may remember that there was none.
 const INSPECT: &str = "
     SELECT current_setting('server_version_num')::int4, current_setting('server_encoding'),
-        found.it IS NOT NULL, obj_description(found.it, 'pg_class'),
-        has_table_privilege(found.it, 'SELECT') AND has_table_privilege(found.it, 'INSERT')
-            AND has_table_privilege(found.it, 'UPDATE') AND has_table_privilege(found.it, 'DELETE')
-    FROM (SELECT to_regclass('pangea_mcp_auth_record') AS it) AS found";
+        found.oid IS NOT NULL, obj_description(found.oid, 'pg_class'),
+        has_table_privilege(found.oid, 'SELECT') AND has_table_privilege(found.oid, 'INSERT')
+            AND has_table_privilege(found.oid, 'UPDATE') AND has_table_privilege(found.oid, 'DELETE')
+    FROM (VALUES (1)) AS always
+    LEFT JOIN pg_class AS found
+        ON found.relname = 'pangea_mcp_auth_record' AND pg_table_is_visible(found.oid)";
 
 /// Makes or changes the table where that is needed, never one of a newer version.
 pub(super) async fn bring_up_to_date(connections: &Connections) -> repository::Result<()> {

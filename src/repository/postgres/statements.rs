@@ -175,7 +175,7 @@ impl<'a> Statement<'a> {
 }
 
 /// The values that an insert and a replace have in common.
-fn written<'a>(kind: Kind, record: &'a Record, mine: Version, now: UnixTime) -> Vec<Value<'a>> {
+fn written(kind: Kind, record: &Record, mine: Version, now: UnixTime) -> Vec<Value<'_>> {
     vec![
         kind.as_str().into(),
         record.key.as_str().into(),

@@ -165,7 +165,7 @@ async fn a_newer_schema_and_a_foreign_table_are_refused_and_left_alone() {
         let before = server.dump();
         let expected = format!("the table pangea_mcp_auth_record of the database \"{ROLE}\" {expected}");
         assert_eq!(sentence(&server.url()).await, expected);
-        assert_eq!(server.dump(), before, "{spoil}");
+        assert!(server.dump() == before, "{spoil}");
     }
 }
 
@@ -195,7 +195,7 @@ async fn the_server_knows_whose_the_connections_are() {
 async fn what_may_lose_acknowledged_writes_is_warned_of() {
     let server = PostgresServer::new();
     let repository = connect(&server.url()).await.unwrap();
-    assert_eq!(repository.warnings().await.unwrap(), [String::new(); 0]);
+    assert_eq!(repository.warnings().await.unwrap(), Vec::<String>::new());
     server.sql("ALTER TABLE pangea_mcp_auth_record SET UNLOGGED");
     let warnings = repository.warnings().await.unwrap();
     assert!(warnings.len() == 1 && warnings[0].contains("SET LOGGED"), "{warnings:?}");

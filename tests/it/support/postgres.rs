@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{self, Child, Command, Output, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -23,7 +23,7 @@ pub const PASSWORD: &str = "open sesame";
 /// The role that may do everything.
 const SUPERUSER: &str = "postgres";
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with its data.
 pub struct PostgresServer {
@@ -101,7 +101,9 @@ impl PostgresServer {
         until("the server takes connections", || {
             let ended = self.postmaster.as_mut().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "the server ended:\n{}", self.said());
-            self.psql("SELECT 1").is_ok()
+            let answer = self.psql("SELECT 1");
+            assert!(!matches!(&answer, Err(error) if error.contains("password")), "{answer:?}");
+            answer.is_ok()
         });
     }
 
@@ -139,11 +141,13 @@ impl PostgresServer {
         self.psql(statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    /// All that a dump of the database shows.
+    /// All that a dump of the database shows, but for the word that it makes up each time.
     pub fn dump(&self) -> Vec<u8> {
         let output = client("pg_dump").arg(self.url_of(SUPERUSER)).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
+        let lines = output.stdout.split_inclusive(|byte| *byte == b'\n');
+        let is_data = |line: &&[u8]| !line.starts_with(b"\\restrict ") && !line.starts_with(b"\\unrestrict ");
+        lines.filter(is_data).flatten().copied().collect()
     }
 
     /// What the server has logged.
@@ -238,7 +242,8 @@ fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         let made_by = fs::metadata(program("initdb")).unwrap().mtime();
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{made_by}"));
+        let kept =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{made_by}-{ROLE}-{PASSWORD}"));
         if !kept.exists() {
             make_template(&kept);
         }
@@ -267,7 +272,7 @@ fn make_template(kept: &Path) {
         &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}';\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"),
     );
     // Whoever comes second throws away what it made.
-    let mine = kept.with_extension(std::process::id().to_string());
+    let mine = kept.with_extension(process::id().to_string());
     run(Command::new("cp").arg("-R").arg(&data).arg(&mine));
     if fs::rename(&mine, kept).is_err() {
         fs::remove_dir_all(&mine).unwrap();
