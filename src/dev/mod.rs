@@ -1,6 +1,6 @@
-//! The stand-in for Pangea `AuthN`: its OAuth server and the calls that tell who a person is, in
-//! this process and for loopback only. There are no passwords: whoever gives an email address is
-//! that person.
+//! The stand-in for Pangea `AuthN` and Vault: the OAuth server, the calls that tell who a person is,
+//! and the secrets, in this process and for loopback only. There are no passwords: whoever gives an
+//! email address is that person.
 //!
 //! It is stricter than Pangea is known to be (redirect URI, `state`, scope, one-time codes, PKCE),
 //! and what is not known of Pangea, or goes wrong there, is a [switch](Switches).
@@ -25,6 +25,7 @@ mod switches;
 mod tests;
 mod token;
 mod tokens;
+mod vault;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -43,6 +44,10 @@ pub use self::{
     switches::{
         AccessTokenForm, Answer, Authorize, ExpiresIn, Fault, IdToken, Introspection, IssParameter, Metadata,
         Pkce, Plain, SwitchError, Switches, Token,
+    },
+    vault::{
+        AtDisabledAt, FolderFilter, Habits, LastAtEnd, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault,
+        VaultSwitches,
     },
 };
 use crate::{
@@ -95,6 +100,7 @@ struct Inner {
     state: state::Store,
     switches: Switches,
     requests: RequestCounts,
+    pending: vault::Pending,
 }
 
 impl StandIn {
@@ -116,6 +122,7 @@ impl StandIn {
             state: state::Store::open(config.state_file)?,
             switches: Switches::new(config.sign_in_as),
             requests: RequestCounts::default(),
+            pending: vault::Pending::default(),
             clock,
             random,
         })))
@@ -137,6 +144,8 @@ impl StandIn {
             .route("/v2/client/token/check", post(service::token_check))
             .route("/v2/user/profile/get", post(service::profile_get))
             .route("/v2/user/group/list", post(service::group_list))
+            .merge(vault::routes())
+            .nest("/vault", vault::routes())
             .route(
                 "/__stand-in/switches",
                 get(control::show_switches).post(control::set_switches).delete(control::reset_switches),

@@ -162,9 +162,10 @@ async fn call(
         let request = serde_json::from_slice(body).map_err(|_| Failure::Invalid("", "InvalidObject"))?;
         stand_in.0.state.read(|state| look_up(&request, state))
     });
+    let request_id = ids::fresh("prq", &*stand_in.0.random);
     match result {
-        Ok(result) => enveloped(stand_in, ("Success", StatusCode::OK, "Success"), &result),
-        Err(failure) => enveloped(stand_in, failure.voice(), &failure.result()),
+        Ok(result) => enveloped(stand_in, &request_id, ("Success", StatusCode::OK, "Success"), &result),
+        Err(failure) => enveloped(stand_in, &request_id, failure.voice(), &failure.result()),
     }
 }
 
@@ -172,9 +173,14 @@ fn authorized(headers: &HeaderMap) -> Result<(), Failure> {
     if holds_service_token(headers) { Ok(()) } else { Err(Failure::Unauthorized) }
 }
 
-fn enveloped(stand_in: &StandIn, voice: (&str, StatusCode, &str), result: &Value) -> Response {
+/// A result in the envelope; `voice` is `status`, HTTP status and summary.
+pub(super) fn enveloped(
+    stand_in: &StandIn,
+    request_id: &str,
+    voice: (&str, StatusCode, &str),
+    result: &Value,
+) -> Response {
     let (status, http_status, summary) = voice;
-    let request_id = ids::fresh("prq", &*stand_in.0.random);
     let time = timestamp(stand_in.now());
     let envelope = json!({
         "request_id": request_id,

@@ -10,13 +10,14 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{clients::Client, expiring::Expiring, people::Person};
+use super::{clients::Client, expiring::Expiring, people::Person, vault::Items};
 use crate::{
     clock::UnixTime,
     secret::{encode, sha256},
 };
 
-/// People, clients and tokens. Tokens are kept as hashes; codes do not survive a restart.
+/// People, clients and tokens, and what is in Vault. Tokens are kept as hashes; codes do not survive a
+/// restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
@@ -32,6 +33,8 @@ pub(super) struct State {
     pub(super) access_tokens: Expiring<AccessToken>,
     /// Session id by hash.
     pub(super) refresh_tokens: Expiring<String>,
+    /// What is in Vault.
+    pub(super) vault: Items,
     /// By code.
     #[serde(skip)]
     pub(super) codes: Expiring<Code>,

@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::dial::{Dial, DialError};
+use super::{
+    dial::{Dial, DialError},
+    vault::VaultSwitches,
+};
 
 /// All switches, grouped by the endpoint that looks at them. The same names, in JSON, go to
 /// `POST /__stand-in/switches`: `{"token": {"fault": {"status": 503}, "times": 1}}`.
@@ -23,6 +26,8 @@ pub struct Switches {
     pub jwks: Dial<Plain>,
     /// Looked at by the service API: `token/check`, `user/profile/get`, `user/group/list`.
     pub service: Dial<Plain>,
+    /// Looked at by Vault.
+    pub vault: VaultSwitches,
 }
 
 /// The authorization endpoint.
@@ -236,6 +241,7 @@ impl Switches {
             revocation: Dial::new(Plain::default()),
             jwks: Dial::new(Plain::default()),
             service: Dial::new(Plain::default()),
+            vault: VaultSwitches::new(),
         }
     }
 
@@ -246,6 +252,10 @@ impl Switches {
     /// At the first change that makes no sense; those before it are in force.
     pub fn apply(&self, changes: &Map<String, Value>) -> Result<(), SwitchError> {
         for (endpoint, change) in changes {
+            if endpoint == "vault" {
+                self.vault.apply(change)?;
+                continue;
+            }
             match endpoint.as_str() {
                 "authorize" => self.authorize.apply(change),
                 "token" => self.token.apply(change),
@@ -270,6 +280,7 @@ impl Switches {
         self.revocation.reset();
         self.jwks.reset();
         self.service.reset();
+        self.vault.reset();
     }
 
     /// What the next request to each endpoint will meet.
@@ -282,6 +293,7 @@ impl Switches {
             "revocation": self.revocation.peek(),
             "jwks": self.jwks.peek(),
             "service": self.service.peek(),
+            "vault": self.vault.to_json(),
         })
     }
 }
