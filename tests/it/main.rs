@@ -39,3 +39,4 @@ mod upstream;
 mod upstream_identity;
 mod upstream_session;
 mod upstream_tls;
+mod vault_outside;

@@ -5,6 +5,8 @@ mod original;
 mod service;
 mod switches;
 mod token;
+mod vault;
+mod vault_switches;
 
 use std::{collections::HashMap, sync::Arc};
 
