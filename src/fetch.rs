@@ -27,6 +27,8 @@ pub struct Answer {
     pub status: u16,
     /// The body.
     pub body: Vec<u8>,
+    /// How long to wait before asking again, if the answer says so in seconds (RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
 }
 
 /// Why there is no answer. The text is for the log; it holds no secret and no body.
@@ -82,13 +84,19 @@ impl Fetch {
         Ok(Self { client, timeout })
     }
 
+    /// How long it waits for a whole answer.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Gets a JSON document.
     ///
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn get(&self, url: &Url) -> Result<Answer, FetchError> {
-        self.send(self.client.request(Method::GET, url.clone()), url).await
+    pub async fn get(&self, url: &Url, sender: Sender<'_>) -> Result<Answer, FetchError> {
+        self.send(signed(self.client.request(Method::GET, url.clone()), sender), url).await
     }
 
     /// Posts a form.
@@ -134,6 +142,8 @@ impl Fetch {
         };
         let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
         let status = response.status().as_u16();
+        let retry_after =
+            response.headers().get(header::RETRY_AFTER).and_then(|value| seconds(value.as_bytes()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST {
@@ -141,7 +151,7 @@ impl Fetch {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body })
+        Ok(Answer { status, body, retry_after })
     }
 }
 
@@ -151,6 +161,10 @@ fn signed(request: RequestBuilder, sender: Sender<'_>) -> RequestBuilder {
         Sender::Basic(id, secret) => request.basic_auth(id, Some(secret.expose())),
         Sender::Bearer(token) => request.bearer_auth(token.expose()),
     }
+}
+
+fn seconds(text: &[u8]) -> Option<Duration> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The cause that says most: the last one of the chain.

@@ -49,7 +49,7 @@ impl From<RepositoryError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match error {
-            StartError::Repository(_) => Exit::Unreachable,
+            StartError::Repository(_) | StartError::Lease(_) => Exit::Unreachable,
             StartError::Keys(_) | StartError::Folder(..) => Exit::Configuration,
             StartError::Tls(_) | StartError::Listen(..) => Exit::Failed,
         };

@@ -100,14 +100,12 @@ impl Serve {
         for warning in assembled.server.repository_warnings().await.unwrap_or_default() {
             tracing::warn!("{warning}");
         }
-        let house = tokio::spawn(daemon::keep_house(assembled.clone(), stop.clone()));
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
             let admin = daemon::admin_router(Arc::clone(&metrics));
             tokio::spawn(daemon::serve(vec![listener], admin, stop.clone()));
         }
-        daemon::serve_measured(listeners, assembled.router, metrics, stop).await;
-        let _ = house.await;
+        daemon::run(assembled, listeners, metrics, stop).await;
         Ok(())
     }
 

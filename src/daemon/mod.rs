@@ -1,5 +1,8 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod house;
+mod lease;
+mod original_clients;
 mod rotation;
 mod sealing;
 mod storage;
@@ -24,7 +27,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
@@ -45,7 +47,11 @@ use crate::{
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
 
+use self::storage::{Opened, open_parts};
 pub use self::{
+    house::run,
+    lease::{Lease, LeaseError},
+    original_clients::original_clients,
     rotation::{Added, RotationError, SEALS_AFTER, add_sealing_key, forget_old_sealing_keys},
     sealing::{SealingWatch, reseal},
     storage::open_repository,
@@ -69,6 +75,9 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error("{0}")]
     Keys(#[from] KeyError),
+    /// Another daemon writes to the repository, which bears only one.
+    #[error("{0}")]
+    Lease(#[from] LeaseError),
     /// A folder cannot be made.
     #[error("the folder {0} cannot be made: {1}")]
     Folder(String, io::Error),
@@ -81,7 +90,7 @@ pub enum StartError {
 }
 
 /// An authorization server with its HTTP face.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Assembled {
     /// The server.
     pub server: Arc<AuthorizationServer>,
@@ -89,6 +98,9 @@ pub struct Assembled {
     pub router: Router,
     /// Its sealing keys.
     pub sealing: SealingWatch,
+    /// The right to write to the repository, which [`Lease::keep`] keeps; empty where any number of
+    /// daemons may.
+    pub leases: Vec<Lease>,
 }
 
 /// Builds the server that a configuration describes. Nothing listens yet.
@@ -101,8 +113,7 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    let repository = open_repository(&config.repository).await?;
-    assemble_with(config, repository, clock, random).await
+    assemble_on(config, open_parts(&config.repository).await?, clock, random).await
 }
 
 /// The same on a repository of one's own; `[repository]` is not looked at.
@@ -116,6 +127,36 @@ pub async fn assemble_with(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
+    let parts = vec![Arc::clone(&repository)];
+    assemble_on(config, Opened { repository, parts }, clock, random).await
+}
+
+async fn assemble_on(
+    config: &Config,
+    Opened { repository, parts }: Opened,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Assembled, StartError> {
+    let leases = Lease::take_all(parts, &clock, &*random).await?;
+    match build(config, repository, clock, random).await {
+        Ok((server, router)) => {
+            Ok(Assembled { server, router, sealing: SealingWatch::new(&config.keys), leases })
+        }
+        Err(error) => {
+            for lease in leases {
+                lease.give_back().await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn build(
+    config: &Config,
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<(Arc<AuthorizationServer>, Router), StartError> {
     let sealer = Sealer::with(&config.keys.sealing, clock.now(), Arc::clone(&random));
     let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
@@ -124,7 +165,7 @@ pub async fn assemble_with(
     let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
-    Ok(Assembled { server, router: web::router(Arc::new(web)), sealing: SealingWatch::new(&config.keys) })
+    Ok((server, web::router(Arc::new(web))))
 }
 
 fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -264,41 +305,6 @@ pub fn admin_router(metrics: Arc<Metrics>) -> Router {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
     Router::new().route("/metrics", get(text))
-}
-
-/// Keeps the house: expired records go, keys that another process made are published here, too, and
-/// sealing keys take their turns.
-pub async fn keep_house(assembled: Assembled, stop: CancellationToken) {
-    let Assembled { server, sealing, .. } = assembled;
-    let mut purge = every(Duration::from_mins(1));
-    let mut reload = every(Duration::from_secs(30));
-    let mut resealing = JoinSet::new();
-    if server.sealer().has_others() {
-        resealing.spawn(reseal(Arc::clone(&server)));
-    }
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = purge.tick() => while matches!(server.purge().await, Ok(purged) if purged > 0) {
-                tokio::task::yield_now().await;
-            },
-            _ = reload.tick() => {
-                if sealing.look(&server).await {
-                    resealing.abort_all();
-                    resealing.spawn(reseal(Arc::clone(&server)));
-                }
-                if let Err(error) = server.keys().reload(server.now()).await {
-                    tracing::warn!(%error, "the signing keys cannot be read again");
-                }
-            },
-        }
-    }
-}
-
-fn every(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }
 
 async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, stop: CancellationToken) {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use super::StartError;
+use super::{StartError, original_clients::OriginalClients};
 use crate::{
     config::{self, Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     fetch::Fetch,
@@ -10,8 +10,15 @@ use crate::{
         Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository, RedisSettings,
         Repository, RoutedRepository, SqliteRepository, TokenSource, VaultRepository, VaultSettings,
     },
-    secret::Secret,
+    secret::{Secret, SystemRandom},
 };
+
+/// The repository that is configured, and its parts: each part stores somewhere else.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) repository: Arc<dyn Repository>,
+    pub(super) parts: Vec<Arc<dyn Repository>>,
+}
 
 /// Opens the repository that is configured, with each kind of record where it belongs.
 ///
@@ -19,6 +26,11 @@ use crate::{
 ///
 /// When it cannot be used; the sentence says what to change.
 pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
+    Ok(open_parts(repositories).await?.repository)
+}
+
+/// The same, with its parts.
+pub(super) async fn open_parts(repositories: &Repositories) -> Result<Opened, StartError> {
     let Repositories { main, clients, grants, keys, replays } = repositories;
     let main = open(main).await?;
     let mut elsewhere = Vec::new();
@@ -29,7 +41,11 @@ pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repo
             elsewhere.push((kind, open(config).await?));
         }
     }
-    Ok(if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) })
+    let others = elsewhere.iter().map(|(_, repository)| Arc::clone(repository));
+    let parts = std::iter::once(Arc::clone(&main)).chain(others).collect();
+    let repository: Arc<dyn Repository> =
+        if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) };
+    Ok(Opened { repository, parts })
 }
 
 async fn open(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, StartError> {
@@ -42,10 +58,15 @@ async fn open(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, StartErr
         RepositoryConfig::Postgres(server) => Arc::new(PostgresRepository::connect(&postgres(server)).await?),
         RepositoryConfig::Redis(server) => Arc::new(RedisRepository::connect(&redis(server)).await?),
         RepositoryConfig::Vault(vault) => {
-            let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
-            Arc::new(VaultRepository::connect(vault_settings(vault), fetch).await?)
+            Arc::new(OriginalClients::new(Arc::new(connect_vault(vault).await?)))
         }
     })
+}
+
+/// Connects to Vault.
+pub(super) async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
+    let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
+    Ok(VaultRepository::connect(vault_settings(vault), fetch).await?)
 }
 
 fn make_folder_of(path: &Path) -> Result<(), StartError> {
@@ -71,7 +92,13 @@ fn vault_settings(vault: &VaultConfig) -> VaultSettings {
         Some(file) => Box::new(FromFile(file.clone())),
         None => Box::new(Fixed(vault.token.clone())),
     };
-    VaultSettings { api_url: vault.api_url.clone(), token, folder: vault.folder.clone(), cache: vault.cache }
+    VaultSettings {
+        api_url: vault.api_url.clone(),
+        token,
+        folder: vault.folder.clone(),
+        cache: vault.cache,
+        random: Arc::new(SystemRandom),
+    }
 }
 
 /// A token that stays as it was at start.

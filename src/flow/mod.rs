@@ -270,7 +270,7 @@ impl From<RepositoryError> for OAuthError {
             RepositoryError::Unavailable(_) => {
                 Self::new(ErrorCode::TemporarilyUnavailable, "try again in a moment").caused_by(error)
             }
-            RepositoryError::Corrupt(_) | RepositoryError::Unusable(_) => {
+            RepositoryError::TooLarge { .. } | RepositoryError::Corrupt(_) | RepositoryError::Unusable(_) => {
                 Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
             }
         }

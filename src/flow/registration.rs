@@ -10,6 +10,7 @@ use crate::{
         client::{AuthenticationMethod, Client, ClientId, ClientMetadata, Origin},
         error::{ErrorCode, OAuthError},
     },
+    repository::RepositoryError,
     secret::{TokenHash, encode, random_token},
 };
 
@@ -47,7 +48,7 @@ impl AuthorizationServer {
             secret: secret.as_deref().map(TokenHash::of),
             metadata,
         };
-        let Some(stored) = self.clients.insert(client, now).await? else {
+        let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {
             return Err(OAuthError::new(ErrorCode::ServerError, "something went wrong here"));
         };
         let client = stored.value;
@@ -71,4 +72,13 @@ impl AuthorizationServer {
         ClientId::parse(&format!("mcp_{}", encode(&bytes)))
             .ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "something went wrong here"))
     }
+}
+
+/// A registration that the repository does not hold is the client's to shorten.
+fn not_registered(error: RepositoryError) -> OAuthError {
+    if let RepositoryError::TooLarge { .. } = error {
+        let sentence = "the registration is too large to be kept here: register fewer or shorter values";
+        return OAuthError::new(ErrorCode::InvalidClientMetadata, sentence).caused_by(error);
+    }
+    error.into()
 }

@@ -5,6 +5,7 @@ pub mod client;
 pub mod credentials;
 pub mod error;
 pub mod grant;
+pub mod imported;
 pub mod issuer;
 pub mod metadata;
 pub mod params;

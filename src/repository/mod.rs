@@ -24,7 +24,7 @@ pub use self::{
     redis::{RedisRepository, RedisSettings},
     routed::RoutedRepository,
     sqlite::SqliteRepository,
-    vault::{TokenSource, VaultRepository, VaultSettings},
+    vault::{ForeignSecret, TokenSource, VaultRepository, VaultSettings},
 };
 use crate::clock::UnixTime;
 
@@ -132,6 +132,14 @@ pub enum RepositoryError {
     /// The storage engine does not answer now; trying again later may help.
     #[error("the repository is unavailable: {0}")]
     Unavailable(String),
+    /// The record is larger than the storage engine takes; nothing was stored.
+    #[error("the record has {size} bytes where the repository takes {largest}")]
+    TooLarge {
+        /// Its size, in bytes as it would be stored.
+        size: usize,
+        /// The largest that is taken.
+        largest: usize,
+    },
     /// What is stored cannot be read.
     #[error("the repository holds a value that cannot be read: {0}")]
     Corrupt(String),

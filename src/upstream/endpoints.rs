@@ -6,7 +6,11 @@ use reqwest::Url;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use crate::{clock::UnixTime, fetch::Fetch, oauth::resource::is_loopback};
+use crate::{
+    clock::UnixTime,
+    fetch::{Fetch, Sender},
+    oauth::resource::is_loopback,
+};
 
 /// How long metadata is believed.
 const FRESH: Duration = Duration::from_hours(1);
@@ -84,7 +88,7 @@ impl Directory {
     async fn document(&self, fetch: &Fetch) -> Option<Document> {
         for name in ["oauth-authorization-server", "openid-configuration"] {
             let url = self.at(&format!("/.well-known/{name}"));
-            let Ok(answer) = fetch.get(&url).await else { return None };
+            let Ok(answer) = fetch.get(&url, Sender::Anonymous).await else { return None };
             let document: Option<Document> = serde_json::from_slice(&answer.body).ok();
             if let Some(document) = document.filter(|document| answer.status == 200 && self.is_own(document))
             {

@@ -10,7 +10,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::endpoints::Endpoints;
-use crate::{clock::UnixTime, fetch::Fetch};
+use crate::{
+    clock::UnixTime,
+    fetch::{Fetch, Sender},
+};
 
 /// Asymmetric algorithms alone: nobody can sign with a public key.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -84,7 +87,7 @@ impl Keys {
             return Err("its key is not among the upstream's".to_owned());
         }
         for url in &endpoints.jwks {
-            let answer = fetch.get(url).await.map_err(|error| error.to_string())?;
+            let answer = fetch.get(url, Sender::Anonymous).await.map_err(|error| error.to_string())?;
             let Ok(keys) = serde_json::from_slice::<JwkSet>(&answer.body) else { continue };
             if answer.status == 200 {
                 let key = pick(&keys, kid);

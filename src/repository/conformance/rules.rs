@@ -1,6 +1,9 @@
 //! The rules that one caller can check.
 
-use super::{Kind, NOW, Record, Rule, Storage, Verdict, conflicts, ensure, fault, record, seconds_from_now};
+use super::{
+    Kind, NOW, Record, RepositoryError, Rule, Storage, Verdict, Write, conflicts, ensure, fault, record,
+    seconds_from_now,
+};
 use crate::repository::{Order, Page};
 
 /// More calls than any purge needs.
@@ -9,6 +12,7 @@ const MAX_PURGES: usize = 10_000;
 pub(super) const RULES: &[Rule] = &[
     ("the storage engine answers", |s| Box::pin(answers(s))),
     ("a record comes back as it was stored", |s| Box::pin(round_trip(s))),
+    ("what is too large is refused, never cut", |s| Box::pin(too_large(s))),
     ("what was never stored is absent", |s| Box::pin(absence(s))),
     ("every kind has keys of its own", |s| Box::pin(kinds_are_apart(s))),
     ("an insert conflicts with a live record and leaves it alone", |s| Box::pin(insert_conflicts(s))),
@@ -48,7 +52,7 @@ async fn round_trip(storage: Storage) -> Verdict {
         record("case", "lower"),
         record("unicode", "\u{1f980} \u{2028} ß e\u{301} \u{fffd} \u{10ffff} \\u0000 \\\" ' ; -- %s {0}"),
         record("spaces", "  trailing and leading\t\r\n  "),
-        record("large", &"0123456789abcdef".repeat(4096)),
+        record("large", &"0123456789abcdef".repeat(512)),
     ];
     for record in &records {
         let stored = storage.insert(Kind::Grant, record).await?;
@@ -62,6 +66,32 @@ async fn round_trip(storage: Storage) -> Verdict {
         ensure(taken.as_ref() == Some(record), || format!("take gave {taken:?}, not {record:?}"))?;
     }
     Ok(())
+}
+
+/// Eight kilobytes every storage must take; where the limit lies beyond that is its own affair.
+async fn too_large(storage: Storage) -> Verdict {
+    let large = record("large", &"0123456789abcdef".repeat(4096));
+    let refused = |error: &RepositoryError| matches!(error, RepositoryError::TooLarge { .. });
+    match storage.writer().insert(Kind::Grant, &large, NOW).await {
+        Err(error) if refused(&error) => storage.expect_absent(Kind::Grant, "large").await?,
+        inserted => {
+            ensure(inserted? != Write::Conflict, || "inserting it conflicts".to_owned())?;
+            storage.expect(Kind::Grant, &large).await?;
+        }
+    }
+    let small = record("grows", "small");
+    let version = storage.insert(Kind::Grant, &small).await?;
+    let grown = Record { key: small.key.clone(), ..large };
+    match storage.writer().replace(Kind::Grant, &grown, version, NOW).await {
+        Err(error) if refused(&error) => {
+            let found = storage.expect(Kind::Grant, &small).await?;
+            ensure(found == version, || "a refused replace changed the version".to_owned())
+        }
+        replaced => {
+            ensure(replaced? != Write::Conflict, || "replacing it conflicts".to_owned())?;
+            storage.expect(Kind::Grant, &grown).await.map(|_| ())
+        }
+    }
 }
 
 async fn absence(storage: Storage) -> Verdict {
@@ -104,7 +134,7 @@ async fn insert_over_expired(storage: Storage) -> Verdict {
     let new = record("key", "new").of_parent("new").expiring(60);
     let later = seconds_from_now(5);
     let write = storage.writer().insert(Kind::Replay, &new, later).await?;
-    ensure(write != super::Write::Conflict, || "the insert conflicts with an expired record".to_owned())?;
+    ensure(write != Write::Conflict, || "the insert conflicts with an expired record".to_owned())?;
     storage.expect(Kind::Replay, &new).await?;
     let children = children(&storage, Kind::Replay, "old").await?;
     ensure(children.is_empty(), || "the new record is listed under the old one's parent".to_owned())
@@ -158,7 +188,7 @@ async fn versions_never_return(storage: Storage) -> Verdict {
         let again = record("key", &round.to_string()).expiring(round);
         // The records of the even rounds are taken, the others expire.
         let write = storage.writer().insert(Kind::Grant, &again, seconds_from_now(round - 1)).await?;
-        let super::Write::Done(version) = write else {
+        let Write::Done(version) = write else {
             return fault("an insert into a free place conflicts");
         };
         for stale in &seen {

@@ -61,7 +61,7 @@ const FLAWS: &[(Flaw, &str)] = &[
     (FoldsCase, "a record comes back"),
     (LosesParent, "a record comes back"),
     (LosesExpiry, "a record comes back"),
-    (CutsLongValues, "a record comes back"),
+    (CutsLongValues, "what is too large"),
     (FindsWhatIsNot, "what was never stored"),
     (MixesKinds, "every kind has keys"),
     (InsertOverwrites, "an insert conflicts"),

@@ -1,12 +1,54 @@
-//! Records in Pangea Vault.
+//! Records in Pangea Vault: an item for each, a folder for each kind.
+//!
+//! Vault knows no conditional write. Within this process, writes of one key follow each other, and
+//! each looks at the item first and compares its version; so one process may write, and a lease
+//! keeps a second daemon away (`daemon::lease`).
 
-use std::{fmt::Debug, time::Duration};
+mod api;
+mod foreign;
+mod item;
+mod listing;
+mod locks;
+mod recent;
+mod status;
+mod stored;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::Url;
 
-use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
-use crate::{clock::UnixTime, fetch::Fetch, secret::Secret};
+pub use self::foreign::ForeignSecret;
+use self::{
+    api::{Api, Repeat},
+    item::{Held, Items, Place},
+    listing::Cursors,
+    locks::Locks,
+    recent::Recent,
+    status::Failed,
+    sweep::Almanac,
+    write::{Looked, Spot},
+};
+use super::{Atomicity, Kind, Page, Record, Repository, Result, Version, Versioned, Write};
+use crate::{
+    clock::UnixTime,
+    fetch::Fetch,
+    secret::{Random, Secret},
+};
+
+/// For how long one good answer says that Vault is there.
+const AWAKE: Duration = Duration::from_secs(5);
 
 /// Where the token comes from. Vault tokens may be rotated at any time.
 pub trait TokenSource: Debug + Send + Sync + 'static {
@@ -27,53 +69,193 @@ pub struct VaultSettings {
     pub token: Box<dyn TokenSource>,
     /// The folder for our items, `/a/b` without a slash at its end; empty for the root.
     pub folder: String,
-    /// For how long a value once read is believed.
+    /// For how long a value once read is believed; zero asks Vault each time.
     pub cache: Duration,
+    /// Makes the versions of records.
+    pub random: Arc<dyn Random>,
 }
 
 /// A repository in Pangea Vault, for a single writing process.
 #[derive(Debug)]
-pub struct VaultRepository {}
+pub struct VaultRepository {
+    api: Api,
+    place: Place,
+    cache: Duration,
+    random: Arc<dyn Random>,
+    locks: Locks,
+    recent: Mutex<Recent>,
+    cursors: Mutex<Cursors>,
+    almanac: Mutex<Almanac>,
+    answered: Mutex<Option<Instant>>,
+}
 
 impl VaultRepository {
     /// Makes sure that Vault answers and lets us in.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`] when Vault cannot be reached, [`RepositoryError::Unusable`]
-    /// when it refuses us; either says what to change.
-    pub async fn connect(settings: VaultSettings, _fetch: Fetch) -> Result<Self> {
-        Err(RepositoryError::Unusable(format!("not built yet: {settings:?}")))
+    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when Vault cannot be
+    /// reached, [`RepositoryError::Unusable`](super::RepositoryError::Unusable) when it refuses us;
+    /// either says what to change.
+    pub async fn connect(settings: VaultSettings, fetch: Fetch) -> Result<Self> {
+        let (place, cache) = (Place::new(&settings.folder), settings.cache);
+        let random = Arc::clone(&settings.random);
+        let repository = Self {
+            api: Api::new(settings, fetch)?,
+            place,
+            cache,
+            random,
+            locks: Locks::default(),
+            recent: Mutex::default(),
+            cursors: Mutex::default(),
+            almanac: Mutex::default(),
+            answered: Mutex::default(),
+        };
+        repository.ping().await?;
+        Ok(repository)
     }
+
+    /// A call of Vault.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        body: &Value,
+        repeat: Repeat,
+        deadline: Instant,
+    ) -> std::result::Result<T, Failed> {
+        let answer = self.api.call(action, body, repeat, deadline).await;
+        if answer.is_ok() {
+            *lock(&self.answered) = Some(Instant::now());
+        }
+        answer
+    }
+
+    fn spot<'a>(&self, kind: Kind, key: &'a str, name: &'a str, now: UnixTime) -> Spot<'a> {
+        Spot { kind, key, name, now, deadline: self.api.deadline() }
+    }
+
+    fn versioned(&self, record: &Record) -> Versioned {
+        Versioned { record: record.clone(), version: stored::new_version(&*self.random) }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        lock(&self.recent)
+    }
+
+    fn cursors(&self) -> MutexGuard<'_, Cursors> {
+        lock(&self.cursors)
+    }
+
+    fn almanac(&self) -> MutexGuard<'_, Almanac> {
+        lock(&self.almanac)
+    }
+}
+
+/// Nobody can leave any of these half-changed, so a panic elsewhere does not spoil them.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn living(held: Option<&Held>, now: UnixTime) -> Option<Versioned> {
+    held.map(|held| &held.stored).filter(|stored| stored.record.is_live(now)).cloned()
 }
 
 #[async_trait]
 impl Repository for VaultRepository {
-    async fn get(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Versioned>> {
-        unreachable!()
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+        let Some(name) = self.place.name(kind, key) else { return Ok(None) };
+        let known = self.recent().known(kind, key).cloned();
+        if let Some(known) = known.filter(|known| known.is_fresh(self.cache, now)) {
+            return Ok(living(known.held(), now));
+        }
+        let looked = self.look(self.spot(kind, key, &name, now)).await?;
+        Ok(living(looked.held.as_ref(), now))
     }
 
-    async fn insert(&self, _kind: Kind, _record: &Record, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+        let Some(name) = self.place.name(kind, &record.key) else { return Err(unsafe_key()) };
+        let stored = self.versioned(record);
+        stored::text(&stored)?;
+        let _alone = self.locks.of(kind, &record.key).await;
+        let spot = self.spot(kind, &record.key, &name, now);
+        let Looked { held, duplicates, switched_off } = self.look(spot).await?;
+        if switched_off || held.as_ref().is_some_and(|held| held.stored.record.is_live(now)) {
+            return Ok(Write::Conflict);
+        }
+        self.delete_all(spot, &duplicates).await?;
+        if let Some(expired) = held {
+            self.delete(spot, &expired.id).await?;
+            self.almanac().forget(kind, &record.key, expired.stored.record.expires_at);
+        }
+        self.store(spot, stored).await
     }
 
-    async fn replace(&self, _kind: Kind, _record: &Record, _read: Version, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
+        let Some(name) = self.place.name(kind, &record.key) else { return Ok(Write::Conflict) };
+        let stored = self.versioned(record);
+        stored::text(&stored)?;
+        let _alone = self.locks.of(kind, &record.key).await;
+        let spot = self.spot(kind, &record.key, &name, now);
+        let Looked { held: Some(held), duplicates, .. } = self.look(spot).await? else {
+            return Ok(Write::Conflict);
+        };
+        if held.stored.version != read || !held.stored.record.is_live(now) {
+            return Ok(Write::Conflict);
+        }
+        self.delete_all(spot, &duplicates).await?;
+        let (id, beside) = (held.id.clone(), held.metadata.clone());
+        let write = self.rotate(spot, held, stored).await?;
+        if write != Write::Conflict && is_misleading(&beside, record) {
+            self.describe(spot, &id, &stored::metadata(record)).await?;
+        }
+        Ok(write)
     }
 
-    async fn take(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Record>> {
-        unreachable!()
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+        let Some(name) = self.place.name(kind, key) else { return Ok(None) };
+        let _alone = self.locks.of(kind, key).await;
+        let spot = self.spot(kind, key, &name, now);
+        let Looked { held: Some(held), duplicates, .. } = self.look(spot).await? else { return Ok(None) };
+        // The record itself goes last: until then it has not been taken, whatever breaks.
+        self.delete_all(spot, &duplicates).await?;
+        self.delete(spot, &held.id).await?;
+        self.almanac().forget(kind, key, held.stored.record.expires_at);
+        Ok(living(Some(&held), now).map(|living| living.record))
     }
 
-    async fn list(&self, _kind: Kind, _page: &Page, _now: UnixTime) -> Result<Vec<Record>> {
-        unreachable!()
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+        self.page(kind, page, now).await
     }
 
-    async fn purge_expired(&self, _now: UnixTime) -> Result<u64> {
-        unreachable!()
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+        self.sweep(now).await
     }
 
     async fn ping(&self) -> Result<()> {
-        unreachable!()
+        if lock(&self.answered).is_some_and(|at| at.elapsed() < AWAKE) {
+            return Ok(());
+        }
+        let folder = self.place.folder_of(Kind::Key);
+        let body = json!({ "filter": { "type": "secret", "folder": folder }, "size": 1 });
+        let _: Items = self.call("list", &body, Repeat::Freely, self.api.deadline()).await?;
+        Ok(())
     }
+
+    fn atomicity(&self) -> Atomicity {
+        Atomicity::SingleProcess
+    }
+}
+
+/// Whether a list or a sweep would miss the record by what stands beside its value. A sweep that
+/// comes too early looks at the value and corrects it, so that a record which is prolonged often
+/// need not be described each time.
+fn is_misleading(beside: &serde_json::Map<String, Value>, record: &Record) -> bool {
+    let metadata = stored::metadata(record);
+    let (beside_expiry, expiry) = (stored::expiry(beside), record.expires_at);
+    metadata.get("parent") != beside.get("parent")
+        || expiry.is_some_and(|expiry| beside_expiry.is_none_or(|beside| expiry < beside))
+}
+
+fn unsafe_key() -> super::RepositoryError {
+    super::RepositoryError::Corrupt("a key has characters that no key may have".to_owned())
 }

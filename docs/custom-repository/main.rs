@@ -30,13 +30,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         listeners.push(daemon::listen(*address).await?);
     }
     let stop = CancellationToken::new();
-    let house = tokio::spawn(daemon::keep_house(assembled.clone(), stop.clone()));
-    let serving = tokio::spawn(daemon::serve(listeners, assembled.router, stop.clone()));
+    let running = tokio::spawn(daemon::run(assembled, listeners, Arc::default(), stop.clone()));
     tracing::info!(public_url = %config.public_url, "ready");
 
     tokio::signal::ctrl_c().await?;
     stop.cancel();
-    serving.await?;
-    house.await?;
+    running.await?;
     Ok(())
 }

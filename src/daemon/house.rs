@@ -1,0 +1,69 @@
+//! The daemon's day: it serves, and beside that keeps its house and its right to write.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpListener,
+    task::JoinSet,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Assembled, SealingWatch, reseal, serve_measured};
+use crate::{flow::AuthorizationServer, telemetry::Metrics};
+
+/// Serves and keeps the house until `stop`; then requests in flight finish, and what was held for
+/// this process alone is given back.
+pub async fn run(
+    assembled: Assembled,
+    listeners: Vec<TcpListener>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
+    let Assembled { server, router, sealing, leases } = assembled;
+    // Requests in flight may still write after the signal to stop.
+    let silent = CancellationToken::new();
+    let mut beside = JoinSet::new();
+    for lease in leases {
+        beside.spawn(lease.keep(silent.clone()));
+    }
+    beside.spawn(keep_house(server, sealing, stop.clone()));
+    serve_measured(listeners, router, metrics, stop).await;
+    silent.cancel();
+    while beside.join_next().await.is_some() {}
+}
+
+/// Expired records go, keys that another process made are published here, too, and sealing keys take
+/// their turns.
+async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, stop: CancellationToken) {
+    let mut purge = every(Duration::from_mins(1));
+    let mut reload = every(Duration::from_secs(30));
+    let mut resealing = JoinSet::new();
+    if server.sealer().has_others() {
+        resealing.spawn(reseal(Arc::clone(&server)));
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = purge.tick() => while matches!(server.purge().await, Ok(purged) if purged > 0) {
+                tokio::task::yield_now().await;
+            },
+            _ = reload.tick() => {
+                if sealing.look(&server).await {
+                    resealing.abort_all();
+                    resealing.spawn(reseal(Arc::clone(&server)));
+                }
+                if let Err(error) = server.keys().reload(server.now()).await {
+                    tracing::warn!(%error, "the signing keys cannot be read again");
+                }
+            },
+        }
+    }
+}
+
+/// Ticks with a whole period between them, however long what they begin takes.
+pub(super) fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}

@@ -1,0 +1,169 @@
+//! Calls of the Vault API: the envelope, its statuses, patience, and the token that may change.
+
+use std::{
+    sync::{PoisonError, RwLock},
+    time::Duration,
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use super::{
+    TokenSource, VaultSettings,
+    status::{Failed, Verdict, judge},
+};
+use crate::{
+    fetch::{Answer, Fetch, Sender},
+    repository::{RepositoryError, Result},
+    secret::Secret,
+};
+
+/// The first wait before a request is sent again; each further one is twice as long.
+pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
+/// How often a call is sent that Vault lost or broke on.
+pub(super) const MOST_TRIES: u32 = 3;
+
+/// What may be done when the answer to a call is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It does no harm twice.
+    Freely,
+    /// It might have happened; the caller looks.
+    Never,
+}
+
+/// The service, and how long it may take.
+#[derive(Debug)]
+pub(super) struct Api {
+    base: String,
+    source: Box<dyn TokenSource>,
+    token: RwLock<Secret>,
+    fetch: Fetch,
+}
+
+/// What every answer is wrapped in.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Envelope {
+    #[serde(default)]
+    pub(super) request_id: String,
+    #[serde(default)]
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) result: Value,
+}
+
+impl Api {
+    pub(super) fn new(settings: VaultSettings, fetch: Fetch) -> Result<Self> {
+        let token = settings.token.token().map_err(RepositoryError::Unusable)?;
+        Ok(Self {
+            base: settings.api_url.as_str().trim_end_matches('/').to_owned(),
+            source: settings.token,
+            token: RwLock::new(token),
+            fetch,
+        })
+    }
+
+    /// Until when something that begins now may be tried again.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.fetch.timeout() * 2
+    }
+
+    /// Posts to an action such as `get_bulk` and reads its result.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        body: &Value,
+        repeat: Repeat,
+        deadline: Instant,
+    ) -> std::result::Result<T, Failed> {
+        let url = self.url(&format!("v2/{action}"))?;
+        let (mut pause, mut tries, mut fresh_token) = (FIRST_WAIT, 1, false);
+        loop {
+            let token = self.token();
+            let answer = self.fetch.post_json(&url, Sender::Bearer(&token), body).await;
+            let verdict = match answer {
+                Ok(answer) => self.settled(answer, &token, deadline).await,
+                Err(error) => Verdict::Lost(error.to_string()),
+            };
+            let wait = match verdict {
+                Verdict::Success(result) => return read(result),
+                Verdict::Failed(failed) => return Err(failed),
+                Verdict::Accepted(_) => return Err(Failed::Pending),
+                Verdict::Unauthorized if !fresh_token && self.renew_token(&token)? => {
+                    fresh_token = true;
+                    continue;
+                }
+                Verdict::Unauthorized => return Err(Failed::unauthorized()),
+                // Turned away at the door: nothing has happened.
+                Verdict::TooMany(wait) => wait.unwrap_or(pause),
+                Verdict::Lost(reason) if repeat == Repeat::Never || tries == MOST_TRIES => {
+                    return Err(Failed::Lost(reason));
+                }
+                Verdict::Lost(_) => {
+                    tries += 1;
+                    pause
+                }
+            };
+            if Instant::now() + wait >= deadline {
+                return Err(Failed::impatient());
+            }
+            sleep(wait).await;
+            pause *= 2;
+        }
+    }
+
+    /// Asks for the result of what Vault has accepted for later, with the token of the request, for
+    /// no other may ask.
+    async fn settled(&self, answer: Answer, token: &Secret, deadline: Instant) -> Verdict {
+        let mut verdict = judge(&answer);
+        let Verdict::Accepted(request_id) = &verdict else { return verdict };
+        // Where to ask follows from where we asked: the token goes nowhere else, whatever the
+        // answer gives as its location.
+        let Ok(url) = self.url(&format!("request/{request_id}")) else { return verdict };
+        for round in 1_u32.. {
+            let wait = Duration::from_secs(u64::from(round * round));
+            if Instant::now() + wait >= deadline {
+                break;
+            }
+            sleep(wait).await;
+            let Ok(answer) = self.fetch.get(&url, Sender::Bearer(token)).await else { continue };
+            match judge(&answer) {
+                // A token that is no good for asking says nothing of what was asked for.
+                Verdict::Accepted(_) | Verdict::TooMany(_) | Verdict::Lost(_) | Verdict::Unauthorized => {}
+                settled => {
+                    verdict = settled;
+                    break;
+                }
+            }
+        }
+        verdict
+    }
+
+    fn token(&self) -> Secret {
+        self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the token again; whether there is another one than was refused.
+    fn renew_token(&self, refused: &Secret) -> std::result::Result<bool, Failed> {
+        let token =
+            self.source.token().map_err(|sentence| Failed::Final(RepositoryError::Unusable(sentence)))?;
+        let is_new = token.expose() != refused.expose();
+        *self.token.write().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(is_new)
+    }
+
+    fn url(&self, path: &str) -> std::result::Result<Url, Failed> {
+        Url::parse(&format!("{}/{path}", self.base)).map_err(|error| {
+            Failed::Final(RepositoryError::Unusable(format!("api_url cannot be used: {error}")))
+        })
+    }
+}
+
+fn read<T: DeserializeOwned>(result: Value) -> std::result::Result<T, Failed> {
+    serde_json::from_value(result).map_err(|_| {
+        let sentence = "Vault gave an answer of an unknown form; see whether api_url names Pangea Vault";
+        Failed::Final(RepositoryError::Unusable(sentence.to_owned()))
+    })
+}

@@ -1,0 +1,154 @@
+//! Expired records go. Vault does not remove them, and looking through everything each minute would
+//! cost a call for every hundred items, so we remember what expires next.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{
+    VaultRepository,
+    api::Repeat,
+    item::{Item, Items},
+    stored,
+    write::Looked,
+};
+use crate::{
+    clock::UnixTime,
+    repository::{Kind, RepositoryError, Result},
+};
+
+/// How many expired records one call removes at most.
+const BATCH: usize = 100;
+/// How many of those that expire next are remembered.
+const MOST_REMEMBERED: usize = 10_000;
+/// Items without their values that one answer may hold, by Vault's own limit.
+const LARGEST_PART: usize = 100;
+/// After so many seconds everything is looked through again, for others may have written, too.
+const AGAIN: u64 = 24 * 3600;
+
+/// What expires next.
+#[derive(Debug)]
+pub(super) struct Almanac {
+    soonest: BTreeSet<(UnixTime, Kind, String)>,
+    /// Everything that expires before is in `soonest`.
+    horizon: UnixTime,
+}
+
+impl Default for Almanac {
+    fn default() -> Self {
+        Self { soonest: BTreeSet::new(), horizon: UnixTime::from_secs(0) }
+    }
+}
+
+impl Almanac {
+    /// Notes when a record expires.
+    pub(super) fn note(&mut self, kind: Kind, key: &str, expires_at: Option<UnixTime>) {
+        let Some(expires_at) = expires_at.filter(|at| *at < self.horizon) else { return };
+        self.soonest.insert((expires_at, kind, key.to_owned()));
+        if self.soonest.len() > MOST_REMEMBERED
+            && let Some((latest, ..)) = self.soonest.pop_last()
+        {
+            self.horizon = self.horizon.min(latest);
+        }
+    }
+
+    /// Forgets a record that is gone or expires at another time.
+    pub(super) fn forget(&mut self, kind: Kind, key: &str, expires_at: Option<UnixTime>) {
+        if let Some(expires_at) = expires_at {
+            self.soonest.remove(&(expires_at, kind, key.to_owned()));
+        }
+    }
+
+    /// Whether there may be something that is due and not remembered.
+    fn is_blind(&self, now: UnixTime) -> bool {
+        self.horizon <= now && self.due(now).is_none()
+    }
+
+    fn due(&self, now: UnixTime) -> Option<(UnixTime, Kind, String)> {
+        self.soonest.first().filter(|(expires_at, ..)| *expires_at <= now).cloned()
+    }
+}
+
+impl VaultRepository {
+    pub(super) async fn sweep(&self, now: UnixTime) -> Result<u64> {
+        let is_blind = self.almanac().is_blind(now);
+        if is_blind && let Err(error) = self.look_through(now).await {
+            *self.almanac() = Almanac::default();
+            return Err(error);
+        }
+        let mut swept = 0;
+        for _ in 0..BATCH {
+            let due = self.almanac().due(now);
+            let Some((expires_at, kind, key)) = due else { return Ok(swept) };
+            swept += u64::from(match self.remove_expired(kind, &key, now).await {
+                // It stays where it is, and does not keep the others.
+                Err(RepositoryError::Corrupt(what)) => {
+                    tracing::warn!(%what, "an expired record cannot be read");
+                    false
+                }
+                removed => removed?,
+            });
+            self.almanac().forget(kind, &key, Some(expires_at));
+        }
+        // More may be due, though everything in this batch was prolonged by somebody.
+        if swept == 0 { Box::pin(self.sweep(now)).await } else { Ok(swept) }
+    }
+
+    /// Notes every expiry that stands beside a value; the values stay where they are.
+    async fn look_through(&self, now: UnixTime) -> Result<()> {
+        self.almanac().horizon = UnixTime::from_secs(now.as_secs().saturating_add(AGAIN));
+        for kind in Kind::ALL {
+            let mut last: Option<String> = None;
+            loop {
+                let mut body = json!({
+                    "filter": { "type": "secret", "folder": self.place.folder_of(kind) },
+                    "order_by": "id",
+                    "size": LARGEST_PART,
+                });
+                if let Some(last) = &last {
+                    body["last"] = last.as_str().into();
+                }
+                let part: Items = self.call("list", &body, Repeat::Freely, self.api.deadline()).await?;
+                let is_last = part.items.is_empty();
+                for item in &part.items {
+                    self.note_item(kind, item);
+                }
+                let next =
+                    part.last.filter(|next| !is_last && !next.is_empty() && Some(next) != last.as_ref());
+                last = next;
+                if last.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_item(&self, kind: Kind, item: &Item) {
+        let expires_at = item.metadata.as_ref().and_then(stored::expiry);
+        if let Some(key) = self.place.key(kind, item) {
+            self.almanac().note(kind, key, expires_at);
+        }
+    }
+
+    /// Removes a record that was to expire; whether it had.
+    async fn remove_expired(&self, kind: Kind, key: &str, now: UnixTime) -> Result<bool> {
+        let _alone = self.locks.of(kind, key).await;
+        let Some(name) = self.place.name(kind, key) else { return Ok(false) };
+        let spot = self.spot(kind, key, &name, now);
+        let Looked { held: Some(held), duplicates, .. } = self.look(spot).await? else { return Ok(false) };
+        let record = &held.stored.record;
+        if !record.is_live(now) {
+            self.delete_all(spot, &duplicates).await?;
+            self.delete(spot, &held.id).await?;
+            return Ok(true);
+        }
+        // It was prolonged, which is written beside the value only now: most are prolonged often.
+        let metadata = stored::metadata(record);
+        if metadata != held.metadata {
+            self.describe(spot, &held.id, &metadata).await?;
+        }
+        self.almanac().note(kind, key, record.expires_at);
+        Ok(false)
+    }
+}
