@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::{Client, Options, Server, Tokens};
 
-#[path = "../../examples/custom-repository/directory.rs"]
+#[path = "../../docs/custom-repository/directory.rs"]
 mod directory;
 
 use directory::DirectoryRepository;
@@ -49,7 +49,7 @@ fn the_document_shows_what_is_compiled() {
     let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let document = read("docs/custom-repository.md");
     for file in ["directory.rs", "main.rs"] {
-        let shown = format!("```rust\n{}```\n", read(&format!("examples/custom-repository/{file}")));
+        let shown = format!("```rust\n{}```\n", read(&format!("docs/custom-repository/{file}")));
         assert!(document.contains(&shown), "docs/custom-repository.md does not show {file} as it is");
     }
     let here = read("tests/it/custom_repository.rs");

@@ -24,9 +24,9 @@ pub use self::{
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
-    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
+    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
     wire::Wire,
 };
