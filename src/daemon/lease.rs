@@ -16,9 +16,9 @@ use crate::{
 /// The key of the record.
 const KEY: &str = "writer.lease";
 /// How long the right lasts without being renewed.
-const LASTS: Duration = Duration::from_mins(1);
-/// How often it is renewed.
-const RENEWED: Duration = Duration::from_secs(15);
+const LASTS: Duration = Duration::from_secs(90);
+/// How often it is renewed. Each time costs two calls where calls are paid for.
+const RENEWED: Duration = Duration::from_secs(30);
 
 /// Why the right cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,6 @@ pub enum LeaseError {
 struct Holder {
     key: String,
     instance: String,
-    since: UnixTime,
     expires_at: UnixTime,
 }
 
@@ -62,7 +61,9 @@ impl Entity for Holder {
 pub struct Lease {
     holders: Collection<Holder>,
     clock: Arc<dyn Clock>,
-    mine: Holder,
+    instance: String,
+    /// What this process wrote last, and nobody has changed since; `None` when that is not known.
+    held: Option<Stored<Holder>>,
 }
 
 impl Lease {
@@ -79,45 +80,33 @@ impl Lease {
         let instance = random_token(random);
         let mut leases: Vec<Self> = Vec::new();
         for repository in repositories.into_iter().filter(|r| r.atomicity() == Atomicity::SingleProcess) {
-            match Self::take(repository, Arc::clone(clock), &instance).await {
-                Ok(lease) => leases.push(lease),
-                Err(error) => {
-                    for lease in leases {
-                        lease.give_back().await;
-                    }
-                    return Err(error);
+            let (holders, clock) = (Collection::new(repository), Arc::clone(clock));
+            let mut lease = Self { holders, clock, instance: instance.clone(), held: None };
+            let refused = match lease.claim().await {
+                Ok(None) => None,
+                Ok(Some(ends)) => {
+                    Some(LeaseError::Taken { seconds: ends.since(lease.clock.now()).as_secs() })
                 }
+                Err(error) => Some(error.into()),
+            };
+            leases.push(lease);
+            if let Some(refused) = refused {
+                for lease in leases {
+                    lease.give_back().await;
+                }
+                return Err(refused);
             }
         }
         Ok(leases)
     }
 
-    async fn take(
-        repository: Arc<dyn Repository>,
-        clock: Arc<dyn Clock>,
-        instance: &str,
-    ) -> Result<Self, LeaseError> {
-        let now = clock.now();
-        let mine = Holder {
-            key: KEY.to_owned(),
-            instance: instance.to_owned(),
-            since: now,
-            expires_at: now.plus(LASTS),
-        };
-        let lease = Self { holders: Collection::new(repository), clock, mine };
-        match lease.claim(now).await? {
-            None => Ok(lease),
-            Some(other) => Err(LeaseError::Taken { seconds: other.expires_at.since(now).as_secs() }),
-        }
-    }
-
     /// Renews the right until `stop`, then gives it back.
-    pub async fn keep(self, stop: CancellationToken) {
+    pub async fn keep(mut self, stop: CancellationToken) {
         let mut renewal = every(RENEWED);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = renewal.tick() => match self.claim(self.clock.now()).await {
+                _ = renewal.tick() => match self.claim().await {
                     Ok(None) => {}
                     Ok(Some(_)) => tracing::error!(
                         "another daemon writes to the repository, which bears only one: stop one of them, or \
@@ -143,22 +132,29 @@ impl Lease {
         }
     }
 
-    /// Takes or renews the right; whoever else has it.
-    async fn claim(&self, now: UnixTime) -> Result<Option<Holder>, RepositoryError> {
-        let renewed = Holder { expires_at: now.plus(LASTS), ..self.mine.clone() };
-        let written = match self.holders.get(KEY, now).await? {
-            None => self.holders.insert(renewed, now).await?,
-            Some(found) if self.is_mine(&found) => self.holders.replace(found, renewed, now).await?,
-            Some(found) => return Ok(Some(found.value)),
-        };
-        if written.is_some() {
+    /// Takes or renews the right; until when somebody else has it.
+    async fn claim(&mut self) -> Result<Option<UnixTime>, RepositoryError> {
+        let now = self.clock.now();
+        let renewed =
+            Holder { key: KEY.to_owned(), instance: self.instance.clone(), expires_at: now.plus(LASTS) };
+        if let Some(held) = self.held.take() {
+            self.held = self.holders.replace(held, renewed.clone(), now).await?;
+        }
+        if self.held.is_none() {
+            self.held = match self.holders.get(KEY, now).await? {
+                None => self.holders.insert(renewed, now).await?,
+                Some(found) if self.is_mine(&found) => self.holders.replace(found, renewed, now).await?,
+                Some(found) => return Ok(Some(found.value.expires_at)),
+            };
+        }
+        if self.held.is_some() {
             return Ok(None);
         }
-        let faster = self.holders.get(KEY, now).await?;
-        Ok(faster.filter(|found| !self.is_mine(found)).map(|found| found.value))
+        let faster = self.holders.get(KEY, now).await?.filter(|found| !self.is_mine(found));
+        Ok(faster.map(|found| found.value.expires_at))
     }
 
     fn is_mine(&self, found: &Stored<Holder>) -> bool {
-        found.value.instance == self.mine.instance
+        found.value.instance == self.instance
     }
 }

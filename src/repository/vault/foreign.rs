@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     VaultRepository,
     api::Repeat,
-    item::{Item, Items, by_name},
+    item::{Item, Items, by_name, in_folder},
 };
 use crate::{repository::Result, secret::Secret};
 
@@ -48,10 +48,8 @@ impl VaultRepository {
         folder: Option<&str>,
         from: Option<String>,
     ) -> Result<(Vec<ForeignSecret>, Option<String>)> {
-        let mut body = json!({ "filter": { "type": "secret" }, "order_by": "id", "size": LARGEST_PART });
-        if let Some(folder) = folder {
-            body["filter"]["folder"] = folder.into();
-        }
+        let filter = folder.map_or_else(|| json!({ "type": "secret" }), in_folder);
+        let mut body = json!({ "filter": filter, "order_by": "id", "size": LARGEST_PART });
         if let Some(from) = &from {
             body["last"] = from.as_str().into();
         }

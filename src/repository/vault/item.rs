@@ -133,6 +133,17 @@ impl Place {
     }
 }
 
+/// A filter for the secrets of one folder, in every spelling that Vault may want.
+pub(super) fn in_folder(folder: &str) -> Value {
+    let bare = folder.trim_matches('/');
+    let spellings = if bare.is_empty() {
+        vec!["/".to_owned()]
+    } else {
+        vec![format!("/{bare}/"), format!("/{bare}"), bare.to_owned()]
+    };
+    json!({ "type": "secret", "folder__in": spellings })
+}
+
 /// The items of a name, wherever they are: the answer says their folders, and it is not known in
 /// which spelling a filter would want one.
 pub(super) fn by_name(name: &str) -> Value {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     VaultRepository,
     api::Repeat,
-    item::{Held, Items},
+    item::{Held, Items, in_folder},
 };
 use crate::{
     clock::UnixTime,
@@ -127,7 +127,7 @@ impl VaultRepository {
             Order::Descending => "desc",
         };
         let mut body = json!({
-            "filter": { "type": "secret", "folder": self.place.folder_of(kind) },
+            "filter": in_folder(&self.place.folder_of(kind)),
             "order": order,
             "order_by": "name",
             "size": size,

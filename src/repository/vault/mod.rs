@@ -32,7 +32,7 @@ use url::Url;
 pub use self::foreign::ForeignSecret;
 use self::{
     api::{Api, Repeat},
-    item::{Held, Items, Place},
+    item::{Held, Items, Place, in_folder},
     listing::Cursors,
     locks::Locks,
     recent::Recent,
@@ -235,8 +235,7 @@ impl Repository for VaultRepository {
         if lock(&self.answered).is_some_and(|at| at.elapsed() < AWAKE) {
             return Ok(());
         }
-        let folder = self.place.folder_of(Kind::Key);
-        let body = json!({ "filter": { "type": "secret", "folder": folder }, "size": 1 });
+        let body = json!({ "filter": in_folder(&self.place.folder_of(Kind::Key)), "size": 1 });
         let _: Items = self.call("list", &body, Repeat::Freely, self.api.deadline()).await?;
         Ok(())
     }

@@ -102,7 +102,7 @@ fn by_code(envelope: &Envelope, answer: &Answer) -> Verdict {
     match (answer.status, status) {
         (202, _) => accepted_by_code(envelope),
         (401, _) => Verdict::Unauthorized,
-        (403, status) => unusable(forbidden(&status.unwrap_or_else(|| "403".to_owned()))),
+        (403, status) => unusable(forbidden(status.unwrap_or("403"))),
         (404, Some(_)) => Verdict::Failed(Failed::Absent),
         (429, _) => Verdict::TooMany(answer.retry_after),
         (500.., _) => lost(envelope, answer.status),
@@ -152,7 +152,8 @@ fn complaints(envelope: &Envelope) -> String {
     format!("ValidationError{said}")
 }
 
-/// As much of a foreign text as is a word or a JSON pointer.
-fn word(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-')).take(60).collect()
+/// A foreign text if it is a word or a JSON pointer; nothing of any other.
+fn word(text: &str) -> &str {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-');
+    if text.len() <= 60 && text.chars().all(is_word) { text } else { "" }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     VaultRepository,
     api::Repeat,
-    item::{Item, Items},
+    item::{Item, Items, in_folder},
     stored,
     write::Looked,
 };
@@ -59,12 +59,17 @@ impl Almanac {
         }
     }
 
+    /// From here on everything that expires soon is noted.
+    pub(super) fn begin(&mut self, now: UnixTime) {
+        self.horizon = UnixTime::from_secs(now.as_secs().saturating_add(AGAIN));
+    }
+
     /// Whether there may be something that is due and not remembered.
-    fn is_blind(&self, now: UnixTime) -> bool {
+    pub(super) fn is_blind(&self, now: UnixTime) -> bool {
         self.horizon <= now && self.due(now).is_none()
     }
 
-    fn due(&self, now: UnixTime) -> Option<(UnixTime, Kind, String)> {
+    pub(super) fn due(&self, now: UnixTime) -> Option<(UnixTime, Kind, String)> {
         self.soonest.first().filter(|(expires_at, ..)| *expires_at <= now).cloned()
     }
 }
@@ -96,12 +101,12 @@ impl VaultRepository {
 
     /// Notes every expiry that stands beside a value; the values stay where they are.
     async fn look_through(&self, now: UnixTime) -> Result<()> {
-        self.almanac().horizon = UnixTime::from_secs(now.as_secs().saturating_add(AGAIN));
+        self.almanac().begin(now);
         for kind in Kind::ALL {
             let mut last: Option<String> = None;
             loop {
                 let mut body = json!({
-                    "filter": { "type": "secret", "folder": self.place.folder_of(kind) },
+                    "filter": in_folder(&self.place.folder_of(kind)),
                     "order_by": "id",
                     "size": LARGEST_PART,
                 });
