@@ -148,8 +148,8 @@ def check_retries() -> None:
 
 def check_lost_answer() -> None:
     switch({"store": {"fault": {"foreign": "drop"}, "after_commit": True, "times": 1}})
-    refused(ConnectionLost, lambda: VAULT.store_secret("s", name="lost", folder="/sdk/lost"))
-    check([item.folder for item in VAULT.list(filter={"name": "lost"}).result.items] == ["/sdk/lost/"], "it is there")
+    refused(ConnectionLost, lambda: VAULT.store_secret("s", name="lost", folder="/sdk/answers"))
+    check([item.folder for item in VAULT.list(filter={"name": "lost"}).result.items] == ["/sdk/answers/"], "it is there")
 
 
 def check_later_answers() -> None:
