@@ -2,7 +2,10 @@
 
 mod connection;
 mod failure;
+mod keys;
 mod output;
+mod repository;
+mod sealing;
 mod serve;
 mod table;
 mod times;
@@ -68,6 +71,8 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Keys(keys::KeyArguments),
+    Repository(repository::RepositoryArguments),
 }
 
 /// Runs the command of this process.
@@ -76,6 +81,8 @@ pub fn main() -> ExitCode {
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {
         Command::Serve(serve) => serve.run(&global),
+        Command::Keys(keys) => keys.run(&global),
+        Command::Repository(repository) => repository.run(&global),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -30,6 +30,7 @@ mod readme;
 mod redirects;
 mod refresh;
 mod registration;
+mod repository_command;
 mod requirements;
 mod revocation;
 mod sealing;

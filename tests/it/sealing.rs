@@ -9,7 +9,10 @@ use pangea_mcp_auth::{
 };
 use tempfile::TempDir;
 
-use crate::support::{Browser, Client, Options, SEALING_KEY, Server, Surroundings, Tokens, at_once, body};
+use crate::support::{
+    Browser, Client, Options, SEALING_KEY, Server, Surroundings, Tokens, at_once, body,
+    process::{self, Home, Outcome},
+};
 
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -294,4 +297,59 @@ async fn for_a_variable_it_is_said_what_to_set() {
     }
     assert!(!said.contains(SEALING_KEY));
     assert!(forget(&server).await.unwrap_err().to_string().contains("`SEALING_KEY`"));
+}
+
+fn rotate_command(home: &Home, more: &[&str]) -> Outcome {
+    let mut arguments = vec!["--config", "config.toml", "keys", "rotate", "--sealing"];
+    arguments.extend(more);
+    let outcome = home.run(&arguments);
+    for line in home.read("sealing-key").lines() {
+        let key = line.split('@').next().unwrap();
+        assert!(!outcome.out.contains(key) && !outcome.err.contains(key), "{outcome:?}");
+    }
+    outcome
+}
+
+#[test]
+fn the_command_adds_a_key_and_says_what_happens_when() {
+    let home = Home::with_configuration("http://127.0.0.1:1", "http://127.0.0.1:1");
+    let added = rotate_command(&home, &["-o", "json"]);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let added: serde_json::Value = serde_json::from_str(&added.out).unwrap();
+    let keys = home.read("sealing-key");
+    let [old, new] = keys.lines().collect::<Vec<_>>()[..] else { panic!("not two keys") };
+    assert_eq!(old, SEALING_KEY, "the old one is as it was, but for its padding");
+    assert!(new.ends_with(&format!("@{}", added["seals_from"].as_str().unwrap())));
+    let waits = rotate_command(&home, &[]);
+    assert_eq!(waits.code, Some(1));
+    assert!(waits.err.contains("a new sealing key waits already"), "{waits:?}");
+    let nothing = rotate_command(&home, &["--forget-old"]);
+    assert_eq!(nothing.code, Some(1));
+    assert!(nothing.err.contains("there is no old sealing key"), "{nothing:?}");
+
+    home.write("sealing-key", SEALING_KEY);
+    let said = rotate_command(&home, &["--after", "1h"]);
+    assert!(said.out.is_empty() && said.err.contains("it seals; what lies under the old key"), "{said:?}");
+    home.reconfigure("file = \"sealing-key\"", "env = \"SEALING\"");
+    let mut command = home.command(&["--config", "config.toml", "keys", "rotate", "--sealing"]);
+    let said = process::Daemon::start(command.env("SEALING", SEALING_KEY)).wait();
+    assert_eq!(said.code, Some(78));
+    assert!(said.err.contains("`SEALING`, which only you can change: append a space"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_daemon_seals_anew_at_its_start_what_it_missed() {
+    let port = process::free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let upstream = crate::support::pangea(process::PANGEA, format!("{url}/pangea/callback")).await;
+    let home = Home::with_configuration(&url, &upstream);
+    home.serve().stop();
+    let new = SealingKey::generate(&SystemRandom);
+    home.write("sealing-key", &format!("{SEALING_KEY}\n{}@2026-01-01T00:00:00Z\n", &*new.to_text()));
+    let mut daemon = home.serve();
+    let said = daemon.err.wait_for("everything is sealed under the present key");
+    assert!(said.contains("keys=1"), "{said}");
+    daemon.stop();
+    home.write("sealing-key", &new.to_text());
+    home.serve().stop();
 }

@@ -1,0 +1,137 @@
+//! `keys rotate --sealing`: another sealing key, and the end of the old one.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    Global,
+    connection::{self, Connection},
+    failure::{Exit, Failure},
+    output::Output,
+    times,
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{SecretPlace, SystemEnvironment},
+    daemon::{self, Added, RotationError},
+    secret::SystemRandom,
+};
+
+/// The flags of `keys rotate` that are about the sealing key.
+#[derive(Debug, clap::Args)]
+pub(super) struct SealingRotation {
+    /// Make a new sealing key and add it to those of the configuration.
+    #[arg(long)]
+    sealing: bool,
+    /// When the new sealing key begins to seal: by then every daemon must have it.
+    #[arg(long, value_name = "DURATION", value_parser = times::duration, requires = "sealing")]
+    after: Option<Duration>,
+    /// Remove the sealing keys that nothing needs any more.
+    #[arg(long, requires = "sealing", conflicts_with = "after")]
+    forget_old: bool,
+}
+
+impl SealingRotation {
+    /// Whether it is the sealing key that is to be rotated.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.sealing
+    }
+
+    /// Rotates it, or forgets the old ones.
+    pub(super) async fn run(&self, global: &Global, output: &Output) -> Result<(), Failure> {
+        if self.forget_old { forget(global, output).await } else { self.add(global, output) }
+    }
+
+    fn add(&self, global: &Global, output: &Output) -> Result<(), Failure> {
+        let config = connection::load(global)
+            .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))?;
+        let now = SystemClock.now();
+        let times = (now, now.plus(self.after.unwrap_or(daemon::SEALS_AFTER)));
+        let added =
+            daemon::add_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
+        output.outcome(&Rotated::of(&added), &words(&added));
+        Ok(())
+    }
+}
+
+async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Forgotten {
+        forgotten: Vec<String>,
+    }
+    let connection = Connection::open(global, output).await?;
+    let config = connection.config()?;
+    let (repository, random) = (Arc::clone(&connection.repository), Arc::new(SystemRandom));
+    let forgotten = daemon::forget_old_sealing_keys(
+        &config.keys,
+        &config.tokens,
+        repository,
+        &SystemEnvironment,
+        random,
+        SystemClock.now(),
+    );
+    let forgotten: Vec<String> = forgotten.await?.iter().map(ToString::to_string).collect();
+    let words = format!(
+        "Removed: {}. Give the changed secret to every machine; daemons read it again within 30 seconds.",
+        forgotten.join(", ")
+    );
+    output.outcome(&Forgotten { forgotten }, &words);
+    Ok(())
+}
+
+/// A new key, without the key.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    key: String,
+    place: String,
+    seals_from: String,
+    old_needed_until: String,
+}
+
+impl Rotated {
+    fn of(added: &Added) -> Self {
+        Self {
+            key: added.key.to_string(),
+            place: place(&added.place),
+            seals_from: times::rfc3339(added.seals_from),
+            old_needed_until: times::rfc3339(added.old_needed_until),
+        }
+    }
+}
+
+fn words(added: &Added) -> String {
+    let Rotated { key, place, seals_from, old_needed_until } = Rotated::of(added);
+    format!(
+        "Added the sealing key {key} to {place}.
+
+  now             daemons read it within 30 seconds; copy it to every other machine at once
+  {seals_from}  it seals; what lies under the old key is sealed anew in the background
+  {old_needed_until}  the old key can go at the latest
+
+`pangea-mcp-auth keys rotate --sealing --forget-old` removes the old key once nothing needs it. Keep it with
+backups that are older than this."
+    )
+}
+
+fn place(place: &SecretPlace) -> String {
+    match place {
+        SecretPlace::File(path) => path.display().to_string(),
+        SecretPlace::Keyring(name) => format!("the entry {name:?} of the keyring"),
+        SecretPlace::Variable(name) => format!("the environment variable {name}"),
+    }
+}
+
+impl From<RotationError> for Failure {
+    fn from(error: RotationError) -> Self {
+        let exit = match error {
+            RotationError::Variable { .. } | RotationError::Place(_) => Exit::Configuration,
+            RotationError::Waits(_)
+            | RotationError::NothingOld
+            | RotationError::TooEarly(_)
+            | RotationError::StillNeeded { .. } => Exit::Failed,
+            RotationError::Repository(_) => Exit::Unreachable,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
