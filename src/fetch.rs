@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, Url, header, redirect};
 
 use crate::secret::Secret;
@@ -25,10 +26,24 @@ pub enum Sender<'a> {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
+    /// The header fields.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header field, if it is there once at least and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
     /// How long to wait before asking again, if the answer says so in seconds (RFC 9110 section 10.2.3).
-    pub retry_after: Option<Duration>,
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        seconds(self.headers.get(header::RETRY_AFTER)?.as_bytes())
+    }
 }
 
 /// Why there is no answer. The text is for the log; it holds no secret and no body.
@@ -99,6 +114,15 @@ impl Fetch {
         self.send(signed(self.client.request(Method::GET, url.clone()), sender), url).await
     }
 
+    /// Gets a document as a page of another origin would.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn get_from(&self, origin: &str, url: &Url) -> Result<Answer, FetchError> {
+        self.send(self.client.request(Method::GET, url.clone()).header(header::ORIGIN, origin), url).await
+    }
+
     /// Posts a form.
     ///
     /// # Errors
@@ -142,8 +166,7 @@ impl Fetch {
         };
         let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
         let status = response.status().as_u16();
-        let retry_after =
-            response.headers().get(header::RETRY_AFTER).and_then(|value| seconds(value.as_bytes()));
+        let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST {
@@ -151,7 +174,7 @@ impl Fetch {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, body, retry_after })
+        Ok(Answer { status, headers, body })
     }
 }
 

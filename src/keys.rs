@@ -131,6 +131,23 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The names (`kid`) of the stored keys, each opened once; none in an empty repository, which stays
+    /// empty.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or its keys cannot be opened.
+    pub async fn names(
+        stored: Arc<dyn crate::repository::Repository>,
+        sealer: Sealer,
+        now: UnixTime,
+    ) -> Result<Vec<String>, KeyError> {
+        let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
+        let keys = Self { stored: Collection::new(stored), sealer, algorithm: SigningAlgorithm::Es256, set };
+        keys.reload(now).await?;
+        Ok(keys.set().keys.iter().map(|key| key.kid.clone()).collect())
+    }
+
     /// Reads the keys again, so that those which another process made are published here, too.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! The house, from the street to the cellar; arrows of `use` point down only, and a test says so:
 //!
 //! ```text
-//! main -> cli -> daemon -> { web, dev } -> flow -> { repository, upstream -> fetch } -> oauth -> { secret, clock }
+//! main -> cli -> diagnosis -> daemon -> { web, dev } -> flow -> { repository, upstream -> fetch } -> oauth -> { secret, clock }
 //! ```
 //!
 //! `oauth` is the protocol and could run on a calculator. `flow` is what happens. `repository` is
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod dev;
+pub mod diagnosis;
 pub mod fetch;
 pub mod flow;
 pub mod keys;

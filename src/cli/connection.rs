@@ -73,7 +73,8 @@ pub(super) fn load_repositories(global: &Global) -> Result<Repositories, Failure
         .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
 }
 
-fn source(global: &Global) -> Source<'static> {
+/// Where the configuration of this command line comes from.
+pub(super) fn source(global: &Global) -> Source<'static> {
     let state_dir = global.dev.then(dev_state_dir).and_then(Result::ok);
     Source {
         file: global.config.clone(),

@@ -1,5 +1,6 @@
 //! The command line: words in, an exit code out.
 
+mod check;
 mod connection;
 mod failure;
 mod keys;
@@ -70,6 +71,7 @@ impl Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Serve(serve::Serve),
     Keys(keys::KeyArguments),
     Repository(repository::RepositoryArguments),
@@ -80,6 +82,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {
+        Command::Check(check) => check.run(&global),
         Command::Serve(serve) => serve.run(&global),
         Command::Keys(keys) => keys.run(&global),
         Command::Repository(repository) => repository.run(&global),

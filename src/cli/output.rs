@@ -22,6 +22,8 @@ use crate::clock::UnixTime;
 
 /// Rows of a table that are laid out together.
 const LAID_OUT_AT_ONCE: usize = 1000;
+/// Characters in a line of every terminal.
+const NARROW: usize = 80;
 /// Bytes that are written at once.
 const BUFFER: usize = 64 * 1024;
 /// Characters of an id on a terminal: unique in practice, and enough for every command.
@@ -158,6 +160,15 @@ impl Output {
         }
     }
 
+    /// Prints a report: JSON for programs, a text for people, which is told whether it may have colour.
+    pub(super) fn document(&self, value: &impl Serialize, text: impl FnOnce(bool) -> String) {
+        match self.form {
+            Form::Json => self.json(value),
+            Form::Ids => {}
+            Form::Terminal | Form::Lines => self.write(&text(self.colour)),
+        }
+    }
+
     /// Prints a value as JSON, whatever form was asked for.
     pub(super) fn json(&self, value: &impl Serialize) {
         self.write(&(pretty(value) + "\n"));
@@ -283,6 +294,25 @@ impl List<'_> {
     }
 }
 
+/// Words that fit any terminal: the first of them begin at `column`, further lines at `indent`. A word
+/// that is too long has a line of its own, whole, so that it can be copied.
+pub(super) fn folded(text: &str, mut column: usize, indent: usize) -> String {
+    let (mut out, mut is_first) = (String::new(), true);
+    for word in readable(text).split_whitespace() {
+        let length = word.chars().count();
+        if !is_first && column + 1 + length > NARROW {
+            out += &format!("\n{:indent$}", "");
+            column = indent;
+        } else if !is_first {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        (column, is_first) = (column + length, false);
+    }
+    out
+}
+
 fn pretty(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
@@ -304,5 +334,14 @@ mod tests {
     fn nothing_that_a_stranger_wrote_reaches_the_terminal_as_a_command() {
         assert_eq!(readable("a\u{1b}[2Jb\tc\nd\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
         assert_eq!(readable("Zoë ✓ 日本"), "Zoë ✓ 日本");
+    }
+
+    #[test]
+    fn lines_are_no_longer_than_a_terminal_unless_a_word_is() {
+        let (word, long) = ("seven77 ".repeat(20), "x".repeat(90));
+        let folded = folded(&format!("{word}{long} end"), 5, 2);
+        let lines: Vec<&str> = folded.lines().collect();
+        assert!(lines.iter().all(|line| line.len() <= 80 || line.trim() == long), "{folded}");
+        assert_eq!((lines[0].len(), lines.last()), (71, Some(&"  end")));
     }
 }

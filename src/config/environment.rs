@@ -8,7 +8,7 @@ use directories::ProjectDirs;
 pub const APPLICATION: &str = "pangea-mcp-auth";
 
 /// What surrounds the process. Tests pass their own.
-pub trait Environment {
+pub trait Environment: Sync {
     /// Every environment variable.
     fn variables(&self) -> BTreeMap<String, String>;
 

@@ -10,7 +10,7 @@ use std::{
 use super::{
     DevDefaults, Overrides, Source, dev,
     environment::{APPLICATION, Environment},
-    model::{Config, Repositories},
+    model::{Authn, Config, Keys, Repositories, ResourceConfig},
     problem::{Complaint, Place, Problem, Problems},
     reader::{self, Reader},
     repositories, sections,
@@ -18,6 +18,7 @@ use super::{
     table::FILE_VARIABLE,
     value, variables,
 };
+use crate::oauth::issuer::Issuer;
 
 /// Larger files are not configuration.
 const LARGEST_FILE: u64 = 1024 * 1024;
@@ -28,6 +29,48 @@ const LARGEST_FILE: u64 = 1024 * 1024;
 ///
 /// Every problem there is, each with its place and the sentence that fixes it.
 pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
+    survey(source).whole
+}
+
+/// What of a configuration can be used, though the rest may be wrong.
+#[derive(Debug)]
+pub struct Survey {
+    /// The file that was read, or where it would be; `None` where no place is known.
+    pub file: Option<PathBuf>,
+    /// All of it, or every problem.
+    pub whole: Result<Config, Problems>,
+    /// Where the world reaches this server.
+    pub public_url: Option<Issuer>,
+    /// The issuer identifier.
+    pub issuer: Option<Issuer>,
+    /// The upstream.
+    pub authn: Option<Authn>,
+    /// The MCP servers.
+    pub resources: Vec<ResourceConfig>,
+    /// Key material.
+    pub keys: Option<Keys>,
+    /// Where records live.
+    pub repository: Option<Repositories>,
+}
+
+impl Survey {
+    const fn nothing(file: Option<PathBuf>, problems: Problems) -> Self {
+        Self {
+            file,
+            whole: Err(problems),
+            public_url: None,
+            issuer: None,
+            authn: None,
+            resources: Vec::new(),
+            keys: None,
+            repository: None,
+        }
+    }
+}
+
+/// Reads as much of the configuration as there is.
+#[must_use]
+pub fn survey(source: &Source<'_>) -> Survey {
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let chosen = choose_file(source, &variables);
@@ -48,7 +91,7 @@ pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<C
     let source = Source { file: None, environment, overrides: Overrides::default(), dev: None };
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let read = read_text(text, file, &mut settings, &mut problems);
-    finish(&source, &environment.variables(), settings, problems, (read, Some(file.to_owned())))
+    finish(&source, &environment.variables(), settings, problems, (read, Some(file.to_owned()))).whole
 }
 
 /// Reads where records live, and nothing else: what else is wrong with the configuration must not
@@ -131,12 +174,12 @@ fn finish(
     settings: Settings,
     mut problems: Vec<Problem>,
     (file, path): (File, Option<PathBuf>),
-) -> Result<Config, Problems> {
+) -> Survey {
     let (settings, dev_complaint) = lay_over(source, variables, settings, &mut problems);
     if file == File::Unusable {
-        return Err(Problems::new(problems));
+        return Survey::nothing(path, Problems::new(problems));
     }
-    let mut reader = reader(source, variables, &settings, path, problems);
+    let mut reader = reader(source, variables, &settings, path.clone(), problems);
     if let Some(complaint) = dev_complaint {
         reader.complain("keys.sealing", complaint);
     }
@@ -145,7 +188,7 @@ fn finish(
     } else {
         complain_of_missing_keys(&mut reader, source.dev.is_some());
     }
-    build(reader, source)
+    Survey { file: path, ..build(reader, source) }
 }
 
 /// Environment, flags and defaults over what the file says; what went wrong with the defaults of
@@ -230,7 +273,7 @@ fn lacks_resources(reader: &Reader<'_>) -> bool {
     reader.settings.instances("resources.#").is_empty() && !reader.has_complained("resources")
 }
 
-fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Result<Config, Problems> {
+fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
     let dev: Option<&DevDefaults<'_>> = source.dev.as_ref();
     let public_url = reader.text("public_url", value::issuer);
     let issuer = reader.text("issuer", value::issuer);
@@ -245,12 +288,23 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Result<Config, Problems
     let tokens = sections::tokens(&mut reader);
     let limits = sections::limits(&mut reader);
     let log = sections::log(&mut reader);
-    match (public_url, authn, keys, repository, log) {
-        (Some(public_url), Some(authn), Some(keys), Some(repository), Some(log))
+    let issuer = issuer.or_else(|| public_url.clone());
+    let parts = Survey {
+        file: None,
+        whole: Err(Problems::new(Vec::new())),
+        public_url: public_url.clone(),
+        issuer: issuer.clone(),
+        authn: authn.clone(),
+        resources: resources.clone(),
+        keys: keys.clone(),
+        repository: repository.clone(),
+    };
+    let whole = match (public_url, issuer, authn, keys, repository, log) {
+        (Some(public_url), Some(issuer), Some(authn), Some(keys), Some(repository), Some(log))
             if reader.problems.is_empty() =>
         {
             Ok(Config {
-                issuer: issuer.unwrap_or_else(|| public_url.clone()),
+                issuer,
                 public_url,
                 listen,
                 admin_listen,
@@ -268,5 +322,6 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Result<Config, Problems
             })
         }
         _ => Err(Problems::new(reader.problems)),
-    }
+    };
+    Survey { whole, ..parts }
 }

@@ -7,6 +7,7 @@
 mod dev;
 mod elsewhere;
 mod environment;
+mod filled;
 mod keys;
 mod loading;
 mod model;
@@ -31,7 +32,8 @@ use std::path::PathBuf;
 pub use self::{
     dev::{DevDefaults, StandIn, create_private_folder},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
-    loading::{load, load_repositories, parse},
+    filled::filled_example,
+    loading::{Survey, load, load_repositories, parse, survey},
     model::{
         Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
         Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig,

@@ -3,6 +3,7 @@
 mod endpoints;
 mod id_token;
 pub mod pangea;
+pub mod probe;
 
 use std::fmt::Debug;
 

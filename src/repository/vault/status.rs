@@ -76,7 +76,7 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
         "Success" => Verdict::Success(envelope.result),
         "Accepted" => accepted(envelope),
         "Unauthorized" | "ExpiredToken" | "InvalidToken" => Verdict::Unauthorized,
-        "TooManyRequests" => Verdict::TooMany(answer.retry_after),
+        "TooManyRequests" => Verdict::TooMany(answer.retry_after()),
         "VaultItemNotFound" | "NotFound" => Verdict::Failed(Failed::Absent),
         "NoCredit" => unusable("the Pangea account has no credit left: add some in its console".to_owned()),
         "ServiceNotEnabled" => {
@@ -104,7 +104,7 @@ fn by_code(envelope: &Envelope, answer: &Answer) -> Verdict {
         (401, _) => Verdict::Unauthorized,
         (403, status) => unusable(forbidden(status.unwrap_or("403"))),
         (404, Some(_)) => Verdict::Failed(Failed::Absent),
-        (429, _) => Verdict::TooMany(answer.retry_after),
+        (429, _) => Verdict::TooMany(answer.retry_after()),
         (500.., _) => lost(envelope, answer.status),
         (code, Some(status)) => Verdict::Failed(Failed::Refused(format!("{status} (HTTP {code})"))),
         (code, None) => unusable(format!(

@@ -40,7 +40,7 @@ fn item(id: &str, number: u64, value: &str) -> Held {
 }
 
 fn answer(code: u16, body: &str) -> Answer {
-    Answer { status: code, body: body.as_bytes().to_vec(), retry_after: None }
+    Answer { status: code, headers: http::HeaderMap::new(), body: body.as_bytes().to_vec() }
 }
 
 fn verdict(code: u16, status: &str, result: &Value) -> Verdict {

@@ -1,0 +1,190 @@
+//! `check`: says what is wrong before the users notice.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+
+use super::{
+    Global,
+    connection::source,
+    failure::{Exit, Failure},
+    output::{self, Output},
+};
+use crate::{
+    clock::SystemClock,
+    config::{self, Survey},
+    diagnosis::{self, Finding, Report, Status, Subject, Verifier},
+    oauth::resource::Resource,
+    secret::SystemRandom,
+};
+
+/// How long reading the configuration may take: a keyring may ask somebody who is not there.
+const READING: Duration = Duration::from_secs(3);
+/// Where the texts of a finding stand.
+const INDENT: usize = 13;
+
+/// Looks for what is wrong, before the users notice.
+///
+/// Configuration, secrets, Pangea, repository, signing keys and the public URLs, as the world sees
+/// them; each finding says what was tried, what came back, why, and what to do. Nothing is changed.
+/// Exit code 0 when nothing failed, 1 otherwise.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth check
+  pangea-mcp-auth check --resource https://mcp.example.org/mcp
+  pangea-mcp-auth check --strict --output json")]
+pub(super) struct Check {
+    /// An MCP server to look at, too: the URL that people enter in their client.
+    #[arg(long, value_name = "URL", value_parser = mcp_server)]
+    resource: Option<Resource>,
+    /// Let warnings fail, too.
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Check {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let failed =
+            |error: std::io::Error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}"));
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        // A repository that hangs holds a thread; the others go on.
+        let runtime = runtime.worker_threads(4).enable_all().build().map_err(failed)?;
+        let output = global.output();
+        let report = runtime.block_on(self.report(global, &output));
+        // Whatever still hangs is left behind.
+        runtime.shutdown_background();
+        let report = report?;
+        output.document(&json_of(&report), |colour| table_of(&report, colour));
+        self.judge(&report)
+    }
+
+    fn judge(&self, report: &Report) -> Result<(), Failure> {
+        let (failed, warned) = (report.count(Status::Fail), report.count(Status::Warn));
+        let checks = report.findings.len();
+        let message = match (failed, warned) {
+            (0, 0) => return Ok(()),
+            (0, _) if !self.strict => return Ok(()),
+            (0, _) => format!("{warned} of {checks} checks warn"),
+            _ => format!("{failed} of {checks} checks failed"),
+        };
+        Err(Failure::new(Exit::Failed, message))
+    }
+
+    async fn report(&self, global: &Global, output: &Output) -> Result<Report, Failure> {
+        let fetch = diagnosis::fetch().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let Some(survey) = survey(global).await else { return Ok(unread()) };
+        let subject = Subject {
+            survey,
+            resource: self.resource.clone(),
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+        };
+        let bar = output.progress("checking", Some(1));
+        let report = diagnosis::diagnose(subject, fetch, |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        });
+        let report = report.await;
+        bar.finish_and_clear();
+        Ok(report)
+    }
+}
+
+/// The configuration, as far as it goes; `None` when reading it did not come to an end.
+async fn survey(global: &Global) -> Option<Survey> {
+    let source = source(global);
+    let read = tokio::task::spawn_blocking(move || config::survey(&source));
+    tokio::time::timeout(READING, read).await.ok().and_then(Result::ok)
+}
+
+fn unread() -> Report {
+    let finding = Finding {
+        name: "secrets".to_owned(),
+        status: Status::Fail,
+        tried: "reading the configuration with every secret that it names".to_owned(),
+        found: "it did not come to an end in time".to_owned(),
+        cause: Some("the keyring is locked and waits for somebody, or a disk hangs".to_owned()),
+        fix: Some("Unlock the keyring, or put the secrets in files of mode 600".to_owned()),
+    };
+    Report { findings: vec![finding], verifier: None }
+}
+
+fn json_of(report: &Report) -> Value {
+    let worst = report.findings.iter().map(|finding| finding.status).filter(|s| *s != Status::Skip).max();
+    let mut document = json!({
+        "status": worst.unwrap_or(Status::Pass),
+        "passed": report.count(Status::Pass),
+        "warned": report.count(Status::Warn),
+        "failed": report.count(Status::Fail),
+        "skipped": report.count(Status::Skip),
+        "findings": report.findings,
+    });
+    if let Some(verifier) = &report.verifier {
+        document["verifier"] = json!(verifier);
+    }
+    document
+}
+
+fn table_of(report: &Report, colour: bool) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        write_finding(&mut out, finding, colour);
+    }
+    if let Some(verifier) = &report.verifier {
+        write_verifier(&mut out, verifier);
+    }
+    let counts = [Status::Pass, Status::Warn, Status::Fail, Status::Skip].map(|status| report.count(status));
+    let [passed, warned, failed, skipped] = counts;
+    let _ = writeln!(out, "\n{passed} passed, {warned} warned, {failed} failed, {skipped} skipped");
+    out
+}
+
+fn write_finding(out: &mut String, finding: &Finding, colour: bool) {
+    let (word, code) = match finding.status {
+        Status::Pass => ("ok", "32"),
+        Status::Skip => ("skip", "2"),
+        Status::Warn => ("warn", "33"),
+        Status::Fail => ("FAIL", "31"),
+    };
+    let mark = if colour { format!("\u{1b}[{code}m{word:<4}\u{1b}[0m") } else { format!("{word:<4}") };
+    let name = &finding.name;
+    let _ = writeln!(out, "{mark}  {name}: {}", folded(&finding.found, 8 + name.chars().count()));
+    if matches!(finding.status, Status::Pass | Status::Skip) {
+        return;
+    }
+    let _ = writeln!(out, "      tried  {}", folded(&finding.tried, INDENT));
+    if let Some(cause) = &finding.cause {
+        let _ = writeln!(out, "      cause  {}", folded(cause, INDENT));
+    }
+    if let Some(fix) = &finding.fix {
+        let lines: Vec<String> = fix.lines().map(|line| folded(line, INDENT)).collect();
+        let _ = writeln!(out, "      fix    {}", lines.join(&format!("\n{:INDENT$}", "")));
+    }
+}
+
+fn folded(text: &str, column: usize) -> String {
+    output::folded(text, column, INDENT)
+}
+
+/// The lines that the MCP server needs, ready to paste.
+fn write_verifier(out: &mut String, verifier: &Verifier) {
+    let Verifier { jwks_uri, issuer, audience, algorithm } = verifier;
+    let _ = write!(
+        out,
+        r#"
+The MCP server's verifier, ready to paste:
+
+    token_verifier=JWTVerifier(
+        jwks_uri="{jwks_uri}",
+        issuer="{issuer}",
+        audience="{audience}",
+        algorithm="{algorithm}",
+    ),
+    authorization_servers=["{issuer}"],
+"#
+    );
+}
+
+fn mcp_server(text: &str) -> Result<Resource, String> {
+    Resource::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))
+}

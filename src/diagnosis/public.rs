@@ -1,0 +1,214 @@
+//! The public URLs, as the world reaches them.
+
+use tokio::{net::lookup_host, time::timeout};
+use url::Url;
+
+use super::{Finding, PATIENCE, Part, document, finding::Question, upstream::is_public};
+use crate::{
+    config::ResourceConfig,
+    fetch::{Answer, Fetch, FetchError},
+    oauth::{issuer::Issuer, resource::Resource},
+};
+
+/// A page in a browser that looks for our documents.
+const OTHER_ORIGIN: &str = "https://inspector.example";
+const NOT_RUNNING: &str = "Start the daemon with `pangea-mcp-auth serve`, or let the proxy in front reach it";
+
+/// What the world sees of this server.
+pub(super) struct Face {
+    public_url: Issuer,
+    issuer: Issuer,
+    /// The MCP servers whose metadata we serve.
+    own_resources: Vec<Resource>,
+}
+
+impl Face {
+    pub(super) fn new(public_url: Issuer, issuer: Issuer, resources: &[ResourceConfig]) -> Self {
+        let own = resources.iter().map(|resource| resource.url.clone());
+        let own_resources = own.filter(|url| url.origin() == public_url.origin()).collect();
+        Self { public_url, issuer, own_resources }
+    }
+
+    pub(super) async fn findings(self, fetch: Fetch) -> Part {
+        let mut part = Part::default();
+        part.findings.extend(self.address().await);
+        let (origin, path) = (self.issuer.origin(), self.issuer.path());
+        let first = format!("{origin}/.well-known/oauth-authorization-server{path}");
+        let question = Question::new("public.metadata", format!("GET {first}"));
+        let answer = ask(&fetch, &first).await;
+        match document::json(&question, answer, NOT_RUNNING) {
+            Err(trouble) => part.findings.push(trouble),
+            Ok((document, answer)) => {
+                part.findings.push(judge_issuer(question, &document, &self.issuer));
+                part.findings.push(judge_cors(&first, answer.header("access-control-allow-origin")));
+            }
+        }
+        if !self.answers(&part) {
+            return part;
+        }
+        let mut forms = vec![format!("{origin}/.well-known/openid-configuration{path}")];
+        if !path.is_empty() {
+            forms.push(format!("{origin}{path}/.well-known/openid-configuration"));
+        }
+        for url in forms {
+            let question = Question::new("public.metadata", format!("GET {url}"));
+            let found = document::json(&question, ask(&fetch, &url).await, NOT_RUNNING);
+            part.findings.push(match found {
+                Ok((document, _)) => judge_issuer(question, &document, &self.issuer),
+                Err(trouble) => trouble,
+            });
+        }
+        for resource in &self.own_resources {
+            part.findings.push(self.resource_metadata(resource, &fetch).await);
+        }
+        self.keys(&fetch, &mut part).await;
+        part
+    }
+
+    /// Whether anybody answers at all; else the same sentence would come again and again.
+    fn answers(&self, part: &Part) -> bool {
+        let words = ["cannot be reached", "did not answer"];
+        let silent = |finding: &Finding| words.iter().any(|words| finding.found.contains(words));
+        !part.findings.iter().any(silent)
+    }
+
+    /// Clients in data centres come over IPv4 and to port 443.
+    async fn address(&self) -> Option<Finding> {
+        let url = Url::parse(self.public_url.as_str()).ok().filter(is_public)?;
+        let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+        let question = Question::new("public.address", format!("looking up {host}"));
+        let addresses: Vec<_> = match timeout(PATIENCE, lookup_host((host, port))).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(error)) => {
+                let fix = format!("Publish an A record for {host}");
+                return Some(question.fail(error.to_string(), "the name does not exist in the DNS", fix));
+            }
+            Err(_) => {
+                return Some(question.fail(
+                    "no answer",
+                    "the DNS does not answer",
+                    "Look at /etc/resolv.conf",
+                ));
+            }
+        };
+        let has_ipv4 = addresses.iter().any(std::net::SocketAddr::is_ipv4);
+        Some(judge_address(question, has_ipv4, port))
+    }
+
+    async fn resource_metadata(&self, resource: &Resource, fetch: &Fetch) -> Finding {
+        let path = resource.path_and_query().split('?').next().unwrap_or_default();
+        let url = format!("{}/.well-known/oauth-protected-resource{path}", self.public_url.origin());
+        let question = Question::new("public.resource_metadata", format!("GET {url}"));
+        match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
+            Err(trouble) => trouble,
+            Ok((document, _)) if document["resource"].as_str() == Some(resource.as_str()) => {
+                question.pass(format!("resource {resource}"))
+            }
+            Ok((document, _)) => {
+                let cause = "another server answers, or a daemon with an older configuration";
+                question.fail(format!("resource {}", document["resource"]), cause, "Restart the daemon")
+            }
+        }
+    }
+
+    async fn keys(&self, fetch: &Fetch, part: &mut Part) {
+        let url = format!("{}/jwks.json", self.public_url);
+        let question = Question::new("public.jwks", format!("GET {url}"));
+        match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
+            Err(trouble) => part.findings.push(trouble),
+            Ok((document, _)) => {
+                let keys = document["keys"].as_array().cloned().unwrap_or_default();
+                let names = keys.iter().filter_map(|key| key["kid"].as_str().map(str::to_owned));
+                let names: Vec<String> = names.collect();
+                part.findings.push(question.pass(format!("{} keys", names.len())));
+                part.published_keys = Some(names);
+            }
+        }
+    }
+}
+
+async fn ask(fetch: &Fetch, url: &str) -> Result<Answer, FetchError> {
+    match Url::parse(url) {
+        Ok(url) => fetch.get_from(OTHER_ORIGIN, &url).await,
+        Err(error) => Err(FetchError::Unreachable { host: url.to_owned(), reason: error.to_string() }),
+    }
+}
+
+fn judge_issuer(question: Question, document: &serde_json::Value, issuer: &Issuer) -> Finding {
+    let found = document["issuer"].as_str().unwrap_or_default();
+    if found == issuer.as_str() {
+        return question.pass(format!("issuer {found}"));
+    }
+    let cause = if document::differs_by_a_slash(found, issuer.as_str()) {
+        "a slash more or less: clients compare issuers character by character"
+    } else {
+        "another authorization server answers here, or this one with an older configuration"
+    };
+    let fix = format!(
+        "Restart the daemon, or set public_url to what the world shall see: public_url = \"{issuer}\""
+    );
+    question.fail(format!("issuer {found:?} in place of \"{issuer}\""), cause, fix)
+}
+
+fn judge_cors(url: &str, allowed: Option<&str>) -> Finding {
+    let question = Question::new("public.cors", format!("GET {url} as a page of another origin"));
+    match allowed {
+        Some(allowed @ ("*" | OTHER_ORIGIN)) => {
+            question.pass(format!("Access-Control-Allow-Origin: {allowed}"))
+        }
+        _ => question.warn(
+            "no Access-Control-Allow-Origin",
+            "a proxy takes the header away, so that clients in browsers see nothing",
+            "Let the proxy pass the daemon's headers through unchanged",
+        ),
+    }
+}
+
+fn judge_address(question: Question, has_ipv4: bool, port: u16) -> Finding {
+    let cause = "hosted clients such as Claude call from their data centres, over IPv4 and to port 443";
+    if !has_ipv4 {
+        question.warn("no IPv4 address", cause, "Publish an A record beside the AAAA record")
+    } else if port == 443 {
+        question.pass("an IPv4 address, port 443")
+    } else {
+        question.warn(
+            format!("port {port}"),
+            cause,
+            "Let the proxy listen on port 443, and leave the port out of public_url",
+        )
+    }
+}
+
+/// Whether the world sees every key that may have signed a token.
+pub(super) fn judge_keys(stored: &[String], published: &[String]) -> Finding {
+    let question = Question::new("public.keys", "comparing the published signing keys with the stored ones");
+    let missing: Vec<&str> =
+        stored.iter().filter(|name| !published.contains(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return question.pass("every stored key is published");
+    }
+    question.fail(
+        format!("{} of {} are not published: {}", missing.len(), stored.len(), missing.join(", ")),
+        "another daemon answers, or one with another repository; or a cache in front keeps an old answer",
+        "Let public_url lead to the daemon with this configuration, and cache /jwks.json for 5 minutes at most",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Status, *};
+
+    #[test]
+    fn the_world_comes_over_ipv4_to_port_443() {
+        let judged = |has_ipv4, port| judge_address(Question::new("x", "y"), has_ipv4, port).status;
+        assert_eq!(judged(true, 443), Status::Pass);
+        assert_eq!((judged(false, 443), judged(true, 8443)), (Status::Warn, Status::Warn));
+    }
+
+    #[test]
+    fn a_stored_key_that_is_not_published_fails() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(judge_keys(&names(&["a"]), &names(&["b", "a"])).status, Status::Pass);
+        assert_eq!(judge_keys(&names(&["a", "c"]), &names(&["a"])).status, Status::Fail);
+    }
+}

@@ -1,0 +1,197 @@
+//! The repository: one record goes in, changes and comes out again; keys open; durability is as it should be.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Finding, Part, finding::Question};
+use crate::{
+    clock::{Clock, UnixTime},
+    config::{Keys as KeyConfig, Repositories, RepositoryConfig},
+    daemon,
+    keys::Keys,
+    repository::{Atomicity, Kind, Record, Repository, RepositoryError, Write},
+    secret::{Random, Sealer, random_token},
+};
+
+/// A write that takes longer is felt at every sign-in.
+const SLOW: Duration = Duration::from_millis(250);
+/// After this time the record of the round trip is gone by itself.
+const RECORD_LIFE: Duration = Duration::from_mins(1);
+
+/// One storage engine.
+pub(super) struct Place {
+    /// Its table in the configuration.
+    section: &'static str,
+    config: RepositoryConfig,
+    /// Opens the signing keys, if they live here.
+    sealer: Option<Sealer>,
+    /// The key of the record of the round trip.
+    record: String,
+}
+
+/// Every engine that is configured.
+pub(super) fn places(
+    repositories: &Repositories,
+    keys: Option<&KeyConfig>,
+    now: UnixTime,
+    random: &Arc<dyn Random>,
+) -> Vec<Place> {
+    let Repositories { main, clients, grants, keys: elsewhere, replays } = repositories;
+    let sections = [
+        ("repository", Some(main)),
+        ("repository.clients", clients.as_ref()),
+        ("repository.grants", grants.as_ref()),
+        ("repository.keys", elsewhere.as_ref()),
+        ("repository.replays", replays.as_ref()),
+    ];
+    let keys_at = if elsewhere.is_some() { "repository.keys" } else { "repository" };
+    let place = |(section, config): (&'static str, Option<&RepositoryConfig>)| {
+        let here = keys.filter(|_| section == keys_at);
+        Some(Place {
+            section,
+            config: config?.clone(),
+            sealer: here.map(|keys| Sealer::with(&keys.sealing, now, Arc::clone(random))),
+            record: format!("check-{}", random_token(&**random)),
+        })
+    };
+    sections.into_iter().filter_map(place).collect()
+}
+
+impl Place {
+    pub(super) fn name(&self) -> String {
+        self.section.to_owned()
+    }
+
+    pub(super) async fn findings(self, clock: Arc<dyn Clock>) -> Part {
+        let (question, fix) = (Question::new(self.section, format!("opening {}", self.engine())), self.fix());
+        if let RepositoryConfig::Sqlite { path } = &self.config
+            && !path.exists()
+        {
+            return Part::from(vec![not_there_yet(question, path)]);
+        }
+        let alone = Repositories {
+            main: self.config.clone(),
+            clients: None,
+            grants: None,
+            keys: None,
+            replays: None,
+        };
+        let repository = match daemon::open_repository(&alone).await {
+            Ok(repository) => repository,
+            Err(error) => {
+                let cause = "the storage engine is down, elsewhere, or does not let us in";
+                return Part::from(vec![question.fail(error.to_string(), cause, fix)]);
+            }
+        };
+        let mut part = Part::from(vec![question.pass("open")]);
+        part.findings.push(self.round_trip(&*repository, &*clock).await);
+        part.findings.push(self.settings(&*repository).await);
+        if let Some(sealer) = self.sealer {
+            let opened = Keys::names(Arc::clone(&repository), sealer, clock.now()).await;
+            let question = Question::new("keys", "opening the stored signing keys with keys.sealing");
+            match opened {
+                Ok(names) if names.is_empty() => {
+                    part.findings.push(question.pass("there are none yet: serve makes the first one"));
+                }
+                Ok(names) => {
+                    part.findings.push(question.pass(format!("{} open", names.len())));
+                    part.stored_keys = Some(names);
+                }
+                Err(error) => part.findings.push(question.fail(
+                    error.to_string(),
+                    "the sealing key is not the one under which this repository was written",
+                    "Restore that key from your copy to where keys.sealing says; without it, what is stored is lost",
+                )),
+            }
+        }
+        part
+    }
+
+    fn engine(&self) -> String {
+        match &self.config {
+            RepositoryConfig::Memory => "a repository in memory".to_owned(),
+            RepositoryConfig::Sqlite { path } => path.display().to_string(),
+            RepositoryConfig::Postgres(_) => "the PostgreSQL database".to_owned(),
+            RepositoryConfig::Redis(_) => "the Redis server".to_owned(),
+            RepositoryConfig::Vault(vault) => format!("Pangea Vault at {}", vault.api_url),
+        }
+    }
+
+    fn fix(&self) -> String {
+        let section = self.section;
+        match &self.config {
+            RepositoryConfig::Memory => "Choose another kind".to_owned(),
+            RepositoryConfig::Sqlite { .. } => {
+                format!(
+                    "Make the file and its folder writable for whom the daemon runs as, or set {section}.path"
+                )
+            }
+            RepositoryConfig::Postgres(_) | RepositoryConfig::Redis(_) => {
+                format!("Start it, or correct {section}.url and {section}.password")
+            }
+            RepositoryConfig::Vault(_) => format!("Correct {section}.token and {section}.api_url"),
+        }
+    }
+
+    /// Inserts, replaces and takes one record.
+    async fn round_trip(&self, repository: &dyn Repository, clock: &dyn Clock) -> Finding {
+        let tried = "writing, replacing and removing one record".to_owned();
+        let question = Question::new(format!("{}.round_trip", self.section), tried);
+        let started = Instant::now();
+        match self.travel(repository, clock).await {
+            Ok(true) => {}
+            Ok(false) => {
+                let cause =
+                    "another program writes over our records, or the engine answers from a stale copy";
+                return question.fail("what came back is not what was written", cause, self.fix());
+            }
+            Err(error) => return question.fail(error.to_string(), "the engine refuses to write", self.fix()),
+        }
+        let taken = started.elapsed();
+        let found = format!("three writes in {} ms", taken.as_millis());
+        if taken > SLOW * 3 {
+            let fix = "Move the daemon nearer to the engine, or give it a faster disk";
+            return question.warn(found, "every sign-in and refresh waits for a durable write", fix);
+        }
+        question.pass(found)
+    }
+
+    async fn travel(&self, repository: &dyn Repository, clock: &dyn Clock) -> Result<bool, RepositoryError> {
+        let now = clock.now();
+        let record = |value: &str| Record {
+            key: self.record.clone(),
+            value: format!("{{\"check\":\"{value}\"}}"),
+            parent: None,
+            expires_at: Some(now.plus(RECORD_LIFE)),
+        };
+        let Write::Done(version) = repository.insert(Kind::Replay, &record("first"), now).await? else {
+            return Ok(false);
+        };
+        let replaced = repository.replace(Kind::Replay, &record("second"), version, now).await;
+        let taken = repository.take(Kind::Replay, &self.record, now).await?;
+        Ok(matches!(replaced?, Write::Done(_))
+            && taken.is_some_and(|taken| taken.value == record("second").value))
+    }
+
+    /// Whether what it acknowledges stays, and how many daemons may share it.
+    async fn settings(&self, repository: &dyn Repository) -> Finding {
+        let question = Question::new(format!("{}.settings", self.section), "asking how the engine is set up");
+        match repository.warnings().await {
+            Err(error) => question.warn(error.to_string(), "the engine does not say", self.fix()),
+            Ok(warnings) if warnings.is_empty() => question.pass(match repository.atomicity() {
+                Atomicity::Shared => "durable; several daemons may share it",
+                Atomicity::SingleProcess => "durable; for one daemon at a time",
+            }),
+            Ok(warnings) => question.warn(
+                warnings.join(" "),
+                "a crash may lose what clients were promised",
+                "Do what the sentence says, and restart the engine",
+            ),
+        }
+    }
+}
+
+fn not_there_yet(question: Question, path: &Path) -> Finding {
+    question.skip(format!("{} is not there yet: serve makes it", path.display()))
+}

@@ -1,0 +1,278 @@
+//! The upstream: is it there, is its clock ours, does it know us and nobody else?
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use jiff::fmt::rfc2822;
+use url::{Host, Url};
+
+use super::{Finding, Part, document::cause_of, finding::Question};
+use crate::{
+    clock::{Clock, UnixTime},
+    config::Authn,
+    fetch::{Answer, Fetch, FetchError, Sender},
+    secret::{Random, Secret, random_token},
+    upstream::{
+        pangea::Overrides,
+        probe::{AuthorizationAnswer, AuthorizationQuestion, PairAnswer, Probe},
+    },
+};
+
+/// From here on tokens begin to be refused somewhere.
+const SKEW_NOTABLE: Duration = Duration::from_secs(30);
+/// From here on nothing works.
+const SKEW_FATAL: Duration = Duration::from_mins(5);
+
+const CONSOLE: &str = "the Pangea console (AuthN, OAuth Server, Clients)";
+
+/// How this server signs people in.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// Base of the hosted login.
+    pub issuer_url: String,
+    /// Endpoints that are elsewhere.
+    pub endpoints: Overrides,
+    /// The client id.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// Our callback.
+    pub redirect_uri: String,
+    /// What is asked for, space-separated.
+    pub scope: String,
+    /// For made-up codes and secrets.
+    pub random: Arc<dyn Random>,
+}
+
+impl Login {
+    pub(super) fn new(authn: &Authn, redirect_uri: String, random: Arc<dyn Random>) -> Self {
+        Self {
+            issuer_url: authn.issuer_url.clone(),
+            endpoints: Overrides {
+                authorization: authn.authorization_endpoint.clone(),
+                token: authn.token_endpoint.clone(),
+                introspection: authn.introspection_endpoint.clone(),
+                jwks: authn.jwks_uri.clone(),
+            },
+            client_id: authn.client_id.clone(),
+            client_secret: authn.client_secret.clone(),
+            redirect_uri,
+            scope: authn.scopes.join(" "),
+            random,
+        }
+    }
+
+    fn probe(&self, fetch: &Fetch) -> Option<Probe> {
+        let issuer = Url::parse(&self.issuer_url).ok()?;
+        Some(Probe::new(issuer, self.endpoints.clone(), fetch.clone()))
+    }
+}
+
+/// All of it.
+pub(super) async fn findings(login: Login, fetch: Fetch, clock: Arc<dyn Clock>) -> Part {
+    let now = clock.now();
+    let (mut findings, door, pair) = tokio::join!(
+        issuer(&login.issuer_url, &fetch, &*clock),
+        front_door(&login, &fetch, now),
+        credentials(&login, &fetch, now),
+    );
+    findings.push(door);
+    findings.extend(pair);
+    findings.into()
+}
+
+/// Whether somebody answers at the hosted login, and which time it is there.
+pub async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -> Vec<Finding> {
+    let question = Question::new("upstream.issuer", format!("GET {issuer_url}"));
+    let Ok(url) = Url::parse(issuer_url) else {
+        return vec![question.fail("not a URL", "the address is mistyped", ISSUER_FIX)];
+    };
+    let answer = fetch.get(&url, Sender::Anonymous).await;
+    let now = clock.now();
+    let skew = answer.as_ref().ok().map(|answer| judge_clock(answer, now));
+    let mut findings = vec![judge_issuer(question, &url, answer)];
+    findings.extend(skew);
+    findings
+}
+
+const ISSUER_FIX: &str =
+    "Copy the Hosted Login URL from AuthN's overview in the Pangea console into authn.issuer_url";
+
+fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError>) -> Finding {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return question.fail(error.to_string(), cause_of(&error), ISSUER_FIX),
+    };
+    let target = answer.header("location").and_then(|location| url.join(location).ok());
+    match (answer.status, target) {
+        (300..=399, Some(target)) if target.origin() != url.origin() => {
+            let found = format!("HTTP {} to {}", answer.status, target.origin().ascii_serialization());
+            let cause = "the hosted login has another address; tokens and answers will name that one";
+            question.warn(
+                found,
+                cause,
+                format!("Write issuer_url = \"{}\"", target.origin().ascii_serialization()),
+            )
+        }
+        (status @ 500.., _) => {
+            question.fail(format!("HTTP {status}"), "the upstream has trouble of its own", "Try again later")
+        }
+        (status, _) => question.pass(format!("HTTP {status}")),
+    }
+}
+
+fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
+    let question = Question::new("upstream.clock", "comparing the upstream's Date with this machine's clock");
+    let date = answer.header("date").and_then(|date| rfc2822::parse(date).ok());
+    let Some(theirs) = date.and_then(|date| u64::try_from(date.timestamp().as_second()).ok()) else {
+        return question.skip("the upstream sends no Date");
+    };
+    let seconds = theirs.abs_diff(now.as_secs());
+    let direction = if theirs > now.as_secs() { "behind" } else { "ahead" };
+    let skew = Duration::from_secs(seconds);
+    let found = format!("this machine is {seconds} s {direction}");
+    let fix = "Let the machine keep its time: timedatectl set-ntp true";
+    if skew >= SKEW_FATAL {
+        question.fail(found, "tokens seem expired, or not valid yet", fix)
+    } else if skew >= SKEW_NOTABLE {
+        question.warn(found, "verifiers without leeway refuse fresh tokens", fix)
+    } else {
+        question.pass(format!("{seconds} s apart"))
+    }
+}
+
+/// What a browser meets that comes with our request.
+pub async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding {
+    let Some(probe) = login.probe(fetch) else {
+        return Question::new("upstream.authorize", "nothing").skip("authn.issuer_url is not a URL");
+    };
+    let endpoint = probe.endpoints(now).await.authorization;
+    let question = Question::new(
+        "upstream.authorize",
+        format!("GET {endpoint} as a browser would, for {} and {}", login.client_id, login.redirect_uri),
+    );
+    let state = random_token(&*login.random);
+    let asked = AuthorizationQuestion {
+        client_id: &login.client_id,
+        redirect_uri: &login.redirect_uri,
+        scope: &login.scope,
+        state: &state,
+    };
+    match probe.authorization(asked, now).await {
+        AuthorizationAnswer::SignIn => question.pass("the way to a sign-in page"),
+        AuthorizationAnswer::UnknownClient(words) => {
+            let fix = format!("Copy the Client ID from {CONSOLE} into authn.client_id");
+            question.fail(words, "the client id is not known at this hosted login", fix)
+        }
+        AuthorizationAnswer::RedirectUri(words) => {
+            let fix =
+                format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri);
+            question.fail(words, "the redirect URI is not one of the client's, character by character", fix)
+        }
+        AuthorizationAnswer::Scope(words) => {
+            let fix =
+                format!("Allow the client the scope {:?} in {CONSOLE}, or write scopes = []", login.scope);
+            question.fail(words, "the client may not ask for this scope", fix)
+        }
+        AuthorizationAnswer::Refused(words) => {
+            let fix = "Compare authn.issuer_url and authn.authorization_endpoint with the console";
+            question.fail(words, "this is not the authorization endpoint, or it refuses the request", fix)
+        }
+        AuthorizationAnswer::Unreachable(words) => {
+            question.fail(words, "the authorization endpoint does not answer", ISSUER_FIX)
+        }
+    }
+}
+
+/// Whether the upstream knows client id and secret, and refuses another secret.
+pub async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Finding> {
+    let Some(probe) = login.probe(fetch) else {
+        return vec![Question::new("upstream.credentials", "nothing").skip("authn.issuer_url is not a URL")];
+    };
+    let token = probe.endpoints(now).await.token;
+    let code = random_token(&*login.random);
+    let wrong = Secret::new("made-up secret", format!("pck_{}", random_token(&*login.random)));
+    let (right, wrong) = tokio::join!(
+        probe.pair((&login.client_id, &login.client_secret), &login.redirect_uri, &code, now),
+        probe.pair((&login.client_id, &wrong), &login.redirect_uri, &code, now),
+    );
+    let asked = format!("POST {token} with a made-up code");
+    let wrong_question = Question::new("upstream.wrong_secret", format!("{asked} and a made-up secret"));
+    let is_good = matches!(right, PairAnswer::Good | PairAnswer::RedirectUri(_));
+    let wrong = match wrong {
+        _ if !is_good => wrong_question.skip("the right pair is not accepted either"),
+        PairAnswer::Refused(words) => wrong_question.pass(format!("refused: {words}")),
+        PairAnswer::Good | PairAnswer::RedirectUri(_) => wrong_question.warn(
+            "accepted",
+            "the upstream lets anybody redeem codes in this client's name",
+            format!("Set the client's authentication to client_secret_basic in {CONSOLE}"),
+        ),
+        other => wrong_question.skip(format!("no clear answer: {other:?}")),
+    };
+    vec![judge_pair(Question::new("upstream.credentials", asked), login, right), wrong]
+}
+
+fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding {
+    match answer {
+        PairAnswer::Good => question.pass("only the code was refused: client id and secret are good"),
+        PairAnswer::Refused(words) => question.fail(
+            words,
+            "the client secret is wrong, has expired, or belongs to another client id",
+            format!(
+                "Make a new secret for {} in {CONSOLE} and store it where authn.client_secret says",
+                login.client_id
+            ),
+        ),
+        PairAnswer::NotAllowed(words) => question.fail(
+            words,
+            "the client has another grant type",
+            format!("Choose the grant type Authorization Code in {CONSOLE}"),
+        ),
+        PairAnswer::RedirectUri(words) => question.fail(
+            words,
+            "the pair is good, but the redirect URI is not one of the client's",
+            format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri),
+        ),
+        PairAnswer::Unclear(words) => {
+            let fix = "Compare authn.issuer_url and authn.token_endpoint with the console";
+            question.fail(words, "this is not the token endpoint, or it has trouble of its own", fix)
+        }
+        PairAnswer::Unreachable(words) => {
+            question.fail(words, "the token endpoint does not answer", ISSUER_FIX)
+        }
+    }
+}
+
+/// Whether the world can reach a URL: not this machine's own.
+pub(super) fn is_public(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name != "localhost" && name.contains('.'),
+        Some(Host::Ipv4(address)) => !IpAddr::from(address).is_loopback() && !address.is_private(),
+        Some(Host::Ipv6(address)) => !address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::{super::Status, *};
+
+    #[test]
+    fn a_clock_is_notable_from_half_a_minute_and_fatal_from_five() {
+        let noon = 784_111_777; // Sun, 06 Nov 1994 08:49:37 GMT
+        let mut headers = HeaderMap::new();
+        headers.insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+        let answer = Answer { status: 200, headers, body: Vec::new() };
+        for (now, status) in [
+            (noon, Status::Pass),
+            (noon + 29, Status::Pass),
+            (noon - 30, Status::Warn),
+            (noon + 299, Status::Warn),
+            (noon + 300, Status::Fail),
+            (noon - 300, Status::Fail),
+        ] {
+            assert_eq!(judge_clock(&answer, UnixTime::from_secs(now)).status, status, "{now}");
+        }
+    }
+}

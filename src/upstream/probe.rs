@@ -1,0 +1,244 @@
+//! Questions of an operator to the upstream: is it there, does it know this client?
+
+use reqwest::Url;
+use serde_json::Value;
+
+use super::endpoints::{Directory, Overrides};
+use crate::{
+    clock::UnixTime,
+    fetch::{Answer, Fetch, FetchError, Sender},
+    secret::Secret,
+};
+
+/// Asks the upstream without anybody signing in.
+#[derive(Debug)]
+pub struct Probe {
+    directory: Directory,
+    fetch: Fetch,
+}
+
+/// The two endpoints that a login needs.
+#[derive(Debug, Clone)]
+pub struct LoginEndpoints {
+    /// Where the browser goes.
+    pub authorization: Url,
+    /// Where codes are redeemed.
+    pub token: Url,
+}
+
+/// What the upstream says of a client id with its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PairAnswer {
+    /// It knows them: only the made-up code was refused.
+    Good,
+    /// It does not know them (`invalid_client`).
+    Refused(String),
+    /// It knows them, but the client may not redeem codes (`unauthorized_client`).
+    NotAllowed(String),
+    /// It names the redirect URI as what is wrong.
+    RedirectUri(String),
+    /// Nothing that tells.
+    Unclear(String),
+    /// Nobody answered.
+    Unreachable(String),
+}
+
+/// What the upstream says when a browser comes with our request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuthorizationAnswer {
+    /// A sign-in page, or the way to one.
+    SignIn,
+    /// The client is not known.
+    UnknownClient(String),
+    /// The redirect URI is not one of the client's.
+    RedirectUri(String),
+    /// The scope is not one of the client's.
+    Scope(String),
+    /// Another refusal.
+    Refused(String),
+    /// Nobody answered.
+    Unreachable(String),
+}
+
+/// What a browser takes along.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorizationQuestion<'a> {
+    /// The client.
+    pub client_id: &'a str,
+    /// Where it wants the answer.
+    pub redirect_uri: &'a str,
+    /// Space-separated; empty for the client's default.
+    pub scope: &'a str,
+    /// Comes back with the answer, of which there is none.
+    pub state: &'a str,
+}
+
+impl Probe {
+    /// Asks the upstream at `issuer`.
+    #[must_use]
+    pub fn new(issuer: Url, overrides: Overrides, fetch: Fetch) -> Self {
+        Self { directory: Directory::new(issuer, overrides), fetch }
+    }
+
+    /// Where the endpoints are.
+    pub async fn endpoints(&self, now: UnixTime) -> LoginEndpoints {
+        let endpoints = self.directory.endpoints(&self.fetch, now).await;
+        LoginEndpoints { authorization: endpoints.authorization, token: endpoints.token }
+    }
+
+    /// Presents a client with a code that nobody issued.
+    pub async fn pair(
+        &self,
+        client: (&str, &Secret),
+        redirect_uri: &str,
+        code: &str,
+        now: UnixTime,
+    ) -> PairAnswer {
+        let token = self.endpoints(now).await.token;
+        let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
+        judge_pair(self.fetch.post_form(&token, Sender::Basic(client.0, client.1), &form).await)
+    }
+
+    /// Comes as a browser would, and goes no further than the first answer.
+    pub async fn authorization(
+        &self,
+        question: AuthorizationQuestion<'_>,
+        now: UnixTime,
+    ) -> AuthorizationAnswer {
+        let mut url = self.endpoints(now).await.authorization;
+        {
+            let mut query = url.query_pairs_mut();
+            query
+                .append_pair("client_id", question.client_id)
+                .append_pair("redirect_uri", question.redirect_uri)
+                .append_pair("response_type", "code")
+                .append_pair("state", question.state);
+            if !question.scope.is_empty() {
+                query.append_pair("scope", question.scope);
+            }
+        }
+        judge_authorization(self.fetch.get(&url, Sender::Anonymous).await)
+    }
+}
+
+fn judge_pair(answer: Result<Answer, FetchError>) -> PairAnswer {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return PairAnswer::Unreachable(error.to_string()),
+    };
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let (error, description) = (word(&body, "error"), word(&body, "error_description"));
+    let words = format!("{error} {description}").trim().to_owned();
+    match (answer.status, error.as_str()) {
+        (429 | 500.., _) => PairAnswer::Unclear(format!("HTTP {}", answer.status)),
+        (_, "invalid_client") => PairAnswer::Refused(words),
+        (_, "unauthorized_client") => PairAnswer::NotAllowed(words),
+        (_, "redirect_uri_mismatch") => PairAnswer::RedirectUri(words),
+        (_, "invalid_grant" | "invalid_request") if description.to_lowercase().contains("redirect") => {
+            PairAnswer::RedirectUri(words)
+        }
+        (_, "invalid_grant") => PairAnswer::Good,
+        (401 | 403, _) => PairAnswer::Refused(format!("HTTP {} {words}", answer.status).trim().to_owned()),
+        (status, "") => PairAnswer::Unclear(format!("HTTP {status} without an OAuth answer")),
+        (status, _) => PairAnswer::Unclear(format!("HTTP {status} {words}")),
+    }
+}
+
+fn judge_authorization(answer: Result<Answer, FetchError>) -> AuthorizationAnswer {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return AuthorizationAnswer::Unreachable(error.to_string()),
+    };
+    let location = answer.header("location").and_then(|location| Url::parse(location).ok());
+    let parameter = |name: &str| {
+        let pairs = location.iter().flat_map(Url::query_pairs);
+        pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).next()
+    };
+    let words = match (answer.status, parameter("error")) {
+        (300..=399, Some(error)) => {
+            format!("{error} {}", parameter("error_description").unwrap_or_default()).trim().to_owned()
+        }
+        (200..=399, _) => return AuthorizationAnswer::SignIn,
+        (status, _) => format!("HTTP {status}: {}", visible_text(&answer.body)),
+    };
+    let lower = words.to_lowercase();
+    if lower.contains("redirect") {
+        AuthorizationAnswer::RedirectUri(words)
+    } else if lower.contains("scope") {
+        AuthorizationAnswer::Scope(words)
+    } else if lower.contains("client") && answer.status < 500 {
+        AuthorizationAnswer::UnknownClient(words)
+    } else {
+        AuthorizationAnswer::Refused(words)
+    }
+}
+
+fn word(body: &Value, name: &str) -> String {
+    body[name].as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// The first words of a page, without its markup.
+fn visible_text(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let body = text.split_once("<body").map_or(&*text, |(_, body)| body);
+    let (mut out, mut in_tag) = (String::new(), body.len() != text.len());
+    for c in body.chars() {
+        match c {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                out.push(' ');
+            }
+            _ if in_tag => {}
+            c if c.is_whitespace() || c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    let words: Vec<&str> = out.split_whitespace().collect();
+    words.join(" ").chars().take(160).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn answer(status: u16, location: Option<&str>, body: &str) -> Result<Answer, FetchError> {
+        let mut headers = HeaderMap::new();
+        if let Some(location) = location {
+            headers.insert("location", location.parse().unwrap());
+        }
+        Ok(Answer { status, headers, body: body.as_bytes().to_vec() })
+    }
+
+    #[test]
+    fn only_a_refused_code_shows_that_the_pair_is_good() {
+        let good = |status, body: &str| judge_pair(answer(status, None, body)) == PairAnswer::Good;
+        assert!(good(400, r#"{"error":"invalid_grant"}"#));
+        for (status, body) in [
+            (401, r#"{"error":"invalid_client"}"#),
+            (400, r#"{"error":"unauthorized_client"}"#),
+            (200, r#"{"access_token":"x"}"#),
+            (503, r#"{"error":"invalid_grant"}"#),
+            (400, "<html>"),
+            (404, "{}"),
+            (400, r#"{"error":"invalid_grant","error_description":"redirect_uri does not match"}"#),
+        ] {
+            assert!(!good(status, body), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_at_the_front_door_says_what_is_wrong() {
+        use AuthorizationAnswer::{RedirectUri, Scope, SignIn, UnknownClient};
+        let judged = |status, location, body: &str| judge_authorization(answer(status, location, body));
+        assert_eq!(judged(200, None, "<html>redirect client"), SignIn);
+        assert_eq!(judged(302, Some("https://login.example/x?flow=1"), ""), SignIn);
+        assert!(matches!(judged(302, Some("http://localhost/?error=invalid_scope"), ""), Scope(_)));
+        let page =
+            "<html><head><style>redirect</style></head><body class=\"redirect\"><p>No such\n client</p>";
+        assert_eq!(judged(400, None, page), UnknownClient("HTTP 400: No such client".to_owned()));
+        assert!(matches!(judged(400, None, "bad redirect URI of client"), RedirectUri(_)));
+    }
+}
