@@ -105,6 +105,7 @@ fn unread() -> Report {
         found: "it did not come to an end in time".to_owned(),
         cause: Some("the keyring is locked and waits for somebody, or a disk hangs".to_owned()),
         fix: Some("Unlock the keyring, or put the secrets in files of mode 600".to_owned()),
+        is_refusal: false,
     };
     Report { findings: vec![finding], verifier: None }
 }

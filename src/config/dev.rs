@@ -1,19 +1,16 @@
 //! What `--dev` puts in the place of missing keys.
 
-use std::{
-    fs, io,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     model::LoopbackResources,
+    private_file::{Existing, create_private_folder, write_private_file},
     problem::Complaint,
     secret_source,
     settings::{Settings, Value},
     value::socket_address,
 };
-use crate::secret::{KeyRing, Random, SealingKey, Secret, random_token};
+use crate::secret::{KeyRing, Random, SealingKey, Secret};
 
 /// What `--dev` knows. Values of the file, the environment and flags stand above it.
 #[derive(Debug, Clone)]
@@ -78,7 +75,10 @@ fn port(settings: &Settings) -> Option<u16> {
 fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Complaint> {
     let path = state_dir.join("sealing-key");
     if !path.exists() {
-        make_sealing_key(state_dir, &path, random).map_err(|error| {
+        let key = SealingKey::generate(random).to_text();
+        let made = create_private_folder(state_dir)
+            .and_then(|()| write_private_file(&path, &key, Existing::Stays, random));
+        made.map_err(|error| {
             Complaint::new(
                 format!("the sealing key {} cannot be made ({error})", path.display()),
                 "Make its folder writable for whom the daemon runs as",
@@ -92,58 +92,9 @@ fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Co
     })
 }
 
-/// Writes the key elsewhere and links it into place, so that no one ever reads half a key and the
-/// first one stays.
-fn make_sealing_key(state_dir: &Path, path: &Path, random: &dyn Random) -> io::Result<()> {
-    create_private_folder(state_dir)?;
-    let draft = state_dir.join(format!("sealing-key.{}", random_token(random)));
-    let mut file = private_file().open(&draft)?;
-    file.write_all(SealingKey::generate(random).to_text().as_bytes())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    linked.or_else(|error| if error.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })
-}
-
-/// Makes a folder, and those above it, for its owner alone.
-///
-/// # Errors
-///
-/// When the file system refuses.
-#[cfg(unix)]
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Makes a folder, and those above it.
-///
-/// # Errors
-///
-/// When the file system refuses.
-#[cfg(not(unix))]
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
-}
-
-#[cfg(unix)]
-fn private_file() -> fs::OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true).mode(0o600);
-    options
-}
-
-#[cfg(not(unix))]
-fn private_file() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    options
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, sync::Barrier, thread};
+    use std::{fs, os::unix::fs::PermissionsExt, sync::Barrier, thread};
 
     use super::*;
     use crate::secret::SystemRandom;
@@ -186,7 +137,7 @@ mod tests {
     fn a_spoilt_sealing_key_is_not_replaced_silently() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sealing-key");
-        private_file().open(&path).unwrap().write_all(b"spoilt").unwrap();
+        write_private_file(&path, "spoilt", Existing::Stays, &SystemRandom).unwrap();
         let complaint = sealing_key_file(folder.path(), &SystemRandom).unwrap_err();
         assert!(complaint.what.contains("does not hold a sealing key"), "{complaint:?}");
         assert_eq!(fs::read_to_string(path).unwrap(), "spoilt");

@@ -11,6 +11,7 @@ mod filled;
 mod keys;
 mod loading;
 mod model;
+mod private_file;
 mod problem;
 mod reader;
 mod reference;
@@ -30,7 +31,7 @@ mod tests;
 use std::path::PathBuf;
 
 pub use self::{
-    dev::{DevDefaults, StandIn, create_private_folder},
+    dev::{DevDefaults, StandIn},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
     filled::filled_example,
     loading::{Survey, load, load_repositories, parse, survey},
@@ -39,6 +40,7 @@ pub use self::{
         Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig,
         Tokens, VaultConfig,
     },
+    private_file::{Existing, create_private_folder, write_private_file},
     problem::{Place, Problem, Problems},
     reference::reference,
     sealing_keys::{read_sealing_keys, store_sealing_keys},

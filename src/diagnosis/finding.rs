@@ -33,6 +33,15 @@ pub struct Finding {
     /// What to do about it; where it is to be pasted, ready to paste.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+    /// Whether somebody said no, rather than nothing.
+    #[serde(skip)]
+    pub is_refusal: bool,
+}
+
+impl Finding {
+    pub(super) fn refused(self) -> Self {
+        Self { is_refusal: true, ..self }
+    }
 }
 
 /// A question that has no answer yet.
@@ -65,6 +74,6 @@ impl Question {
 
     fn answered(self, status: Status, found: String, cause: Option<String>, fix: Option<String>) -> Finding {
         let Self { name, tried } = self;
-        Finding { name, status, tried, found, cause, fix }
+        Finding { name, status, tried, found, cause, fix, is_refusal: false }
     }
 }

@@ -161,17 +161,19 @@ pub async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding 
         AuthorizationAnswer::SignIn => question.pass("the way to a sign-in page"),
         AuthorizationAnswer::UnknownClient(words) => {
             let fix = format!("Copy the Client ID from {CONSOLE} into authn.client_id");
-            question.fail(words, "the client id is not known at this hosted login", fix)
+            question.fail(words, "the client id is not known at this hosted login", fix).refused()
         }
         AuthorizationAnswer::RedirectUri(words) => {
             let fix =
                 format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri);
-            question.fail(words, "the redirect URI is not one of the client's, character by character", fix)
+            question
+                .fail(words, "the redirect URI is not one of the client's, character by character", fix)
+                .refused()
         }
         AuthorizationAnswer::Scope(words) => {
             let fix =
                 format!("Allow the client the scope {:?} in {CONSOLE}, or write scopes = []", login.scope);
-            question.fail(words, "the client may not ask for this scope", fix)
+            question.fail(words, "the client may not ask for this scope", fix).refused()
         }
         AuthorizationAnswer::Refused(words) => {
             let fix = "Compare authn.issuer_url and authn.authorization_endpoint with the console";
@@ -214,24 +216,30 @@ pub async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Fin
 fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding {
     match answer {
         PairAnswer::Good => question.pass("only the code was refused: client id and secret are good"),
-        PairAnswer::Refused(words) => question.fail(
-            words,
-            "the client secret is wrong, has expired, or belongs to another client id",
-            format!(
-                "Make a new secret for {} in {CONSOLE} and store it where authn.client_secret says",
-                login.client_id
-            ),
-        ),
-        PairAnswer::NotAllowed(words) => question.fail(
-            words,
-            "the client has another grant type",
-            format!("Choose the grant type Authorization Code in {CONSOLE}"),
-        ),
-        PairAnswer::RedirectUri(words) => question.fail(
-            words,
-            "the pair is good, but the redirect URI is not one of the client's",
-            format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri),
-        ),
+        PairAnswer::Refused(words) => question
+            .fail(
+                words,
+                "the client secret is wrong, has expired, or belongs to another client id",
+                format!(
+                    "Make a new secret for {} in {CONSOLE} and store it where authn.client_secret says",
+                    login.client_id
+                ),
+            )
+            .refused(),
+        PairAnswer::NotAllowed(words) => question
+            .fail(
+                words,
+                "the client has another grant type",
+                format!("Choose the grant type Authorization Code in {CONSOLE}"),
+            )
+            .refused(),
+        PairAnswer::RedirectUri(words) => question
+            .fail(
+                words,
+                "the pair is good, but the redirect URI is not one of the client's",
+                format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri),
+            )
+            .refused(),
         PairAnswer::Unclear(words) => {
             let fix = "Compare authn.issuer_url and authn.token_endpoint with the console";
             question.fail(words, "this is not the token endpoint, or it has trouble of its own", fix)
