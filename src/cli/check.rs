@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{self, Survey},
-    diagnosis::{self, Finding, Report, Status, Subject, Verifier},
+    diagnosis::{self, Finding, Outside, Report, Status, Subject, Verifier},
     oauth::resource::Resource,
     secret::SystemRandom,
 };
@@ -71,7 +71,7 @@ impl Check {
     }
 
     async fn report(&self, global: &Global, output: &Output) -> Result<Report, Failure> {
-        let fetch = diagnosis::fetch().map_err(|error| Failure::new(Exit::Failed, error))?;
+        let outside = Outside::new().map_err(|error| Failure::new(Exit::Failed, error))?;
         let Some(survey) = survey(global).await else { return Ok(unread()) };
         let subject = Subject {
             survey,
@@ -80,7 +80,7 @@ impl Check {
             random: Arc::new(SystemRandom),
         };
         let bar = output.progress("checking", Some(1));
-        let report = diagnosis::diagnose(subject, fetch, |done, all| {
+        let report = diagnosis::diagnose(subject, &outside, |done, all| {
             bar.set_length(all);
             bar.set_position(done);
         });

@@ -15,6 +15,8 @@ pub(super) enum Exit {
     Partly = 4,
     /// A needed service is unreachable (`EX_UNAVAILABLE`).
     Unreachable = 69,
+    /// The upstream refused (`EX_NOPERM`).
+    Refused = 77,
     /// The configuration cannot be used (`EX_CONFIG`).
     Configuration = 78,
     /// Somebody pressed Ctrl-C.

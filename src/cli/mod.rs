@@ -4,6 +4,7 @@ mod check;
 mod connection;
 mod failure;
 mod keys;
+mod init;
 mod output;
 mod repository;
 mod sealing;
@@ -72,6 +73,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Init(init::Init),
     Serve(serve::Serve),
     Keys(keys::KeyArguments),
     Repository(repository::RepositoryArguments),
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {
         Command::Check(check) => check.run(&global),
+        Command::Init(init) => init.run(&global),
         Command::Serve(serve) => serve.run(&global),
         Command::Keys(keys) => keys.run(&global),
         Command::Repository(repository) => repository.run(&global),

@@ -201,6 +201,13 @@ impl Output {
         self.say(&format!("warning: {words}"));
     }
 
+    /// Asks something; the answer comes on the same line.
+    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    pub(super) fn ask(&self, question: &str) {
+        let mut words = io::stderr().lock();
+        let _ = words.write_all(question.as_bytes()).and_then(|()| words.flush());
+    }
+
     /// Asks for consent, unless it was given with `--yes`.
     #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
     pub(super) fn confirm(&self, question: &str, yes: bool) -> Result<(), Failure> {

@@ -24,9 +24,15 @@ use self::finding::Question;
 pub use self::{
     finding::{Finding, Status},
     resource::Verifier,
-    upstream::{Login, credentials, front_door, issuer},
+    upstream::{Elsewhere, Login},
 };
-use crate::{clock::Clock, config::Survey, fetch::Fetch, oauth::resource::Resource, secret::Random};
+use crate::{
+    clock::{Clock, UnixTime},
+    config::Survey,
+    fetch::Fetch,
+    oauth::resource::Resource,
+    secret::Random,
+};
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -84,21 +90,42 @@ impl From<Vec<Finding>> for Part {
 
 type Check = Pin<Box<dyn Future<Output = Part> + Send>>;
 
-/// The client for all questions.
-///
-/// # Errors
-///
-/// When TLS cannot be set up on this machine.
-pub fn fetch() -> Result<Fetch, String> {
-    Fetch::new(PATIENCE).map_err(|error| format!("outgoing TLS cannot be set up: {error}"))
+/// The way to everything that is not on this machine.
+#[derive(Debug, Clone)]
+pub struct Outside(Fetch);
+
+impl Outside {
+    /// Opens the way.
+    ///
+    /// # Errors
+    ///
+    /// When TLS cannot be set up on this machine.
+    pub fn new() -> Result<Self, String> {
+        let fetch = Fetch::new(PATIENCE);
+        fetch.map(Self).map_err(|error| format!("outgoing TLS cannot be set up: {error}"))
+    }
+
+    /// Whether somebody answers at a hosted login, and which time it is there.
+    pub async fn issuer(&self, issuer_url: &str, clock: &dyn Clock) -> Vec<Finding> {
+        upstream::issuer(issuer_url, &self.0, clock).await
+    }
+
+    /// Whether the upstream takes us for who we say we are, and nobody else.
+    pub async fn login(&self, login: &Login, now: UnixTime) -> Vec<Finding> {
+        let (door, pair) = tokio::join!(
+            upstream::front_door(login, &self.0, now),
+            upstream::credentials(login, &self.0, now)
+        );
+        std::iter::once(door).chain(pair).collect()
+    }
 }
 
 /// Looks at everything, all at once. `progress` hears how many checks of how many are done.
-pub async fn diagnose(subject: Subject, fetch: Fetch, mut progress: impl FnMut(u64, u64)) -> Report {
+pub async fn diagnose(subject: Subject, outside: &Outside, mut progress: impl FnMut(u64, u64)) -> Report {
     let deadline = Instant::now() + ALL_PATIENCE;
     let mut findings = configuration::findings(&subject.survey);
     let verifier = subject.resource.as_ref().and_then(|named| resource::verifier(&subject.survey, named));
-    let checks = checks(subject, &fetch);
+    let checks = checks(subject, &outside.0);
     let names: Vec<String> = checks.iter().map(|(name, _)| name.clone()).collect();
     let mut parts: Vec<Option<Part>> = names.iter().map(|_| None).collect();
     let mut running = JoinSet::new();

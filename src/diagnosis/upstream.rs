@@ -6,15 +6,13 @@ use jiff::fmt::rfc2822;
 use url::{Host, Url};
 
 use super::{Finding, Part, document::cause_of, finding::Question};
+pub use crate::upstream::pangea::Overrides as Elsewhere;
 use crate::{
     clock::{Clock, UnixTime},
     config::Authn,
     fetch::{Answer, Fetch, FetchError, Sender},
     secret::{Random, Secret, random_token},
-    upstream::{
-        pangea::Overrides,
-        probe::{AuthorizationAnswer, AuthorizationQuestion, PairAnswer, Probe},
-    },
+    upstream::probe::{AuthorizationAnswer, AuthorizationQuestion, PairAnswer, Probe},
 };
 
 /// From here on tokens begin to be refused somewhere.
@@ -29,8 +27,6 @@ const CONSOLE: &str = "the Pangea console (AuthN, OAuth Server, Clients)";
 pub struct Login {
     /// Base of the hosted login.
     pub issuer_url: String,
-    /// Endpoints that are elsewhere.
-    pub endpoints: Overrides,
     /// The client id.
     pub client_id: String,
     /// Its secret.
@@ -41,13 +37,15 @@ pub struct Login {
     pub scope: String,
     /// For made-up codes and secrets.
     pub random: Arc<dyn Random>,
+    /// Endpoints that are not where they usually are.
+    pub elsewhere: Elsewhere,
 }
 
 impl Login {
     pub(super) fn new(authn: &Authn, redirect_uri: String, random: Arc<dyn Random>) -> Self {
         Self {
             issuer_url: authn.issuer_url.clone(),
-            endpoints: Overrides {
+            elsewhere: Elsewhere {
                 authorization: authn.authorization_endpoint.clone(),
                 token: authn.token_endpoint.clone(),
                 introspection: authn.introspection_endpoint.clone(),
@@ -63,7 +61,7 @@ impl Login {
 
     fn probe(&self, fetch: &Fetch) -> Option<Probe> {
         let issuer = Url::parse(&self.issuer_url).ok()?;
-        Some(Probe::new(issuer, self.endpoints.clone(), fetch.clone()))
+        Some(Probe::new(issuer, self.elsewhere.clone(), fetch.clone()))
     }
 }
 
@@ -81,7 +79,7 @@ pub(super) async fn findings(login: Login, fetch: Fetch, clock: Arc<dyn Clock>) 
 }
 
 /// Whether somebody answers at the hosted login, and which time it is there.
-pub async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -> Vec<Finding> {
+pub(super) async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -> Vec<Finding> {
     let question = Question::new("upstream.issuer", format!("GET {issuer_url}"));
     let Ok(url) = Url::parse(issuer_url) else {
         return vec![question.fail("not a URL", "the address is mistyped", ISSUER_FIX)];
@@ -141,7 +139,7 @@ fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
 }
 
 /// What a browser meets that comes with our request.
-pub async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding {
+pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding {
     let Some(probe) = login.probe(fetch) else {
         return Question::new("upstream.authorize", "nothing").skip("authn.issuer_url is not a URL");
     };
@@ -186,7 +184,7 @@ pub async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding 
 }
 
 /// Whether the upstream knows client id and secret, and refuses another secret.
-pub async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Finding> {
+pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Finding> {
     let Some(probe) = login.probe(fetch) else {
         return vec![Question::new("upstream.credentials", "nothing").skip("authn.issuer_url is not a URL")];
     };

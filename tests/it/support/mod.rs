@@ -10,6 +10,7 @@ mod listener;
 mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+mod scripted;
 mod server;
 mod tool;
 pub(crate) mod tree;
@@ -27,6 +28,7 @@ pub use self::{
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
+    scripted::{Scene, Scripted},
     tool::tool,
     wire::Wire,
 };

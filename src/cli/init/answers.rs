@@ -1,0 +1,334 @@
+//! What a person must say, by flags or when asked.
+
+use std::{
+    io::{self, Read},
+    path::PathBuf,
+};
+
+use url::Url;
+
+use super::super::failure::{Exit, Failure};
+use crate::{
+    config::{self, Config, Environment, RepositoryConfig, SystemEnvironment},
+    oauth::{
+        issuer::Issuer,
+        resource::{Resource, is_loopback},
+    },
+    secret::Secret,
+};
+
+/// Longest secret that is read, in bytes.
+const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// Where everything runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Deployment {
+    /// On this machine alone, with http on loopback.
+    ThisMachine,
+    /// Under a public name, behind a reverse proxy with TLS.
+    ReverseProxy,
+}
+
+/// Where records live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Engine {
+    Sqlite,
+    Postgres,
+    Redis,
+    Vault,
+}
+
+/// Where secrets are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum SecretStore {
+    /// The platform's keyring.
+    Keyring,
+    /// Files of mode 600 beside the configuration.
+    Files,
+}
+
+/// A flag for each answer. Secrets come from stdin, a file or the environment, never as an argument.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Answers")]
+pub(super) struct Flags {
+    /// Where everything runs.
+    #[arg(long, value_enum, value_name = "WHERE")]
+    deployment: Option<Deployment>,
+    /// Where the world reaches this server.
+    #[arg(long, value_name = "URL", value_parser = public_url)]
+    public_url: Option<Issuer>,
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<std::net::SocketAddr>,
+    /// The MCP server, as people enter it in their client.
+    #[arg(long, value_name = "URL", value_parser = mcp_server)]
+    mcp_url: Option<Resource>,
+    /// What the consent page calls the MCP server.
+    #[arg(long, value_name = "NAME")]
+    mcp_name: Option<String>,
+    /// Let this daemon stand in front of the MCP server, which listens there.
+    #[arg(long, value_name = "URL", value_parser = upstream)]
+    gateway: Option<Url>,
+    /// The Hosted Login URL of the Pangea console.
+    #[arg(long, value_name = "URL", value_parser = hosted_login)]
+    issuer_url: Option<String>,
+    /// The OAuth client's id in the Pangea console.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    /// Read the client secret from a file.
+    #[arg(long, value_name = "FILE", group = "secret")]
+    client_secret_file: Option<PathBuf>,
+    /// Read the client secret from an environment variable.
+    #[arg(long, value_name = "NAME", group = "secret")]
+    client_secret_env: Option<String>,
+    /// Read the client secret from standard input.
+    #[arg(long, group = "secret", requires = "non_interactive")]
+    client_secret_stdin: bool,
+    /// The scope that was made in the Pangea console.
+    #[arg(long, value_name = "NAME", value_parser = scope)]
+    scope: Option<String>,
+    /// Where records live.
+    #[arg(long, value_enum, value_name = "KIND")]
+    repository: Option<Engine>,
+    /// Where PostgreSQL or Redis is, without a password.
+    #[arg(long, value_name = "URL", value_parser = without_password)]
+    repository_url: Option<String>,
+    /// Read the database password or the Vault token from a file.
+    #[arg(long, value_name = "FILE", group = "repository_secret")]
+    repository_secret_file: Option<PathBuf>,
+    /// Read the database password or the Vault token from an environment variable.
+    #[arg(long, value_name = "NAME", group = "repository_secret")]
+    repository_secret_env: Option<String>,
+    /// Where secrets are kept; without it the keyring, where there is one.
+    #[arg(long, value_enum, value_name = "PLACE")]
+    secrets: Option<SecretStore>,
+}
+
+/// What is known so far.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    pub(super) deployment: Option<Deployment>,
+    pub(super) public_url: Option<Issuer>,
+    pub(super) listen: Option<std::net::SocketAddr>,
+    pub(super) mcp_url: Option<Resource>,
+    pub(super) mcp_name: Option<String>,
+    pub(super) gateway: Option<Url>,
+    pub(super) issuer_url: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret: Option<Secret>,
+    pub(super) scope: Option<String>,
+    pub(super) repository: Option<Engine>,
+    pub(super) repository_url: Option<String>,
+    pub(super) repository_secret: Option<Secret>,
+    pub(super) secrets: Option<SecretStore>,
+}
+
+impl Flags {
+    /// The answers of the command line, secrets read.
+    pub(super) fn answers(&self) -> Result<Answers, Failure> {
+        let flags = self.clone();
+        let client_secret = if self.client_secret_stdin {
+            Some(from_stdin()?)
+        } else {
+            secret("client secret", self.client_secret_file.as_ref(), self.client_secret_env.as_ref())?
+        };
+        Ok(Answers {
+            client_secret,
+            repository_secret: secret(
+                "repository secret",
+                self.repository_secret_file.as_ref(),
+                self.repository_secret_env.as_ref(),
+            )?,
+            deployment: flags.deployment,
+            public_url: flags.public_url,
+            listen: flags.listen,
+            mcp_url: flags.mcp_url,
+            mcp_name: flags.mcp_name,
+            gateway: flags.gateway,
+            issuer_url: flags.issuer_url,
+            client_id: flags.client_id,
+            scope: flags.scope,
+            repository: flags.repository,
+            repository_url: flags.repository_url,
+            secrets: flags.secrets,
+        })
+    }
+}
+
+impl Answers {
+    /// The deployment that was chosen, or that follows from the public URL.
+    pub(super) fn deployment(&self) -> Deployment {
+        self.deployment.unwrap_or_else(|| match &self.public_url {
+            Some(url) if url.is_https() => Deployment::ReverseProxy,
+            _ => Deployment::ThisMachine,
+        })
+    }
+
+    pub(super) fn engine(&self) -> Engine {
+        self.repository.unwrap_or(Engine::Sqlite)
+    }
+
+    /// The redirect URI for the Pangea console.
+    pub(super) fn redirect_uri(&self) -> String {
+        self.public_url.as_ref().map(|url| format!("{url}/pangea/callback")).unwrap_or_default()
+    }
+
+    /// Fills in what has a default, and names the flags that are missing.
+    pub(super) fn complete(&mut self) -> Result<(), Failure> {
+        if self.deployment() == Deployment::ThisMachine {
+            self.public_url = self.public_url.take().or_else(|| Issuer::parse("http://localhost:8000").ok());
+            self.mcp_url = self.mcp_url.take().or_else(|| Resource::parse(&self.usual_mcp_url()).ok());
+        }
+        let missing = [
+            (self.public_url.is_none(), "--public-url"),
+            (self.mcp_url.is_none(), "--mcp-url"),
+            (self.issuer_url.is_none(), "--issuer-url"),
+            (self.client_id.is_none(), "--client-id"),
+            (self.client_secret.is_none(), "--client-secret-file, -env or -stdin"),
+            (self.needs_repository_url() && self.repository_url.is_none(), "--repository-url"),
+            (
+                self.engine() == Engine::Vault && self.repository_secret.is_none(),
+                "--repository-secret-file or -env",
+            ),
+        ];
+        let missing: Vec<&str> = missing.iter().filter(|(lacks, _)| *lacks).map(|(_, flag)| *flag).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(Exit::Usage, format!("without questions init needs {}", missing.join("; "))))
+    }
+
+    pub(super) fn needs_repository_url(&self) -> bool {
+        matches!(self.engine(), Engine::Postgres | Engine::Redis)
+    }
+
+    /// Where an MCP server usually is.
+    pub(super) fn usual_mcp_url(&self) -> String {
+        match (&self.gateway, &self.public_url) {
+            (Some(_), Some(public_url)) => format!("{public_url}/mcp"),
+            _ => "http://localhost:9000/mcp".to_owned(),
+        }
+    }
+
+    /// The address to listen on: that of the public URL on this machine.
+    pub(super) fn listen(&self) -> String {
+        let port = self.public_url.as_ref().filter(|_| self.deployment() == Deployment::ThisMachine);
+        let port = port.and_then(|url| Url::parse(url.as_str()).ok()?.port_or_known_default());
+        self.listen.map_or_else(|| format!("127.0.0.1:{}", port.unwrap_or(8000)), |listen| listen.to_string())
+    }
+
+    /// The flags that contradict a configuration.
+    pub(super) fn differences(&self, config: &Config) -> Vec<&'static str> {
+        let engine = match &config.repository.main {
+            RepositoryConfig::Sqlite { .. } => Some(Engine::Sqlite),
+            RepositoryConfig::Postgres(_) => Some(Engine::Postgres),
+            RepositoryConfig::Redis(_) => Some(Engine::Redis),
+            RepositoryConfig::Vault(_) => Some(Engine::Vault),
+            RepositoryConfig::Memory => None,
+        };
+        let secret = config.authn.client_secret.expose();
+        let has_resource = |url: &Resource| config.resources.iter().any(|resource| resource.url == *url);
+        let all = [
+            (self.public_url.as_ref().is_some_and(|url| *url != config.public_url), "--public-url"),
+            (self.listen.is_some_and(|listen| !config.listen.contains(&listen)), "--listen"),
+            (self.mcp_url.as_ref().is_some_and(|url| !has_resource(url)), "--mcp-url"),
+            (self.issuer_url.as_ref().is_some_and(|url| *url != config.authn.issuer_url), "--issuer-url"),
+            (self.client_id.as_ref().is_some_and(|id| *id != config.authn.client_id), "--client-id"),
+            (self.client_secret.as_ref().is_some_and(|given| given.expose() != secret), "the client secret"),
+            (self.scope.as_ref().is_some_and(|scope| !config.authn.scopes.contains(scope)), "--scope"),
+            (self.repository.is_some_and(|chosen| Some(chosen) != engine), "--repository"),
+        ];
+        all.into_iter().filter(|(differs, _)| *differs).map(|(_, flag)| flag).collect()
+    }
+}
+
+fn secret(
+    name: &'static str,
+    file: Option<&PathBuf>,
+    variable: Option<&String>,
+) -> Result<Option<Secret>, Failure> {
+    let unusable = |what: String| Failure::new(Exit::Usage, what);
+    let text = match (file, variable) {
+        (Some(file), _) => {
+            return config::read_secret_file(file, name).map(Some).map_err(unusable);
+        }
+        (None, Some(variable)) => SystemEnvironment.variables().remove(variable).unwrap_or_default(),
+        (None, None) => return Ok(None),
+    };
+    bare(name, &text).map(Some)
+}
+
+fn from_stdin() -> Result<Secret, Failure> {
+    let mut text = String::new();
+    let read = io::stdin().take(LONGEST_SECRET).read_to_string(&mut text);
+    read.map_err(|error| Failure::new(Exit::Usage, format!("standard input cannot be read: {error}")))?;
+    bare("client secret", &text)
+}
+
+/// A secret of one line.
+pub(super) fn bare(name: &'static str, text: &str) -> Result<Secret, Failure> {
+    let text = text.trim();
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err(Failure::new(Exit::Usage, format!("the {name} is not one line of text")));
+    }
+    Ok(Secret::new(name, text.to_owned()))
+}
+
+pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
+    Issuer::parse(text.trim_end_matches('/')).map_err(|error| error.to_string())
+}
+
+pub(super) fn mcp_server(text: &str) -> Result<Resource, String> {
+    let resource = Resource::parse(text).map_err(|error| format!("{error}; write the whole URL"))?;
+    web_url(text).map(|_| resource)
+}
+
+pub(super) fn upstream(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("write an http or https URL".to_owned())
+    }
+}
+
+/// The base of the hosted login, without a slash at its end.
+pub(super) fn hosted_login(text: &str) -> Result<String, String> {
+    let url = web_url(text)?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("copy it without what follows ? or #".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// `https`, or `http` on loopback.
+fn web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        _ => Err("use https; http is accepted for a loopback host only".to_owned()),
+    }
+}
+
+/// Pangea's grammar of scopes.
+pub(super) fn scope(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b":*/_=-".contains(&b);
+    if !text.is_empty() && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("Pangea's scopes are of letters, digits and : * / _ = -".to_owned())
+    }
+}
+
+pub(super) fn without_password(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("write where the database is".to_owned());
+    }
+    match Url::parse(text) {
+        Ok(url) if url.password().is_some() => {
+            Err("leave the password out; it is asked for, or read from a file, by itself".to_owned())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}

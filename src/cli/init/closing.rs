@@ -1,0 +1,190 @@
+//! The end of a set-up: what was written, what comes next, and how to do it again without questions.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    super::Global,
+    answers::{Answers, Deployment, Engine, SecretStore},
+    draft::Draft,
+    store::Written,
+};
+use crate::config::Config;
+
+/// What a person reads at the end.
+pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {
+    let file = draft.file.display();
+    let place = match written.store {
+        SecretStore::Keyring => "in the keyring, service pangea-mcp-auth",
+        SecretStore::Files => "in files of mode 600",
+    };
+    let secrets = written.secrets.join("\n              ");
+    let sealing = if written.kept_sealing_key {
+        "The sealing key was there and stays."
+    } else {
+        "The sealing key is new."
+    };
+    let commands = commands(answers, global).join("\n    ");
+    let gateway = match answers.gateway {
+        Some(_) => "\nUntil the gateway is part of this program, the MCP server protects itself.\n",
+        None => "",
+    };
+    format!(
+        "
+Configuration {file}
+Secrets       {secrets}
+              {place}
+
+{sealing} Keep a copy of it in a safe place: without it,
+what is stored is lost.
+
+Next:
+
+    {commands}
+{gateway}
+A FastMCP server is protected by these lines:
+
+{}
+The same without questions:
+
+    {}
+",
+        snippet(answers),
+        equivalent(draft, answers, written, global)
+    )
+}
+
+/// The same for programs.
+pub(super) fn json(draft: &Draft, answers: &Answers, written: &Written) -> Value {
+    let store = match written.store {
+        SecretStore::Keyring => "keyring",
+        SecretStore::Files => "files",
+    };
+    json!({
+        "file": draft.file,
+        "changed": true,
+        "secret_store": store,
+        "secrets": written.secrets,
+        "redirect_uri": answers.redirect_uri(),
+    })
+}
+
+pub(super) fn unchanged_json(file: &Path) -> Value {
+    json!({ "file": file, "changed": false })
+}
+
+pub(super) fn unchanged(file: &Path, config: &Config) -> String {
+    format!(
+        "{} is there and can be used; nothing was changed.\nPublic URL {}, redirect URI {}\n",
+        file.display(),
+        config.public_url,
+        config.redirect_uri()
+    )
+}
+
+/// What to do next.
+fn commands(answers: &Answers, global: &Global) -> [String; 3] {
+    let mcp_url = answers.mcp_url.as_ref().map(|url| argument(url.as_str())).unwrap_or_default();
+    let config =
+        global.config.as_ref().map(|file| format!(" --config {}", argument(&file.to_string_lossy())));
+    let config = config.unwrap_or_default();
+    [
+        format!("pangea-mcp-auth serve{config}"),
+        format!("pangea-mcp-auth check{config} --resource {mcp_url}"),
+        format!("pangea-mcp-auth tokens list{config}"),
+    ]
+}
+
+/// What protects a FastMCP server under this configuration.
+fn snippet(answers: &Answers) -> String {
+    let issuer = answers.public_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    let audience = answers.mcp_url.as_ref().map(ToString::to_string).unwrap_or_default();
+    let base = Url::parse(&audience).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    format!(
+        r#"    auth = RemoteAuthProvider(
+        token_verifier=JWTVerifier(
+            jwks_uri="{issuer}/jwks.json",
+            issuer="{issuer}",
+            audience="{audience}",
+            algorithm="ES256",
+        ),
+        authorization_servers=["{issuer}"],
+        base_url="{base}",
+    )
+"#
+    )
+}
+
+/// The command line that does the same.
+fn equivalent(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {
+    let deployment = match answers.deployment() {
+        Deployment::ThisMachine => "this-machine",
+        Deployment::ReverseProxy => "reverse-proxy",
+    };
+    let engine = match answers.engine() {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+        Engine::Redis => "redis",
+        Engine::Vault => "vault",
+    };
+    let of = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let file_of = |name: &str| written.secrets.iter().find(|place| place.ends_with(name)).cloned();
+    let in_files = written.store == SecretStore::Files;
+    let mut flags = vec![
+        ("--config", global.config.as_ref().map(|file| file.to_string_lossy().into_owned())),
+        ("--deployment", Some(deployment.to_owned())),
+        ("--public-url", of(answers.public_url.as_ref().map(ToString::to_string))),
+        ("--listen", answers.listen.map(|listen| listen.to_string())),
+        ("--mcp-url", of(answers.mcp_url.as_ref().map(ToString::to_string))),
+        ("--mcp-name", answers.mcp_name.clone()),
+        ("--gateway", answers.gateway.as_ref().map(ToString::to_string)),
+        ("--issuer-url", answers.issuer_url.clone()),
+        ("--client-id", answers.client_id.clone()),
+        ("--client-secret-file", file_of("authn-client-secret").filter(|_| in_files)),
+        ("--scope", answers.scope.clone()),
+        ("--repository", Some(engine.to_owned())),
+        ("--repository-url", answers.repository_url.clone().filter(|_| answers.needs_repository_url())),
+        ("--secrets", Some(if in_files { "files" } else { "keyring" }.to_owned())),
+    ];
+    if let Some(secret) = draft.secrets.get(1) {
+        let place = file_of(secret.name).filter(|_| in_files);
+        flags.push(match place {
+            Some(file) => ("--repository-secret-file", Some(file)),
+            None => ("--repository-secret-env", Some("REPOSITORY_SECRET".to_owned())),
+        });
+    }
+    let mut line = "pangea-mcp-auth init --non-interactive".to_owned();
+    if !in_files {
+        line += " --client-secret-stdin";
+    }
+    for (flag, value) in flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))) {
+        line += &format!(" \\\n      {flag} {}", argument(&value));
+    }
+    line
+}
+
+/// A word as a shell reads it.
+fn argument(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/:@%+=,".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_survive_a_shell() {
+        for (text, shown) in
+            [("a/b", "a/b"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x;y", "'$x;y'")]
+        {
+            assert_eq!(argument(text), shown);
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The configuration that follows from the answers, before anything is written.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use super::{
+    super::failure::{Exit, Failure},
+    answers::{Answers, Deployment, Engine, SecretStore},
+};
+use crate::{config::filled_example, secret::Secret};
+
+/// A configuration with its secrets, to be written.
+pub(super) struct Draft {
+    /// Where the configuration goes.
+    pub(super) file: PathBuf,
+    /// Where secrets go, if somebody chose.
+    pub(super) store: Option<SecretStore>,
+    /// All secrets but the sealing key.
+    pub(super) secrets: Vec<NewSecret>,
+    values: BTreeMap<&'static str, String>,
+}
+
+/// A secret with its key in the configuration.
+pub(super) struct NewSecret {
+    key: &'static str,
+    /// The keyring's entry, or the file beside the configuration.
+    pub(super) name: &'static str,
+    pub(super) value: Secret,
+}
+
+/// Name of the sealing key, in the keyring or beside the configuration.
+pub(super) const SEALING_KEY: &str = "sealing-key";
+
+impl Draft {
+    pub(super) fn new(answers: &Answers, file: PathBuf) -> Result<Self, Failure> {
+        let incomplete = || Failure::new(Exit::Failed, "an answer is missing");
+        let given = |text: Option<String>| text.ok_or_else(incomplete);
+        let scope = answers.scope.clone().unwrap_or_else(|| "user".to_owned());
+        let mut values = BTreeMap::from([
+            ("public_url", quoted(&given(answers.public_url.as_ref().map(ToString::to_string))?)),
+            ("listen", quoted(&answers.listen())),
+            ("authn.issuer_url", quoted(&given(answers.issuer_url.clone())?)),
+            ("authn.client_id", quoted(&given(answers.client_id.clone())?)),
+            ("authn.scopes", format!("[{}]", quoted(&scope))),
+            ("resources.url", quoted(&given(answers.mcp_url.as_ref().map(ToString::to_string))?)),
+            (
+                "resources.scopes",
+                format!("[{{ name = {}, description = \"Use this server in your name\" }}]", quoted(&scope)),
+            ),
+        ]);
+        if answers.deployment() == Deployment::ReverseProxy {
+            values.insert("trusted_proxies", "[\"127.0.0.1\", \"::1\"]".to_owned());
+        }
+        if let Some(name) = &answers.mcp_name {
+            values.insert("resources.name", quoted(name));
+        }
+        if let Some(url) = &answers.gateway {
+            values.insert("resources.upstream", quoted(url.as_str()));
+        }
+        let (kind, secret_key, secret_name) = match answers.engine() {
+            Engine::Sqlite => ("sqlite", None, ""),
+            Engine::Postgres => ("postgres", Some("repository.password"), "repository-password"),
+            Engine::Redis => ("redis", Some("repository.password"), "repository-password"),
+            Engine::Vault => ("vault", Some("repository.token"), "repository-token"),
+        };
+        values.insert("repository.kind", quoted(kind));
+        if let Some(url) = answers.repository_url.as_ref().filter(|_| answers.needs_repository_url()) {
+            values.insert("repository.url", quoted(url));
+        }
+        let client_secret = answers.client_secret.clone().ok_or_else(incomplete)?;
+        let mut secrets =
+            vec![NewSecret { key: "authn.client_secret", name: "authn-client-secret", value: client_secret }];
+        if let (Some(key), Some(value)) = (secret_key, answers.repository_secret.clone()) {
+            secrets.push(NewSecret { key, name: secret_name, value });
+        }
+        Ok(Self { file, store: answers.secrets, secrets, values })
+    }
+
+    /// The text of the configuration, its secrets in `store`.
+    pub(super) fn text(&self, store: SecretStore) -> String {
+        let form = match store {
+            SecretStore::Keyring => "keyring",
+            SecretStore::Files => "file",
+        };
+        let place = |name: &str| format!("{{ {form} = {} }}", quoted(name));
+        let mut values = self.values.clone();
+        values.extend(self.secrets.iter().map(|secret| (secret.key, place(secret.name))));
+        values.insert("keys.sealing", place(SEALING_KEY));
+        filled_example(&values)
+    }
+}
+
+/// Text in TOML.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}

@@ -1,0 +1,120 @@
+//! Answers are tested while somebody is there who can correct them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{runtime::Runtime, time::timeout};
+
+use super::{
+    super::{
+        failure::{Exit, Failure},
+        output::{self, Output},
+    },
+    answers::{Answers, Engine},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{Repositories, RepositoryConfig, ServerConfig},
+    daemon,
+    diagnosis::{Elsewhere, Finding, Login, Outside, Status},
+    secret::{Secret, SystemRandom},
+};
+
+/// How long a database may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What tests answers.
+pub(super) struct Live<'a> {
+    runtime: &'a Runtime,
+    outside: Outside,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn new(runtime: &'a Runtime) -> Result<Self, Failure> {
+        let outside = Outside::new().map_err(|error| Failure::new(Exit::Failed, error))?;
+        Ok(Self { runtime, outside })
+    }
+
+    /// Whether anybody answers at the hosted login.
+    pub(super) fn issuer(&self, issuer_url: &str) -> Vec<Finding> {
+        self.runtime.block_on(self.outside.issuer(issuer_url, &SystemClock))
+    }
+
+    /// Whether the upstream knows this client with this secret and redirect URI.
+    pub(super) fn login(&self, answers: &Answers) -> Vec<Finding> {
+        let (Some(issuer_url), Some(client_id), Some(client_secret)) =
+            (&answers.issuer_url, &answers.client_id, &answers.client_secret)
+        else {
+            return Vec::new();
+        };
+        let login = Login {
+            issuer_url: issuer_url.clone(),
+            client_id: client_id.clone(),
+            client_secret: client_secret.clone(),
+            redirect_uri: answers.redirect_uri(),
+            scope: answers.scope.clone().unwrap_or_default(),
+            random: Arc::new(SystemRandom),
+            elsewhere: Elsewhere::default(),
+        };
+        self.runtime.block_on(self.outside.login(&login, SystemClock.now()))
+    }
+
+    /// Whether the database lets us in; SQLite needs no test.
+    pub(super) fn repository(&self, answers: &Answers) -> Result<(), String> {
+        let server = ServerConfig {
+            url: Secret::new("repository.url", answers.repository_url.clone().unwrap_or_default()),
+            password: answers.repository_secret.clone(),
+            ca_file: None,
+            connections: 1,
+            timeout: PATIENCE,
+        };
+        let main = match answers.engine() {
+            Engine::Postgres => RepositoryConfig::Postgres(server),
+            Engine::Redis => RepositoryConfig::Redis(server),
+            Engine::Sqlite | Engine::Vault => return Ok(()),
+        };
+        let alone = Repositories { main, clients: None, grants: None, keys: None, replays: None };
+        self.runtime.block_on(async {
+            match timeout(PATIENCE, daemon::open_repository(&alone)).await {
+                Ok(opened) => opened.map(|_| ()).map_err(|error| error.to_string()),
+                Err(_) => Err("it does not answer".to_owned()),
+            }
+        })
+    }
+
+    /// Tests everything where nobody can correct it.
+    pub(super) fn judge(&self, answers: &Answers, output: &Output) -> Result<(), Failure> {
+        let mut findings = self.issuer(answers.issuer_url.as_deref().unwrap_or_default());
+        if !findings.iter().any(is_bad) {
+            findings.extend(self.login(answers));
+        }
+        tell(output, &findings);
+        if let Some(bad) = findings.iter().find(|finding| is_bad(finding)) {
+            let exit = if bad.is_refusal { Exit::Refused } else { Exit::Unreachable };
+            let failure = Failure::new(exit, format!("{}; nothing was written", bad.found));
+            return Err(failure.hint(bad.fix.clone().unwrap_or_default()));
+        }
+        self.repository(answers).map_err(|why| Failure::new(Exit::Unreachable, why))
+    }
+}
+
+pub(super) fn is_bad(finding: &Finding) -> bool {
+    finding.status == Status::Fail
+}
+
+/// Says what was found, in few words where it is good.
+pub(super) fn tell(output: &Output, findings: &[Finding]) {
+    for finding in findings {
+        let mark = match finding.status {
+            Status::Pass => "ok",
+            Status::Skip => continue,
+            Status::Warn => "warn",
+            Status::Fail => "FAIL",
+        };
+        let words = format!("{}: {}", finding.name, finding.found);
+        output.say(&format!("  {mark:<4}  {}", output::folded(&words, 8, 8)));
+        let more = [("cause", &finding.cause), ("fix", &finding.fix)];
+        for (name, text) in more.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
+            output.say(&format!("        {name:<5}  {}", output::folded(text, 15, 15)));
+        }
+    }
+}

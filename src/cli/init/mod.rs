@@ -1,0 +1,108 @@
+//! `init`: from nothing to a configuration that works.
+
+mod answers;
+mod closing;
+mod draft;
+mod live;
+mod prompt;
+mod store;
+mod walk;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::runtime::Runtime;
+
+use self::{answers::Flags, draft::Draft, live::Live};
+use super::{
+    Global,
+    connection::source,
+    failure::{Exit, Failure},
+    output::Output,
+};
+use crate::config::{self, Config};
+
+/// Sets everything up: walks through the Pangea console, tests each answer, writes the configuration.
+///
+/// Secrets go into the keyring or, where there is none, into files of mode 600; never into the
+/// configuration. What is finished stays as it is: nothing is overwritten without --force.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth init
+  pangea-mcp-auth init --non-interactive --client-secret-file secret.txt \\
+    --issuer-url https://pdn-xxxxxxxx.login.aws.us.pangea.cloud --client-id psa_xxxxxxxx")]
+pub(super) struct Init {
+    /// Ask nothing: every answer is a flag or has a default.
+    #[arg(long)]
+    non_interactive: bool,
+    /// Replace a configuration that is there. The sealing key always stays.
+    #[arg(long)]
+    force: bool,
+    /// Test no answer, where Pangea cannot be reached from here.
+    #[arg(long)]
+    no_check: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Held while files are written, so that an interruption waits for the last one.
+type Writing = Arc<Mutex<()>>;
+
+impl Init {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let output = global.output();
+        let survey = config::survey(&source(global));
+        let file = survey.file.clone().ok_or_else(|| {
+            let failure = Failure::new(Exit::Configuration, "there is no usual place for the configuration");
+            failure.hint("name a file with --config, or set HOME")
+        })?;
+        if file.exists() && !self.force {
+            return self.already_there(&output, &file, survey.whole.as_ref().ok());
+        }
+        if !self.non_interactive && !prompt::is_attended() {
+            let failure = Failure::new(Exit::Usage, "init asks questions, and nobody can be asked here");
+            return Err(failure.hint("add --non-interactive, with a flag for each answer"));
+        }
+        let runtime = Runtime::new()
+            .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+        let writing = Writing::default();
+        prompt::leave_on_interrupt(&runtime, &writing);
+        let live = if self.no_check { None } else { Some(Live::new(&runtime)?) };
+        let mut answers = self.flags.answers()?;
+        if self.non_interactive {
+            answers.complete()?;
+            if let Some(live) = &live {
+                live.judge(&answers, &output)?;
+            }
+        } else {
+            walk::walk(&mut answers, live.as_ref(), &output)?;
+        }
+        let draft = Draft::new(&answers, file)?;
+        let written = {
+            let _writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
+            store::write(&draft, self.force)?
+        };
+        output.document(&closing::json(&draft, &answers, &written), |_| {
+            closing::text(&draft, &answers, &written, global)
+        });
+        Ok(())
+    }
+
+    /// A finished set-up stays; the same answers are no contradiction.
+    fn already_there(&self, output: &Output, file: &PathBuf, config: Option<&Config>) -> Result<(), Failure> {
+        let shown = file.display();
+        let Some(config) = config else {
+            let failure = Failure::new(Exit::Configuration, format!("{shown} is there and cannot be used"));
+            return Err(failure.hint("`pangea-mcp-auth check` says why; --force writes a new one"));
+        };
+        let different = self.flags.answers()?.differences(config);
+        if !different.is_empty() {
+            let message = format!("{shown} is there and says otherwise: {}", different.join(", "));
+            return Err(Failure::new(Exit::Failed, message).hint("edit it, or write a new one with --force"));
+        }
+        output.document(&closing::unchanged_json(file), |_| closing::unchanged(file, config));
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! What is wrong with the configuration, and that the rest is looked at all the same.
+
+use super::{Well, check};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_problem_is_a_finding_and_the_rest_is_still_checked() {
+    let well = Well::start().await;
+    well.home.reconfigure("scopes = [\"user\"]\nintrospection", "scope = 1\nintrospection");
+    well.home.reconfigure("[repository]", "[tokens]\naccess_lifetime = \"x\"\n\n[repository]");
+    let checked = check(&well.home, &[]);
+    assert_eq!(checked.code, Some(1));
+    assert_eq!(checked.status("configuration"), ["fail", "fail"], "{}", checked.report);
+    assert!(checked.words("configuration").contains("config.toml:"), "{}", checked.report);
+    for name in ["upstream.credentials", "repository.round_trip", "keys", "public.jwks"] {
+        assert_eq!(checked.status(name), ["pass"], "{name} {}", checked.report);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_others_may_read_is_named_with_its_remedy() {
+    let well = Well::start().await;
+    well.home.set_mode("authn-client-secret", 0o644);
+    let checked = check(&well.home, &[]);
+    assert_eq!((checked.code, checked.status("secrets")), (Some(1), vec!["fail"]));
+    assert!(checked.words("secrets").contains("chmod 600"), "{}", checked.report);
+    assert_eq!(checked.status("repository.round_trip"), ["pass"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_one_finding() {
+    let home = crate::support::process::Home::new();
+    let checked = check(&home, &[]);
+    assert_eq!((checked.code, checked.troubles()), (Some(1), vec!["configuration"]), "{}", checked.report);
+}
+
+#[test]
+fn a_resource_that_is_no_url_is_a_usage_error() {
+    let outcome = crate::support::process::Home::new().run(&["check", "--resource", "mcp.example.org"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.err.contains("--resource") && outcome.out.is_empty(), "{outcome:?}");
+}

@@ -1,0 +1,150 @@
+//! Without questions: every answer is a flag, and what init wrote works.
+
+use std::{io::Write, process::Stdio};
+
+use serde_json::Value;
+
+use super::{super::check::fits_schema, Beginning, mode};
+use crate::support::process::{Daemon, Outcome, PANGEA};
+
+impl Beginning {
+    /// The answers of somebody who has only what Pangea gave.
+    fn flags(&self) -> Vec<String> {
+        let flags = [
+            ("--public-url", &*self.public_url),
+            ("--issuer-url", &self.upstream),
+            ("--client-id", PANGEA.0),
+            ("--client-secret-file", "given-secret"),
+        ];
+        let flags = flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
+        ["init", "--non-interactive"].map(str::to_owned).into_iter().chain(flags).collect()
+    }
+
+    fn init(&self, more: &[&str]) -> Outcome {
+        let flags = self.flags();
+        let arguments: Vec<&str> = flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        self.home.run(&arguments)
+    }
+}
+
+const FOLDER: &str = ".config/pangea-mcp-auth";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_init_wrote_serves_and_passes_its_check() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", &format!("{}\n", PANGEA.1));
+    let outcome = beginning.init(&[]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    for name in ["config.toml", "authn-client-secret", "sealing-key"] {
+        assert_eq!(mode(&beginning.home.path(&format!("{FOLDER}/{name}"))), 0o600, "{name}");
+    }
+    let configuration = beginning.home.read(&format!("{FOLDER}/config.toml"));
+    assert!(configuration.contains("client_secret = { file = \"authn-client-secret\" }"), "{configuration}");
+    assert!(configuration.lines().filter(|line| line.starts_with("# ")).count() > 10, "comments are kept");
+    assert!(outcome.out.contains("files of mode 600"), "it says where secrets are: {}", outcome.out);
+    assert!(!format!("{outcome:?}{configuration}").contains(PANGEA.1));
+
+    let mut daemon = Daemon::start(&mut beginning.home.command(&["serve"]));
+    daemon.err.wait_for("ready public_url=");
+    let checked = beginning.home.run(&["check", "--output", "json"]);
+    let report: Value = serde_json::from_str(&checked.out).unwrap();
+    assert_eq!(
+        (checked.code, &report["failed"], &report["warned"]),
+        (Some(0), &0.into(), &0.into()),
+        "{report}"
+    );
+    daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_set_up_stays_and_force_keeps_the_sealing_key() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    assert_eq!(beginning.init(&[]).code, Some(0));
+    let read = |name: &str| beginning.home.read(&format!("{FOLDER}/{name}"));
+    let before = (read("config.toml"), read("sealing-key"));
+
+    let again = beginning.init(&["--output", "json"]);
+    let report: Value = serde_json::from_str(&again.out).unwrap();
+    fits_schema("init.json", &report);
+    assert_eq!((again.code, &report["changed"]), (Some(0), &false.into()), "{again:?}");
+    let other = beginning.init(&["--mcp-url", "http://localhost:7777/mcp"]);
+    assert_eq!(other.code, Some(1));
+    assert!(other.err.contains("--mcp-url") && other.err.contains("--force"), "{}", other.err);
+    assert_eq!(before, (read("config.toml"), read("sealing-key")));
+
+    let forced = beginning.init(&["--mcp-url", "http://localhost:7777/mcp", "--force", "--output", "json"]);
+    assert_eq!(forced.code, Some(0), "{forced:?}");
+    fits_schema("init.json", &serde_json::from_str(&forced.out).unwrap());
+    assert!(read("config.toml").contains("http://localhost:7777/mcp"));
+    assert_eq!(before.1, read("sealing-key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_upstream_refuses_is_not_written() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", "pck_wrong");
+    let refused = beginning.init(&[]);
+    assert_eq!(refused.code, Some(77), "{refused:?}");
+    assert_eq!(beginning.files(), ["given-secret"]);
+
+    let unreachable = beginning.init(&["--issuer-url", "http://127.0.0.1:1"]);
+    assert_eq!(unreachable.code, Some(2), "a flag given twice");
+    let flags = beginning.flags().join(" ").replace(&beginning.upstream, "http://127.0.0.1:1");
+    let unreachable = beginning.home.run(&flags.split(' ').collect::<Vec<_>>());
+    assert_eq!(unreachable.code, Some(69), "{unreachable:?}");
+    assert_eq!(beginning.files(), ["given-secret"]);
+
+    let insisting = beginning.init(&["--no-check"]);
+    assert_eq!(insisting.code, Some(0), "{insisting:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_comes_from_standard_input_or_the_environment_too() {
+    let beginning = Beginning::start().await;
+    let flags = beginning.flags();
+    let base: Vec<&str> = flags.iter().map(String::as_str).take(flags.len() - 2).collect();
+    let stdin = [&base[..], &["--client-secret-stdin", "--config", "one.toml"]].concat();
+    let mut child = beginning.home.command(&stdin).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PANGEA.1.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(beginning.home.read("authn-client-secret"), PANGEA.1);
+
+    let variable = [&base[..], &["--client-secret-env", "GIVEN", "--config", "sub/two.toml"]].concat();
+    let status = beginning.home.command(&variable).env("GIVEN", PANGEA.1).status().unwrap();
+    assert!(status.success());
+    assert_eq!(beginning.home.read("sub/authn-client-secret"), PANGEA.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_secret_in_the_way_is_not_overwritten_and_nothing_new_stays() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    beginning.home.write("authn-client-secret", "pck_of_somebody");
+    let outcome = beginning.init(&["--config", "config.toml"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert_eq!(beginning.files(), ["authn-client-secret", "given-secret"]);
+
+    beginning.home.write("authn-client-secret", PANGEA.1);
+    beginning.home.write("sealing-key", "spoilt");
+    let outcome = beginning.init(&["--config", "config.toml", "--force"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert_eq!(beginning.home.read("sealing-key"), "spoilt");
+    assert_eq!(beginning.files(), ["authn-client-secret", "given-secret", "sealing-key"]);
+}
+
+#[test]
+fn missing_answers_are_named_and_nobody_is_asked() {
+    let home = crate::support::process::Home::new();
+    let outcome = home.run(&["init", "--non-interactive", "--deployment", "reverse-proxy"]);
+    assert_eq!(outcome.code, Some(2));
+    for flag in ["--public-url", "--mcp-url", "--issuer-url", "--client-id", "--client-secret-file"] {
+        assert!(outcome.err.contains(flag), "{flag} {}", outcome.err);
+    }
+    let outcome = home.run(&["init"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.err.contains("--non-interactive"), "{}", outcome.err);
+    for wrong in [["--public-url", "http://mcp.example.org"], ["--repository-url", "redis://a:b@h"]] {
+        assert_eq!(home.run(&["init", "--non-interactive", wrong[0], wrong[1]]).code, Some(2), "{wrong:?}");
+    }
+}
