@@ -48,7 +48,7 @@ const PURGE: &str = "
         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ), purged AS (
         DELETE FROM pangea_mcp_auth_record AS record USING expired
-        WHERE record.kind = expired.kind AND record.key = expired.key AND record.expires_at <= $1
+        WHERE record.kind = expired.kind AND record.key = expired.key
         RETURNING 1
     )
     SELECT count(*) FROM purged";

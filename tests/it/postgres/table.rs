@@ -59,6 +59,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
     repository.purge_expired(NOW.plus(std::time::Duration::from_secs(10))).await.unwrap();
     let plans = plans(&server, since);
     assert_eq!(plans.len(), 13, "{plans:#?}");
+    let by = |index: &str| plans.iter().filter(|plan| plan.contains(index)).count();
+    assert_eq!((by("record_pkey on"), by("record_by_parent on"), by("record_by_expiry on")), (8, 4, 1));
     for plan in plans {
         assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
     }

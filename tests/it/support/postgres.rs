@@ -243,7 +243,7 @@ fn template() -> &'static Path {
     TEMPLATE.get_or_init(|| {
         let made_by = fs::metadata(program("initdb")).unwrap().mtime();
         let kept =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{made_by}-{ROLE}-{PASSWORD}"));
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{made_by}-{ROLE}-{PASSWORD}-en"));
         if !kept.exists() {
             make_template(&kept);
         }
@@ -257,16 +257,12 @@ fn make_template(kept: &Path) {
     let password = folder.path().join("password");
     fs::write(&password, PASSWORD).unwrap();
     chown(&password);
-    run(as_postgres(&program("initdb")).arg("-D").arg(&data).arg("--pwfile").arg(&password).args([
-        "-U",
-        SUPERUSER,
-        "-A",
-        "scram-sha-256",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "--no-sync",
-    ]));
+    let mut initdb = as_postgres(&program("initdb"));
+    initdb.arg("-D").arg(&data).arg("--pwfile").arg(&password).arg("--no-sync");
+    initdb.args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]);
+    // A language that orders text otherwise than by its bytes.
+    initdb.args(["--locale-provider=icu", "--icu-locale=en"]);
+    run(&mut initdb);
     single_user(
         &data,
         &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}';\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"),
