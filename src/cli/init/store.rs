@@ -156,7 +156,7 @@ impl Place {
 }
 
 fn keyring(name: &str, secret: &Secret) -> Result<(), Failure> {
-    SystemEnvironment.store_in_keyring(name, secret).map_err(|error| {
+    SystemEnvironment.store_in_keyring(name, secret.expose()).map_err(|error| {
         let failure = Failure::new(Exit::Unreachable, error.to_string());
         failure.hint("keep secrets in files with --secrets files")
     })
