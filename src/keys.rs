@@ -1,6 +1,7 @@
 //! Signing keys: made at first start, sealed in the repository, published before they sign.
 
 mod resealing;
+mod rotation;
 
 use std::{
     fmt::{self, Debug},
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::resealing::sealed_elsewhere;
+pub use self::rotation::{KeyInfo, KeyState, list};
 use crate::{
     clock::UnixTime,
     oauth::token::{Claims, SigningAlgorithm},
@@ -160,27 +162,6 @@ impl Keys {
         let published = Bytes::from(json!({ "keys": public }).to_string());
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet { keys, published });
         Ok(())
-    }
-
-    /// Makes the next key. It is published at once and signs ten minutes later; the present one stays
-    /// published until an hour after the last token that it signed has expired.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
-    pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
-        let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
-        let last = stored.last().and_then(|key| key.number.parse().ok()).unwrap_or(0);
-        let signs_from = now.plus(PUBLISHED_BEFORE);
-        if self.stored.insert(self.make(last + 1, now, signs_from)?, now).await?.is_some() {
-            for old in stored.into_iter().filter(|key| key.expires_at.is_none()) {
-                let Some(read) = self.stored.get(old.key(), now).await? else { continue };
-                let mut retiring = read.value.clone();
-                retiring.expires_at = Some(signs_from.plus(access_lifetime).plus(PUBLISHED_AFTER));
-                let _ = self.stored.replace(read, retiring, now).await?;
-            }
-        }
-        self.reload(now).await
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517 section 5).

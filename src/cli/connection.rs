@@ -8,13 +8,15 @@ use super::{
     output::Output,
 };
 use crate::{
+    clock::{Clock, SystemClock},
     config::{
         self, Config, DevDefaults, Environment, Introspection, LoopbackResources, Overrides, Problems,
         Repositories, RepositoryConfig, ScopeConfig, Source, StandIn, SystemEnvironment,
     },
     daemon,
+    flow::administration::Administration,
     repository::Repository,
-    secret::{Secret, SystemRandom},
+    secret::{Sealer, Secret, SystemRandom},
 };
 
 /// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
@@ -54,6 +56,17 @@ impl Connection {
             return Err(failure.hint("choose another kind, such as \"sqlite\""));
         }
         Ok(Self { repository: daemon::open_repository(&repositories).await?, config })
+    }
+
+    /// Clients and grants, in our hands.
+    pub(super) fn administration(&self) -> Administration {
+        let random = Arc::new(SystemRandom);
+        let sealer = self
+            .config
+            .as_ref()
+            .ok()
+            .map(|config| Sealer::with(&config.keys.sealing, SystemClock.now(), random));
+        Administration::new(&self.repository, sealer, Arc::new(SystemClock))
     }
 
     /// The whole configuration, for what cannot be done without it.

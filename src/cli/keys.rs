@@ -1,42 +1,226 @@
-//! `keys`: the keys that sign and seal.
+//! `keys`: the keys that sign access tokens.
 
-use clap::Subcommand;
+use std::sync::Arc;
+
+use serde::Serialize;
 
 use super::{
     Global,
-    failure::{Exit, Failure},
+    connection::Connection,
+    failure::Failure,
+    output::{Output, Row, Style},
+    revoke::{interrupted_by, report},
+    run,
     sealing::SealingRotation,
+    table::Column,
+    times::{Moment, rfc3339},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    flow::administration::{GrantFilter, Tally},
+    keys::{self, KeyInfo, KeyState, Keys as SigningKeys},
+    secret::{Sealer, SystemRandom},
 };
 
-/// Looks after the keys that sign and seal.
-#[derive(Debug, clap::Args)]
-pub(super) struct KeyArguments {
-    #[command(subcommand)]
-    command: KeyCommand,
-}
+const COLUMNS: [Column; 6] = [
+    Column::new("KID", 0),
+    Column::new("ALGORITHM", 1),
+    Column::new("STATE", 0),
+    Column::new("CREATED", 2),
+    Column::new("SIGNS FROM", 0),
+    Column::new("PUBLISHED UNTIL", 0),
+];
 
-#[derive(Debug, Subcommand)]
-enum KeyCommand {
+/// The keys that sign access tokens.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth keys list
+  pangea-mcp-auth keys rotate")]
+pub(super) enum Keys {
+    List(List),
     Rotate(Rotate),
 }
 
-/// Makes another key take over.
+impl Keys {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let output = global.output();
+        run(async {
+            if let Self::Rotate(rotate) = self
+                && rotate.sealing.is_wanted()
+            {
+                return rotate.sealing.run(global, &output).await;
+            }
+            let connection = Connection::open(global, &output).await?;
+            match self {
+                Self::List(_) => list(&connection, &output).await,
+                Self::Rotate(rotate) => rotate.run(&connection, &output).await,
+            }
+        })
+    }
+}
+
+/// List signing keys, newest first.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  pangea-mcp-auth keys list
+  pangea-mcp-auth keys list -o json")]
+pub(super) struct List {}
+
+/// A signing key in a list.
+#[derive(Debug, Serialize)]
+struct KeyRow {
+    kid: String,
+    algorithm: &'static str,
+    state: &'static str,
+    created_at: Moment,
+    signs_from: Moment,
+    /// When it is published no more; null until it has a successor.
+    expires_at: Option<Moment>,
+}
+
+impl From<KeyInfo> for KeyRow {
+    fn from(key: KeyInfo) -> Self {
+        Self {
+            kid: key.kid,
+            algorithm: key.algorithm.as_str(),
+            state: key.state.as_str(),
+            created_at: key.created_at.into(),
+            signs_from: key.signs_from.into(),
+            expires_at: key.expires_at.map(Moment::from),
+        }
+    }
+}
+
+impl Row for KeyRow {
+    fn id(&self) -> String {
+        self.kid.clone()
+    }
+
+    fn cells(&self, style: Style) -> Vec<String> {
+        vec![
+            self.kid.clone(),
+            self.algorithm.to_owned(),
+            self.state.to_owned(),
+            style.time(self.created_at.time()),
+            style.time(self.signs_from.time()),
+            self.expires_at.map(|at| style.time(at.time())).unwrap_or_default(),
+        ]
+    }
+}
+
+async fn list(connection: &Connection, output: &Output) -> Result<(), Failure> {
+    let mut list = output.list(&COLUMNS);
+    for key in keys::list(&connection.repository, SystemClock.now()).await? {
+        list.push(&KeyRow::from(key));
+    }
+    list.finish();
+    Ok(())
+}
+
+/// Make the next signing key.
+///
+/// Daemons do so by themselves, when the newest key is as old as `keys.rotation`. The new key is
+/// published at once and signs ten minutes later, when everybody knows it; the old one is published
+/// until the last token that it signed has expired. Daemons that run learn of it within 30 seconds.
+///
+/// With --revoke-all, for the day on which a key was stolen: the new key signs at once, the old ones
+/// are published no more, and every grant is revoked, so that everybody signs in again.
+///
+/// With --sealing it is the key under which everything at rest is sealed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth keys rotate
+  pangea-mcp-auth keys rotate --revoke-all --dry-run
+  pangea-mcp-auth keys rotate --revoke-all --yes
   pangea-mcp-auth keys rotate --sealing
   pangea-mcp-auth keys rotate --sealing --after 1h
   pangea-mcp-auth keys rotate --sealing --forget-old")]
-struct Rotate {
+pub(super) struct Rotate {
     #[command(flatten)]
     sealing: SealingRotation,
+    /// Drop the old keys at once and revoke every grant.
+    #[arg(long, conflicts_with = "sealing")]
+    revoke_all: bool,
+    /// Do not ask.
+    #[arg(short, long, requires = "revoke_all")]
+    yes: bool,
+    /// Say what would be revoked, and do nothing.
+    #[arg(long, requires = "revoke_all")]
+    dry_run: bool,
 }
 
-impl KeyArguments {
-    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let KeyCommand::Rotate(rotate) = &self.command;
-        if !rotate.sealing.is_wanted() {
-            return Err(Failure::new(Exit::Usage, "say which key: --sealing"));
+/// What a rotation made, for programs.
+#[derive(Debug, Serialize)]
+struct Rotated {
+    kid: String,
+    signs_from: Moment,
+    /// Keys that are still published for the tokens that they signed.
+    retiring: Vec<String>,
+    /// How many grants were revoked; null where that was not asked for.
+    revoked_grants: Option<u64>,
+}
+
+impl Rotate {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        let administration = connection.administration();
+        let everything = GrantFilter::default();
+        if self.dry_run {
+            let expected = administration.count(&everything).await?;
+            report(&expected, Vec::new(), true, connection.config.as_ref().ok(), output);
+            return Ok(());
         }
-        super::run(rotate.sealing.run(global, &global.output()))
+        let config = connection.config()?;
+        if self.revoke_all {
+            let expected = administration.count(&everything).await?.revoked;
+            let question = format!("Drop all signing keys and revoke all {expected} grants?");
+            output.confirm(&question, self.yes)?;
+        }
+        let now = SystemClock.now();
+        let sealer = Sealer::with(&config.keys.sealing, now, Arc::new(SystemRandom));
+        let repository = Arc::clone(&connection.repository);
+        let signing =
+            SigningKeys::load(repository, sealer, config.keys.algorithm, now).await.map_err(failed)?;
+        let mut tally = None;
+        if self.revoke_all {
+            // The keys first: from then on nothing that is forged with an old one is accepted for long.
+            signing.rotate_at_once(now).await.map_err(failed)?;
+            let mut revoked = Tally::default();
+            let bar = output.progress("revoking", None);
+            let outcome = administration.revoke_all(&everything, &mut revoked, &|| bar.inc(1)).await;
+            bar.finish_and_clear();
+            outcome.map_err(|error| interrupted_by(error, revoked.revoked))?;
+            tally = Some(revoked.revoked);
+        } else {
+            signing.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
+        }
+        tell(keys::list(&connection.repository, now).await?, tally, output);
+        Ok(())
     }
+}
+
+fn tell(keys: Vec<KeyInfo>, revoked_grants: Option<u64>, output: &Output) {
+    let mut keys = keys.into_iter();
+    let Some(newest) = keys.next() else { return };
+    let from = rfc3339(newest.signs_from);
+    let words = revoked_grants.map_or_else(
+        || format!("key {} is published and signs from {from}", newest.kid),
+        |revoked| {
+            format!(
+                "key {} signs now, the old ones are gone, {revoked} grants revoked\n  \
+                 daemons take it up within 30 seconds; MCP servers that verify by themselves trust the old keys \
+                 until they fetch the published ones again, which is up to an hour",
+                newest.kid
+            )
+        },
+    );
+    let retiring = keys.filter(|key| key.state != KeyState::Next).map(|key| key.kid).collect();
+    if output.is_quiet() {
+        output.print_id(&newest.kid);
+    }
+    let rotated = Rotated { kid: newest.kid, signs_from: newest.signs_from.into(), retiring, revoked_grants };
+    output.outcome(&rotated, &words);
+}
+
+fn failed(error: keys::KeyError) -> Failure {
+    crate::daemon::StartError::from(error).into()
 }

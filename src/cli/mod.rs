@@ -1,16 +1,21 @@
 //! The command line: words in, an exit code out.
 
 mod check;
+mod clients;
+mod completions;
 mod connection;
 mod failure;
-mod keys;
+mod grants;
 mod init;
+mod keys;
 mod output;
 mod repository;
+mod revoke;
 mod sealing;
 mod serve;
 mod table;
 mod times;
+mod tokens;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -75,20 +80,30 @@ enum Command {
     Check(check::Check),
     Init(init::Init),
     Serve(serve::Serve),
-    Keys(keys::KeyArguments),
     Repository(repository::RepositoryArguments),
+    #[command(subcommand)]
+    Clients(clients::Clients),
+    #[command(subcommand)]
+    Tokens(tokens::Tokens),
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    Completions(completions::Completions),
 }
 
 /// Runs the command of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    completions::answer_shell();
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {
         Command::Check(check) => check.run(&global),
         Command::Init(init) => init.run(&global),
         Command::Serve(serve) => serve.run(&global),
-        Command::Keys(keys) => keys.run(&global),
         Command::Repository(repository) => repository.run(&global),
+        Command::Clients(clients) => clients.run(&global),
+        Command::Tokens(tokens) => tokens.run(&global),
+        Command::Keys(keys) => keys.run(&global),
+        Command::Completions(completions) => completions.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,13 +129,4 @@ fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
-    }
-}
+mod tests;

@@ -101,6 +101,11 @@ pub(super) struct Style {
 }
 
 impl Style {
+    /// Whether a person reads it on a terminal.
+    pub(super) const fn is_for_people(self) -> bool {
+        self.for_people
+    }
+
     /// A time: how long ago on a terminal, in full elsewhere.
     pub(super) fn time(self, time: UnixTime) -> String {
         if self.for_people { times::relative(time, self.now) } else { times::rfc3339(time) }
@@ -181,6 +186,11 @@ impl Output {
             Form::Ids => {}
             Form::Terminal | Form::Lines => self.say(words),
         }
+    }
+
+    /// Prints an id alone.
+    pub(super) fn print_id(&self, id: &str) {
+        self.write(&format!("{}\n", readable(id)));
     }
 
     /// Says something to whoever is there.

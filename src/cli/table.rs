@@ -21,7 +21,8 @@ const GAP: usize = 2;
 
 /// How wide the terminal is, if it says so.
 pub(super) fn terminal_width() -> u16 {
-    Table::new().width().unwrap_or(80).max(20)
+    // A pseudo-terminal that nobody has measured says 0.
+    Table::new().width().filter(|width| *width >= 20).unwrap_or(80)
 }
 
 /// Lays rows out in `width` places.

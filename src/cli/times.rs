@@ -3,12 +3,36 @@
 use std::time::Duration;
 
 use jiff::{Span, SpanRelativeTo, Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
 
 use crate::clock::UnixTime;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
+
+/// A time in JSON: RFC 3339, UTC.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(into = "String")]
+pub(super) struct Moment(UnixTime);
+
+impl From<UnixTime> for Moment {
+    fn from(time: UnixTime) -> Self {
+        Self(time)
+    }
+}
+
+impl From<Moment> for String {
+    fn from(moment: Moment) -> Self {
+        rfc3339(moment.0)
+    }
+}
+
+impl Moment {
+    pub(super) const fn time(self) -> UnixTime {
+        self.0
+    }
+}
 
 /// RFC 3339, UTC.
 pub(super) fn rfc3339(time: UnixTime) -> String {

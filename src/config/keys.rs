@@ -227,6 +227,13 @@ const OWN: &[Key] = &[
         "The signature algorithm of access tokens.",
     ),
     key(
+        "keys.rotation",
+        Kind::Duration,
+        Value("\"90d\""),
+        "How old a signing key becomes before the next one is made; 1 hour to 10 years. A new key is published ten \
+         minutes before it signs, and the old one until its last token has expired.",
+    ),
+    key(
         "repository.kind",
         Kind::Choice(REPOSITORIES),
         Value("\"sqlite\""),

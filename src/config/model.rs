@@ -187,6 +187,8 @@ pub struct Keys {
     pub sealing_place: SecretPlace,
     /// Which algorithm new signing keys are for.
     pub algorithm: SigningAlgorithm,
+    /// How old a signing key becomes before the next one is made.
+    pub rotation: Duration,
 }
 
 /// Where records live: all in one place, or some kinds elsewhere.

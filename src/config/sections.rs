@@ -154,8 +154,9 @@ pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     let sealing = reader.sealing_keys("keys.sealing");
     let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
     let algorithm = reader.choice("keys.algorithm", &algorithms);
+    let rotation = reader.duration("keys.rotation", &(HOUR..=3650 * DAY));
     let (sealing, sealing_place) = sealing?;
-    Some(Keys { sealing, sealing_place, algorithm: algorithm? })
+    Some(Keys { sealing, sealing_place, algorithm: algorithm?, rotation })
 }
 
 /// `[registration]`.

@@ -33,8 +33,8 @@ pub async fn run(
     while beside.join_next().await.is_some() {}
 }
 
-/// Expired records go, keys that another process made are published here, too, and sealing keys take
-/// their turns.
+/// Expired records go, keys that another process made are published here, too, the next one is made
+/// when it is due, and sealing keys take their turns.
 async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, stop: CancellationToken) {
     let mut purge = every(Duration::from_mins(1));
     let mut reload = every(Duration::from_secs(30));
@@ -53,8 +53,8 @@ async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, sto
                     resealing.abort_all();
                     resealing.spawn(reseal(Arc::clone(&server)));
                 }
-                if let Err(error) = server.keys().reload(server.now()).await {
-                    tracing::warn!(%error, "the signing keys cannot be read again");
+                if let Err(error) = server.keep_keys().await {
+                    tracing::warn!(%error, "the signing keys cannot be read again or rotated");
                 }
             },
         }

@@ -222,6 +222,7 @@ fn settings(config: &Config) -> Settings {
             grace: tokens.refresh_grace,
             grant: tokens.grant_lifetime,
             code: tokens.code_lifetime,
+            signing_key: config.keys.rotation,
         },
         registration: RegistrationPolicy {
             enabled: registration.enabled,

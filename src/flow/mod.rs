@@ -1,5 +1,6 @@
 //! The use cases, where protocol, repository, upstream and clock meet.
 
+pub mod administration;
 mod introspection;
 mod login;
 mod registration;
@@ -18,7 +19,7 @@ pub use self::{
 };
 use crate::{
     clock::{Clock, UnixTime},
-    keys::Keys,
+    keys::{KeyError, Keys},
     oauth::{
         authorization::Resources,
         client::{Client, ClientId},
@@ -87,6 +88,8 @@ pub struct Lifetimes {
     pub grant: Duration,
     /// Codes.
     pub code: Duration,
+    /// How old a signing key becomes before the next one is made.
+    pub signing_key: Duration,
 }
 
 /// Self-registration (RFC 7591).
@@ -190,6 +193,21 @@ impl AuthorizationServer {
         SealedSessions::new(Arc::clone(&self.repository), self.sealer.clone())
     }
 
+    /// Reads the signing keys again, so that those which another process made are published here,
+    /// too, and makes the next one when it is due.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or its keys cannot be opened.
+    pub async fn keep_keys(&self) -> Result<(), KeyError> {
+        let (now, lifetimes) = (self.now(), &self.settings.lifetimes);
+        self.keys.reload(now).await?;
+        if self.keys.rotate_when_due(lifetimes.signing_key, lifetimes.access, now).await? {
+            tracing::info!(target: "audit", event = "key_rotation", "the next signing key was made");
+        }
+        Ok(())
+    }
+
     /// Whether the repository answers.
     ///
     /// # Errors
@@ -277,8 +295,8 @@ impl From<RepositoryError> for OAuthError {
     }
 }
 
-impl From<crate::keys::KeyError> for OAuthError {
-    fn from(error: crate::keys::KeyError) -> Self {
+impl From<KeyError> for OAuthError {
+    fn from(error: KeyError) -> Self {
         Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         error::{ErrorCode, OAuthError},
     },
     repository::RepositoryError,
-    secret::{TokenHash, encode, random_token},
+    secret::{Random, TokenHash, encode, random_token},
 };
 
 /// The answer to a registration (RFC 7591 section 3.2.1).
@@ -41,7 +41,7 @@ impl AuthorizationServer {
         let secret = (metadata.token_endpoint_auth_method != AuthenticationMethod::None)
             .then(|| format!("mcp_cs_{}", random_token(self.random())));
         let client = Client {
-            client_id: self.new_client_id()?,
+            client_id: client_id(self.random())?,
             origin: Origin::SelfRegistered,
             issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
@@ -65,13 +65,14 @@ impl AuthorizationServer {
             metadata: client.metadata,
         })
     }
+}
 
-    fn new_client_id(&self) -> Result<ClientId, OAuthError> {
-        let mut bytes = [0; 16];
-        self.random.fill(&mut bytes);
-        ClientId::parse(&format!("mcp_{}", encode(&bytes)))
-            .ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "something went wrong here"))
-    }
+/// A new client id.
+pub(super) fn client_id(random: &dyn Random) -> Result<ClientId, OAuthError> {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    ClientId::parse(&format!("mcp_{}", encode(&bytes)))
+        .ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "something went wrong here"))
 }
 
 /// A registration that the repository does not hold is the client's to shorten.

@@ -3,10 +3,13 @@
 //! A grant is one record. Its code, its refresh token, its live access tokens and its sealed
 //! upstream session live and die in it, and each transition here makes the next record.
 
+mod standing;
+
 use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::standing::Standing;
 use super::{
     authorization::{AuthorizationRequest, CodeChallenge},
     client::ClientId,
@@ -150,6 +153,9 @@ pub enum State {
         at: UnixTime,
         /// Why.
         by: RevokedBy,
+        /// When the last of its access tokens ends: so long may somebody accept it who does not ask.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        live_until: Option<UnixTime>,
     },
 }
 
@@ -359,7 +365,8 @@ impl Grant {
     #[must_use]
     pub fn revoked(mut self, by: RevokedBy, at: UnixTime) -> Self {
         if !matches!(self.state, State::Revoked { .. }) {
-            self.state = State::Revoked { at, by };
+            let live_until = self.accepted_until(at);
+            self.state = State::Revoked { at, by, live_until };
             self.upstream.sealed.clear();
         }
         self

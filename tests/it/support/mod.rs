@@ -27,8 +27,8 @@ pub use self::{
     listener::Listener,
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
-    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     scripted::{Scene, Scripted},
+    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
     wire::Wire,
 };

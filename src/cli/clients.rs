@@ -1,0 +1,254 @@
+//! `clients`: who may ask people to sign in.
+
+mod prune;
+mod sheet;
+
+use clap_complete::engine::ArgValueCompleter;
+
+use self::{
+    prune::Prune,
+    sheet::{Added, COLUMNS, ClientRow, ClientSheet},
+};
+use super::{
+    Global, completions,
+    connection::Connection,
+    failure::{Exit, Failure},
+    output::Output,
+    revoke::{interrupted_by, report},
+    run,
+    tokens::{ambiguous, client_id, not_found},
+};
+use crate::{
+    flow::administration::{Administration, Found, GrantFilter, NewClient, Tally},
+    oauth::{
+        client::{Client, ClientId},
+        error::{ErrorCode, OAuthError},
+    },
+    secret::SystemRandom,
+};
+
+/// MCP clients: those that registered themselves, and those that you add.
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth clients list
+  pangea-mcp-auth clients add --name Backoffice --redirect-uri https://app.example.com/callback --confidential")]
+pub(super) enum Clients {
+    List(List),
+    Show(Show),
+    Add(Add),
+    Revoke(Revoke),
+    Prune(Prune),
+}
+
+impl Clients {
+    pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
+        let output = global.output();
+        if matches!(self, Self::Add(Add { confidential: true, .. })) && output.is_quiet() {
+            let failure = Failure::new(Exit::Usage, "--quiet would hide the secret, which is told only once");
+            return Err(failure.hint("use -o json"));
+        }
+        run(async {
+            let connection = Connection::open(global, &output).await?;
+            match self {
+                Self::List(list) => list.run(&connection, &output).await,
+                Self::Show(show) => show.run(&connection, &output).await,
+                Self::Add(add) => add.run(&connection, &output).await,
+                Self::Revoke(revoke) => revoke.run(&connection, &output).await,
+                Self::Prune(prune) => prune.run(&connection, &output).await,
+            }
+        })
+    }
+}
+
+/// List clients, in the order of their ids, with how many grants of each live.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "In a pipe each line is one client, with tabs between id, name, origin, live grants,
+last used, created, expiry and redirect URIs.
+
+Examples:
+  pangea-mcp-auth clients list
+  pangea-mcp-auth clients list --unused -q
+  pangea-mcp-auth clients list -o json")]
+pub(super) struct List {
+    /// Only those without a live grant.
+    #[arg(long)]
+    unused: bool,
+    /// At most so many.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Go on behind this one, the last of the page before.
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
+    after: Option<String>,
+}
+
+impl List {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        let administration = connection.administration();
+        let limit = self.limit.unwrap_or(u64::MAX);
+        let mut after = match &self.after {
+            Some(text) => Some(client_id(&administration, text).await?),
+            None => None,
+        };
+        let (mut list, mut shown) = (output.list(&COLUMNS), 0);
+        'pages: loop {
+            let page = administration.clients_after(after.as_ref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.client_id.clone());
+            for client in page {
+                if shown == limit || output.is_unread() {
+                    break 'pages;
+                }
+                let used = administration.client_use(&client.client_id).await?;
+                if !self.unused || used.live_grants == 0 {
+                    list.push(&ClientRow::of(&client, used));
+                    shown += 1;
+                }
+            }
+        }
+        let count = list.finish();
+        output.remark(&if count == 1 { "1 client".to_owned() } else { format!("{count} clients") });
+        Ok(())
+    }
+}
+
+/// Tell all about a client.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth clients show mcp_q7Zx")]
+pub(super) struct Show {
+    /// Its id or the beginning of it.
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
+    id: String,
+}
+
+impl Show {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        let administration = connection.administration();
+        let client = client(&administration, &self.id).await?;
+        let used = administration.client_use(&client.client_id).await?;
+        output.sheet(&ClientSheet::of(&client, used));
+        Ok(())
+    }
+}
+
+async fn client(administration: &Administration, text: &str) -> Result<Client, Failure> {
+    match administration.find_client(text).await? {
+        Found::One(client) => Ok(*client),
+        Found::Several => Err(ambiguous(text)),
+        Found::Nothing => Err(not_found("client", text)),
+    }
+}
+
+/// Add a client that cannot register itself.
+///
+/// It does not expire and is never pruned. The secret of a confidential client is printed once and
+/// kept nowhere.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth clients add --name Inspector --redirect-uri http://127.0.0.1:6274/oauth/callback
+  pangea-mcp-auth clients add --redirect-uri https://app.example.com/callback --confidential -o json")]
+pub(super) struct Add {
+    /// A name for people.
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it may be answered; several times for several.
+    #[arg(long = "redirect-uri", value_name = "URI", required = true)]
+    redirect_uris: Vec<String>,
+    /// Give it a secret (`client_secret_basic` or `client_secret_post`); else it is a public client.
+    #[arg(long)]
+    confidential: bool,
+}
+
+impl Add {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        let new = NewClient {
+            name: self.name.clone(),
+            redirect_uris: self.redirect_uris.clone(),
+            confidential: self.confidential,
+        };
+        let schemes =
+            connection.config.as_ref().map(|config| config.registration.private_use_schemes.clone());
+        let added = connection
+            .administration()
+            .add_client(new, &schemes.unwrap_or_default(), &SystemRandom)
+            .await
+            .map_err(|error| refused(&error))?;
+        let (client, secret) = added;
+        output.sheet(&Added::of(&client, secret));
+        Ok(())
+    }
+}
+
+fn refused(error: &OAuthError) -> Failure {
+    let exit = match error.code() {
+        ErrorCode::InvalidRedirectUri | ErrorCode::InvalidClientMetadata => Exit::Usage,
+        _ => Exit::Unreachable,
+    };
+    let failure = Failure::new(exit, error.description());
+    if error.code() == ErrorCode::InvalidRedirectUri {
+        failure.hint("change --redirect-uri")
+    } else {
+        failure
+    }
+}
+
+/// Remove a client and revoke its grants.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth clients revoke mcp_q7Zx --dry-run
+  pangea-mcp-auth clients revoke mcp_q7ZxAmV0bT5cK2hYw1uLrA --yes")]
+pub(super) struct Revoke {
+    /// Its id or the beginning of it.
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
+    id: String,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Revoke {
+    async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        let (administration, config) = (connection.administration(), connection.config.as_ref().ok());
+        let id = self.meant(&administration).await?;
+        let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
+        let expected = administration.count(&filter).await?;
+        if self.dry_run {
+            report(&expected, Vec::new(), true, config, output);
+            return Ok(());
+        }
+        if expected.revoked > 0 {
+            let question = format!("Remove {id} and revoke its live grants ({})?", expected.revoked);
+            output.confirm(&question, self.yes)?;
+        }
+        let bar = output.progress("revoking", Some(expected.revoked));
+        let mut tally = Tally::default();
+        let outcome = administration.revoke_client(&id, &mut tally, &|| bar.inc(1)).await;
+        bar.finish_and_clear();
+        let removed = outcome.map_err(|error| interrupted_by(error, tally.revoked))?;
+        if output.is_quiet() {
+            output.print_id(id.as_str());
+        } else if removed.is_some() {
+            output.say(&format!("client {id} removed"));
+        } else {
+            output.say(&format!("client {id} was already removed"));
+        }
+        report(&tally, Vec::new(), false, config, output);
+        Ok(())
+    }
+
+    /// A client that is there, or one that was: its grants tell.
+    async fn meant(&self, administration: &Administration) -> Result<ClientId, Failure> {
+        match administration.find_client(&self.id).await? {
+            Found::One(client) => Ok(client.client_id),
+            Found::Several => Err(ambiguous(&self.id)),
+            Found::Nothing => {
+                let gone = ClientId::parse(&self.id).ok_or_else(|| not_found("client", &self.id))?;
+                let used = administration.client_use(&gone).await?;
+                used.last_used_at.map(|_| gone).ok_or_else(|| not_found("client", &self.id))
+            }
+        }
+    }
+}

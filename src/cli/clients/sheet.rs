@@ -1,0 +1,181 @@
+//! What is told of a client.
+
+use serde::Serialize;
+
+use super::super::{
+    output::{Row, Sheet, Style},
+    table::Column,
+    times::Moment,
+};
+use crate::{
+    flow::administration::ClientUse,
+    oauth::{
+        client::{Client, Origin},
+        redirect::RedirectUri,
+    },
+};
+
+pub(super) const COLUMNS: [Column; 6] = [
+    Column::new("ID", 0),
+    Column::new("NAME", 0),
+    Column::new("ORIGIN", 2),
+    Column::new("LIVE GRANTS", 0),
+    Column::new("LAST USED", 1),
+    Column::new("CREATED", 3),
+];
+
+/// A client in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct ClientRow {
+    id: String,
+    name: Option<String>,
+    origin: &'static str,
+    confidential: bool,
+    redirect_uris: Vec<String>,
+    created_at: Moment,
+    /// When the registration ends if nobody signs in with it.
+    expires_at: Option<Moment>,
+    live_grants: u64,
+    last_used_at: Option<Moment>,
+}
+
+impl ClientRow {
+    pub(super) fn of(client: &Client, used: ClientUse) -> Self {
+        let uris = client.metadata.redirect_uris.iter().map(RedirectUri::as_str);
+        Self {
+            id: client.client_id.to_string(),
+            name: client.metadata.client_name.clone(),
+            origin: match client.origin {
+                Origin::SelfRegistered => "registered",
+                Origin::Operator => "operator",
+            },
+            confidential: client.secret.is_some(),
+            redirect_uris: uris.map(str::to_owned).collect(),
+            created_at: client.issued_at.into(),
+            expires_at: client.expires_at.map(Moment::from),
+            live_grants: used.live_grants,
+            last_used_at: used.last_used_at.map(Moment::from),
+        }
+    }
+}
+
+impl Row for ClientRow {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self, style: Style) -> Vec<String> {
+        let last_used = self.last_used_at.map(|at| style.time(at.time()));
+        let mut cells = vec![
+            style.id(&self.id),
+            self.name.clone().unwrap_or_default(),
+            self.origin.to_owned(),
+            self.live_grants.to_string(),
+            last_used
+                .unwrap_or_else(|| if style.is_for_people() { "never".to_owned() } else { String::new() }),
+            style.time(self.created_at.time()),
+        ];
+        if !style.is_for_people() {
+            cells.push(self.expires_at.map(|at| style.time(at.time())).unwrap_or_default());
+            cells.push(self.redirect_uris.join(" "));
+        }
+        cells
+    }
+}
+
+/// All about a client.
+#[derive(Debug, Serialize)]
+pub(super) struct ClientSheet {
+    #[serde(flatten)]
+    row: ClientRow,
+    token_endpoint_auth_method: &'static str,
+    grant_types: Vec<&'static str>,
+    client_uri: Option<String>,
+    contacts: Vec<String>,
+    software_id: Option<String>,
+    software_version: Option<String>,
+}
+
+impl ClientSheet {
+    pub(super) fn of(client: &Client, used: ClientUse) -> Self {
+        let metadata = &client.metadata;
+        Self {
+            row: ClientRow::of(client, used),
+            token_endpoint_auth_method: metadata.token_endpoint_auth_method.as_str(),
+            grant_types: metadata.grant_types.iter().map(|grant| grant.as_str()).collect(),
+            client_uri: metadata.client_uri.clone(),
+            contacts: metadata.contacts.clone(),
+            software_id: metadata.software_id.clone(),
+            software_version: metadata.software_version.clone(),
+        }
+    }
+}
+
+impl Sheet for ClientSheet {
+    fn id(&self) -> String {
+        self.row.id.clone()
+    }
+
+    fn lines(&self, style: Style) -> Vec<(&'static str, String)> {
+        let row = &self.row;
+        let or_never = |at: Option<Moment>| at.map_or("never".to_owned(), |at| style.full_time(at.time()));
+        let mut lines = vec![
+            ("id", row.id.clone()),
+            ("name", row.name.clone().unwrap_or_default()),
+            ("origin", row.origin.to_owned()),
+            ("authenticates", self.token_endpoint_auth_method.to_owned()),
+            ("grant types", self.grant_types.join(" ")),
+            ("created", style.full_time(row.created_at.time())),
+            ("expires", or_never(row.expires_at)),
+            ("live grants", row.live_grants.to_string()),
+            ("last used", or_never(row.last_used_at)),
+        ];
+        for (at, uri) in row.redirect_uris.iter().enumerate() {
+            lines.push((if at == 0 { "redirect URIs" } else { "" }, uri.clone()));
+        }
+        let told = [
+            ("home page", &self.client_uri),
+            ("software", &self.software_id),
+            ("version", &self.software_version),
+        ];
+        lines.extend(told.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
+        if !self.contacts.is_empty() {
+            lines.push(("contacts", self.contacts.join(", ")));
+        }
+        lines
+    }
+}
+
+/// A client that was just added. Its secret is told here and never again.
+#[derive(Debug, Serialize)]
+pub(super) struct Added {
+    client_id: String,
+    client_secret: Option<String>,
+    client_name: Option<String>,
+    token_endpoint_auth_method: &'static str,
+    redirect_uris: Vec<String>,
+}
+
+impl Added {
+    pub(super) fn of(client: &Client, secret: Option<String>) -> Self {
+        let row = ClientRow::of(client, ClientUse::default());
+        Self {
+            client_id: row.id,
+            client_secret: secret,
+            client_name: row.name,
+            token_endpoint_auth_method: client.metadata.token_endpoint_auth_method.as_str(),
+            redirect_uris: row.redirect_uris,
+        }
+    }
+}
+
+impl Sheet for Added {
+    fn id(&self) -> String {
+        self.client_id.clone()
+    }
+
+    fn lines(&self, _style: Style) -> Vec<(&'static str, String)> {
+        let secret = self.client_secret.clone().map(|secret| ("client_secret", secret));
+        [("client_id", self.client_id.clone())].into_iter().chain(secret).collect()
+    }
+}

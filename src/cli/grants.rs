@@ -1,0 +1,224 @@
+//! What is told of a grant: a line in a list, or its whole life. Never a secret, nor the hash of one.
+
+use serde::Serialize;
+
+use super::{
+    output::{Row, Sheet, Style},
+    table::Column,
+    times::Moment,
+};
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        grant::{Grant, LiveToken},
+        scope::Scope,
+        token::TokenId,
+    },
+};
+
+pub(super) const COLUMNS: [Column; 9] = [
+    Column::new("ID", 0),
+    Column::new("CLIENT", 0),
+    Column::new("REDIRECTS TO", 5),
+    Column::new("USER", 0),
+    Column::new("RESOURCE", 2),
+    Column::new("SCOPES", 4),
+    Column::new("STATE", 0),
+    Column::new("CREATED", 3),
+    Column::new("LAST USED", 1),
+];
+
+/// A grant in a list.
+#[derive(Debug, Serialize)]
+pub(super) struct GrantRow {
+    id: String,
+    client_id: String,
+    client_name: Option<String>,
+    redirect_host: String,
+    subject: String,
+    email: Option<String>,
+    resource: String,
+    scopes: Vec<String>,
+    state: &'static str,
+    created_at: Moment,
+    last_used_at: Moment,
+    /// When it ends if nobody uses it.
+    expires_at: Option<Moment>,
+}
+
+impl GrantRow {
+    pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
+        Self {
+            id: grant.id.to_string(),
+            client_id: grant.client_id.to_string(),
+            client_name,
+            redirect_host: grant.return_address.host(),
+            subject: grant.person.subject.clone(),
+            email: grant.person.email.clone(),
+            resource: grant.resource.to_string(),
+            scopes: words(&grant.scope),
+            state: grant.standing(now).as_str(),
+            created_at: grant.created_at.into(),
+            last_used_at: grant.last_used_at.into(),
+            expires_at: grant.usable_until().map(Moment::from),
+        }
+    }
+
+    fn client(&self, style: Style) -> String {
+        match &self.client_name {
+            Some(name) if style.is_for_people() => name.clone(),
+            _ => self.client_id.clone(),
+        }
+    }
+
+    fn user(&self) -> String {
+        self.email.clone().unwrap_or_else(|| self.subject.clone())
+    }
+}
+
+impl Row for GrantRow {
+    fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    fn cells(&self, style: Style) -> Vec<String> {
+        let mut cells = vec![
+            style.id(&self.id),
+            self.client(style),
+            self.redirect_host.clone(),
+            self.user(),
+            self.resource.clone(),
+            self.scopes.join(" "),
+            self.state.to_owned(),
+            style.time(self.created_at.time()),
+            style.time(self.last_used_at.time()),
+        ];
+        if !style.is_for_people() {
+            cells.push(self.expires_at.map(|end| style.time(end.time())).unwrap_or_default());
+        }
+        cells
+    }
+}
+
+/// The life of a grant.
+#[derive(Debug, Serialize)]
+pub(super) struct GrantSheet {
+    #[serde(flatten)]
+    row: GrantRow,
+    consented_from: Option<String>,
+    /// Access tokens issued so far.
+    tokens_issued: u64,
+    refreshes: u64,
+    last_refreshed_at: Option<Moment>,
+    /// When the upstream last said that its session is good.
+    upstream_checked_at: Moment,
+    live_tokens: Vec<TokenRow>,
+    revoked_at: Option<Moment>,
+    revoked_by: Option<&'static str>,
+    /// Until when somebody who does not ask may still accept a token of it that was revoked.
+    accepted_until: Option<Moment>,
+}
+
+/// A live access token.
+#[derive(Debug, Serialize)]
+struct TokenRow {
+    id: String,
+    issued_at: Moment,
+    expires_at: Moment,
+    scopes: Vec<String>,
+}
+
+impl GrantSheet {
+    pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
+        let chain = grant.active().and_then(|active| active.refresh.as_ref());
+        let revocation = grant.revocation();
+        Self {
+            consented_from: grant.consented_from.map(|address| address.to_string()),
+            tokens_issued: grant.issued,
+            refreshes: grant.refreshes(),
+            last_refreshed_at: chain.and_then(|chain| chain.rotated_at.last()).map(|at| (*at).into()),
+            upstream_checked_at: grant.upstream.checked_at.into(),
+            live_tokens: grant.live_tokens(now).map(|token| TokenRow::of(grant, token)).collect(),
+            revoked_at: revocation.map(|(at, _)| at.into()),
+            revoked_by: revocation.map(|(_, by)| by.as_str()),
+            accepted_until: revocation.and_then(|_| grant.accepted_until(now)).map(Moment::from),
+            row: GrantRow::of(grant, client_name, now),
+        }
+    }
+}
+
+impl TokenRow {
+    fn of(grant: &Grant, token: &LiveToken) -> Self {
+        Self {
+            id: TokenId { grant: grant.id.clone(), number: token.number }.to_string(),
+            issued_at: token.issued_at.into(),
+            expires_at: token.expires_at.into(),
+            scopes: words(token.scope.as_ref().unwrap_or(&grant.scope)),
+        }
+    }
+}
+
+impl Sheet for GrantSheet {
+    fn id(&self) -> String {
+        self.row.id.clone()
+    }
+
+    fn lines(&self, style: Style) -> Vec<(&'static str, String)> {
+        let row = &self.row;
+        let named = row.client_name.as_ref().map(|name| format!("{} ({name})", row.client_id));
+        let person = row.email.as_ref().map(|email| format!("{email} ({})", row.subject));
+        let from = self.consented_from.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+        let mut lines = vec![
+            ("id", row.id.clone()),
+            ("state", row.state.to_owned()),
+            ("client", named.unwrap_or_else(|| row.client_id.clone())),
+            ("redirects to", row.redirect_host.clone()),
+            ("user", person.unwrap_or_else(|| row.subject.clone())),
+            ("resource", row.resource.clone()),
+            ("scopes", row.scopes.join(" ")),
+            ("consented", style.full_time(row.created_at.time()) + &from),
+            ("last used", style.full_time(row.last_used_at.time())),
+            ("refreshed", times(self.refreshes, self.last_refreshed_at, style)),
+            ("upstream checked", style.full_time(self.upstream_checked_at.time())),
+        ];
+        if let Some(end) = row.expires_at {
+            lines.push(("ends unless used", style.full_time(end.time())));
+        }
+        if let (Some(at), Some(by)) = (self.revoked_at, self.revoked_by) {
+            lines.push(("revoked", format!("{} by {}", style.full_time(at.time()), told(by))));
+        }
+        if let Some(until) = self.accepted_until {
+            lines.push(("accepted until", format!("{} where nobody asks", style.full_time(until.time()))));
+        }
+        for (at, token) in self.live_tokens.iter().enumerate() {
+            let name = if at == 0 { "live tokens" } else { "" };
+            lines.push((name, format!("{} until {}", token.id, style.full_time(token.expires_at.time()))));
+        }
+        lines
+    }
+}
+
+fn times(count: u64, last: Option<Moment>, style: Style) -> String {
+    let count = match count {
+        0 => return "never".to_owned(),
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
+    last.map_or_else(|| count.clone(), |last| format!("{count}, last {}", style.full_time(last.time())))
+}
+
+/// Who ended a grant, in words.
+fn told(by: &str) -> &str {
+    match by {
+        "client" => "the client",
+        "code_replay" => "a code that was used twice",
+        "refresh_reuse" => "an old refresh token that came back",
+        "upstream" => "the upstream, which ended the session",
+        "operator" => "the operator",
+        other => other,
+    }
+}
+
+fn words(scope: &Scope) -> Vec<String> {
+    scope.words().map(str::to_owned).collect()
+}

@@ -1,0 +1,147 @@
+//! Clients: adding them, seeing who uses them, removing those that nobody does.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Administration, GrantFilter, PAGE};
+use crate::{
+    clock::UnixTime,
+    flow::registration::client_id,
+    oauth::{
+        client::{Client, ClientId, ClientMetadata, Origin},
+        error::{ErrorCode, OAuthError},
+        redirect::PrivateUseSchemes,
+    },
+    repository::{Order, Page, RepositoryError},
+    secret::{Random, TokenHash, random_token},
+};
+
+/// What the operator says of a client that cannot register itself.
+#[derive(Debug)]
+pub struct NewClient {
+    /// A name for people.
+    pub name: Option<String>,
+    /// Where it may be answered.
+    pub redirect_uris: Vec<String>,
+    /// Whether it gets a secret.
+    pub confidential: bool,
+}
+
+/// How a client is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClientUse {
+    /// Grants of it that can still be used.
+    pub live_grants: u64,
+    /// When a grant of it was last used, as far as it is remembered.
+    pub last_used_at: Option<UnixTime>,
+}
+
+/// A client that was removed, or would be.
+#[derive(Debug)]
+pub struct Pruned {
+    /// The client as it was.
+    pub client: Client,
+    /// How it was used.
+    pub used: ClientUse,
+}
+
+impl Administration {
+    /// Registers a client for good. Its secret is not kept and can be told only now.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_redirect_uri` or `invalid_client_metadata`, by the rules of registration; or the
+    /// repository does not answer.
+    pub async fn add_client(
+        &self,
+        new: NewClient,
+        schemes: &PrivateUseSchemes,
+        random: &dyn Random,
+    ) -> Result<(Client, Option<String>), OAuthError> {
+        let now = self.now();
+        let method = if new.confidential { "client_secret_basic" } else { "none" };
+        let body = json!({
+            "client_name": new.name,
+            "redirect_uris": new.redirect_uris,
+            "token_endpoint_auth_method": method,
+            "grant_types": ["authorization_code", "refresh_token"],
+        });
+        let metadata = ClientMetadata::parse(body.to_string().as_bytes(), schemes)?;
+        let secret = new.confidential.then(|| format!("mcp_cs_{}", random_token(random)));
+        let client = Client {
+            client_id: client_id(random)?,
+            origin: Origin::Operator,
+            issued_at: now,
+            expires_at: None,
+            secret: secret.as_deref().map(TokenHash::of),
+            metadata,
+        };
+        let stored = self.clients.insert(client, now).await?;
+        let stored =
+            stored.ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "the new client id is taken"))?;
+        tracing::info!(target: "audit", event = "registration", client_id = %stored.value.client_id, by = "operator", "client registered");
+        Ok((stored.value, secret))
+    }
+
+    /// A page of clients behind `after`, in the order of their ids.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn clients_after(&self, after: Option<&ClientId>) -> Result<Vec<Client>, RepositoryError> {
+        let after = after.map(ClientId::to_string);
+        let page = Page { after, order: Order::Ascending, limit: PAGE, parent: None };
+        self.clients.list(&page, self.now()).await
+    }
+
+    /// How a client is used: its grants are gone through, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn client_use(&self, id: &ClientId) -> Result<ClientUse, RepositoryError> {
+        let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
+        let (mut used, mut walk) = (ClientUse::default(), self.walk(&filter, None));
+        while let Some(page) = walk.next_page().await? {
+            for grant in page {
+                used.live_grants += u64::from(grant.standing(self.now()).is_live());
+                used.last_used_at = used.last_used_at.max(Some(grant.last_used_at));
+            }
+        }
+        Ok(used)
+    }
+
+    /// The client if it is dead: it registered itself, nobody has used it for `unused`, and no grant
+    /// of it lives.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn if_dead(&self, client: Client, unused: Duration) -> Result<Option<Pruned>, RepositoryError> {
+        let now = self.now();
+        if client.origin == Origin::Operator || now.since(client.issued_at) < unused {
+            return Ok(None);
+        }
+        let used = self.client_use(&client.client_id).await?;
+        let recently = used.last_used_at.is_some_and(|last| now.since(last) < unused);
+        Ok((used.live_grants == 0 && !recently).then_some(Pruned { client, used }))
+    }
+
+    /// Removes a dead client; whether it is gone. If somebody signs in with it at this very moment,
+    /// it is put back.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn prune(&self, dead: &Pruned) -> Result<bool, RepositoryError> {
+        let id = &dead.client.client_id;
+        let Some(taken) = self.clients.take(id.as_str(), self.now()).await? else { return Ok(false) };
+        if self.client_use(id).await?.live_grants == 0 {
+            tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
+            return Ok(true);
+        }
+        self.clients.insert(taken, self.now()).await?;
+        Ok(false)
+    }
+}

@@ -1,0 +1,96 @@
+//! Going through the grants, newest first, a page at a time.
+
+use std::time::Duration;
+
+use super::{Administration, PAGE};
+use crate::{
+    clock::UnixTime,
+    oauth::{
+        client::ClientId,
+        grant::{Grant, Standing},
+        token::GrantId,
+    },
+    repository::{Collection, Order, Page, RepositoryError},
+};
+
+/// Grant ids are in the order of requests, and a request is granted within the patience that people
+/// get, twice ten minutes.
+const OUT_OF_ORDER: Duration = Duration::from_hours(1);
+
+/// Which grants are meant; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct GrantFilter {
+    /// Those of this client.
+    pub client: Option<ClientId>,
+    /// Those of this person: the subject, or the email address in any case.
+    pub user: Option<String>,
+    /// Those at this resource.
+    pub resource: Option<String>,
+    /// Those that stand so.
+    pub standing: Option<Standing>,
+    /// Those that somebody can still use.
+    pub live: bool,
+    /// Those that were made at this time or later.
+    pub since: Option<UnixTime>,
+}
+
+impl GrantFilter {
+    fn admits(&self, grant: &Grant, now: UnixTime) -> bool {
+        let standing = grant.standing(now);
+        self.client.as_ref().is_none_or(|client| grant.client_id == *client)
+            && self.user.as_ref().is_none_or(|user| is_of(grant, user))
+            && self.resource.as_ref().is_none_or(|resource| grant.resource.is_named_by(resource))
+            && self.standing.is_none_or(|wanted| standing == wanted)
+            && (!self.live || standing.is_live())
+            && self.since.is_none_or(|since| grant.created_at >= since)
+    }
+
+    /// Whether no grant behind this one was made late enough.
+    fn ends_at(&self, grant: &Grant) -> bool {
+        self.since.is_some_and(|since| grant.created_at.plus(OUT_OF_ORDER) < since)
+    }
+}
+
+fn is_of(grant: &Grant, user: &str) -> bool {
+    let email = grant.person.email.as_deref();
+    grant.person.subject == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
+}
+
+/// A walk through the grants, newest first. It holds one page.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    grants: &'a Collection<Grant>,
+    filter: &'a GrantFilter,
+    after: Option<String>,
+    over: bool,
+    now: UnixTime,
+}
+
+impl Administration {
+    /// Goes through the grants that are meant, newest first, behind the one called `after`.
+    #[must_use]
+    pub fn walk<'a>(&'a self, filter: &'a GrantFilter, after: Option<&GrantId>) -> Walk<'a> {
+        let after = after.map(GrantId::to_string);
+        Walk { grants: &self.grants, filter, after, over: false, now: self.now() }
+    }
+}
+
+impl Walk<'_> {
+    /// The next grants; `None` after the last.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn next_page(&mut self) -> Result<Option<Vec<Grant>>, RepositoryError> {
+        if self.over {
+            return Ok(None);
+        }
+        let parent = self.filter.client.as_ref().map(ClientId::to_string);
+        let page = Page { parent, after: self.after.take(), order: Order::Descending, limit: PAGE };
+        let mut grants = self.grants.list(&page, self.now).await?;
+        self.after = grants.last().map(|last| last.id.to_string());
+        self.over = grants.len() < PAGE || grants.last().is_none_or(|last| self.filter.ends_at(last));
+        grants.retain(|grant| self.filter.admits(grant, self.now));
+        Ok(Some(grants))
+    }
+}

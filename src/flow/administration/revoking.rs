@@ -1,0 +1,196 @@
+//! Ending grants and access tokens. A grant that is over stays over, so everything here may be
+//! interrupted and begun again.
+
+use std::collections::BTreeMap;
+
+use super::{Administration, GrantFilter};
+use crate::{
+    clock::UnixTime,
+    flow::tokens::ATTEMPTS,
+    oauth::{
+        client::{Client, ClientId},
+        grant::{Grant, RevokedBy},
+        token::{GrantId, TokenId},
+    },
+    repository::RepositoryError,
+};
+
+/// Walks until nothing more is found to revoke: somebody may sign in meanwhile.
+const WALKS: usize = 3;
+
+/// What came of a revocation.
+#[derive(Debug)]
+pub enum Revocation {
+    /// It is over now. The grant as it is now.
+    Done(Box<Grant>),
+    /// It was over before.
+    Already(Box<Grant>),
+    /// There is no such grant, or none any more.
+    Absent,
+}
+
+/// What came of many revocations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Grants or access tokens that were ended, or would be.
+    pub revoked: u64,
+    /// Those that were over before.
+    pub already_revoked: u64,
+    /// For each resource: until when it may accept a token that was ended, if it does not ask.
+    pub accepted_until: BTreeMap<String, Option<UnixTime>>,
+}
+
+impl Tally {
+    /// Adds what came of one.
+    pub fn add(&mut self, revocation: &Revocation, now: UnixTime) {
+        match revocation {
+            Revocation::Done(grant) => {
+                self.revoked += 1;
+                self.note(grant, grant.accepted_until(now));
+            }
+            Revocation::Already(grant) => {
+                self.already_revoked += 1;
+                self.note(grant, grant.accepted_until(now));
+            }
+            Revocation::Absent => {}
+        }
+    }
+
+    /// Adds one access token that was ended alone.
+    pub fn add_token(&mut self, grant: &Grant, ended: Option<UnixTime>) {
+        if ended.is_some() {
+            self.revoked += 1;
+        } else {
+            self.already_revoked += 1;
+        }
+        self.note(grant, ended);
+    }
+
+    fn note(&mut self, grant: &Grant, until: Option<UnixTime>) {
+        let noted = self.accepted_until.entry(grant.resource.to_string()).or_default();
+        *noted = (*noted).max(until);
+    }
+}
+
+impl Administration {
+    /// Ends a grant, whatever happens to its record meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn revoke_grant(&self, id: &GrantId) -> Result<Revocation, RepositoryError> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(Revocation::Absent) };
+            if read.value.revocation().is_some() {
+                return Ok(Revocation::Already(Box::new(read.value)));
+            }
+            let revoked = read.value.clone().revoked(RevokedBy::Operator, now);
+            if let Some(stored) = self.grants.replace(read, revoked, now).await? {
+                tracing::info!(target: "audit", event = "revocation", grant = %id, by = "operator", "grant revoked");
+                return Ok(Revocation::Done(Box::new(stored.value)));
+            }
+        }
+        Err(contended())
+    }
+
+    /// Ends one access token; its grant goes on. The grant, and when the token would have ended,
+    /// `None` if it was over before; `None` if there is no such grant.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn revoke_token(
+        &self,
+        id: &TokenId,
+    ) -> Result<Option<(Grant, Option<UnixTime>)>, RepositoryError> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let Some(read) = self.grants.get(id.grant.as_str(), now).await? else { return Ok(None) };
+            if id.number == 0 || id.number > read.value.issued {
+                return Ok(None);
+            }
+            let live = read.value.live_tokens(now).find(|token| token.number == id.number);
+            let Some(until) = live.map(|token| token.expires_at) else { return Ok(Some((read.value, None))) };
+            let without = read.value.clone().without_token(id.number);
+            if let Some(stored) = self.grants.replace(read, without, now).await? {
+                tracing::info!(target: "audit", event = "revocation", jti = %id, by = "operator", "access token revoked");
+                return Ok(Some((stored.value, Some(until))));
+            }
+        }
+        Err(contended())
+    }
+
+    /// What revoking all grants that are meant would come to.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn count(&self, filter: &GrantFilter) -> Result<Tally, RepositoryError> {
+        let (live, mut tally) = (GrantFilter { live: true, ..filter.clone() }, Tally::default());
+        let mut walk = self.walk(&live, None);
+        while let Some(page) = walk.next_page().await? {
+            for grant in &page {
+                tally.revoked += 1;
+                tally.note(grant, grant.accepted_until(self.now()));
+            }
+        }
+        Ok(tally)
+    }
+
+    /// Ends all grants that are meant and can still be used. `tally` says how far it came, also
+    /// after an error; `seen` is called for each.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn revoke_all(
+        &self,
+        filter: &GrantFilter,
+        tally: &mut Tally,
+        seen: &(dyn Fn() + Sync),
+    ) -> Result<(), RepositoryError> {
+        let live = GrantFilter { live: true, ..filter.clone() };
+        for _ in 0..WALKS {
+            let before = tally.revoked;
+            let mut walk = self.walk(&live, None);
+            while let Some(page) = walk.next_page().await? {
+                for grant in page {
+                    let revocation = self.revoke_grant(&grant.id).await?;
+                    tally.add(&revocation, self.now());
+                    seen();
+                }
+            }
+            if tally.revoked == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a client and ends its grants. The client goes first: from then on no daemon redeems
+    /// a code or a refresh token of it, so a login that is under way comes to nothing, and what an
+    /// interruption leaves behind is found by running it again. The client, if it was there.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn revoke_client(
+        &self,
+        id: &ClientId,
+        tally: &mut Tally,
+        seen: &(dyn Fn() + Sync),
+    ) -> Result<Option<Client>, RepositoryError> {
+        let client = self.clients.take(id.as_str(), self.now()).await?;
+        if client.is_some() {
+            tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
+        }
+        let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
+        self.revoke_all(&filter, tally, seen).await?;
+        Ok(client)
+    }
+}
+
+fn contended() -> RepositoryError {
+    RepositoryError::Unavailable("the grant is changed by others all the time; try again".to_owned())
+}

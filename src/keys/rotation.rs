@@ -1,0 +1,156 @@
+//! One signing key after another.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{KeyError, Keys, PUBLISHED_AFTER, PUBLISHED_BEFORE, StoredKey};
+use crate::{
+    clock::UnixTime,
+    oauth::token::SigningAlgorithm,
+    repository::{Collection, Page, Repository, RepositoryError, Stored},
+};
+
+/// More keys than there ever are at once.
+const ALL: usize = 100;
+/// Attempts to be the one who makes the next key.
+const ATTEMPTS: usize = 8;
+
+/// What a key does at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is published, and will sign once everybody knows it.
+    Next,
+    /// It signs.
+    Signing,
+    /// It is published for the tokens that it signed.
+    Retiring,
+}
+
+impl KeyState {
+    /// The word for operators.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Signing => "signing",
+            Self::Retiring => "retiring",
+        }
+    }
+}
+
+/// What is known of a key without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its name in the headers of tokens.
+    pub kid: String,
+    /// What it signs with.
+    pub algorithm: SigningAlgorithm,
+    /// What it does now.
+    pub state: KeyState,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// From when on it signs.
+    pub signs_from: UnixTime,
+    /// When it is published no more; `None` until it has a successor.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// The signing keys of a repository, newest first. They stay sealed.
+///
+/// # Errors
+///
+/// When the repository does not answer.
+pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec<KeyInfo>, RepositoryError> {
+    let stored = Collection::<StoredKey>::new(Arc::clone(repository)).list(&all(), now).await?;
+    // As in signing: the newest whose time has come, else the oldest.
+    let signing = stored.iter().rposition(|key| key.signs_from <= now).unwrap_or(0);
+    let known = stored.into_iter().enumerate().map(|(at, key)| KeyInfo {
+        state: match at {
+            at if at == signing => KeyState::Signing,
+            at if at > signing => KeyState::Next,
+            _ => KeyState::Retiring,
+        },
+        kid: key.kid,
+        algorithm: key.algorithm,
+        created_at: key.created_at,
+        signs_from: key.signs_from,
+        expires_at: key.expires_at,
+    });
+    Ok(known.rev().collect())
+}
+
+impl Keys {
+    /// Makes the next key. It is published at once and signs ten minutes later; the present one stays
+    /// published until an hour after the last token that it signed has expired.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
+        let stored = self.stored.list(&all(), now).await?;
+        let signs_from = now.plus(PUBLISHED_BEFORE);
+        if self.insert_next(&stored, now, signs_from).await?.is_some() {
+            for old in stored.into_iter().filter(|key| key.expires_at.is_none()) {
+                let Some(read) = self.stored.get(&old.number, now).await? else { continue };
+                let mut retiring = read.value.clone();
+                retiring.expires_at = Some(signs_from.plus(access_lifetime).plus(PUBLISHED_AFTER));
+                let _ = self.stored.replace(read, retiring, now).await?;
+            }
+        }
+        self.reload(now).await
+    }
+
+    /// The same for a key that somebody else may have: the new one signs at once, and no other is
+    /// published any more. Every process does so when it reads the keys again.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer, or others make keys all the time.
+    pub async fn rotate_at_once(&self, now: UnixTime) -> Result<(), KeyError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.stored.list(&all(), now).await?;
+            if self.insert_next(&stored, now, now).await?.is_none() {
+                continue;
+            }
+            for old in stored {
+                self.stored.take(&old.number, now).await?;
+            }
+            return self.reload(now).await;
+        }
+        Err(RepositoryError::Unavailable("other processes make signing keys all the time".to_owned()).into())
+    }
+
+    /// Makes the next key when the newest one is as old as `lifetime`. Of several processes that
+    /// find so at once, one makes it.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn rotate_when_due(
+        &self,
+        lifetime: Duration,
+        access_lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<bool, KeyError> {
+        let newest = self.stored.list(&all(), now).await?.pop();
+        let due = newest.is_some_and(|key| now.since(key.created_at) >= lifetime);
+        if due {
+            self.rotate(access_lifetime, now).await?;
+        }
+        Ok(due)
+    }
+
+    /// `None` if somebody else was faster.
+    async fn insert_next(
+        &self,
+        stored: &[StoredKey],
+        now: UnixTime,
+        signs_from: UnixTime,
+    ) -> Result<Option<Stored<StoredKey>>, KeyError> {
+        let last: u64 = stored.last().and_then(|key| key.number.parse().ok()).unwrap_or(0);
+        Ok(self.stored.insert(self.make(last + 1, now, signs_from)?, now).await?)
+    }
+}
+
+fn all() -> Page {
+    Page { limit: ALL, ..Page::default() }
+}
