@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::support::{Client, Options, Server, Tokens};
 
 #[path = "../../docs/custom-repository/directory.rs"]
-mod directory;
+pub(crate) mod directory;
 
 use directory::DirectoryRepository;
 

@@ -1,6 +1,6 @@
 //! What the log and the database say, and what they must never say.
 
-mod canaries;
+pub(crate) mod canaries;
 mod daemon;
 
 use std::{

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod at_rest;
 mod authorization;
 mod bad_input;
 mod browser_binding;

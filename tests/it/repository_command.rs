@@ -1,15 +1,16 @@
 //! `repository copy` and `purge`, as operators run them, while a daemon works.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    repository::{Kind, Record, Repository, SqliteRepository, Write},
+    repository::{Kind, PostgresRepository, PostgresSettings, Record, Repository, SqliteRepository, Write},
+    secret::Secret,
 };
 use serde_json::Value;
 
 use crate::support::{
-    Client, Server, Tokens, at_once,
+    Client, PostgresServer, Server, Tokens, at_once,
     process::{Daemon, Home, Outcome},
 };
 
@@ -183,4 +184,39 @@ async fn all_that_has_expired_is_purged() {
     }
     let words = home.run(&["--config", "config.toml", "repository", "purge"]);
     assert_eq!((&*words.out, &*words.err), ("", "0 expired records removed\n"));
+}
+
+#[tokio::test]
+async fn a_switch_to_postgres_and_back() {
+    let (mut server, home, engine) = (Server::start().await, Home::new(), PostgresServer::new());
+    let client = Client::public(&server).await;
+    let first = client.login(&server).await;
+    let file = format!("[repository]\nkind = \"postgres\"\nurl = \"{}\"\n", engine.url());
+    home.write("postgres.toml", &file);
+    let sqlite = database(&server);
+    let there = moved(&copy(&home, &sqlite, "postgres.toml", &["-o", "json"]));
+    assert_eq!(there["grant"]["comparison"]["verified"], true);
+
+    let settings = PostgresSettings {
+        url: Secret::new("repository.url", engine.url()),
+        password: None,
+        ca_file: None,
+        connections: 4,
+        timeout: Duration::from_secs(20),
+    };
+    let before = server.repository.replace(Arc::new(PostgresRepository::connect(&settings).await.unwrap()));
+    let switched = server.twin().await;
+    assert_eq!(switched.introspect(&first.access).await["active"], true);
+    let second = Tokens::of(client.refresh(&switched, &first.refresh).await).await;
+
+    let back = moved(&copy(&home, "postgres.toml", &sqlite, &["-o", "json"]));
+    assert_eq!(
+        (&back["grant"]["replaced"], &back["grant"]["comparison"]["verified"]),
+        (&1.into(), &true.into())
+    );
+    server.repository = before;
+    let rolled_back = server.twin().await;
+    let retried = Tokens::of(client.refresh(&rolled_back, &first.refresh).await).await;
+    assert_eq!(retried.refresh, second.refresh, "what happened there is known here");
+    Tokens::of(client.refresh(&rolled_back, &second.refresh).await).await;
 }
