@@ -43,4 +43,5 @@ mod upstream;
 mod upstream_identity;
 mod upstream_session;
 mod upstream_tls;
+mod vault;
 mod vault_outside;

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     VaultRepository,
     api::Repeat,
-    item::{Held, Items, in_folder},
+    item::{Held, Item, Items, in_folder},
 };
 use crate::{
     clock::UnixTime,
@@ -54,31 +54,25 @@ impl VaultRepository {
         let mut from = page.after.as_ref().and_then(|_| self.cursors().of(kind, page));
         let mut previous: Option<String> = None;
         while records.len() < page.limit {
-            // Behind a key that is not the end of a part, the part is read from its beginning.
-            let missing = page.limit - records.len();
-            let size = if page.after.is_none() { missing.min(LARGEST_PART) } else { LARGEST_PART };
-            let part = self.part(kind, page, size, from.as_deref()).await?;
+            let part = self.part(kind, page, from.as_deref()).await?;
+            let keyed = |item: Item| Some((self.place.key(kind, &item)?.to_owned(), item));
+            let items: Vec<(String, Item)> = part.items.into_iter().filter_map(keyed).collect();
+            let keys = previous.iter().chain(items.iter().map(|(key, _)| key));
+            if !keys.is_sorted_by(|key, next| !follows(key, next, page.order)) {
+                return self.sorted(kind, page, now).await;
+            }
+            previous = items.last().map(|(key, _)| key.clone()).or(previous);
             let mut is_within = false;
-            for item in part.items {
-                let Some(key) = self.place.key(kind, &item).map(str::to_owned) else { continue };
-                if previous.as_ref().is_some_and(|previous| follows(previous, &key, page.order)) {
-                    return self.sorted(kind, page, now).await;
-                }
-                if belongs_behind(&key, page) {
-                    let held = Held::read(&key, item)?;
-                    is_within = !add(&mut records, held, page, now);
-                }
-                previous = Some(key);
-                if is_within {
+            for (key, item) in items.into_iter().filter(|(key, _)| belongs_behind(key, page)) {
+                if !add(&mut records, Held::read(&key, item)?, page, now) {
+                    is_within = true;
                     break;
                 }
             }
             let next = if is_within { from.clone() } else { part.last };
-            if records.len() == page.limit {
-                self.remember(kind, page, &records, next);
-                break;
-            }
-            if next.is_none() || next == from {
+            if records.len() == page.limit || next.is_none() || next == from {
+                // Behind the end, too, nobody shall begin at the beginning.
+                self.remember(kind, page, &records, next.or(from));
                 break;
             }
             from = next;
@@ -91,7 +85,7 @@ impl VaultRepository {
         let mut all: BTreeMap<String, Held> = BTreeMap::new();
         let mut from: Option<String> = None;
         loop {
-            let part = self.part(kind, page, LARGEST_PART, from.as_deref()).await?;
+            let part = self.part(kind, page, from.as_deref()).await?;
             for item in part.items {
                 let Some(key) = self.place.key(kind, &item).map(str::to_owned) else { continue };
                 let held = Held::read(&key, item)?;
@@ -121,7 +115,7 @@ impl VaultRepository {
         }
     }
 
-    async fn part(&self, kind: Kind, page: &Page, size: usize, last: Option<&str>) -> Result<Items> {
+    async fn part(&self, kind: Kind, page: &Page, last: Option<&str>) -> Result<Items> {
         let order = match page.order {
             Order::Ascending => "asc",
             Order::Descending => "desc",
@@ -130,7 +124,7 @@ impl VaultRepository {
             "filter": in_folder(&self.place.folder_of(kind)),
             "order": order,
             "order_by": "name",
-            "size": size,
+            "size": LARGEST_PART,
         });
         if let Some(parent) = &page.parent {
             body["filter"]["metadata_parent"] = parent.as_str().into();

@@ -34,6 +34,9 @@ pub struct Options {
     pub sealing_file: Option<&'static str>,
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
+    /// Replaces the lines of `[repository]`, which name the database; `{upstream}` stands for the
+    /// stand-in's URL.
+    pub storage: Option<&'static str>,
     /// A repository to use in place of the database.
     pub repository: Option<Arc<dyn Repository>>,
 }
@@ -112,7 +115,6 @@ impl Server {
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let random = Arc::new(SystemRandom);
         let repository = options.repository.clone();
-        let assembled = assemble(&config, repository.clone(), clock.clone()).await;
         let upstream = StandIn::new(
             StandInConfig {
                 issuer: upstream_url.clone(),
@@ -130,6 +132,8 @@ impl Server {
         .expect("a stand-in");
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
+        // The stand-in may be asked for what is stored, too.
+        let assembled = assemble(&config, repository.clone(), clock.clone()).await;
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
         let configuration = text;
@@ -272,6 +276,8 @@ scopes = ["user", { name = "admin", description = "Change things" }]
 introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
 "#,
     );
+    let database = format!("kind = \"sqlite\"\npath = \"{}\"", folder.join("test.sqlite").display());
+    let storage = options.storage.map(|lines| lines.replace("{upstream}", upstream));
     format!(
         r#"public_url = "{url}"
 listen = "127.0.0.1:0"
@@ -287,8 +293,7 @@ scopes = ["user"]
 sealing = {{ {sealing} }}
 {keys}
 [repository]
-kind = "sqlite"
-path = "{database}"
+{storage}
 {sections}
 "#,
         top = options.top,
@@ -299,7 +304,7 @@ path = "{database}"
             .sealing_file
             .map_or("env = \"SEALING_KEY\"".to_owned(), |name| format!("file = \"{name}\"")),
         resources = resources.replace("{origin}", origin),
-        database = folder.join("test.sqlite").display(),
+        storage = storage.unwrap_or(database),
         sections = options.sections,
     )
 }
@@ -315,6 +320,7 @@ impl Environment for Surroundings {
             ("RS_SECRET", RS_SECRET),
             ("RS2_SECRET", "rs-2-secret"),
             ("SERVICE_TOKEN", pangea_mcp_auth::dev::SERVICE_TOKEN),
+            ("VAULT_TOKEN", pangea_mcp_auth::dev::VAULT_TOKEN),
             ("SEALING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
