@@ -78,7 +78,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
-    Init(init::Init),
+    Init(Box<init::Init>),
     Serve(serve::Serve),
     Repository(repository::RepositoryArguments),
     #[command(subcommand)]

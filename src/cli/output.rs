@@ -7,6 +7,7 @@
 use std::{
     cell::Cell,
     io::{self, IsTerminal, Write},
+    iter::repeat_n,
 };
 
 use dialoguer::Confirm;
@@ -318,7 +319,8 @@ pub(super) fn folded(text: &str, mut column: usize, indent: usize) -> String {
     for word in readable(text).split_whitespace() {
         let length = word.chars().count();
         if !is_first && column + 1 + length > NARROW {
-            out += &format!("\n{:indent$}", "");
+            out.push('\n');
+            out.extend(repeat_n(' ', indent));
             column = indent;
         } else if !is_first {
             out.push(' ');

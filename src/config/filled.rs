@@ -20,7 +20,7 @@ pub fn filled_example(values: &BTreeMap<&str, String>) -> String {
             .split_once(" = ")
             .and_then(|(name, _)| Some((name, values.get(&*format!("{section}{name}"))?)))
         {
-            Some((name, value)) => out.push_str(&format!("{name} = {value}")),
+            Some((name, value)) => out.extend([name, " = ", value]),
             None => out.push_str(line),
         }
         out.push('\n');

@@ -37,11 +37,11 @@ pub(super) fn json(
     question: &Question,
     answer: Result<Answer, FetchError>,
     fix: &str,
-) -> Result<(Value, Answer), Finding> {
+) -> Result<(Value, Answer), Box<Finding>> {
     let question = question.clone();
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return Err(question.fail(error.to_string(), cause_of(&error), fix)),
+        Err(error) => return Err(Box::new(question.fail(error.to_string(), cause_of(&error), fix))),
     };
     let content_type = answer.header("content-type").unwrap_or("none").to_owned();
     let is_page = content_type.starts_with("text/html") || starts_like_a_page(&answer.body);
@@ -50,27 +50,31 @@ pub(super) fn json(
             let to = answer.header("location").unwrap_or("somewhere").to_owned();
             let cause = "clients ask exactly this URL and do not follow, or refuse what they find behind it";
             let fix = "Answer here without a redirect, or configure the URL that needs none";
-            Err(question.fail(format!("HTTP {} to {to}", answer.status), cause, fix))
+            Err(Box::new(question.fail(format!("HTTP {} to {to}", answer.status), cause, fix)))
         }
         status if is_page => {
             let cause = "a proxy or another application answers, not the server";
-            Err(question.fail(format!("HTTP {status} with a page ({content_type})"), cause, PROXY_FIX))
+            Err(Box::new(question.fail(
+                format!("HTTP {status} with a page ({content_type})"),
+                cause,
+                PROXY_FIX,
+            )))
         }
         200 if !content_type.starts_with("application/json") => {
             let cause = "strict clients refuse another content type than application/json";
-            Err(question.fail(format!("content type {content_type}"), cause, PROXY_FIX))
+            Err(Box::new(question.fail(format!("content type {content_type}"), cause, PROXY_FIX)))
         }
         200 => match serde_json::from_slice(&answer.body) {
             Ok(document) => Ok((document, answer)),
-            Err(error) => Err(question.fail(
+            Err(error) => Err(Box::new(question.fail(
                 format!("no JSON: {error}"),
                 "something changes the answer on its way",
                 PROXY_FIX,
-            )),
+            ))),
         },
         status => {
             let cause = "the request reaches another server, or one with another configuration";
-            Err(question.fail(format!("HTTP {status}"), cause, PROXY_FIX))
+            Err(Box::new(question.fail(format!("HTTP {status}"), cause, PROXY_FIX)))
         }
     }
 }

@@ -37,13 +37,13 @@ impl Face {
         let question = Question::new("public.metadata", format!("GET {first}"));
         let answer = ask(&fetch, &first).await;
         match document::json(&question, answer, NOT_RUNNING) {
-            Err(trouble) => part.findings.push(trouble),
+            Err(trouble) => part.findings.push(*trouble),
             Ok((document, answer)) => {
                 part.findings.push(judge_issuer(question, &document, &self.issuer));
                 part.findings.push(judge_cors(&first, answer.header("access-control-allow-origin")));
             }
         }
-        if !self.answers(&part) {
+        if !Self::answers(&part) {
             return part;
         }
         let mut forms = vec![format!("{origin}/.well-known/openid-configuration{path}")];
@@ -55,7 +55,7 @@ impl Face {
             let found = document::json(&question, ask(&fetch, &url).await, NOT_RUNNING);
             part.findings.push(match found {
                 Ok((document, _)) => judge_issuer(question, &document, &self.issuer),
-                Err(trouble) => trouble,
+                Err(trouble) => *trouble,
             });
         }
         for resource in &self.own_resources {
@@ -66,7 +66,7 @@ impl Face {
     }
 
     /// Whether anybody answers at all; else the same sentence would come again and again.
-    fn answers(&self, part: &Part) -> bool {
+    fn answers(part: &Part) -> bool {
         let words = ["cannot be reached", "did not answer"];
         let silent = |finding: &Finding| words.iter().any(|words| finding.found.contains(words));
         !part.findings.iter().any(silent)
@@ -100,7 +100,7 @@ impl Face {
         let url = format!("{}/.well-known/oauth-protected-resource{path}", self.public_url.origin());
         let question = Question::new("public.resource_metadata", format!("GET {url}"));
         match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
-            Err(trouble) => trouble,
+            Err(trouble) => *trouble,
             Ok((document, _)) if document["resource"].as_str() == Some(resource.as_str()) => {
                 question.pass(format!("resource {resource}"))
             }
@@ -115,7 +115,7 @@ impl Face {
         let url = format!("{}/jwks.json", self.public_url);
         let question = Question::new("public.jwks", format!("GET {url}"));
         match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
-            Err(trouble) => part.findings.push(trouble),
+            Err(trouble) => part.findings.push(*trouble),
             Ok((document, _)) => {
                 let keys = document["keys"].as_array().cloned().unwrap_or_default();
                 let names = keys.iter().filter_map(|key| key["kid"].as_str().map(str::to_owned));

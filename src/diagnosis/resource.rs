@@ -184,7 +184,7 @@ impl Server {
 
     fn judge_metadata(&self, question: &Question, answer: Result<Answer, FetchError>) -> Vec<Finding> {
         match document::json(question, answer, "Start the MCP server, or correct the URL") {
-            Err(trouble) => vec![trouble],
+            Err(trouble) => vec![*trouble],
             Ok((document, _)) => {
                 vec![self.judge_resource(question.clone(), &document), self.judge_servers(&document)]
             }

@@ -204,17 +204,17 @@ mod tests {
 
     use super::*;
 
-    fn answer(status: u16, location: Option<&str>, body: &str) -> Result<Answer, FetchError> {
+    fn answer(status: u16, location: Option<&str>, body: &str) -> Answer {
         let mut headers = HeaderMap::new();
         if let Some(location) = location {
             headers.insert("location", location.parse().unwrap());
         }
-        Ok(Answer { status, headers, body: body.as_bytes().to_vec() })
+        Answer { status, headers, body: body.as_bytes().to_vec() }
     }
 
     #[test]
     fn only_a_refused_code_shows_that_the_pair_is_good() {
-        let good = |status, body: &str| judge_pair(answer(status, None, body)) == PairAnswer::Good;
+        let good = |status, body: &str| judge_pair(Ok(answer(status, None, body))) == PairAnswer::Good;
         assert!(good(400, r#"{"error":"invalid_grant"}"#));
         for (status, body) in [
             (401, r#"{"error":"invalid_client"}"#),
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_refusal_at_the_front_door_says_what_is_wrong() {
         use AuthorizationAnswer::{RedirectUri, Scope, SignIn, UnknownClient};
-        let judged = |status, location, body: &str| judge_authorization(answer(status, location, body));
+        let judged = |status, location, body: &str| judge_authorization(Ok(answer(status, location, body)));
         assert_eq!(judged(200, None, "<html>redirect client"), SignIn);
         assert_eq!(judged(302, Some("https://login.example/x?flow=1"), ""), SignIn);
         assert!(matches!(judged(302, Some("http://localhost/?error=invalid_scope"), ""), Scope(_)));

@@ -155,14 +155,13 @@ fn equivalent(draft: &Draft, answers: &Answers, written: &Written, global: &Glob
             None => ("--repository-secret-env", Some("REPOSITORY_SECRET".to_owned())),
         });
     }
-    let mut line = "pangea-mcp-auth init --non-interactive".to_owned();
+    let mut lines = vec!["pangea-mcp-auth init --non-interactive".to_owned()];
     if !in_files {
-        line += " --client-secret-stdin";
+        lines.push("--client-secret-stdin".to_owned());
     }
-    for (flag, value) in flags.into_iter().filter_map(|(flag, value)| Some((flag, value?))) {
-        line += &format!(" \\\n      {flag} {}", argument(&value));
-    }
-    line
+    let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    lines.extend(given.map(|(flag, value)| format!("{flag} {}", argument(&value))));
+    lines.join(" \\\n      ")
 }
 
 /// A word as a shell reads it.

@@ -9,7 +9,7 @@ mod store;
 mod walk;
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -91,7 +91,7 @@ impl Init {
     }
 
     /// A finished set-up stays; the same answers are no contradiction.
-    fn already_there(&self, output: &Output, file: &PathBuf, config: Option<&Config>) -> Result<(), Failure> {
+    fn already_there(&self, output: &Output, file: &Path, config: Option<&Config>) -> Result<(), Failure> {
         let shown = file.display();
         let Some(config) = config else {
             let failure = Failure::new(Exit::Configuration, format!("{shown} is there and cannot be used"));

@@ -113,7 +113,7 @@ impl Walk<'_> {
             (Deployment::ReverseProxy, "under a public https name, behind a reverse proxy with TLS"),
         ];
         let default = self.answers.deployment();
-        keep(choose(self.output, "Choice", &choices, default)?, |chosen| {
+        keep(choose(self.output, "Choice", &choices, default), |chosen| {
             if self.answers.deployment.is_some_and(|before| before != chosen) {
                 (self.answers.public_url, self.answers.mcp_url) = (None, None);
             }
@@ -134,7 +134,7 @@ impl Walk<'_> {
             Ok(url) if wants_https && !url.is_https() => Err("a public name needs https".to_owned()),
             other => other,
         };
-        keep(ask(self.output, "Public URL", default.as_deref(), parse)?, |url: Issuer| {
+        keep(ask(self.output, "Public URL", default.as_deref(), parse), |url: Issuer| {
             self.answers.public_url = Some(url);
         })
     }
@@ -145,7 +145,7 @@ impl Walk<'_> {
             (false, "it checks tokens itself, as FastMCP does with four lines"),
             (true, "this daemon is the gateway in front of it (from a later version on)"),
         ];
-        let chosen = choose(self.output, "Choice", &choices, self.wants_gateway)?;
+        let chosen = choose(self.output, "Choice", &choices, self.wants_gateway);
         keep(chosen, |gateway| {
             if gateway != self.wants_gateway {
                 self.answers.mcp_url = None;
@@ -162,7 +162,7 @@ impl Walk<'_> {
         self.explain("Nobody but this daemon should reach it there.");
         let default = self.answers.gateway.as_ref().map(ToString::to_string);
         let default = default.unwrap_or_else(|| "http://127.0.0.1:9000/mcp".to_owned());
-        keep(ask(self.output, "MCP server behind", Some(&default), answers::upstream)?, |url| {
+        keep(ask(self.output, "MCP server behind", Some(&default), answers::upstream), |url| {
             self.answers.gateway = Some(url);
         })
     }
@@ -173,7 +173,7 @@ impl Walk<'_> {
         let is_local = self.answers.deployment() == Deployment::ThisMachine || self.wants_gateway;
         let usual = is_local.then(|| self.answers.usual_mcp_url());
         let default = self.answers.mcp_url.as_ref().map(ToString::to_string).or(usual);
-        keep(ask(self.output, "MCP server", default.as_deref(), answers::mcp_server)?, |url| {
+        keep(ask(self.output, "MCP server", default.as_deref(), answers::mcp_server), |url| {
             self.answers.mcp_url = Some(url);
         })
     }
@@ -199,7 +199,7 @@ impl Walk<'_> {
     fn scope(&mut self) -> Result<Reply<()>, Failure> {
         self.explain("The scope of step 2; MCP clients will ask for it by the same name.");
         let default = self.answers.scope.clone().unwrap_or_else(|| "user".to_owned());
-        keep(ask(self.output, "Scope", Some(&default), answers::scope)?, |scope| {
+        keep(ask(self.output, "Scope", Some(&default), answers::scope), |scope| {
             self.answers.scope = Some(scope);
         })
     }
@@ -211,7 +211,7 @@ impl Walk<'_> {
         if matches!(&reply, Reply::Given(id) if !id.starts_with("psa_")) {
             self.explain("Pangea's begin with psa_; going on with this one.");
         }
-        keep(reply, |id| self.answers.client_id = Some(id))
+        keep(Ok(reply), |id| self.answers.client_id = Some(id))
     }
 
     fn client_secret(&mut self) -> Result<Reply<()>, Failure> {
@@ -265,7 +265,7 @@ impl Walk<'_> {
             (Engine::Vault, "Pangea Vault: for one daemon, nothing on this machine"),
         ];
         let default = self.answers.engine();
-        keep(choose(self.output, "Choice", &choices, default)?, |engine| {
+        keep(choose(self.output, "Choice", &choices, default), |engine| {
             if self.answers.engine() != engine {
                 (self.answers.repository_url, self.answers.repository_secret) = (None, None);
             }
@@ -280,7 +280,7 @@ impl Walk<'_> {
             _ => "postgres://pangea_mcp_auth@localhost/pangea_mcp_auth",
         };
         let default = self.answers.repository_url.clone().unwrap_or_else(|| usual.to_owned());
-        keep(ask(self.output, "Database URL", Some(&default), answers::without_password)?, |url| {
+        keep(ask(self.output, "Database URL", Some(&default), answers::without_password), |url| {
             self.answers.repository_url = Some(url);
         })
     }
@@ -318,8 +318,8 @@ impl Walk<'_> {
     }
 }
 
-fn keep<T>(reply: Reply<T>, store: impl FnOnce(T)) -> Result<Reply<()>, Failure> {
-    Ok(match reply {
+fn keep<T>(reply: Result<Reply<T>, Failure>, store: impl FnOnce(T)) -> Result<Reply<()>, Failure> {
+    reply.map(|reply| match reply {
         Reply::Back => Reply::Back,
         Reply::Given(value) => {
             store(value);
