@@ -117,8 +117,8 @@ async fn development_needs_no_configuration_and_prints_what_to_paste() {
     let issuer = word(&daemon.out.wait_for("authorization server"));
     let stand_in = word(&daemon.out.wait_for("stand-in for Pangea"));
     daemon.out.wait_for("auth = RemoteAuthProvider(");
-    assert!(daemon.out.wait_for("jwks_uri=").contains(&format!("\"{issuer}/jwks.json\"")));
-    assert!(daemon.out.wait_for("issuer=").contains(&format!("\"{issuer}\"")));
+    let verifier = daemon.out.wait_for("jwks_uri=");
+    assert!(verifier.contains(&format!("jwks_uri=\"{issuer}/jwks.json\", issuer=\"{issuer}\"")));
     let resource = daemon.out.wait_for("audience=").split('"').nth(1).unwrap().to_owned();
     let credential = daemon.out.wait_for("client_id=");
     let secret = credential.split("client_secret=").nth(1).unwrap();
@@ -310,7 +310,7 @@ fn another_sealing_key_is_refused_on_an_existing_database() {
     assert_eq!(home.serve().stop().code, Some(0));
     let key = home.read("sealing-key");
     home.write("sealing-key", &key.replace('A', "B"));
-    refused(&home, &["serve", "--config", "config.toml"], 78, &["keys.sealing is not the key"]);
+    refused(&home, &["serve", "--config", "config.toml"], 78, &["keys.sealing does not hold the key"]);
     home.write("sealing-key", &key);
     assert_eq!(home.serve().stop().code, Some(0), "refusing has changed nothing");
 }
