@@ -70,7 +70,7 @@ const DOORS: [(&[&str], &[&str]); 12] = [
     (&["axum"], &["src/web/", "src/dev/", "src/daemon/"]),
     (&["rusqlite"], &["src/repository/sqlite/"]),
     (&["tokio_postgres", "deadpool_postgres"], &["src/repository/postgres/"]),
-    (&["redis::aio", "::redis::"], &["src/repository/redis/"]),
+    (&["redis::aio", "::redis::", "redis::cmd", "redis::Client"], &["src/repository/redis/"]),
     // The upstream needs its type for URLs alone, and the daemon to hand it one.
     (&["reqwest"], &["src/fetch.rs", "src/upstream/", "src/daemon/"]),
     (&["aws_lc_rs"], &["src/secret", "src/keys.rs", "src/dev/signing.rs"]),

@@ -31,6 +31,7 @@ mod processes;
 mod races;
 mod readme;
 mod redirects;
+mod redis;
 mod refresh;
 mod registration;
 mod repository_command;

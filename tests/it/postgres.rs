@@ -1,7 +1,6 @@
 //! The promises of the repository in `PostgreSQL`, over servers that the tests start and kill.
 
 mod doubt;
-mod proxy;
 mod restart;
 mod rules;
 mod start;

@@ -1,16 +1,45 @@
-//! Records in Redis or Valkey.
+//! Records in Redis or Valkey, for any number of daemons.
+//!
+//! Every write is one script in one round trip, and a read of one record is one `GET`. Whether a
+//! record lives is decided by the time that is passed in, never by the engine.
+//!
+//! A server may go away at any moment. What has certainly not run is tried again as long as the
+//! caller's time allows; of a write whose answer was lost, see [`RedisRepository`].
 
-use std::{path::PathBuf, time::Duration};
+mod address;
+mod connections;
+mod dial;
+mod inspect;
+mod problem;
+mod scripts;
+mod stored;
+mod warnings;
 
+use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+
+use ::redis::{FromRedisValue, Value, from_redis_value};
 use async_trait::async_trait;
 
+use self::{
+    address::{Address, Place},
+    connections::{Connections, Repeat},
+    dial::Dial,
+    scripts::Request,
+};
 use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
-use crate::{clock::UnixTime, secret::Secret};
+use crate::{
+    clock::UnixTime,
+    secret::{Random, Secret, SystemRandom},
+};
+
+/// How many records of a list are read at once, at most.
+const CHUNK: usize = 500;
 
 /// Where the engine is and how to reach it.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `redis://…`, `rediss://…`, `redis+sentinel://h1,h2/service`, `redis+cluster://h1,h2`; may hold a password.
+    /// `redis://…`, `rediss://…`, `redis+unix://…`, `redis+sentinel://h1,h2/service`,
+    /// `redis+cluster://h1,h2`; may hold a password.
     pub url: Secret,
     /// The password, if it stands apart.
     pub password: Option<Secret>,
@@ -21,48 +50,183 @@ pub struct RedisSettings {
 }
 
 /// A repository in Redis or Valkey.
+///
+/// When a connection breaks before the answer to a write has come, nobody here knows whether the
+/// write was made, or even will be, by a server that has read it and stands still. So
+///
+/// - a replace is sent again: it counts for the version that was read and for the one that it
+///   writes itself, and neither ever comes back, so the second makes what the first made or
+///   nothing;
+/// - an insert is not, for the first might still come after the second was taken again. Its
+///   version in the record is the proof that it was made;
+/// - a take is not, for the record would be gone and with it the answer.
+///
+/// What stays in doubt is [`RepositoryError::Unavailable`].
 #[derive(Debug)]
-pub struct RedisRepository {}
+pub struct RedisRepository {
+    connections: Connections,
+    is_encrypted: bool,
+    may_fail_over: bool,
+}
 
 impl RedisRepository {
-    /// Connects, and brings the schema up to date where there is one.
+    /// Connects, and makes sure that everything that is needed can be done.
     ///
     /// # Errors
     ///
     /// [`RepositoryError::Unavailable`] when the server cannot be reached,
     /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self> {
-        Err(RepositoryError::Unusable(format!("not built yet: {settings:?}")))
+        let address = Address::of(settings)?;
+        let (is_encrypted, is_single) = (address.is_encrypted(), matches!(address.place, Place::Single(_)));
+        let connections = Connections::new(Dial::new(address, settings.timeout), settings.timeout);
+        inspect::inspect(&connections, is_single).await?;
+        Ok(Self { connections, is_encrypted, may_fail_over: !is_single })
+    }
+
+    async fn run<T: FromRedisValue>(&self, request: &Request, deadline: tokio::time::Instant) -> Result<T> {
+        value(self.connections.run(request, Repeat::Always, deadline).await?.value)
+    }
+
+    /// One batch of one kind. What another call has changed meanwhile is left alone.
+    async fn purge(&self, kind: Kind, now: UnixTime) -> Result<u64> {
+        loop {
+            let deadline = self.connections.deadline();
+            let keys: Vec<String> = self.run(&Request::expired(kind, now), deadline).await?;
+            if keys.is_empty() {
+                return Ok(0);
+            }
+            let purged: u64 = self.run(&Request::purge(kind, keys, now), deadline).await?;
+            if purged > 0 {
+                return Ok(purged);
+            }
+        }
     }
 }
 
 #[async_trait]
 impl Repository for RedisRepository {
-    async fn get(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Versioned>> {
-        unreachable!()
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+        let text: Option<Vec<u8>> = self.run(&Request::get(kind, key), self.connections.deadline()).await?;
+        let found = text.map(|text| stored::read(key, text)).transpose()?;
+        Ok(found.filter(|found| found.record.is_live(now)))
     }
 
-    async fn insert(&self, _kind: Kind, _record: &Record, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+        let (mine, deadline) = (new_version(), self.connections.deadline());
+        let request = Request::insert(kind, record, mine, now);
+        match self.connections.run(&request, Repeat::WhatHasNotRun, deadline).await {
+            Ok(answer) => outcome(answer.value, mine),
+            Err(failure) if failure.is_in_doubt() => {
+                let found: Option<Vec<u8>> = self.run(&Request::get(kind, &record.key), deadline).await?;
+                let found = found.map(|text| stored::read(&record.key, text)).transpose()?;
+                let is_mine = found.is_some_and(|found| found.version == mine);
+                if is_mine { Ok(Write::Done(mine)) } else { Err(failure.into()) }
+            }
+            Err(failure) => Err(failure.into()),
+        }
     }
 
-    async fn replace(&self, _kind: Kind, _record: &Record, _read: Version, _now: UnixTime) -> Result<Write> {
-        unreachable!()
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
+        let (mine, deadline) = (new_version(), self.connections.deadline());
+        let request = Request::replace(kind, record, read, mine, now);
+        let answer = self.connections.run(&request, Repeat::Always, deadline).await?;
+        match outcome(answer.value, mine)? {
+            Write::Conflict if answer.was_in_doubt => {
+                let doubt = "the connection broke, and the record has been changed since";
+                Err(RepositoryError::Unavailable(doubt.to_owned()))
+            }
+            outcome => Ok(outcome),
+        }
     }
 
-    async fn take(&self, _kind: Kind, _key: &str, _now: UnixTime) -> Result<Option<Record>> {
-        unreachable!()
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+        let deadline = self.connections.deadline();
+        let request = Request::take(kind, key, now);
+        let answer = self.connections.run(&request, Repeat::WhatHasNotRun, deadline).await?;
+        let text: Option<Vec<u8>> = value(answer.value)?;
+        Ok(text.map(|text| stored::read(key, text)).transpose()?.map(|found| found.record))
     }
 
-    async fn list(&self, _kind: Kind, _page: &Page, _now: UnixTime) -> Result<Vec<Record>> {
-        unreachable!()
+    /// Reads a part of the index and then its records; an entry whose record has gone or has moved is
+    /// passed over.
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+        let mut found: Vec<Record> = Vec::new();
+        let mut behind = page.after.as_ref().map(|after| entry(page, after));
+        while found.len() < page.limit {
+            let deadline = self.connections.deadline();
+            let limit = (page.limit - found.len()).min(CHUNK);
+            let request = Request::entries(kind, page, behind.as_deref(), limit);
+            let entries: Vec<String> = self.run(&request, deadline).await?;
+            let Some(last) = entries.last() else { break };
+            let keys: Vec<&str> = entries.iter().map(|entry| key_of(page, entry)).collect();
+            let texts: Vec<Option<Vec<u8>>> =
+                self.run(&Request::texts(kind, keys.iter().copied()), deadline).await?;
+            for (key, text) in keys.iter().zip(texts) {
+                let record = text.map(|text| stored::read(key, text)).transpose()?.map(|found| found.record);
+                found.extend(record.filter(|record| {
+                    record.is_live(now) && (page.parent.is_none() || record.parent == page.parent)
+                }));
+            }
+            if entries.len() < limit {
+                break;
+            }
+            behind = Some(last.clone());
+        }
+        Ok(found)
     }
 
-    async fn purge_expired(&self, _now: UnixTime) -> Result<u64> {
-        unreachable!()
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+        let mut purged = 0;
+        for kind in Kind::ALL {
+            purged += self.purge(kind, now).await?;
+        }
+        Ok(purged)
     }
 
+    /// Whether every server that has records would take a write.
     async fn ping(&self) -> Result<()> {
-        unreachable!()
+        let deadline = self.connections.deadline();
+        for kind in self.connections.parts() {
+            self.connections.attempt(&Request::rehearsal(kind), deadline).await?;
+        }
+        Ok(())
     }
+
+    async fn warnings(&self) -> Result<Vec<String>> {
+        let mut warnings = warnings::of_servers(&self.connections, self.may_fail_over).await?;
+        if !self.is_encrypted {
+            warnings.push(warnings::PLAIN.to_owned());
+        }
+        Ok(warnings)
+    }
+}
+
+/// The entry of the index that a page is of.
+fn entry(page: &Page, key: &str) -> String {
+    page.parent.as_ref().map_or_else(|| key.to_owned(), |parent| format!("{parent} {key}"))
+}
+
+/// The key in such an entry.
+fn key_of<'a>(page: &Page, entry: &'a str) -> &'a str {
+    let behind_parent = page.parent.as_ref().and_then(|parent| entry.strip_prefix(parent)?.strip_prefix(' '));
+    behind_parent.unwrap_or(entry)
+}
+
+/// A random number of 62 bits: none comes back, not even after the engine was restored from a
+/// backup, and whoever writes knows it before the answer.
+fn new_version() -> Version {
+    let mut bytes = [0; 8];
+    SystemRandom.fill(&mut bytes);
+    Version(NonZeroU64::MIN.saturating_add(u64::from_be_bytes(bytes) >> 2))
+}
+
+/// A write has changed its record or nothing.
+fn outcome(answer: Value, mine: Version) -> Result<Write> {
+    Ok(if value(answer)? { Write::Done(mine) } else { Write::Conflict })
+}
+
+/// An answer of the type that is expected.
+fn value<T: FromRedisValue>(answer: Value) -> Result<T> {
+    from_redis_value(answer).map_err(|error| RepositoryError::Corrupt(error.to_string()))
 }

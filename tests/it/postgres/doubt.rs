@@ -2,12 +2,8 @@
 
 use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
-use super::{
-    NOW, connect, done, grant, insert,
-    proxy::{Fate, Proxy},
-    value,
-};
-use crate::support::PostgresServer;
+use super::{NOW, connect, done, grant, insert, value};
+use crate::support::{Fate, PostgresServer, Proxy};
 
 const BROKEN: [Fate; 2] = [Fate::Lost, Fate::AnswerLost];
 

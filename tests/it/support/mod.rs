@@ -1,6 +1,7 @@
 //! A server in this process with a clock that stands still, its stand-in for Pangea, a browser and a
 //! client. Everything listens on free ports and ends with the test.
 
+mod authority;
 mod browser;
 mod chromium;
 mod client;
@@ -10,6 +11,9 @@ mod listener;
 mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
+mod proxy;
+pub(crate) mod redis;
+mod redis_groups;
 mod scripted;
 mod server;
 mod tool;
@@ -19,6 +23,7 @@ mod wire;
 use std::task::Poll;
 
 pub use self::{
+    authority::Authority,
     browser::{Browser, Page},
     chromium::{Chromium, WIDE},
     client::{Client, Tokens, VERIFIER, challenge},
@@ -27,6 +32,9 @@ pub use self::{
     listener::Listener,
     pgbouncer::PgBouncer,
     postgres::PostgresServer,
+    proxy::{Fate, Proxy},
+    redis::RedisServer,
+    redis_groups::{RedisCluster, RedisSentinels},
     scripted::{Scene, Scripted},
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,

@@ -15,7 +15,7 @@ use tokio::{
 
 /// What is to happen to the next request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     Passes = 0,
     /// The connection breaks before the server has it.
     Lost = 1,
@@ -24,7 +24,7 @@ pub(super) enum Fate {
 }
 
 /// A listener that hands everything on.
-pub(super) struct Proxy {
+pub struct Proxy {
     port: u16,
     state: Arc<State>,
 }
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl Proxy {
-    pub(super) async fn before(server: u16) -> Self {
+    pub async fn before(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
@@ -51,17 +51,17 @@ impl Proxy {
     }
 
     /// The URL of the server by way of this.
-    pub(super) fn url(&self, url: &str, port: u16) -> String {
+    pub fn url(&self, url: &str, port: u16) -> String {
         url.replace(&format!(":{port}/"), &format!(":{}/", self.port))
     }
 
     /// Decides over the next request.
-    pub(super) fn next(&self, fate: Fate) {
+    pub fn next(&self, fate: Fate) {
         self.state.next.store(fate as u8, Ordering::SeqCst);
     }
 
     /// How many requests have come.
-    pub(super) fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::SeqCst)
     }
 }

@@ -1,0 +1,205 @@
+//! A Redis server of the test's own, on a free port of this machine. It keeps what it acknowledges,
+//! may be killed and started again, and ends with the test. Daemons come as a user who may do what
+//! the documentation says and nothing else.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use super::{postgres::until, process::free_port};
+
+/// The user that a daemon would be.
+pub const USER: &str = "mcp_auth";
+/// The password of every user.
+pub const PASSWORD: &str = "open sesame";
+
+/// How every server is set up, as operators are told to.
+const SETTINGS: &str = "bind 127.0.0.1
+appendonly yes
+appendfsync always
+save \"\"
+rdbcompression no
+repl-diskless-sync-delay 0
+";
+
+/// A server with its data.
+pub struct RedisServer {
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// A running server with nothing in it.
+    pub fn new() -> Self {
+        Self::with("", &[])
+    }
+
+    /// The same with more lines of `redis.conf` and files beside it.
+    pub fn with(settings: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::at(free_port(), settings, files)
+    }
+
+    /// The same on a port that is known before.
+    pub fn at(port: u16, settings: &str, files: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::Builder::new().prefix("pangea-redis").tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let users = format!(
+            "user default on \">{PASSWORD}\" ~* &* +@all\nuser {USER} on \">{PASSWORD}\" {}\n",
+            documented_permissions()
+        );
+        // A replica shows its primary who it is.
+        let primary = format!("masterauth \"{PASSWORD}\"\n");
+        let place = format!("port {port}\ndir {}\n", folder.path().display());
+        let text = [SETTINGS, &place, &users, &primary, settings].concat();
+        fs::write(folder.path().join("redis.conf"), text).unwrap();
+        let mut server = Self { folder, port, child: None };
+        server.start();
+        server
+    }
+
+    /// Where a daemon finds its records; the password is in it.
+    pub fn url(&self) -> String {
+        self.url_of(USER, PASSWORD)
+    }
+
+    /// The same for another user.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{}@127.0.0.1:{}/0", password.replace(' ', "%20"), self.port)
+    }
+
+    /// Its port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Starts it again on the same data, and waits until it answers.
+    pub fn start(&mut self) {
+        self.start_unready();
+        until("the server answers", || {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended:\n{}", self.said());
+            self.cli(&["PING"]).is_ok_and(|answer| answer == "PONG")
+        });
+    }
+
+    /// Starts it and leaves it to itself.
+    pub fn start_unready(&mut self) {
+        assert!(self.child.is_none(), "the server runs");
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = Command::new(program("redis-server"));
+        command.arg(self.folder.path().join("redis.conf"));
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        signal("TERM", child.id());
+        until("the server stops", || child.try_wait().unwrap().is_some());
+    }
+
+    /// Lets it stand still; connections stay open and nothing answers.
+    pub fn freeze(&self) {
+        signal("STOP", self.child.as_ref().expect("the server runs").id());
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal("CONT", self.child.as_ref().expect("the server runs").id());
+    }
+
+    /// Runs a command as the user who may do everything and returns what it prints.
+    pub fn run(&self, command: &[&str]) -> String {
+        self.cli(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// All that lies on its disk, uncompressed.
+    pub fn dump(&self) -> Vec<u8> {
+        self.run(&["SAVE"]);
+        all_files(self.folder.path())
+    }
+
+    /// What the server has logged.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// A file of its folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path("log")
+    }
+
+    fn cli(&self, command: &[&str]) -> Result<String, String> {
+        cli(self.port, command)
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// Runs a command on the server at this port.
+pub fn cli(port: u16, command: &[&str]) -> Result<String, String> {
+    let mut cli = Command::new(program("redis-cli"));
+    cli.args(["-e", "-p", &port.to_string()]).env("REDISCLI_AUTH", PASSWORD).stdin(Stdio::null());
+    let Output { status, stdout, stderr } = cli.args(command).output().unwrap();
+    let said = String::from_utf8_lossy(&stdout).trim_end().to_owned();
+    if status.success() { Ok(said) } else { Err(format!("{said}{}", String::from_utf8_lossy(&stderr))) }
+}
+
+/// A program of the server's. `tests/setup` says where they are; else Debian's folder is taken.
+pub fn program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("PANGEA_TEST_REDIS").map_or_else(|| "/usr/bin".into(), PathBuf::from);
+    let program = folder.join(name);
+    assert!(program.exists(), "Redis's {name} is not there: use tests/run, or run tests/setup");
+    program
+}
+
+/// The permissions that operators are told to give.
+pub fn documented_permissions() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repositories/redis.md");
+    let page = fs::read_to_string(page).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("ACL SETUSER mcp_auth on '>…' "));
+    line.expect("the documentation has the line").to_owned()
+}
+
+fn all_files(folder: &Path) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        // The passwords in there are those of its users.
+        if entry.is_dir() {
+            all.extend(all_files(&entry));
+        } else if entry.extension().is_none_or(|extension| extension != "conf") {
+            all.extend(fs::read(&entry).unwrap());
+        }
+    }
+    all
+}
+
+fn signal(name: &str, process: u32) {
+    let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+    assert!(sent.success());
+}
