@@ -4,14 +4,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     dev::AccessTokenForm,
-    repository::{PostgresRepository, PostgresSettings, Repository, SqliteRepository},
+    repository::{
+        PostgresRepository, PostgresSettings, RedisRepository, RedisSettings, Repository, SqliteRepository,
+    },
     secret::{Secret, decode},
 };
 
 use crate::{
     custom_repository::directory::DirectoryRepository,
     log::{canaries::everything, contains, stored_bytes},
-    support::{Client, Options, PostgresServer, RS_SECRET, SEALING_KEY, Server, Tokens},
+    support::{Client, Options, PostgresServer, RS_SECRET, RedisServer, SEALING_KEY, Server, Tokens},
 };
 
 /// How a P-256 key begins as PKCS#8 (RFC 5958).
@@ -105,6 +107,20 @@ async fn postgres_holds_nothing_worth_stealing() {
     };
     let repository = PostgresRepository::connect(&settings).await.unwrap();
     is_safe_at_rest("postgres", Arc::new(repository), async || engine.dump()).await;
+}
+
+/// Shows: CAUTH-9, LOG-1.
+#[tokio::test]
+async fn redis_holds_nothing_worth_stealing() {
+    let engine = RedisServer::new();
+    let settings = RedisSettings {
+        url: Secret::new("repository.url", engine.url()),
+        password: None,
+        ca_file: None,
+        timeout: Duration::from_secs(20),
+    };
+    let repository = RedisRepository::connect(&settings).await.unwrap();
+    is_safe_at_rest("redis", Arc::new(repository), async || engine.dump()).await;
 }
 
 /// Shows: LOG-1.

@@ -4,13 +4,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    repository::{Kind, PostgresRepository, PostgresSettings, Record, Repository, SqliteRepository, Write},
+    repository::{
+        Kind, PostgresRepository, PostgresSettings, Record, RedisRepository, RedisSettings, Repository,
+        SqliteRepository, Write,
+    },
     secret::Secret,
 };
 use serde_json::Value;
 
 use crate::support::{
-    Client, PostgresServer, Server, Tokens, at_once,
+    Client, PostgresServer, RedisServer, Server, Tokens, at_once,
     process::{Daemon, Home, Outcome},
 };
 
@@ -186,30 +189,23 @@ async fn all_that_has_expired_is_purged() {
     assert_eq!((&*words.out, &*words.err), ("", "0 expired records removed\n"));
 }
 
-#[tokio::test]
-async fn a_switch_to_postgres_and_back() {
-    let (mut server, home, engine) = (Server::start().await, Home::new(), PostgresServer::new());
+/// Copies what a login left, goes on over there, copies back, and goes on here.
+async fn switch_and_back(kind: &str, url: &str, there: impl AsyncFn() -> Arc<dyn Repository>) {
+    let (mut server, home) = (Server::start().await, Home::new());
     let client = Client::public(&server).await;
     let first = client.login(&server).await;
-    let file = format!("[repository]\nkind = \"postgres\"\nurl = \"{}\"\n", engine.url());
-    home.write("postgres.toml", &file);
+    let file = format!("{kind}.toml");
+    home.write(&file, &format!("[repository]\nkind = \"{kind}\"\nurl = \"{url}\"\n"));
     let sqlite = database(&server);
-    let there = moved(&copy(&home, &sqlite, "postgres.toml", &["-o", "json"]));
-    assert_eq!(there["grant"]["comparison"]["verified"], true);
+    let copied = moved(&copy(&home, &sqlite, &file, &["-o", "json"]));
+    assert_eq!(copied["grant"]["comparison"]["verified"], true);
 
-    let settings = PostgresSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        connections: 4,
-        timeout: Duration::from_secs(20),
-    };
-    let before = server.repository.replace(Arc::new(PostgresRepository::connect(&settings).await.unwrap()));
+    let before = server.repository.replace(there().await);
     let switched = server.twin().await;
     assert_eq!(switched.introspect(&first.access).await["active"], true);
     let second = Tokens::of(client.refresh(&switched, &first.refresh).await).await;
 
-    let back = moved(&copy(&home, "postgres.toml", &sqlite, &["-o", "json"]));
+    let back = moved(&copy(&home, &file, &sqlite, &["-o", "json"]));
     assert_eq!(
         (&back["grant"]["replaced"], &back["grant"]["comparison"]["verified"]),
         (&1.into(), &true.into())
@@ -219,4 +215,32 @@ async fn a_switch_to_postgres_and_back() {
     let retried = Tokens::of(client.refresh(&rolled_back, &first.refresh).await).await;
     assert_eq!(retried.refresh, second.refresh, "what happened there is known here");
     Tokens::of(client.refresh(&rolled_back, &second.refresh).await).await;
+}
+
+#[tokio::test]
+async fn a_switch_to_postgres_and_back() {
+    let engine = PostgresServer::new();
+    let settings = PostgresSettings {
+        url: Secret::new("repository.url", engine.url()),
+        password: None,
+        ca_file: None,
+        connections: 4,
+        timeout: Duration::from_secs(20),
+    };
+    let there =
+        async || Arc::new(PostgresRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
+    switch_and_back("postgres", &engine.url(), there).await;
+}
+
+#[tokio::test]
+async fn a_switch_to_redis_and_back() {
+    let engine = RedisServer::new();
+    let settings = RedisSettings {
+        url: Secret::new("repository.url", engine.url()),
+        password: None,
+        ca_file: None,
+        timeout: Duration::from_secs(20),
+    };
+    let there = async || Arc::new(RedisRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
+    switch_and_back("redis", &engine.url(), there).await;
 }
