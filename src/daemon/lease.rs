@@ -6,19 +6,19 @@ use std::{sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use super::house::every;
+use super::one_writer::OneWriter;
 use crate::{
-    clock::{Clock, UnixTime},
-    repository::{Atomicity, Collection, Entity, Kind, Repository, RepositoryError, Stored},
+    clock::UnixTime,
+    repository::{Collection, Entity, Kind, Repository, RepositoryError, Stored, WRITER_LEASE},
     secret::{Random, random_token},
 };
 
-/// The key of the record.
-const KEY: &str = "writer.lease";
 /// How long the right lasts without being renewed.
 const LASTS: Duration = Duration::from_secs(90);
 /// How often it is renewed. Each time costs two calls where calls are paid for.
 const RENEWED: Duration = Duration::from_secs(30);
+/// After so long it is tried again when the repository did not answer.
+const TRIED_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the right cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -59,36 +59,28 @@ impl Entity for Holder {
 /// The right to write, held by this process.
 #[derive(Debug)]
 pub struct Lease {
+    writer: Arc<OneWriter>,
     holders: Collection<Holder>,
-    clock: Arc<dyn Clock>,
     instance: String,
     /// What this process wrote last, and nobody has changed since; `None` when that is not known.
     held: Option<Stored<Holder>>,
 }
 
 impl Lease {
-    /// Takes the right to write to each of the repositories that bear only one writer.
+    /// Takes the right to write to each of these repositories.
     ///
     /// # Errors
     ///
     /// When somebody else has one of them, or a repository does not answer; then none is kept.
     pub async fn take_all(
-        repositories: Vec<Arc<dyn Repository>>,
-        clock: &Arc<dyn Clock>,
+        writers: Vec<Arc<OneWriter>>,
         random: &dyn Random,
     ) -> Result<Vec<Self>, LeaseError> {
         let instance = random_token(random);
         let mut leases: Vec<Self> = Vec::new();
-        for repository in repositories.into_iter().filter(|r| r.atomicity() == Atomicity::SingleProcess) {
-            let (holders, clock) = (Collection::new(repository), Arc::clone(clock));
-            let mut lease = Self { holders, clock, instance: instance.clone(), held: None };
-            let refused = match lease.claim().await {
-                Ok(None) => None,
-                Ok(Some(ends)) => {
-                    Some(LeaseError::Taken { seconds: ends.since(lease.clock.now()).as_secs() })
-                }
-                Err(error) => Some(error.into()),
-            };
+        for writer in writers {
+            let mut lease = Self::on(writer, instance.clone());
+            let refused = lease.take().await.err();
             leases.push(lease);
             if let Some(refused) = refused {
                 for lease in leases {
@@ -100,30 +92,87 @@ impl Lease {
         Ok(leases)
     }
 
-    /// Renews the right until `stop`, then gives it back.
+    /// Until when a process has the right to write to a repository, if one has.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn taken_until(
+        repository: Arc<dyn Repository>,
+        now: UnixTime,
+    ) -> Result<Option<UnixTime>, RepositoryError> {
+        let found = Collection::<Holder>::new(repository).get(WRITER_LEASE, now).await?;
+        Ok(found.map(|found| found.value.expires_at))
+    }
+
+    fn on(writer: Arc<OneWriter>, instance: String) -> Self {
+        let holders = Collection::new(Arc::clone(writer.unguarded()));
+        Self { writer, holders, instance, held: None }
+    }
+
+    /// Takes the right, and looks once more: where nothing keeps names unique, two processes that
+    /// come at one moment both find nobody, and both store.
+    async fn take(&mut self) -> Result<(), LeaseError> {
+        for _ in 0..2 {
+            if let Some(ends) = self.renew().await? {
+                return Err(LeaseError::Taken { seconds: ends.since(self.writer.now()).as_secs() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Renews the right until `stop`, then gives it back. Without it nothing is written: when the
+    /// repository is away for too long, and while another process has it.
     pub async fn keep(mut self, stop: CancellationToken) {
-        let mut renewal = every(RENEWED);
         loop {
+            let renewed = tokio::select! {
+                () = stop.cancelled() => break,
+                renewed = self.renew() => renewed,
+            };
+            let pause = match renewed {
+                Ok(None) => RENEWED,
+                Ok(Some(_)) => {
+                    tracing::error!(
+                        "another daemon writes to the repository, which bears only one: this one writes nothing any \
+                         more, until that one stops"
+                    );
+                    RENEWED
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the right to write cannot be renewed; it lapses a minute after it last was");
+                    TRIED_AGAIN
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = renewal.tick() => match self.claim().await {
-                    Ok(None) => {}
-                    Ok(Some(_)) => tracing::error!(
-                        "another daemon writes to the repository, which bears only one: stop one of them, or \
-                         what was revoked may come back"
-                    ),
-                    Err(error) => tracing::warn!(%error, "the right to write cannot be renewed"),
-                },
+                () = tokio::time::sleep(pause) => {}
             }
         }
         self.give_back().await;
     }
 
+    /// Renews the right, or takes it if it is free; until when somebody else has it.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer; the right lasts as long as before.
+    pub async fn renew(&mut self) -> Result<Option<UnixTime>, RepositoryError> {
+        let ends = self.writer.now().plus(LASTS);
+        let taken = self.claim(ends).await?;
+        if taken.is_some() {
+            self.writer.may_write_no_more();
+        } else {
+            self.writer.may_write_until(ends);
+        }
+        Ok(taken)
+    }
+
     /// Gives the right back, so that another daemon may start at once.
     pub async fn give_back(self) {
-        let now = self.clock.now();
-        let given = match self.holders.get(KEY, now).await {
-            Ok(Some(found)) if self.is_mine(&found) => self.holders.take(KEY, now).await.map(|_| ()),
+        self.writer.may_write_no_more();
+        let now = self.writer.now();
+        let given = match self.holders.get(WRITER_LEASE, now).await {
+            Ok(Some(found)) if self.is_mine(&found) => self.holders.take(WRITER_LEASE, now).await.map(|_| ()),
             Ok(_) => Ok(()),
             Err(error) => Err(error),
         };
@@ -132,26 +181,29 @@ impl Lease {
         }
     }
 
-    /// Takes or renews the right; until when somebody else has it.
-    async fn claim(&mut self) -> Result<Option<UnixTime>, RepositoryError> {
-        let now = self.clock.now();
-        let renewed =
-            Holder { key: KEY.to_owned(), instance: self.instance.clone(), expires_at: now.plus(LASTS) };
+    /// Writes that the right is ours until `ends`; until when it is somebody else's.
+    async fn claim(&mut self, ends: UnixTime) -> Result<Option<UnixTime>, RepositoryError> {
+        let now = self.writer.now();
+        let ours = Holder { key: WRITER_LEASE.to_owned(), instance: self.instance.clone(), expires_at: ends };
         if let Some(held) = self.held.take() {
-            self.held = self.holders.replace(held, renewed.clone(), now).await?;
+            self.held = self.holders.replace(held, ours.clone(), now).await?;
         }
         if self.held.is_none() {
-            self.held = match self.holders.get(KEY, now).await? {
-                None => self.holders.insert(renewed, now).await?,
-                Some(found) if self.is_mine(&found) => self.holders.replace(found, renewed, now).await?,
+            self.held = match self.holders.get(WRITER_LEASE, now).await? {
+                None => self.holders.insert(ours, now).await?,
+                Some(found) if self.is_mine(&found) => self.holders.replace(found, ours, now).await?,
                 Some(found) => return Ok(Some(found.value.expires_at)),
             };
         }
         if self.held.is_some() {
             return Ok(None);
         }
-        let faster = self.holders.get(KEY, now).await?.filter(|found| !self.is_mine(found));
-        Ok(faster.map(|found| found.value.expires_at))
+        match self.holders.get(WRITER_LEASE, now).await? {
+            Some(faster) if !self.is_mine(&faster) => Ok(Some(faster.value.expires_at)),
+            _ => Err(RepositoryError::Unavailable(
+                "the record of who may write changes all the time".to_owned(),
+            )),
+        }
     }
 
     fn is_mine(&self, found: &Stored<Holder>) -> bool {

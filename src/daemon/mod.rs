@@ -2,6 +2,7 @@
 
 mod house;
 mod lease;
+mod one_writer;
 mod original_clients;
 mod rotation;
 mod sealing;
@@ -47,14 +48,14 @@ use crate::{
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
 
-use self::storage::{Opened, open_parts};
+use self::storage::{Opened, guarded, open_for_daemon};
 pub use self::{
     house::run,
     lease::{Lease, LeaseError},
-    original_clients::original_clients,
+    one_writer::OneWriter,
     rotation::{Added, RotationError, SEALS_AFTER, add_sealing_key, forget_old_sealing_keys},
     sealing::{SealingWatch, reseal},
-    storage::open_repository,
+    storage::{connect_vault, open_repository},
 };
 
 /// How long the head of a request may take, and a connection may idle.
@@ -113,7 +114,7 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    assemble_on(config, open_parts(&config.repository).await?, clock, random).await
+    assemble_on(config, open_for_daemon(&config.repository, &clock).await?, clock, random).await
 }
 
 /// The same on a repository of one's own; `[repository]` is not looked at.
@@ -127,17 +128,18 @@ pub async fn assemble_with(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    let parts = vec![Arc::clone(&repository)];
-    assemble_on(config, Opened { repository, parts }, clock, random).await
+    let mut writers = Vec::new();
+    let repository = guarded(repository, &clock, &mut writers);
+    assemble_on(config, Opened { repository, writers }, clock, random).await
 }
 
 async fn assemble_on(
     config: &Config,
-    Opened { repository, parts }: Opened,
+    Opened { repository, writers }: Opened,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    let leases = Lease::take_all(parts, &clock, &*random).await?;
+    let leases = Lease::take_all(writers, &*random).await?;
     match build(config, repository, clock, random).await {
         Ok((server, router)) => {
             Ok(Assembled { server, router, sealing: SealingWatch::new(&config.keys), leases })

@@ -2,23 +2,28 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use super::{StartError, original_clients::OriginalClients};
+use super::{StartError, one_writer::OneWriter, original_clients::OriginalClients};
 use crate::{
+    clock::Clock,
     config::{self, Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     fetch::Fetch,
     repository::{
-        Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository, RedisSettings,
-        Repository, RoutedRepository, SqliteRepository, TokenSource, VaultRepository, VaultSettings,
+        Atomicity, Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
+        RedisSettings, Repository, RoutedRepository, SqliteRepository, TokenSource, VaultRepository,
+        VaultSettings,
     },
     secret::{Secret, SystemRandom},
 };
 
-/// The repository that is configured, and its parts: each part stores somewhere else.
+/// A repository for a daemon, and those of its parts that it may not write before it has the right to.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) repository: Arc<dyn Repository>,
-    pub(super) parts: Vec<Arc<dyn Repository>>,
+    pub(super) writers: Vec<Arc<OneWriter>>,
 }
+
+/// What is put in front of each storage engine.
+type Front<'a> = dyn FnMut(Arc<dyn Repository>) -> Arc<dyn Repository> + Send + 'a;
 
 /// Opens the repository that is configured, with each kind of record where it belongs.
 ///
@@ -26,45 +31,75 @@ pub(super) struct Opened {
 ///
 /// When it cannot be used; the sentence says what to change.
 pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
-    Ok(open_parts(repositories).await?.repository)
+    open_all(repositories, &mut |engine| engine).await
 }
 
-/// The same, with its parts.
-pub(super) async fn open_parts(repositories: &Repositories) -> Result<Opened, StartError> {
+/// The same for a daemon: what bears one writer waits for the right to write.
+pub(super) async fn open_for_daemon(
+    repositories: &Repositories,
+    clock: &Arc<dyn Clock>,
+) -> Result<Opened, StartError> {
+    let mut writers = Vec::new();
+    let repository = open_all(repositories, &mut |engine| guarded(engine, clock, &mut writers)).await?;
+    Ok(Opened { repository, writers })
+}
+
+/// The engine itself if it bears many writers, else one that is guarded, and noted in `writers`.
+pub(super) fn guarded(
+    engine: Arc<dyn Repository>,
+    clock: &Arc<dyn Clock>,
+    writers: &mut Vec<Arc<OneWriter>>,
+) -> Arc<dyn Repository> {
+    if engine.atomicity() == Atomicity::Shared {
+        return engine;
+    }
+    let writer = Arc::new(OneWriter::new(engine, Arc::clone(clock)));
+    writers.push(Arc::clone(&writer));
+    writer
+}
+
+async fn open_all(
+    repositories: &Repositories,
+    front: &mut Front<'_>,
+) -> Result<Arc<dyn Repository>, StartError> {
     let Repositories { main, clients, grants, keys, replays } = repositories;
-    let main = open(main).await?;
+    let main = open(main, front).await?;
     let mut elsewhere = Vec::new();
     for (kind, config) in
         [(Kind::Client, clients), (Kind::Grant, grants), (Kind::Key, keys), (Kind::Replay, replays)]
     {
         if let Some(config) = config {
-            elsewhere.push((kind, open(config).await?));
+            elsewhere.push((kind, open(config, front).await?));
         }
     }
-    let others = elsewhere.iter().map(|(_, repository)| Arc::clone(repository));
-    let parts = std::iter::once(Arc::clone(&main)).chain(others).collect();
-    let repository: Arc<dyn Repository> =
-        if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) };
-    Ok(Opened { repository, parts })
+    Ok(if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) })
 }
 
-async fn open(config: &RepositoryConfig) -> Result<Arc<dyn Repository>, StartError> {
+async fn open(config: &RepositoryConfig, front: &mut Front<'_>) -> Result<Arc<dyn Repository>, StartError> {
     Ok(match config {
-        RepositoryConfig::Memory => Arc::new(MemoryRepository::default()),
+        RepositoryConfig::Memory => front(Arc::new(MemoryRepository::default())),
         RepositoryConfig::Sqlite { path } => {
             make_folder_of(path)?;
-            Arc::new(SqliteRepository::open(path)?)
+            front(Arc::new(SqliteRepository::open(path)?))
         }
-        RepositoryConfig::Postgres(server) => Arc::new(PostgresRepository::connect(&postgres(server)).await?),
-        RepositoryConfig::Redis(server) => Arc::new(RedisRepository::connect(&redis(server)).await?),
+        RepositoryConfig::Postgres(server) => {
+            front(Arc::new(PostgresRepository::connect(&postgres(server)).await?))
+        }
+        RepositoryConfig::Redis(server) => front(Arc::new(RedisRepository::connect(&redis(server)).await?)),
         RepositoryConfig::Vault(vault) => {
-            Arc::new(OriginalClients::new(Arc::new(connect_vault(vault).await?)))
+            let vault = Arc::new(connect_vault(vault).await?);
+            let repository = front(Arc::<VaultRepository>::clone(&vault));
+            Arc::new(OriginalClients::new(vault, repository))
         }
     })
 }
 
-/// Connects to Vault.
-pub(super) async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
+/// Connects to Vault, for what no other repository has.
+///
+/// # Errors
+///
+/// When it cannot be used; the sentence says what to change.
+pub async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
     let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
     Ok(VaultRepository::connect(vault_settings(vault), fetch).await?)
 }

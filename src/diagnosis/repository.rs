@@ -87,6 +87,9 @@ impl Place {
         let mut part = Part::from(vec![question.pass("open")]);
         part.findings.push(self.round_trip(&*repository, &*clock).await);
         part.findings.push(self.settings(&*repository).await);
+        if repository.atomicity() == Atomicity::SingleProcess {
+            part.findings.push(self.writer(&repository, clock.now()).await);
+        }
         if let Some(sealer) = self.sealer {
             let opened = Keys::names(Arc::clone(&repository), sealer, clock.now()).await;
             let question = Question::new("keys", "opening the stored signing keys with keys.sealing");
@@ -188,6 +191,20 @@ impl Place {
                 "a crash may lose what clients were promised",
                 "Do what the sentence says, and restart the engine",
             ),
+        }
+    }
+
+    /// Who has the right to write where one process has it.
+    async fn writer(&self, repository: &Arc<dyn Repository>, now: UnixTime) -> Finding {
+        let question = Question::new(format!("{}.writer", self.section), "asking who has the right to write");
+        match daemon::Lease::taken_until(Arc::clone(repository), now).await {
+            Ok(None) => question.pass("nobody: a daemon may start"),
+            Ok(Some(until)) => question.pass(format!(
+                "a daemon, for another {} seconds unless it renews that: a second one would not start; commands may \
+                 change single records beside it",
+                until.since(now).as_secs()
+            )),
+            Err(error) => question.fail(error.to_string(), "the engine does not say", self.fix()),
         }
     }
 }

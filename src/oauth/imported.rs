@@ -1,5 +1,7 @@
 //! Clients that `pangea-authn-fastmcp` registered: `OAuthClientInformationFull` of the MCP Python SDK,
-//! as JSON, with the secret in clear.
+//! as JSON, with the secret in clear. What else it keeps, it keeps in the same place.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -25,20 +27,45 @@ const OPTIONAL: [&str; 11] = [
     "software_version",
 ];
 
+/// For how long a client is kept that was taken over, unless somebody signs in with it.
+pub const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// Why a text is no client of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoClient {
+    /// A token of the library, or a Pangea token that it keeps: random texts that mean nothing here.
+    Token,
+    /// An authorization code of the library.
+    Code,
+    /// Nothing that the library keeps.
+    Foreign,
+    /// A client, but one that nobody could answer; the sentence says why.
+    Unusable(String),
+}
+
 /// The client that is stored under `id` as `text`, kept until `expires_at` or until its secret
-/// expires; of the secret the hash is kept. `None` for anything that is no such client, or one that
-/// nobody could answer: without an acceptable redirect URI, or with a method of authentication that
-/// is not offered here.
-#[must_use]
-pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Option<Client> {
-    let Ok(Value::Object(original)) = serde_json::from_str(text) else { return None };
-    let client_id = ClientId::parse(id).filter(|_| original.get("client_id") == Some(&json!(id)))?;
+/// expires; of the secret the hash is kept.
+///
+/// # Errors
+///
+/// When it is no such client, or one that nobody could answer: without an acceptable redirect URI,
+/// or with a method of authentication that is not offered here.
+pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoClient> {
+    let Ok(Value::Object(original)) = serde_json::from_str(text) else { return Err(NoClient::Foreign) };
+    if !original.contains_key("redirect_uris") {
+        return Err(other(&original));
+    }
+    let unusable = |sentence: &str| NoClient::Unusable(sentence.to_owned());
+    if original.get("client_id") != Some(&json!(id)) {
+        return Err(unusable("its client_id is not the name under which it is kept"));
+    }
+    let client_id = ClientId::parse(id).ok_or_else(|| unusable("its client_id can be none here"))?;
     let number = |name: &str| original.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
     let secret = original.get("client_secret").and_then(Value::as_str).filter(|secret| !secret.is_empty());
     let metadata = metadata(&original, secret.is_some())?;
     let is_public = metadata.token_endpoint_auth_method == AuthenticationMethod::None;
     let secret_ends = number("client_secret_expires_at").map(UnixTime::from_secs).filter(|_| !is_public);
-    Some(Client {
+    Ok(Client {
         client_id,
         origin: Origin::SelfRegistered,
         issued_at: UnixTime::from_secs(number("client_id_issued_at").unwrap_or_default()),
@@ -48,12 +75,22 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Option<Client> {
     })
 }
 
-fn metadata(original: &Map<String, Value>, has_secret: bool) -> Option<ClientMetadata> {
+/// What the library keeps beside clients.
+fn other(original: &Map<String, Value>) -> NoClient {
+    let has = |name: &str| original.get(name).is_some_and(Value::is_string);
+    match (has("token"), has("code")) {
+        (true, _) => NoClient::Token,
+        (_, true) => NoClient::Code,
+        _ => NoClient::Foreign,
+    }
+}
+
+fn metadata(original: &Map<String, Value>, has_secret: bool) -> Result<ClientMetadata, NoClient> {
     let mut body = Map::new();
     for name in NEEDED {
         body.extend(original.get(name).map(|value| (name.to_owned(), value.clone())));
     }
-    body.insert("redirect_uris".to_owned(), acceptable(original.get("redirect_uris")?));
+    body.insert("redirect_uris".to_owned(), acceptable(&original["redirect_uris"]));
     if !has_secret {
         body.insert("token_endpoint_auth_method".to_owned(), json!("none"));
     }
@@ -62,11 +99,11 @@ fn metadata(original: &Map<String, Value>, has_secret: bool) -> Option<ClientMet
         let Some(value) = original.get(name) else { continue };
         body.insert(name.to_owned(), value.clone());
         match parse(&body) {
-            Some(more) => metadata = more,
-            None => _ = body.remove(name),
+            Ok(more) => metadata = more,
+            Err(_) => _ = body.remove(name),
         }
     }
-    Some(metadata)
+    Ok(metadata)
 }
 
 /// The redirect URIs that would be accepted today.
@@ -77,8 +114,9 @@ fn acceptable(uris: &Value) -> Value {
     uris.as_array().into_iter().flatten().filter(fits).cloned().collect()
 }
 
-fn parse(body: &Map<String, Value>) -> Option<ClientMetadata> {
-    ClientMetadata::parse(json!(body).to_string().as_bytes(), &PrivateUseSchemes::Any).ok()
+fn parse(body: &Map<String, Value>) -> Result<ClientMetadata, NoClient> {
+    ClientMetadata::parse(json!(body).to_string().as_bytes(), &PrivateUseSchemes::Any)
+        .map_err(|error| NoClient::Unusable(error.description().to_owned()))
 }
 
 #[cfg(test)]
@@ -106,7 +144,7 @@ mod tests {
         })
     }
 
-    fn read(original: &Value) -> Option<Client> {
+    fn read(original: &Value) -> Result<Client, NoClient> {
         client("0b7c9a3e-3f0e-4d1c-9f3a-1c1d1e1f2021", &original.to_string(), LATER)
     }
 
@@ -152,21 +190,36 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_no_such_client_is_none() {
-        for (name, value) in [
-            ("client_id", json!("another")),
-            ("client_id", Value::Null),
-            ("redirect_uris", Value::Null),
-            ("redirect_uris", json!(["javascript:alert(1)"])),
-            ("redirect_uris", json!("http://localhost/")),
-            ("token_endpoint_auth_method", json!("private_key_jwt")),
+    fn a_client_that_nobody_could_answer_is_not_taken_and_it_is_said_why() {
+        for (name, value, why) in [
+            ("client_id", json!("another"), "its client_id is not the name"),
+            ("client_id", Value::Null, "its client_id is not the name"),
+            ("redirect_uris", Value::Null, "redirect_uris must hold"),
+            ("redirect_uris", json!(["javascript:alert(1)"]), "redirect_uris must hold"),
+            ("redirect_uris", json!("http://localhost/"), "redirect_uris must hold"),
+            ("token_endpoint_auth_method", json!("private_key_jwt"), "token_endpoint_auth_method"),
         ] {
             let mut other = original();
             other[name] = value;
-            assert!(read(&other).is_none(), "{other}");
+            let Err(NoClient::Unusable(said)) = read(&other) else { panic!("{other}") };
+            assert!(said.contains(why), "{said}");
         }
-        for text in ["", "[]", "{}", "\"x\"", "{\"token\":\"ptu_\"}"] {
-            assert!(client("id", text, LATER).is_none(), "{text}");
+    }
+
+    #[test]
+    fn what_else_the_library_keeps_is_told_apart() {
+        let text = "{\"token\":\"mcp_00\",\"client_id\":\"x\",\"scopes\":[\"user\"],\"expires_at\":null}";
+        for (text, expected) in [
+            (text, NoClient::Token),
+            ("{\"token\":\"ptu_\"}", NoClient::Token),
+            ("{\"code\":\"mcp_00\",\"client_id\":\"x\",\"redirect_uri\":\"http://x\"}", NoClient::Code),
+            ("", NoClient::Foreign),
+            ("[]", NoClient::Foreign),
+            ("{}", NoClient::Foreign),
+            ("\"x\"", NoClient::Foreign),
+            ("{\"version\":\"x\"}\n{\"redirect_uris\":[]}", NoClient::Foreign),
+        ] {
+            assert_eq!(client("id", text, LATER).unwrap_err(), expected, "{text}");
         }
     }
 }

@@ -158,6 +158,10 @@ pub enum Atomicity {
     SingleProcess,
 }
 
+/// The key of the record that says who has the right to write, in a repository that bears one writer.
+/// It is of kind [`Kind::Replay`] and belongs to its own storage: it is copied nowhere.
+pub const WRITER_LEASE: &str = "writer.lease";
+
 /// The result of a repository call.
 pub type Result<T> = std::result::Result<T, RepositoryError>;
 

@@ -33,13 +33,13 @@ impl Well {
 }
 
 /// What `check` reported.
-struct Checked {
-    code: Option<i32>,
+pub(crate) struct Checked {
+    pub(crate) code: Option<i32>,
     report: Value,
 }
 
 /// Runs `check` on a home.
-fn check(home: &Home, more: &[&str]) -> Checked {
+pub(crate) fn check(home: &Home, more: &[&str]) -> Checked {
     let arguments = [&["check", "--config", "config.toml", "--output", "json"], more].concat();
     let outcome = home.run(&arguments);
     let report: Value = serde_json::from_str(&outcome.out).unwrap_or_else(|e| panic!("{e}: {outcome:?}"));
@@ -54,13 +54,13 @@ impl Checked {
     }
 
     /// The statuses of all findings with this name.
-    fn status(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn status(&self, name: &str) -> Vec<&str> {
         let findings = self.findings().iter().filter(|finding| finding["name"] == name);
         findings.map(|finding| finding["status"].as_str().unwrap()).collect()
     }
 
     /// All words of findings with this name.
-    fn words(&self, name: &str) -> String {
+    pub(crate) fn words(&self, name: &str) -> String {
         let findings = self.findings().iter().filter(|finding| finding["name"] == name);
         findings.map(ToString::to_string).collect()
     }

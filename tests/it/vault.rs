@@ -31,10 +31,10 @@ use tokio_util::sync::CancellationToken;
 use crate::support::{Server, body, http};
 
 /// Where the tests store.
-const FOLDER: &str = "/tests/vault";
+pub(crate) const FOLDER: &str = "/tests/vault";
 
 /// A stand-in for Vault, in this process.
-struct Vault {
+pub(crate) struct Vault {
     stand_in: StandIn,
     url: String,
     clock: Arc<ManualClock>,
@@ -44,7 +44,7 @@ struct Vault {
 }
 
 impl Vault {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|router| router).await
     }
 
@@ -72,7 +72,7 @@ impl Vault {
     }
 
     /// The Vault of a server's stand-in.
-    fn of(server: &Server) -> Self {
+    pub(crate) fn of(server: &Server) -> Self {
         Self {
             stand_in: server.upstream.clone(),
             url: server.upstream_url.clone(),
@@ -86,7 +86,7 @@ impl Vault {
         self.folder.path().join("token")
     }
 
-    fn write_token(&self, token: &str) {
+    pub(crate) fn write_token(&self, token: &str) {
         std::fs::write(self.token_file(), token).unwrap();
     }
 
@@ -95,7 +95,11 @@ impl Vault {
         self.open(FOLDER, Duration::ZERO).await.unwrap()
     }
 
-    async fn open(&self, folder: &str, cache: Duration) -> Result<VaultRepository, RepositoryError> {
+    pub(crate) async fn open(
+        &self,
+        folder: &str,
+        cache: Duration,
+    ) -> Result<VaultRepository, RepositoryError> {
         self.open_with(folder, cache, Duration::from_secs(5)).await
     }
 
@@ -115,12 +119,12 @@ impl Vault {
         VaultRepository::connect(settings, Fetch::new(timeout).unwrap()).await
     }
 
-    fn now(&self) -> UnixTime {
+    pub(crate) fn now(&self) -> UnixTime {
         self.clock.now()
     }
 
     /// A call as somebody else would make it.
-    async fn call(&self, action: &str, body_of_it: &Value) -> Value {
+    pub(crate) async fn call(&self, action: &str, body_of_it: &Value) -> Value {
         let request = http().post(format!("{}/v2/{action}", self.url)).bearer_auth(VAULT_TOKEN);
         let request = request.header("content-type", "application/json").body(body_of_it.to_string());
         let answer = body(request.send().await.unwrap()).await;
@@ -129,7 +133,7 @@ impl Vault {
     }
 
     /// Every secret in Vault, with its value.
-    async fn secrets(&self) -> Vec<Value> {
+    pub(crate) async fn secrets(&self) -> Vec<Value> {
         let (mut all, mut last) = (Vec::new(), Value::Null);
         loop {
             let mut body = json!({ "filter": { "type": "secret" }, "size": 100, "order_by": "id" });
@@ -151,7 +155,7 @@ impl Vault {
         self.stand_in.requests().of(&format!("/v2/{action}"))
     }
 
-    fn switches(&self) -> &VaultSwitches {
+    pub(crate) fn switches(&self) -> &VaultSwitches {
         &self.stand_in.switches().vault
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock},
     config::{self, Config, Directories, Environment, KeyringError},
-    daemon::{self, Assembled, SealingWatch},
+    daemon::{self, Assembled, Lease, SealingWatch},
     dev::{StandIn, StandInConfig},
     flow::AuthorizationServer,
     repository::Repository,
@@ -81,6 +81,8 @@ pub struct Server {
     pub sealing: SealingWatch,
     /// Where records live, if not in the database.
     pub repository: Option<Arc<dyn Repository>>,
+    /// The right to write where only one may, which nobody renews by himself here.
+    pub leases: tokio::sync::Mutex<Vec<Lease>>,
     configuration: String,
     stop: CancellationToken,
 }
@@ -137,7 +139,7 @@ impl Server {
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
         let configuration = text;
-        let sealing = assembled.sealing;
+        let (sealing, leases) = (assembled.sealing, assembled.leases.into());
         Self {
             url,
             origin,
@@ -151,6 +153,7 @@ impl Server {
             config,
             sealing,
             repository,
+            leases,
             configuration,
             stop,
         }
@@ -181,9 +184,19 @@ impl Server {
             config,
             sealing: assembled.sealing,
             repository: self.repository.clone(),
+            leases: assembled.leases.into(),
             configuration: self.configuration.clone(),
             stop,
         }
+    }
+
+    /// Renews the right to write, as a daemon does every half minute; whether it has it.
+    pub async fn renew_leases(&self) -> bool {
+        let mut has_all = true;
+        for lease in &mut *self.leases.lock().await {
+            has_all &= lease.renew().await.unwrap().is_none();
+        }
+        has_all
     }
 
     /// The grants as they are stored.
@@ -256,11 +269,12 @@ async fn assemble(
     repository: Option<Arc<dyn Repository>>,
     clock: Arc<ManualClock>,
 ) -> Assembled {
-    let repository = match repository {
-        Some(repository) => repository,
-        None => daemon::open_repository(&config.repository).await.expect("a repository"),
+    let random = Arc::new(SystemRandom);
+    let assembled = match repository {
+        Some(repository) => daemon::assemble_with(config, repository, clock, random).await,
+        None => daemon::assemble(config, clock, random).await,
     };
-    daemon::assemble_with(config, repository, clock, Arc::new(SystemRandom)).await.expect("a server")
+    assembled.expect("a server")
 }
 
 async fn bind() -> tokio::net::TcpListener {

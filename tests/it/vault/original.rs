@@ -2,9 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use pangea_mcp_auth::{
-    clock::UnixTime, config::VaultConfig, daemon::original_clients, dev::VAULT_TOKEN, secret::Secret,
-};
+use pangea_mcp_auth::{config::VaultConfig, dev::VAULT_TOKEN, secret::Secret};
 use serde_json::Value;
 
 use super::Vault;
@@ -14,10 +12,10 @@ const REPOSITORY: &str = r#"kind = "vault"
 token = { env = "VAULT_TOKEN" }
 api_url = "{upstream}"
 cache = "1s""#;
-const SECRET: &str = "original-secret-canary";
+pub(super) const SECRET: &str = "original-secret-canary";
 
 /// Has the library keep two clients, one with a secret and one without.
-async fn keep_clients(vault: &str, folder: &str) -> Vec<Client> {
+pub(super) async fn keep_clients(vault: &str, folder: &str) -> Vec<Client> {
     let mut command = Command::new(tool("PANGEA_TEST_PYTHON_ORIGINAL"));
     command.arg(format!("{}/tests/dev_original/keep_client.py", env!("CARGO_MANIFEST_DIR")));
     command.args([vault, VAULT_TOKEN, folder]);
@@ -95,29 +93,4 @@ fn config(server: &Server) -> VaultConfig {
         timeout: Duration::from_secs(5),
         cache: Duration::ZERO,
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn all_of_the_librarys_clients_are_listed_for_an_import() {
-    let server = server().await;
-    let (in_root, in_folder) =
-        (keep_clients(&server.upstream_url, "").await, keep_clients(&server.upstream_url, "/o").await);
-    let ours = Client::public(&server).await;
-    let before = Vault::of(&server).secrets().await.len();
-    let listed = async |folder: Option<&str>| {
-        let listed = original_clients(&config(&server), folder, UnixTime::from_secs(5_000_000_000)).await;
-        let mut ids: Vec<String> =
-            listed.unwrap().iter().map(|client| client.client_id.to_string()).collect();
-        ids.sort_unstable();
-        ids
-    };
-    let ids = |of: &[&[Client]]| {
-        let mut ids: Vec<String> = of.concat().into_iter().map(|client| client.id).collect();
-        ids.sort_unstable();
-        ids
-    };
-    assert_eq!(listed(None).await, ids(&[&in_root, &in_folder]), "without {}", ours.id);
-    assert_eq!(listed(Some("/o")).await, ids(&[&in_folder]));
-    assert_eq!(listed(Some("/")).await, ids(&[&in_root]));
-    assert_eq!(Vault::of(&server).secrets().await.len(), before, "nothing is written");
 }

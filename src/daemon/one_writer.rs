@@ -1,0 +1,116 @@
+//! A repository that bears one writing process is written only while this process has the right to.
+//! Whoever was cut off from it for long may have a successor there, and must not write over what that
+//! one wrote.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::timeout;
+
+use crate::{
+    clock::{Clock, UnixTime},
+    repository::{
+        Atomicity, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
+    },
+};
+
+/// So long before the right ends nothing begins any more: what began must be over by then, and the
+/// clocks of two machines may be apart.
+const SPARE: Duration = Duration::from_secs(30);
+
+/// A repository in front of which somebody asks whether it may be written.
+#[derive(Debug)]
+pub struct OneWriter {
+    repository: Arc<dyn Repository>,
+    clock: Arc<dyn Clock>,
+    /// When the right ends, in seconds.
+    until: AtomicU64,
+}
+
+impl OneWriter {
+    /// A repository that is not written until [`Lease::take_all`](super::Lease::take_all) has the
+    /// right to.
+    #[must_use]
+    pub fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
+        Self { repository, clock, until: AtomicU64::new(0) }
+    }
+
+    /// The repository for the record of the right itself.
+    pub(super) const fn unguarded(&self) -> &Arc<dyn Repository> {
+        &self.repository
+    }
+
+    pub(super) fn now(&self) -> UnixTime {
+        self.clock.now()
+    }
+
+    pub(super) fn may_write_until(&self, until: UnixTime) {
+        self.until.store(until.as_secs(), Ordering::Release);
+    }
+
+    pub(super) fn may_write_no_more(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+
+    /// How long a write may take that begins now.
+    fn time_left(&self) -> Result<Duration> {
+        let until = UnixTime::from_secs(self.until.load(Ordering::Acquire));
+        Some(until.since(self.now())).filter(|left| *left > SPARE).ok_or_else(lapsed)
+    }
+
+    async fn write<T>(&self, write: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        timeout(self.time_left()?, write).await.unwrap_or_else(|_| Err(lapsed()))
+    }
+}
+
+fn lapsed() -> RepositoryError {
+    let sentence = "this process has no right to write to the repository now, which bears only one writer";
+    RepositoryError::Unavailable(sentence.to_owned())
+}
+
+#[async_trait]
+impl Repository for OneWriter {
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+        self.repository.get(kind, key, now).await
+    }
+
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+        self.write(self.repository.insert(kind, record, now)).await
+    }
+
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
+        self.write(self.repository.replace(kind, record, read, now)).await
+    }
+
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+        self.write(self.repository.take(kind, key, now)).await
+    }
+
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+        self.repository.list(kind, page, now).await
+    }
+
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+        self.write(self.repository.purge_expired(now)).await
+    }
+
+    /// Whoever may not write is not ready either.
+    async fn ping(&self) -> Result<()> {
+        self.time_left()?;
+        self.repository.ping().await
+    }
+
+    fn atomicity(&self) -> Atomicity {
+        self.repository.atomicity()
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>> {
+        self.repository.warnings().await
+    }
+}
