@@ -6,6 +6,7 @@ mod completions;
 mod connection;
 mod failure;
 mod grants;
+mod import;
 mod init;
 mod keys;
 mod output;

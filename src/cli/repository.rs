@@ -1,4 +1,4 @@
-//! `repository`: moves records between repositories, and removes what has expired.
+//! `repository`: moves records between repositories, brings others in, and removes what has expired.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +13,7 @@ use super::{
     Global,
     connection::{self, Connection},
     failure::{Exit, Failure},
+    import::Import,
     output::{Output, Row, Style},
     table::Column,
 };
@@ -29,8 +30,8 @@ use crate::{
 
 /// Variables that say where records live, for the configured repository alone.
 const REPOSITORY_VARIABLES: &str = "PANGEA_MCP_AUTH_REPOSITORY__";
-/// Where nobody sees a bar: records between two lines.
-const A_LINE_EVERY: u64 = 50_000;
+/// Where nobody sees a bar there is a line for each tenth, unless it has fewer records.
+const A_LINE_EVERY: u64 = 1000;
 
 /// Looks after where records live.
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,7 @@ pub(super) struct RepositoryArguments {
 #[derive(Debug, Subcommand)]
 enum RepositoryCommand {
     Copy(Copy),
+    Import(Import),
     Purge(Purge),
 }
 
@@ -82,6 +84,7 @@ impl RepositoryArguments {
         let output = global.output();
         match &self.command {
             RepositoryCommand::Copy(copy) => super::run(copy.run(global, &output)),
+            RepositoryCommand::Import(import) => super::run(import.run(global, &output)),
             RepositoryCommand::Purge(_) => super::run(purge(global, &output)),
         }
     }
@@ -115,11 +118,11 @@ impl Copy {
     async fn copy(&self, migration: &Migration, output: &Output) -> Result<Vec<Tally>, Failure> {
         let total = migration.size().await?;
         let bar = output.progress(if self.dry_run { "comparing" } else { "copying" }, Some(total));
-        let mut seen = 0;
+        let (mut seen, step) = (0, (total / 10).max(A_LINE_EVERY));
         let tallies = migration.copy(!self.dry_run, || {
             seen += 1;
             bar.inc(1);
-            if bar.is_hidden() && seen % A_LINE_EVERY == 0 {
+            if bar.is_hidden() && seen % step == 0 {
                 output.say(&format!("{seen} of {total} records"));
             }
         });
@@ -158,7 +161,7 @@ async fn purge(global: &Global, output: &Output) -> Result<(), Failure> {
 
 /// The repositories of a place on the command line. Nothing of it is repeated in errors while it
 /// may hold a password.
-fn repositories_at(place: &str, flag: &str) -> Result<Repositories, Failure> {
+pub(super) fn repositories_at(place: &str, flag: &str) -> Result<Repositories, Failure> {
     if place.contains("://") {
         let message = format!(
             "{flag} is an address: it may hold a password, which everybody on this machine could read in the list of \
@@ -188,7 +191,7 @@ fn require_existence(from: &Repositories) -> Result<(), Failure> {
     missing.map_or(Ok(()), |path| Err(Failure::new(Exit::NotFound, format!("there is no file {path}"))))
 }
 
-async fn open(place: &Repositories, flag: &str) -> Result<Arc<dyn Repository>, Failure> {
+pub(super) async fn open(place: &Repositories, flag: &str) -> Result<Arc<dyn Repository>, Failure> {
     if place.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
         let message = format!("{flag} names a repository in memory, which only its daemon can see");
         return Err(Failure::new(Exit::Usage, message));

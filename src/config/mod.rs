@@ -45,6 +45,7 @@ pub use self::{
     reference::reference,
     sealing_keys::{read_sealing_keys, store_sealing_keys},
     secret_source::{SecretPlace, read_secret_file},
+    value::service_url,
 };
 
 /// An annotated configuration file that works once its placeholders are filled in.

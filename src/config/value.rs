@@ -124,6 +124,15 @@ pub(super) fn safe_url(text: &str) -> Result<Url> {
     Ok(url)
 }
 
+/// The URL of a service that is sent a secret: `https`, or `http` to this machine.
+///
+/// # Errors
+///
+/// The sentence that says what is wrong with it.
+pub fn service_url(text: &str) -> std::result::Result<Url, String> {
+    safe_url(text).map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
+}
+
 /// An absolute `http` or `https` URL without credentials and fragment.
 pub(super) fn web_url(text: &str) -> Result<Url> {
     let surplus =

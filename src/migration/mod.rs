@@ -6,6 +6,7 @@
 
 mod check;
 mod judge;
+mod original;
 mod purge;
 mod walk;
 
@@ -16,7 +17,11 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
 
-pub use self::{check::Checked, purge::purge};
+pub use self::{
+    check::Checked,
+    original::{Found, OriginalImport},
+    purge::purge,
+};
 use self::{
     judge::{Verdict, judge, may_be_gone},
     walk::{Side, Walk},

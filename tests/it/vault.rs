@@ -1,6 +1,7 @@
 //! Pangea Vault as the repository, against its stand-in.
 
 mod answers;
+mod import;
 mod lease;
 mod login;
 mod original;

@@ -37,8 +37,8 @@ impl VaultRepository {
         Ok(items.into_iter().filter_map(|item| self.as_foreign(item)).collect())
     }
 
-    /// A part of all secrets outside our folders, or of those in one folder, and where the next part
-    /// begins; the first part begins at `None`.
+    /// A part of all secrets outside our folders, or of those in one folder, the newest first, and where
+    /// the next part begins; the first part begins at `None`.
     ///
     /// # Errors
     ///
@@ -49,7 +49,12 @@ impl VaultRepository {
         from: Option<String>,
     ) -> Result<(Vec<ForeignSecret>, Option<String>)> {
         let filter = folder.map_or_else(|| json!({ "type": "secret" }), in_folder);
-        let mut body = json!({ "filter": filter, "order_by": "id", "size": LARGEST_PART });
+        let mut body = json!({
+            "filter": filter,
+            "order": "desc",
+            "order_by": "created_at",
+            "size": LARGEST_PART,
+        });
         if let Some(from) = &from {
             body["last"] = from.as_str().into();
         }

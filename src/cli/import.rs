@@ -1,0 +1,216 @@
+//! `repository import`: what another program keeps, brought here.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    Global, connection,
+    failure::{Exit, Failure},
+    output::Output,
+    repository::{open, repositories_at},
+};
+use crate::{
+    clock::SystemClock,
+    config::{self, Environment, RepositoryConfig, SystemEnvironment, VaultConfig},
+    daemon,
+    migration::{Found, OriginalImport},
+    secret::Secret,
+};
+
+/// Where the library's token is, as its own examples have it.
+const TOKEN_VARIABLE: &str = "PANGEA_VAULT_TOKEN";
+/// Where the library looks; it cannot be told otherwise.
+const API_URL: &str = "https://vault.aws.us.pangea.cloud";
+/// Our own folder, if no other is configured; nothing in it is the library's.
+const OUR_FOLDER: &str = "/pangea-mcp-auth";
+/// How long Vault may take for one answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Where nobody sees a bar: secrets between two lines.
+const A_LINE_EVERY: u64 = 1000;
+
+/// Brings in the clients of pangea-authn-fastmcp, so that none of them has to register again.
+///
+/// They are read from the Pangea Vault in which the library's `PangeaVaultRepository` keeps them, which
+/// is left as it is. Of a secret the hash is kept. The library's tokens and codes mean nothing here
+/// and stay behind, counted. What is in the target already stays, so an import that was interrupted
+/// is run again.
+///
+/// The token for Vault comes from the file of --token-file, else from the variable `PANGEA_VAULT_TOKEN`,
+/// else from the configured repository, if that is in Vault. A place is a configuration file, of which
+/// only [repository] is read, or sqlite:PATH.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth repository import --from-pangea-authn-fastmcp --dry-run
+  pangea-mcp-auth repository import --from-pangea-authn-fastmcp --folder /mcp/clients
+  pangea-mcp-auth repository import --from-pangea-authn-fastmcp --token-file vault-token --to postgres.toml")]
+pub(super) struct Import {
+    /// Import from the Vault of pangea-authn-fastmcp.
+    #[arg(long)]
+    from_pangea_authn_fastmcp: bool,
+    /// Where to write; the configured repository if not given.
+    #[arg(long, value_name = "PLACE", value_hint = clap::ValueHint::FilePath)]
+    to: Option<String>,
+    /// The folder that was given to the library; all of Vault is looked through if not given.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<String>,
+    /// A file with the token for Vault.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    token_file: Option<PathBuf>,
+    /// The Vault service, if it is not that of the configuration or of the region aws.us.
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    api_url: Option<String>,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Import {
+    pub(super) async fn run(&self, global: &Global, output: &Output) -> Result<(), Failure> {
+        if !self.from_pangea_authn_fastmcp {
+            let failure = Failure::new(Exit::Usage, "nothing was said of where to import from");
+            return Err(failure.hint("add --from-pangea-authn-fastmcp"));
+        }
+        let vault = self.vault(global)?;
+        let to = match &self.to {
+            Some(place) => open(&repositories_at(place, "--to")?, "--to").await?,
+            None => open(&connection::load_repositories(global)?, "the configuration").await?,
+        };
+        let from = daemon::connect_vault(&vault).await?;
+        let import = OriginalImport { from, folder: self.folder.clone(), to, clock: Arc::new(SystemClock) };
+        let found = self.import(&import, output).await?;
+        for (client, sentence) in &found.left {
+            output.warn(&format!("client {client:?} is not imported: {sentence}"));
+        }
+        output.outcome(&Report::of(&found, self.dry_run), &words(&found, self.dry_run));
+        verdict(&found)
+    }
+
+    async fn import(&self, import: &OriginalImport, output: &Output) -> Result<Found, Failure> {
+        let bar = output.progress(if self.dry_run { "comparing" } else { "importing" }, None);
+        let mut seen: u64 = 0;
+        let found = import.run(!self.dry_run, || {
+            seen += 1;
+            bar.inc(1);
+            if bar.is_hidden() && seen.is_multiple_of(A_LINE_EVERY) {
+                output.say(&format!("{seen} secrets looked at"));
+            }
+        });
+        let found = found.await;
+        bar.finish_and_clear();
+        Ok(found?)
+    }
+
+    /// The library's Vault.
+    fn vault(&self, global: &Global) -> Result<VaultConfig, Failure> {
+        let unusable = |sentence: String| Failure::new(Exit::Configuration, sentence);
+        let configured = configured_vault(global);
+        let api_url = match (&self.api_url, &configured) {
+            (Some(text), _) => config::service_url(text)
+                .map_err(|sentence| Failure::new(Exit::Usage, format!("--api-url: {sentence}")))?,
+            (None, Some(vault)) => vault.api_url.clone(),
+            (None, None) => config::service_url(API_URL).map_err(unusable)?,
+        };
+        let variable = SystemEnvironment.variables().remove(TOKEN_VARIABLE).filter(|token| !token.is_empty());
+        let token = match (&self.token_file, variable, &configured) {
+            (Some(file), ..) => config::read_secret_file(file, "--token-file")
+                .map_err(|sentence| unusable(format!("--token-file: {sentence}")))?,
+            (None, Some(token), _) => Secret::new(TOKEN_VARIABLE, token),
+            (None, None, Some(vault)) => vault.token.clone(),
+            (None, None, None) => {
+                let failure = unusable("there is no token for Vault".to_owned());
+                let hint = format!(
+                    "set the variable {TOKEN_VARIABLE}, or write it to a file of mode 600 and name that with --token-file"
+                );
+                return Err(failure.hint(hint));
+            }
+        };
+        Ok(VaultConfig {
+            api_url,
+            token,
+            token_file: self.token_file.clone(),
+            folder: configured.map_or_else(|| OUR_FOLDER.to_owned(), |vault| vault.folder),
+            timeout: TIMEOUT,
+            cache: Duration::ZERO,
+        })
+    }
+}
+
+/// The Vault that the configuration names, if it is there and names one.
+fn configured_vault(global: &Global) -> Option<VaultConfig> {
+    let repositories = connection::load_repositories(global).ok()?;
+    repositories.all().find_map(|place| match place {
+        RepositoryConfig::Vault(vault) => Some(vault.clone()),
+        _ => None,
+    })
+}
+
+fn words(found: &Found, is_dry: bool) -> String {
+    let done = if is_dry { "would be imported" } else { "imported" };
+    let (clients, left) = (counted(found.imported, "client"), found.left.len());
+    let mut words = vec![format!("{clients} {done}, {} there already, {left} not imported", found.present)];
+    if found.tokens + found.codes > 0 {
+        let (tokens, codes) = (counted(found.tokens, "token"), counted(found.codes, "code"));
+        words.push(format!("left behind, for they mean nothing here: {tokens} and {codes} of the library"));
+    }
+    if found.foreign > 0 {
+        words.push(format!("not the library's: {}", counted(found.foreign, "secret")));
+    }
+    if is_dry {
+        words.push("nothing was written".to_owned());
+    }
+    words.join("\n")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn verdict(found: &Found) -> Result<(), Failure> {
+    if found.clients() == 0 {
+        let failure = Failure::new(Exit::NotFound, "no client of pangea-authn-fastmcp is there");
+        return Err(failure.hint("look at --folder, and at which project the token is for"));
+    }
+    if found.left.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} not imported", counted(found.left.len() as u64, "client"));
+    let hint = "whoever uses it registers anew; most MCP clients do so by themselves";
+    Err(Failure::new(Exit::Partly, message).hint(hint))
+}
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    imported: u64,
+    present: u64,
+    not_imported: Vec<NotImported<'a>>,
+    left_behind: LeftBehind,
+}
+
+#[derive(Debug, Serialize)]
+struct NotImported<'a> {
+    client_id: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftBehind {
+    tokens: u64,
+    codes: u64,
+    others: u64,
+}
+
+impl<'a> Report<'a> {
+    fn of(found: &'a Found, dry_run: bool) -> Self {
+        let left = found.left.iter().map(|(client_id, reason)| NotImported { client_id, reason });
+        Self {
+            dry_run,
+            imported: found.imported,
+            present: found.present,
+            not_imported: left.collect(),
+            left_behind: LeftBehind { tokens: found.tokens, codes: found.codes, others: found.foreign },
+        }
+    }
+}
