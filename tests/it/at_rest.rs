@@ -10,10 +10,13 @@ use pangea_mcp_auth::{
     secret::{Secret, decode},
 };
 
+use serde_json::json;
+
 use crate::{
     custom_repository::directory::DirectoryRepository,
     log::{canaries::everything, contains, stored_bytes},
     support::{Client, Options, PostgresServer, RS_SECRET, RedisServer, SEALING_KEY, Server, Tokens},
+    vault::{FOLDER, Vault},
 };
 
 /// How a P-256 key begins as PKCS#8 (RFC 5958).
@@ -33,6 +36,7 @@ async fn is_safe_at_rest(engine: &str, repository: Arc<dyn Repository>, dump: im
         let first = client.login(&server).await;
         // The upstream's tokens are exchanged, too.
         server.advance(Duration::from_mins(2));
+        server.renew_leases().await;
         let second = Tokens::of(client.refresh(&server, &first.refresh).await).await;
         for (what, secret) in [
             ("code", &unused_code),
@@ -121,6 +125,23 @@ async fn redis_holds_nothing_worth_stealing() {
     };
     let repository = RedisRepository::connect(&settings).await.unwrap();
     is_safe_at_rest("redis", Arc::new(repository), async || engine.dump()).await;
+}
+
+/// Shows: CAUTH-9, LOG-1.
+#[tokio::test]
+async fn vault_holds_nothing_worth_stealing() {
+    let vault = Vault::start().await;
+    let repository = vault.open(FOLDER, Duration::ZERO).await.unwrap();
+    is_safe_at_rest("vault", Arc::new(repository), async || {
+        let mut dump = Vec::new();
+        for item in vault.secrets().await {
+            // Old versions, too: whoever may read Vault may read those.
+            let versions = vault.call("get", &json!({ "id": item["id"], "version": "all" })).await;
+            dump.extend(format!("{item}\n{versions}\n").into_bytes());
+        }
+        dump
+    })
+    .await;
 }
 
 /// Shows: LOG-1.

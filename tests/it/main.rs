@@ -37,6 +37,7 @@ mod registration;
 mod repository_command;
 mod requirements;
 mod revocation;
+mod routing;
 mod sealing;
 mod security;
 mod tokens;

@@ -12,9 +12,12 @@ use pangea_mcp_auth::{
 };
 use serde_json::Value;
 
-use crate::support::{
-    Client, PostgresServer, RedisServer, Server, Tokens, at_once,
-    process::{Daemon, Home, Outcome},
+use crate::{
+    check::fits_schema,
+    support::{
+        Client, PostgresServer, RedisServer, Server, Tokens, at_once,
+        process::{Daemon, Home, Outcome},
+    },
 };
 
 fn sqlite(path: &Path) -> String {
@@ -35,7 +38,9 @@ fn copy(home: &Home, from: &str, to: &str, more: &[&str]) -> Outcome {
 /// The rows of a successful copy by kind.
 fn moved(outcome: &Outcome) -> Value {
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    let rows: Vec<Value> = serde_json::from_str(&outcome.out).unwrap();
+    let rows: Value = serde_json::from_str(&outcome.out).unwrap();
+    fits_schema("repository-copy.json", &rows);
+    let rows = rows.as_array().unwrap().clone();
     rows.into_iter()
         .map(|row| (row["kind"].as_str().unwrap().to_owned(), row))
         .collect::<serde_json::Map<_, _>>()
@@ -159,21 +164,56 @@ async fn fill(path: &Path, count: usize, expires_at: Option<UnixTime>) {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_interrupted_goes_on_when_it_is_run_again() {
-    let home = Home::new();
-    fill(&home.path("from.sqlite"), 20_000, None).await;
-    let (from, to) = (sqlite(&home.path("from.sqlite")), sqlite(&home.path("to.sqlite")));
-    let running = Daemon::start(&mut home.command(&["repository", "copy", "--from", &from, "--to", &to]));
-    while !home.path("to.sqlite-wal").metadata().is_ok_and(|wal| wal.len() > 100_000) {
-        tokio::task::yield_now().await;
+async fn a_copy_that_is_interrupted_or_killed_goes_on_when_it_is_run_again() {
+    for (signal, code) in [("INT", Some(130)), ("KILL", None)] {
+        let home = Home::new();
+        fill(&home.path("from.sqlite"), 20_000, None).await;
+        let (from, to) = (sqlite(&home.path("from.sqlite")), sqlite(&home.path("to.sqlite")));
+        let running = Daemon::start(&mut home.command(&["repository", "copy", "--from", &from, "--to", &to]));
+        while !home.path("to.sqlite-wal").metadata().is_ok_and(|wal| wal.len() > 100_000) {
+            tokio::task::yield_now().await;
+        }
+        running.signal(signal);
+        let interrupted = running.wait();
+        assert_eq!(interrupted.code, code, "{interrupted:?}");
+        let finished = moved(&copy(&home, &from, &to, &["-o", "json"]));
+        let added = finished["replay"]["added"].as_u64().unwrap();
+        assert!((1..20_000).contains(&added), "it went on: {added}");
+        assert_eq!(finished["replay"]["comparison"]["target_count"], 20_000);
     }
-    running.signal("INT");
-    let interrupted = running.wait();
-    assert_eq!(interrupted.code, Some(130), "{interrupted:?}");
-    let finished = moved(&copy(&home, &from, &to, &["-o", "json"]));
-    let added = finished["replay"]["added"].as_u64().unwrap();
-    assert!((1..20_000).contains(&added), "it went on: {added}");
-    assert_eq!(finished["replay"]["comparison"]["target_count"], 20_000);
+}
+
+#[tokio::test]
+async fn in_a_pipe_progress_is_a_line_now_and_then() {
+    let home = Home::new();
+    fill(&home.path("from.sqlite"), 5_000, None).await;
+    let (from, to) = (sqlite(&home.path("from.sqlite")), sqlite(&home.path("to.sqlite")));
+    let copied = copy(&home, &from, &to, &[]);
+    let lines: Vec<&str> = copied.err.lines().collect();
+    let expected: Vec<String> = (1..=5).map(|thousands| format!("{thousands}000 of 5001 records")).collect();
+    assert_eq!(lines, expected);
+    assert!(copied.out.contains("replay\t5000\t5000\t0\t0\t0\t5000\tyes\n"), "{copied:?}");
+}
+
+#[tokio::test]
+async fn on_a_terminal_progress_is_a_bar_that_goes_when_it_is_done() {
+    let home = Home::new();
+    fill(&home.path("from.sqlite"), 5_000, None).await;
+    let (from, to) = (sqlite(&home.path("from.sqlite")), sqlite(&home.path("to.sqlite")));
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", r#"stty cols 80 && exec "$0" "$@""#, env!("CARGO_BIN_EXE_pangea-mcp-auth")]);
+    command.args(["repository", "copy", "--from", &from, "--to", &to]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "xterm").env("HOME", home.path(""));
+    let options = rexpect::session::Options::new().timeout_ms(Some(60_000));
+    let mut terminal = rexpect::spawn_with_options(command, options).unwrap();
+    // The library takes each byte for a character.
+    let bytes = terminal.exp_eof().unwrap().chars().filter_map(|byte| u8::try_from(byte).ok()).collect();
+    let seen = String::from_utf8(bytes).unwrap();
+    let (bar, table) = seen.split_once("KIND").unwrap_or_else(|| panic!("{seen:?}"));
+    assert!(bar.contains("copying ") && bar.contains("/5001"), "{bar:?}");
+    assert!(bar.contains('\u{2588}') || bar.contains('\u{2591}'), "a bar: {bar:?}");
+    assert!(!bar.rsplit("\u{1b}[2K").next().unwrap().contains("/5001"), "it goes: {bar:?}");
+    assert!(!seen.contains("of 5001 records") && table.contains("5000"), "{seen:?}");
 }
 
 #[tokio::test]
@@ -183,7 +223,9 @@ async fn all_that_has_expired_is_purged() {
     for (purged, more) in [(1200, "json"), (0, "json")] {
         let outcome = home.run(&["--config", "config.toml", "repository", "purge", "-o", more]);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
-        assert_eq!(serde_json::from_str::<Value>(&outcome.out).unwrap()["purged"], purged);
+        let report: Value = serde_json::from_str(&outcome.out).unwrap();
+        fits_schema("repository-purge.json", &report);
+        assert_eq!(report["purged"], purged);
     }
     let words = home.run(&["--config", "config.toml", "repository", "purge"]);
     assert_eq!((&*words.out, &*words.err), ("", "0 expired records removed\n"));

@@ -1,5 +1,7 @@
 //! The sealing key is rotated while everybody works.
 
+mod daemons;
+
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{

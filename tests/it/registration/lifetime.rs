@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use pangea_mcp_auth::repository::{MemoryRepository, Repository};
+use pangea_mcp_auth::repository::{Kind, MemoryRepository, Repository, RoutedRepository};
 use serde_json::json;
 
 use super::{assert_refused, register, registered, with};
@@ -103,8 +103,9 @@ async fn a_client_with_which_nobody_signs_in_is_forgotten() {
 /// Shows: DCR-17.
 #[tokio::test]
 async fn a_client_with_a_live_grant_is_never_forgotten() {
-    let memory: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
-    for repository in [None, Some(memory)] {
+    let memory = || -> Arc<dyn Repository> { Arc::new(MemoryRepository::default()) };
+    let routed = RoutedRepository::new(memory(), vec![(Kind::Client, memory()), (Kind::Key, memory())]);
+    for repository in [None, Some(memory()), Some(Arc::new(routed) as Arc<dyn Repository>)] {
         let server = Server::with(Options { repository, ..Options::default() }).await;
         keeps_the_client_of_a_live_grant(&server).await;
     }

@@ -345,6 +345,22 @@ async fn a_sweep_reads_no_secret_to_find_what_has_expired() {
     assert!(vault.calls("list") - before.1 <= 6, "a hundred at a time");
 }
 
+#[tokio::test]
+async fn a_sweep_removes_a_bounded_batch_at_a_time() {
+    let vault = Vault::start().await;
+    let repository = vault.repository().await;
+    let expires_at = Some(vault.now().plus(Duration::from_secs(1)));
+    for number in 0..120 {
+        let expiring = Record { expires_at, ..record(&format!("k{number}"), "v") };
+        done(repository.insert(Kind::Client, &expiring, vault.now()).await);
+    }
+    vault.clock.advance(Duration::from_secs(1));
+    for swept in [100, 20, 0] {
+        assert_eq!(repository.purge_expired(vault.now()).await.unwrap(), swept);
+    }
+    assert!(vault.secrets().await.is_empty());
+}
+
 fn page(limit: usize) -> Page {
     Page { limit, ..Page::default() }
 }
