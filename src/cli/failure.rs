@@ -1,6 +1,6 @@
 //! How a command ends badly: a code for programs, a sentence for people, and what to do about it.
 
-use crate::{daemon::StartError, repository::RepositoryError};
+use crate::{daemon::StartError, keys::KeyError, repository::RepositoryError};
 
 /// The exit codes of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,9 @@ impl From<RepositoryError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match error {
-            StartError::Repository(_) | StartError::Lease(_) => Exit::Unreachable,
+            StartError::Repository(_) | StartError::Lease(_) | StartError::Keys(KeyError::Repository(_)) => {
+                Exit::Unreachable
+            }
             StartError::Keys(_) | StartError::Folder(..) => Exit::Configuration,
             StartError::Tls(_) | StartError::Listen(..) => Exit::Failed,
         };

@@ -41,6 +41,7 @@ mod routing;
 mod sealing;
 mod security;
 mod tokens;
+mod trouble;
 mod upstream;
 mod upstream_identity;
 mod upstream_session;

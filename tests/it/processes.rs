@@ -1,7 +1,7 @@
 //! The real binary: how it starts, refuses to start, stops, and starts again.
 
 mod crash;
-mod visitor;
+pub(crate) mod visitor;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
@@ -28,8 +28,8 @@ use crate::support::{
 const DEV: [&str; 6] = ["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"];
 
 /// A stand-in for Pangea in this process, which may hold token requests back.
-struct Upstream {
-    url: String,
+pub(crate) struct Upstream {
+    pub(crate) url: String,
     /// Told when a token request has come; it is answered once `release` is told.
     arrived: Arc<Notify>,
     release: Arc<Notify>,
@@ -37,7 +37,7 @@ struct Upstream {
 }
 
 impl Upstream {
-    async fn start(public_url: &str) -> Self {
+    pub(crate) async fn start(public_url: &str) -> Self {
         Self::begin(public_url, false).await
     }
 

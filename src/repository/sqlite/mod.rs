@@ -97,7 +97,7 @@ impl Repository for SqliteRepository {
 
     async fn ping(&self) -> Result<()> {
         self.readers.read_now(statements::ping).map_err(|error| failure(&error))?;
-        self.writer.write(|_| Ok(())).await
+        self.writer.write(statements::touch).await
     }
 }
 
@@ -110,11 +110,12 @@ fn is_busy(error: &Error) -> bool {
 }
 
 /// What a caller is told of an error: one without a code of the engine's is of a value that was
-/// read.
+/// read. A damaged file is as good as away until somebody restores it.
 fn failure(error: &Error) -> RepositoryError {
     match error.sqlite_error_code() {
-        None | Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            RepositoryError::Corrupt(error.to_string())
+        None => RepositoryError::Corrupt(error.to_string()),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            RepositoryError::Unavailable(format!("the file is damaged, restore it from a backup ({error})"))
         }
         Some(_) => RepositoryError::Unavailable(error.to_string()),
     }

@@ -9,13 +9,16 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, Error, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, Error, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior,
+    ffi::SQLITE_IOERR_SHMSIZE,
+};
 
-use super::is_busy;
+use super::{is_busy, statements};
 use crate::repository::RepositoryError;
 
 /// Marks a file as one of this program's (`PRAGMA application_id`): "pMCP".
-const APPLICATION_ID: i32 = 0x704d_4350;
+pub(super) const APPLICATION_ID: i32 = 0x704d_4350;
 
 /// The schema, one step per version of it. A step that was once released is never changed.
 ///
@@ -63,6 +66,8 @@ enum Problem {
     Exposed(PathBuf),
     #[error("{} is read-only: make it and its folder writable", .0.display())]
     ReadOnly(PathBuf),
+    #[error("there is no space left for {}: free some, or choose another path", .0.display())]
+    Full(PathBuf),
     #[error("{} is damaged or not a SQLite database: restore it from a backup or choose another path", .0.display())]
     NotADatabase(PathBuf),
     #[error("{} is the database of another program: choose another path", .0.display())]
@@ -85,6 +90,7 @@ impl Problem {
         match error.kind() {
             ErrorKind::PermissionDenied => Self::Forbidden(path.to_owned()),
             ErrorKind::ReadOnlyFilesystem => Self::ReadOnly(path.to_owned()),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
             _ => Self::CannotOpen(path.to_owned(), error.to_string()),
         }
     }
@@ -95,9 +101,16 @@ impl Problem {
             // The file is there: it, or its companions in its folder, may not be opened.
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Forbidden(path.to_owned()),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path.to_owned()),
+            Some(ErrorCode::DiskFull) => Self::Full(path.to_owned()),
+            // The index of the log, which SQLite makes as large as it will be.
+            _ if is_extended(error, SQLITE_IOERR_SHMSIZE) => Self::Full(path.to_owned()),
             _ => Self::CannotOpen(path.to_owned(), error.to_string()),
         }
     }
+}
+
+fn is_extended(error: &Error, code: i32) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == code)
 }
 
 /// Opens the file for the writer, with its schema brought up to date.
@@ -145,6 +158,11 @@ fn examine(path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Opens the file for the writer once more, as it is now.
+pub(super) fn again(path: &Path) -> Result<Connection, RepositoryError> {
+    Ok(connect(path)?)
+}
+
 fn connect(path: &Path) -> Result<Connection, Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -156,6 +174,7 @@ fn connect(path: &Path) -> Result<Connection, Problem> {
     check_owner(&mut connection, path)?;
     configure(&mut connection, path)?;
     migrate(&mut connection, path)?;
+    statements::ping(&connection).map_err(engine)?;
     Ok(connection)
 }
 

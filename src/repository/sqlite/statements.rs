@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, ToSql, params};
 
+use super::open;
 use crate::{
     clock::UnixTime,
     repository::{Kind, Order, Page, Record, Version, Versioned, Write},
@@ -171,6 +172,11 @@ pub(super) fn ping(connection: &Connection) -> Result<()> {
         .map(|_| ())
 }
 
+/// Writes something, and changes nothing by it: what a full disk or a damaged file refuses.
+pub(super) fn touch(connection: &Connection) -> Result<()> {
+    connection.pragma_update(None, "application_id", open::APPLICATION_ID)
+}
+
 /// The number under which a kind is stored. These are part of the file format.
 const fn number(kind: Kind) -> i64 {
     match kind {
@@ -209,7 +215,6 @@ fn outcome(stored: Option<Version>) -> Write {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::sqlite::open;
 
     #[test]
     fn every_statement_finds_its_rows_by_an_index() {

@@ -9,13 +9,17 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Error, ErrorCode, Result};
 use tokio::sync::{
     mpsc::{self, Receiver, Sender},
     oneshot,
 };
 
-use super::{failure, open::Opened, stopped};
+use super::{
+    failure,
+    open::{self, Opened},
+    stopped,
+};
 use crate::repository::{self, RepositoryError};
 
 /// How many writes one transaction holds at most.
@@ -39,7 +43,7 @@ impl Writer {
         let counter = Arc::clone(&commits);
         let thread = thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || run(&opened.connection, waiting, &counter))
+            .spawn(move || run(opened, waiting, &counter))
             .map_err(|error| RepositoryError::Unavailable(error.to_string()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
@@ -80,7 +84,8 @@ impl Debug for Writer {
 
 /// One waiting write: made in the transaction, answered after it.
 trait Job: Send {
-    fn run(&mut self, connection: &Connection);
+    /// What it met, if it is the file and not the change.
+    fn run(&mut self, connection: &Connection) -> Result<()>;
     fn answer(self: Box<Self>, committed: &Result<()>);
 }
 
@@ -95,8 +100,15 @@ where
     F: FnOnce(&Connection) -> Result<T> + Send,
     T: Send,
 {
-    fn run(&mut self, connection: &Connection) {
-        self.outcome = self.change.take().map(|change| change(connection));
+    fn run(&mut self, connection: &Connection) -> Result<()> {
+        let outcome = self.change.take().map(|change| change(connection));
+        match outcome {
+            Some(Err(error)) if is_damage(&error) => Err(error),
+            outcome => {
+                self.outcome = outcome;
+                Ok(())
+            }
+        }
     }
 
     fn answer(self: Box<Self>, committed: &Result<()>) {
@@ -110,19 +122,26 @@ where
     }
 }
 
-fn run(connection: &Connection, mut waiting: Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn run(opened: Opened, mut waiting: Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+    let Opened { path, mut connection } = opened;
     let mut batch = Vec::with_capacity(MAX_BATCH);
     while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-        let committed = commit(connection, &mut batch);
-        match committed {
+        let committed = commit(&connection, &mut batch);
+        match &committed {
             Ok(()) => {
                 commits.fetch_add(1, Ordering::Relaxed);
             }
             Err(_) if !connection.is_autocommit() => {
                 // If even this fails, the next BEGIN says so.
-                let _ = execute(connection, "ROLLBACK");
+                let _ = execute(&connection, "ROLLBACK");
             }
             Err(_) => {}
+        }
+        if committed.as_ref().is_err_and(is_damage)
+            && let Ok(fresh) = open::again(&path)
+        {
+            // The old one remembers what it has read.
+            connection = fresh;
         }
         for job in batch.drain(..) {
             job.answer(&committed);
@@ -131,16 +150,21 @@ fn run(connection: &Connection, mut waiting: Receiver<Box<dyn Job>>, commits: &A
 }
 
 /// All jobs in one transaction. One that fails undoes its own statement and leaves the others
-/// alone; an error that ends the transaction (a full disk, say) ends it for all.
+/// alone; an error that ends the transaction (a full disk, say), and a damaged file, ends it for all.
 fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     execute(connection, "BEGIN IMMEDIATE")?;
     for job in batch {
         if connection.is_autocommit() {
             break;
         }
-        job.run(connection);
+        job.run(connection)?;
     }
     execute(connection, "COMMIT")
+}
+
+/// Whether an error is of the file.
+fn is_damage(error: &Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn execute(connection: &Connection, statement: &str) -> Result<()> {

@@ -12,29 +12,29 @@ const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
 
 /// A registered client.
 #[derive(Debug, Clone)]
-pub(super) struct Visitor {
+pub(crate) struct Visitor {
     issuer: String,
     resource: String,
-    client_id: String,
+    pub(crate) client_id: String,
     http: Client,
 }
 
 /// What a client got.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct Tokens {
-    pub(super) access: String,
-    pub(super) refresh: String,
+pub(crate) struct Tokens {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
 }
 
 /// An answer other than success: its status and error. Status 0 is no answer at all.
-pub(super) type Failed = (u16, String);
+pub(crate) type Failed = (u16, String);
 
 impl Visitor {
-    pub(super) async fn register(issuer: &str, resource: &str) -> Self {
+    pub(crate) async fn register(issuer: &str, resource: &str) -> Self {
         Self::register_with(http(), issuer, resource).await
     }
 
-    pub(super) async fn register_with(http: Client, issuer: &str, resource: &str) -> Self {
+    pub(crate) async fn register_with(http: Client, issuer: &str, resource: &str) -> Self {
         let metadata = json!({
             "redirect_uris": [REDIRECT_URI],
             "grant_types": ["authorization_code", "refresh_token"],
@@ -52,22 +52,22 @@ impl Visitor {
     }
 
     /// Host and port of the server.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.issuer["http://".len()..]
     }
 
     /// A whole login.
-    pub(super) async fn login(&self) -> Tokens {
+    pub(crate) async fn login(&self) -> Tokens {
         self.redeem(&self.code().await).await.unwrap()
     }
 
     /// A fresh code.
-    pub(super) async fn code(&self) -> String {
+    pub(crate) async fn code(&self) -> String {
         self.try_code().await.unwrap()
     }
 
     /// A fresh code, if everybody lives long enough.
-    pub(super) async fn try_code(&self) -> Result<String, Failed> {
+    pub(crate) async fn try_code(&self) -> Result<String, Failed> {
         let jar = Jar::default();
         let pairs = [
             ("response_type", "code"),
@@ -101,7 +101,7 @@ impl Visitor {
     }
 
     /// Redeems a code.
-    pub(super) async fn redeem(&self, code: &str) -> Result<Tokens, Failed> {
+    pub(crate) async fn redeem(&self, code: &str) -> Result<Tokens, Failed> {
         self.tokens(&[
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -112,12 +112,12 @@ impl Visitor {
     }
 
     /// Uses a refresh token.
-    pub(super) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Failed> {
+    pub(crate) async fn refresh(&self, refresh_token: &str) -> Result<Tokens, Failed> {
         self.tokens(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)]).await
     }
 
     /// Revokes a token; the status of the answer.
-    pub(super) async fn revoke(&self, token: &str) -> u16 {
+    pub(crate) async fn revoke(&self, token: &str) -> u16 {
         let pairs = [("token", token), ("client_id", &self.client_id)];
         let request = form(self.http.post(format!("{}/revoke", self.issuer)), &pairs);
         request.send().await.map_or(0, |response| response.status().as_u16())
@@ -133,7 +133,7 @@ impl Visitor {
 }
 
 /// What introspection says of a token.
-pub(super) async fn introspect(issuer: &str, (id, secret): (&str, &str), token: &str) -> Value {
+pub(crate) async fn introspect(issuer: &str, (id, secret): (&str, &str), token: &str) -> Value {
     let request = http().post(format!("{issuer}/introspect")).basic_auth(id, Some(secret));
     answer(form(request, &[("token", token)])).await.unwrap()
 }
