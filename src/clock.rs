@@ -9,6 +9,10 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// How far the clocks of two machines may be apart without harm, be they two daemons on one repository
+/// or a daemon and the upstream.
+pub const SKEW: Duration = Duration::from_mins(2);
+
 /// Whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -31,6 +35,12 @@ impl UnixTime {
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// This time moved into the past by `duration`, whole seconds counted; the epoch at most.
+    #[must_use]
+    pub const fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_secs()))
     }
 
     /// How long ago `earlier` was; zero when it lies in the future.

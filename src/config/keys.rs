@@ -369,8 +369,9 @@ const OWN: &[Key] = &[
     key(
         "tokens.code_lifetime",
         Kind::Duration,
-        Value("\"60s\""),
-        "How long an authorization code is valid: 1 second to 10 minutes.",
+        Value("\"5m\""),
+        "How long an authorization code is valid: 1 second to 10 minutes. Longer than the clocks of two daemons are \
+         apart, or a code of the one is late at the other.",
     ),
     key("limits.authorize.per_minute", Kind::Number, Value("600"), PER_MINUTE),
     key("limits.authorize.burst", Kind::Number, Value("200"), BURST),

@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::one_writer::OneWriter;
 use crate::{
-    clock::UnixTime,
+    clock::{SKEW, UnixTime},
     repository::{Collection, Entity, Kind, Repository, RepositoryError, Stored, WRITER_LEASE},
     secret::{Random, random_token},
 };
 
-/// How long the right lasts without being renewed.
-const LASTS: Duration = Duration::from_secs(90);
+/// How long the right lasts without being renewed: a minute and a half, also in the eyes of a daemon
+/// whose clock is ahead.
+const LASTS: Duration = SKEW.saturating_add(Duration::from_secs(90));
 /// How often it is renewed. Each time costs two calls where calls are paid for.
 const RENEWED: Duration = Duration::from_secs(30);
 /// After so long it is tried again when the repository did not answer.

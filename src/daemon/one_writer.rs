@@ -14,15 +14,15 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::{
-    clock::{Clock, UnixTime},
+    clock::{Clock, SKEW, UnixTime},
     repository::{
         Atomicity, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
     },
 };
 
-/// So long before the right ends nothing begins any more: what began must be over by then, and the
-/// clocks of two machines may be apart.
-const SPARE: Duration = Duration::from_secs(30);
+/// So long before the right ends nothing begins any more: what began must be over by then, also by a clock
+/// that is ahead.
+const SPARE: Duration = SKEW.saturating_add(Duration::from_secs(30));
 
 /// A repository in front of which somebody asks whether it may be written.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::AuthorizationServer;
 use crate::{
-    clock::UnixTime,
+    clock::{SKEW, UnixTime},
     oauth::{
         client::{Client, GrantType},
         credentials::Credentials,
@@ -23,8 +23,9 @@ use crate::{
 
 /// How often the upstream is asked about one grant, at most.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
-/// How long one process keeps the others from asking, should it die over it.
-const CHECK_TAKES: Duration = Duration::from_mins(2);
+/// How long one process keeps the others from asking, should it die over it: also those whose clocks are
+/// ahead, for what the upstream gives out once must not be asked for twice.
+const CHECK_TAKES: Duration = SKEW.saturating_add(Duration::from_mins(2));
 /// Attempts to replace a record that others replace at the same time.
 pub(super) const ATTEMPTS: usize = 64;
 

@@ -19,7 +19,10 @@ use super::{
     scope::Scope,
     token::{GrantId, TokenId},
 };
-use crate::{clock::UnixTime, secret::TokenHash};
+use crate::{
+    clock::{SKEW, UnixTime},
+    secret::TokenHash,
+};
 
 /// Access tokens of one grant that are alive at once; the oldest gives way. Far above what clients
 /// that race with one refresh token come to, and low enough to keep the record small.
@@ -338,13 +341,14 @@ impl Grant {
         self
     }
 
-    /// The grant with one more access token; expired ones are forgotten.
+    /// The grant with one more access token; those are forgotten that have expired, in the eyes of slower
+    /// clocks, too.
     #[must_use]
     pub fn with_token(mut self, token: LiveToken) -> Self {
         if let State::Active(active) = &mut self.state {
             self.issued = token.number;
             self.last_used_at = token.issued_at;
-            active.live.retain(|live| token.issued_at < live.expires_at);
+            active.live.retain(|live| token.issued_at < live.expires_at.plus(SKEW));
             let surplus = (active.live.len() + 1).saturating_sub(MOST_LIVE_TOKENS);
             active.live.drain(..surplus);
             active.live.push(token);

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use super::endpoints::Endpoints;
 use crate::{
-    clock::UnixTime,
+    clock::{SKEW, UnixTime},
     fetch::{Fetch, Sender},
 };
 
@@ -27,8 +27,8 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::PS384,
     Algorithm::PS512,
 ];
-/// How far the clocks may differ.
-const LEEWAY: Duration = Duration::from_mins(1);
+/// How far the clocks may differ, the time on the way included.
+const LEEWAY: Duration = SKEW.saturating_add(Duration::from_mins(1));
 /// How often an unknown key makes us look again.
 const AGAIN: Duration = Duration::from_secs(30);
 

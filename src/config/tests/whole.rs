@@ -34,7 +34,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
             refresh_lifetime: days(30),
             refresh_grace: Duration::from_mins(2),
             grant_lifetime: days(180),
-            code_lifetime: Duration::from_mins(1),
+            code_lifetime: Duration::from_mins(5),
         }
     );
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));

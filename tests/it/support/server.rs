@@ -162,20 +162,25 @@ impl Server {
     /// Another process of the same installation: one configuration, database, clock and upstream.
     /// It listens at an address of its own and knows nothing but what is stored.
     pub async fn twin(&self) -> Self {
+        self.twin_at(Arc::clone(&self.clock)).await
+    }
+
+    /// The same with a clock of its own.
+    pub async fn twin_at(&self, clock: Arc<ManualClock>) -> Self {
         let listener = bind().await;
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let url = self.url.replace(&self.origin, &origin);
         let config =
             config::parse(&self.configuration, &self.folder.path().join("config.toml"), &Surroundings)
                 .unwrap();
-        let assembled = assemble(&config, self.repository.clone(), self.clock.clone()).await;
+        let assembled = assemble(&config, self.repository.clone(), clock.clone()).await;
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         Self {
             url,
             origin,
             resource: self.resource.clone(),
-            clock: Arc::clone(&self.clock),
+            clock,
             upstream: self.upstream.clone(),
             upstream_url: self.upstream_url.clone(),
             server: assembled.server,
