@@ -18,6 +18,7 @@ mod consent;
 mod cors;
 mod custom_repository;
 mod discovery;
+mod fire;
 mod house;
 mod init;
 mod introspection;

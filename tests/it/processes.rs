@@ -1,6 +1,5 @@
 //! The real binary: how it starts, refuses to start, stops, and starts again.
 
-mod crash;
 pub(crate) mod visitor;
 
 use std::{

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pangea_mcp_auth::flow::flow_name;
 use reqwest::{Response, StatusCode};
 
-use crate::support::{Browser, Client, Server, Tokens, at_once, body, claims, query};
+use crate::support::{Browser, Chance, Client, Server, Tokens, at_once, body, claims, query};
 
 /// One process, then two on one database.
 async fn installations() -> [Vec<Server>; 2] {
@@ -20,20 +20,6 @@ async fn is_active(server: &Server, token: &str) -> bool {
 
 async fn is_invalid_grant(response: Response) -> bool {
     response.status() == StatusCode::BAD_REQUEST && body(response).await["error"] == "invalid_grant"
-}
-
-/// Decides by chance, always the same way: a race that fails can be run again.
-struct Chance(u64);
-
-impl Chance {
-    /// A number below `bound`.
-    fn below(&mut self, bound: usize) -> usize {
-        // xorshift64
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
 }
 
 /// Shows: CODE-6, CODE-7.
@@ -115,7 +101,7 @@ async fn processes_that_share_a_login_and_refresh_when_they_please_all_go_on() {
         let second = first.twin().await;
         let servers = [first, second];
         let client = Client::public(&servers[0]).await;
-        let mut chance = Chance(0x9e37_79b9_7f4a_7c15 ^ seed);
+        let mut chance = Chance::of(seed);
         let mut held = vec![client.login(&servers[0]).await.refresh; 5];
         for round in 0..12 {
             let callers: Vec<usize> = (0..held.len()).filter(|_| chance.below(3) > 0).collect();

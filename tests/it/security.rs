@@ -174,18 +174,20 @@ async fn a_request_that_no_browser_can_hold_is_refused_before_consent() {
     assert!(answer.location().is_some_and(|location| location.contains(&state)));
 }
 
-/// Every test that `docs/security.md` names is where it says, so that nobody relies on one that went.
+/// Every test that a document names is where it says, so that nobody relies on one that went.
 #[test]
-fn the_tests_that_the_security_document_names_exist() {
+fn the_tests_that_the_documents_name_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let document = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
-    let named: Vec<(&str, &str)> =
-        document.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")).collect();
-    assert!(named.len() > 50, "{}", named.len());
-    for (file, test) in named {
-        let folder = if file.starts_with("src/") { "" } else { "tests/it/" };
-        let source = std::fs::read_to_string(root.join(format!("{folder}{file}.rs"))).unwrap_or_default();
-        assert!(source.contains(&format!("fn {test}(")), "{file}.rs has no test {test}");
+    for (document, least) in [("security.md", 51), ("promises.md", 20)] {
+        let text = std::fs::read_to_string(root.join("docs").join(document)).unwrap();
+        let named: Vec<(&str, &str)> =
+            text.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")).collect();
+        assert!(named.len() >= least, "{document}: {}", named.len());
+        for (file, test) in named {
+            let folder = if file.starts_with("src/") { "" } else { "tests/it/" };
+            let source = std::fs::read_to_string(root.join(format!("{folder}{file}.rs"))).unwrap_or_default();
+            assert!(source.contains(&format!("fn {test}(")), "{document}: {file}.rs has no test {test}");
+        }
     }
 }
 

@@ -31,10 +31,7 @@ pub(crate) type Failed = (u16, String);
 
 impl Visitor {
     pub(crate) async fn register(issuer: &str, resource: &str) -> Self {
-        Self::register_with(http(), issuer, resource).await
-    }
-
-    pub(crate) async fn register_with(http: Client, issuer: &str, resource: &str) -> Self {
+        let http = http();
         let metadata = json!({
             "redirect_uris": [REDIRECT_URI],
             "grant_types": ["authorization_code", "refresh_token"],

@@ -3,6 +3,7 @@
 
 mod authority;
 mod browser;
+mod chance;
 mod chromium;
 mod client;
 mod daemon;
@@ -25,6 +26,7 @@ use std::task::Poll;
 pub use self::{
     authority::Authority,
     browser::{Browser, Page},
+    chance::Chance,
     chromium::{Chromium, WIDE},
     client::{Client, Tokens, VERIFIER, challenge},
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
