@@ -4,6 +4,7 @@ mod prune;
 mod sheet;
 
 use clap_complete::engine::ArgValueCompleter;
+use serde::Serialize;
 
 use self::{
     prune::Prune,
@@ -14,9 +15,9 @@ use super::{
     connection::Connection,
     failure::{Exit, Failure},
     output::Output,
-    revoke::{interrupted_by, report},
+    revocations::{Report, interrupted_by},
     run,
-    tokens::{ambiguous, client_id, not_found},
+    tokens::{ambiguous, client_id, no_client, not_found},
 };
 use crate::{
     flow::administration::{Administration, Found, GrantFilter, NewClient, Tally},
@@ -86,7 +87,12 @@ impl List {
         let administration = connection.administration();
         let limit = self.limit.unwrap_or(u64::MAX);
         let mut after = match &self.after {
-            Some(text) => Some(client_id(&administration, text).await?),
+            // It may be gone since the page before.
+            Some(text) => match administration.find_client(text).await? {
+                Found::One(client) => Some(client.client_id),
+                Found::Several(candidates) => return Err(ambiguous(text, &candidates)),
+                Found::Nothing => Some(ClientId::parse(text).ok_or_else(|| not_found("client", text))?),
+            },
             None => None,
         };
         let (mut list, mut shown) = (output.list(&COLUMNS), 0);
@@ -134,8 +140,8 @@ impl Show {
 async fn client(administration: &Administration, text: &str) -> Result<Client, Failure> {
     match administration.find_client(text).await? {
         Found::One(client) => Ok(*client),
-        Found::Several => Err(ambiguous(text)),
-        Found::Nothing => Err(not_found("client", text)),
+        Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::Nothing => Err(no_client(administration, text).await?),
     }
 }
 
@@ -174,7 +180,11 @@ impl Add {
             .await
             .map_err(|error| refused(&error))?;
         let (client, secret) = added;
+        let is_secret = secret.is_some();
         output.sheet(&Added::of(&client, secret));
+        if is_secret {
+            output.remark("The secret is told this once and kept nowhere: store it now.");
+        }
         Ok(())
     }
 }
@@ -209,46 +219,57 @@ pub(super) struct Revoke {
     dry_run: bool,
 }
 
+/// What came of a removal, for programs.
+#[derive(Debug, Serialize)]
+struct Removal {
+    client_id: ClientId,
+    /// False if it was removed before.
+    removed: bool,
+    /// What became of its grants.
+    #[serde(flatten)]
+    grants: Report,
+}
+
+impl Removal {
+    fn words(&self, dry_run: bool) -> String {
+        let done = match (self.removed, dry_run) {
+            (true, true) => "would be removed",
+            (true, false) => "removed",
+            (false, _) => "was already removed",
+        };
+        let client = format!("client {} {done}", self.client_id);
+        if self.grants.revoked + self.grants.already_revoked == 0 {
+            return client;
+        }
+        format!("{client}; of its grants, {}", self.grants.words())
+    }
+}
+
 impl Revoke {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let (administration, config) = (connection.administration(), connection.config.as_ref().ok());
-        let id = self.meant(&administration).await?;
-        let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
-        let expected = administration.count(&filter).await?;
+        let client_id = client_id(&administration, &self.id).await?;
+        let filter = GrantFilter { client: Some(client_id.clone()), ..GrantFilter::default() };
+        let expected = administration.count(&filter, &|_| {}).await?;
+        let (mut tally, mut removed) = (Tally::default(), false);
         if self.dry_run {
-            report(&expected, Vec::new(), true, config, output);
-            return Ok(());
-        }
-        if expected.revoked > 0 {
-            let question = format!("Remove {id} and revoke its live grants ({})?", expected.revoked);
-            output.confirm(&question, self.yes)?;
-        }
-        let bar = output.progress("revoking", Some(expected.revoked));
-        let mut tally = Tally::default();
-        let outcome = administration.revoke_client(&id, &mut tally, &|| bar.inc(1)).await;
-        bar.finish_and_clear();
-        let removed = outcome.map_err(|error| interrupted_by(error, tally.revoked))?;
-        if output.is_quiet() {
-            output.print_id(id.as_str());
-        } else if removed.is_some() {
-            output.say(&format!("client {id} removed"));
+            removed = administration.client(&client_id).await?.is_some();
+            tally = expected;
         } else {
-            output.say(&format!("client {id} was already removed"));
-        }
-        report(&tally, Vec::new(), false, config, output);
-        Ok(())
-    }
-
-    /// A client that is there, or one that was: its grants tell.
-    async fn meant(&self, administration: &Administration) -> Result<ClientId, Failure> {
-        match administration.find_client(&self.id).await? {
-            Found::One(client) => Ok(client.client_id),
-            Found::Several => Err(ambiguous(&self.id)),
-            Found::Nothing => {
-                let gone = ClientId::parse(&self.id).ok_or_else(|| not_found("client", &self.id))?;
-                let used = administration.client_use(&gone).await?;
-                used.last_used_at.map(|_| gone).ok_or_else(|| not_found("client", &self.id))
+            if expected.revoked > 0 {
+                let question =
+                    format!("Remove {client_id} and revoke its live grants ({})?", expected.revoked);
+                output.confirm(&question, self.yes)?;
             }
+            let bar = output.progress("revoking", Some(expected.revoked));
+            let outcome = administration.revoke_client(&client_id, &mut tally, &|_| bar.inc(1)).await;
+            bar.finish_and_clear();
+            removed |= outcome.map_err(|error| interrupted_by(error, tally.revoked))?.is_some();
         }
+        output.done(client_id.as_str());
+        let grants = Report::of(&tally, self.dry_run, config);
+        let removal = Removal { client_id, removed, grants };
+        output.outcome(&removal, &removal.words(self.dry_run));
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! How a command ends badly: a code for programs, a sentence for people, and what to do about it.
 
+use super::output::complain;
 use crate::{daemon::StartError, keys::KeyError, repository::RepositoryError};
 
 /// The exit codes of failures.
@@ -42,9 +43,26 @@ impl Failure {
     }
 }
 
+/// The end of a command that did several things: every failure is told, and the code is that of all of
+/// them, or that some of it was done.
+pub(super) fn tell_all(mut failures: Vec<Failure>, is_some_done: bool) -> Result<(), Failure> {
+    let Some(last) = failures.pop() else { return Ok(()) };
+    failures.iter().for_each(complain);
+    let exit = match last.exit {
+        _ if is_some_done => Exit::Partly,
+        exit if failures.iter().all(|failure| failure.exit == exit) => exit,
+        _ => Exit::Failed,
+    };
+    Err(Failure { exit, ..last })
+}
+
 impl From<RepositoryError> for Failure {
     fn from(error: RepositoryError) -> Self {
-        Self::new(Exit::Unreachable, error.to_string())
+        let exit = match error {
+            RepositoryError::Unavailable(_) | RepositoryError::Unusable(_) => Exit::Unreachable,
+            RepositoryError::Corrupt(_) | RepositoryError::TooLarge { .. } => Exit::Failed,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 

@@ -16,16 +16,17 @@ use crate::{
     },
 };
 
-pub(super) const COLUMNS: [Column; 9] = [
+pub(super) const COLUMNS: [Column; 10] = [
     Column::new("ID", 0),
     Column::new("CLIENT", 0),
-    Column::new("REDIRECTS TO", 5),
+    Column::new("REDIRECTS TO", 3),
     Column::new("USER", 0),
     Column::new("RESOURCE", 2),
-    Column::new("SCOPES", 4),
+    Column::new("SCOPES", 6),
     Column::new("STATE", 0),
-    Column::new("CREATED", 3),
+    Column::new("CREATED", 5),
     Column::new("LAST USED", 1),
+    Column::new("EXPIRES", 4),
 ];
 
 /// A grant in a list.
@@ -82,7 +83,7 @@ impl Row for GrantRow {
     }
 
     fn cells(&self, style: Style) -> Vec<String> {
-        let mut cells = vec![
+        vec![
             style.id(&self.id),
             self.client(style),
             self.redirect_host.clone(),
@@ -92,11 +93,8 @@ impl Row for GrantRow {
             self.state.to_owned(),
             style.time(self.created_at.time()),
             style.time(self.last_used_at.time()),
-        ];
-        if !style.is_for_people() {
-            cells.push(self.expires_at.map(|end| style.time(end.time())).unwrap_or_default());
-        }
-        cells
+            self.expires_at.map(|end| style.time(end.time())).unwrap_or_default(),
+        ]
     }
 }
 
@@ -130,13 +128,13 @@ struct TokenRow {
 
 impl GrantSheet {
     pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
-        let chain = grant.active().and_then(|active| active.refresh.as_ref());
         let revocation = grant.revocation();
         Self {
             consented_from: grant.consented_from.map(|address| address.to_string()),
             tokens_issued: grant.issued,
             refreshes: grant.refreshes(),
-            last_refreshed_at: chain.and_then(|chain| chain.rotated_at.last()).map(|at| (*at).into()),
+            // Whatever was issued last was issued at a refresh, if there was one.
+            last_refreshed_at: (grant.refreshes() > 0).then(|| grant.last_used_at.into()),
             upstream_checked_at: grant.upstream.checked_at.into(),
             live_tokens: grant.live_tokens(now).map(|token| TokenRow::of(grant, token)).collect(),
             revoked_at: revocation.map(|(at, _)| at.into()),

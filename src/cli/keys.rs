@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{
     Global,
     connection::Connection,
-    failure::Failure,
+    failure::{Exit, Failure},
     output::{Output, Row, Style},
-    revoke::{interrupted_by, report},
+    revocations::{Report, grants},
     run,
     sealing::SealingRotation,
     table::Column,
@@ -156,8 +156,8 @@ struct Rotated {
     signs_from: Moment,
     /// Keys that are still published for the tokens that they signed.
     retiring: Vec<String>,
-    /// How many grants were revoked; null where that was not asked for.
-    revoked_grants: Option<u64>,
+    /// What became of the grants; null where they were to stay.
+    grants: Option<Report>,
 }
 
 impl Rotate {
@@ -165,14 +165,15 @@ impl Rotate {
         let administration = connection.administration();
         let everything = GrantFilter::default();
         if self.dry_run {
-            let expected = administration.count(&everything).await?;
-            report(&expected, Vec::new(), true, connection.config.as_ref().ok(), output);
+            let expected = administration.count(&everything, &|_| {}).await?;
+            let report = Report::of(&expected, true, connection.config.as_ref().ok());
+            output.outcome(&report, &report.words());
             return Ok(());
         }
         let config = connection.config()?;
         if self.revoke_all {
-            let expected = administration.count(&everything).await?.revoked;
-            let question = format!("Drop all signing keys and revoke all {expected} grants?");
+            let expected = administration.count(&everything, &|_| {}).await?.revoked;
+            let question = format!("Drop all signing keys and revoke {}?", grants(expected));
             output.confirm(&question, self.yes)?;
         }
         let now = SystemClock.now();
@@ -180,44 +181,45 @@ impl Rotate {
         let repository = Arc::clone(&connection.repository);
         let signing =
             SigningKeys::load(repository, sealer, config.keys.algorithm, now).await.map_err(failed)?;
-        let mut tally = None;
+        let mut revoked = None;
         if self.revoke_all {
             // The keys first: from then on nothing that is forged with an old one is accepted for long.
             signing.rotate_at_once(now).await.map_err(failed)?;
-            let mut revoked = Tally::default();
+            let mut tally = Tally::default();
             let bar = output.progress("revoking", None);
-            let outcome = administration.revoke_all(&everything, &mut revoked, &|| bar.inc(1)).await;
+            let outcome = administration.revoke_all(&everything, &mut tally, &|_| bar.inc(1)).await;
             bar.finish_and_clear();
-            outcome.map_err(|error| interrupted_by(error, revoked.revoked))?;
-            tally = Some(revoked.revoked);
+            outcome.map_err(|error| {
+                let message =
+                    format!("the keys were changed and {} revoked, then: {error}", grants(tally.revoked));
+                Failure::new(Exit::Partly, message).hint("for the rest: pangea-mcp-auth tokens revoke --all")
+            })?;
+            revoked = Some(Report::of(&tally, false, Some(config)));
         } else {
             signing.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
         }
-        tell(keys::list(&connection.repository, now).await?, tally, output);
+        tell(keys::list(&connection.repository, now).await?, revoked, output);
         Ok(())
     }
 }
 
-fn tell(keys: Vec<KeyInfo>, revoked_grants: Option<u64>, output: &Output) {
+fn tell(keys: Vec<KeyInfo>, revoked: Option<Report>, output: &Output) {
     let mut keys = keys.into_iter();
     let Some(newest) = keys.next() else { return };
-    let from = rfc3339(newest.signs_from);
-    let words = revoked_grants.map_or_else(
-        || format!("key {} is published and signs from {from}", newest.kid),
-        |revoked| {
-            format!(
-                "key {} signs now, the old ones are gone, {revoked} grants revoked\n  \
-                 daemons take it up within 30 seconds; MCP servers that verify by themselves trust the old keys \
-                 until they fetch the published ones again, which is up to an hour",
-                newest.kid
-            )
-        },
-    );
+    let (kid, from) = (&newest.kid, rfc3339(newest.signs_from));
+    let words = match &revoked {
+        None => format!("key {kid} is published and signs from {from}"),
+        Some(grants) => format!(
+            "key {kid} signs now, the old ones are gone\n  daemons take it up within 30 seconds; MCP servers that \
+             verify by themselves trust the old keys until they fetch the published ones again, which is up to an \
+             hour\ngrants: {}",
+            grants.words()
+        ),
+    };
+    output.done(kid);
     let retiring = keys.filter(|key| key.state != KeyState::Next).map(|key| key.kid).collect();
-    if output.is_quiet() {
-        output.print_id(&newest.kid);
-    }
-    let rotated = Rotated { kid: newest.kid, signs_from: newest.signs_from.into(), retiring, revoked_grants };
+    let rotated =
+        Rotated { kid: newest.kid, signs_from: newest.signs_from.into(), retiring, grants: revoked };
     output.outcome(&rotated, &words);
 }
 

@@ -11,6 +11,7 @@ mod init;
 mod keys;
 mod output;
 mod repository;
+mod revocations;
 mod revoke;
 mod sealing;
 mod serve;

@@ -6,6 +6,7 @@
 
 use std::{
     cell::Cell,
+    fmt::Write as _,
     io::{self, IsTerminal, Write},
     iter::repeat_n,
 };
@@ -39,9 +40,9 @@ pub(super) fn print(text: &str) {
 /// Says why a command failed, and what to do.
 pub(super) fn complain(failure: &Failure) {
     let mut words = io::stderr().lock();
-    let _ = writeln!(words, "error: {}", failure.message);
+    let _ = writeln!(words, "error: {}", readable_lines(&failure.message));
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(words, "hint: {hint}");
+        let _ = writeln!(words, "hint: {}", readable_lines(hint));
     }
 }
 
@@ -140,6 +141,11 @@ impl Output {
         self.form == Form::Ids
     }
 
+    /// Whether names of clients are printed, and not ids alone.
+    pub(super) fn tells_names(&self) -> bool {
+        matches!(self.form, Form::Terminal | Form::Json)
+    }
+
     fn style(&self) -> Style {
         Style { now: self.now, for_people: self.form == Form::Terminal }
     }
@@ -186,6 +192,13 @@ impl Output {
             Form::Json => self.json(value),
             Form::Ids => {}
             Form::Terminal | Form::Lines => self.say(words),
+        }
+    }
+
+    /// Prints the id of what was done, where only ids are wanted.
+    pub(super) fn done(&self, id: &str) {
+        if self.is_quiet() {
+            self.print_id(id);
         }
     }
 
@@ -332,17 +345,35 @@ pub(super) fn folded(text: &str, mut column: usize, indent: usize) -> String {
     out
 }
 
+/// JSON in which nothing that a stranger wrote moves a cursor: what is harmful is escaped.
 fn pretty(value: &impl Serialize) -> String {
-    serde_json::to_string_pretty(value).unwrap_or_default()
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        // The serializer has escaped those below a space, and those between values are ours.
+        if is_harmful(c) && c >= ' ' {
+            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        } else {
+            text.push(c);
+        }
+    }
+    text
+}
+
+/// Characters that move the cursor, end the line or turn the writing. All of them fit into one `\uXXXX`.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A text of somebody else: nothing in it may move the cursor, end the line or turn the writing.
 fn readable(text: &str) -> String {
-    let harmful = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same for words of several lines.
+fn readable_lines(text: &str) -> String {
+    text.split('\n').map(readable).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -353,6 +384,15 @@ mod tests {
     fn nothing_that_a_stranger_wrote_reaches_the_terminal_as_a_command() {
         assert_eq!(readable("a\u{1b}[2Jb\tc\nd\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
         assert_eq!(readable("Zoë ✓ 日本"), "Zoë ✓ 日本");
+        assert_eq!(readable_lines("a\u{9b}2J\nb"), "a\u{fffd}2J\nb");
+    }
+
+    #[test]
+    fn json_has_no_character_that_a_terminal_obeys_and_means_the_same() {
+        let name = "a\u{1b}[2J\u{9b}2J\u{7f}\u{202e}é\n";
+        let json = pretty(&[name]);
+        assert_eq!(json, "[\n  \"a\\u001b[2J\\u009b2J\\u007f\\u202eé\\n\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [name]);
     }
 
     #[test]

@@ -2,27 +2,27 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use clap_complete::engine::ArgValueCompleter;
-use serde::Serialize;
-
 use super::{
     completions,
     connection::Connection,
-    failure::{Exit, Failure},
+    failure::{Exit, Failure, tell_all},
     output::Output,
-    times::{Moment, rfc3339},
-    tokens::{Of, grant, not_found},
+    revocations::{Failed, Report, grants, interrupted_by},
+    tokens::{Of, grant, not_found, refuse_secret},
 };
 use crate::{
-    clock::UnixTime,
     config::Config,
-    flow::administration::{Administration, GrantFilter, Leak, Revocation, Tally},
-    oauth::token::TokenId,
+    flow::administration::{Administration, Leak, Revocation, Tally, tokens_in},
+    oauth::{
+        grant::Grant,
+        token::{GrantId, TokenId},
+    },
     repository::RepositoryError,
 };
+use clap_complete::engine::ArgValueCompleter;
 
-/// Longer texts are no tokens.
-const LONGEST_TOKEN: u64 = 64 * 1024;
+/// Longer texts are logs, not tokens.
+const LONGEST_TEXT: u64 = 64 * 1024;
 
 /// Revoke grants, or single access tokens.
 ///
@@ -48,7 +48,8 @@ pub(super) struct Revoke {
     /// Every grant there is.
     #[arg(long, conflicts_with_all = ["client", "user", "resource", "token_stdin"])]
     all: bool,
-    /// The grant of the access token, refresh token or code that is read from standard input.
+    /// The grant of the access token, refresh token or code that is read from standard input, alone or
+    /// in the line of a log.
     #[arg(long, conflicts_with_all = ["client", "user", "resource"])]
     token_stdin: bool,
     /// Do not ask.
@@ -59,104 +60,99 @@ pub(super) struct Revoke {
     dry_run: bool,
 }
 
-/// What came of it, for programs.
-#[derive(Debug, Serialize)]
-pub(super) struct Report {
-    revoked: u64,
-    already_revoked: u64,
-    not_found: Vec<String>,
-    dry_run: bool,
-    /// Until when somebody who does not ask may still accept a token that was revoked.
-    accepted_until: Option<Moment>,
-    resources: Vec<ResourceReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct ResourceReport {
-    resource: String,
-    /// Whether it has a credential with which it may ask about each token.
-    introspection: bool,
-    accepted_until: Option<Moment>,
-}
-
 impl Revoke {
     pub(super) async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let administration = connection.administration();
-        let config = connection.config.as_ref().ok();
+        let ending = Ending {
+            administration: &administration,
+            config: connection.config.as_ref().ok(),
+            output,
+            dry_run: self.dry_run,
+        };
         if self.token_stdin {
-            return self.leaked(&administration, config, output).await;
+            return ending.leaked().await;
         }
         if !self.ids.is_empty() {
-            return self.named(&administration, config, output).await;
+            return ending.named(&self.ids).await;
         }
-        let filter = self.of.filter(&administration).await?;
-        self.all_of(&administration, &filter, config, output).await
+        ending.all_of(&self.of, self.yes).await
     }
+}
 
-    async fn named(
-        &self,
-        administration: &Administration,
-        config: Option<&Config>,
-        output: &Output,
-    ) -> Result<(), Failure> {
-        let (mut tally, mut missing) = (Tally::default(), Vec::new());
-        for text in &self.ids {
-            match self.one(administration, text, &mut tally).await {
-                Ok(()) => {}
-                Err(failure) if failure.exit == Exit::NotFound => missing.push((text, failure)),
-                Err(failure) if tally == Tally::default() => return Err(failure),
-                Err(failure) => {
-                    report(&tally, Vec::new(), self.dry_run, config, output);
-                    return Err(Failure { exit: Exit::Partly, ..failure });
-                }
+/// A revocation on its way.
+struct Ending<'a> {
+    administration: &'a Administration,
+    config: Option<&'a Config>,
+    output: &'a Output,
+    dry_run: bool,
+}
+
+impl Ending<'_> {
+    /// One after another; what is wrong with one does not keep the others.
+    async fn named(&self, ids: &[String]) -> Result<(), Failure> {
+        ids.iter().try_for_each(|text| refuse_secret(text))?;
+        let (mut tally, mut failures) = (Tally::default(), Vec::new());
+        for text in ids {
+            let Err(failure) = self.one(text, &mut tally).await else { continue };
+            let nobody_answers = failure.exit == Exit::Unreachable;
+            failures.push((text, failure));
+            if nobody_answers {
+                break;
             }
         }
-        let names = missing.iter().map(|(text, _)| (*text).clone()).collect();
-        let nothing_found = missing.len() == self.ids.len();
-        if !nothing_found {
-            report(&tally, names, self.dry_run, config, output);
+        let is_done = tally.revoked + tally.already_revoked > 0;
+        if is_done {
+            let failed = failures.iter().map(|(text, failure)| Failed::of(text, failure));
+            self.tell(&tally, failed.collect());
         }
-        match missing.into_iter().next() {
-            None => Ok(()),
-            Some((_, failure)) if nothing_found => Err(failure),
-            Some((_, failure)) => Err(Failure { exit: Exit::Partly, ..failure }),
+        tell_all(failures.into_iter().map(|(_, failure)| failure).collect(), is_done)
+    }
+
+    async fn one(&self, text: &str, tally: &mut Tally) -> Result<(), Failure> {
+        let (grant, number) = grant(self.administration, text).await?;
+        match number {
+            Some(number) => self.one_token(text, grant, number, tally).await,
+            None => self.one_grant(text, grant, tally).await,
         }
     }
 
-    async fn one(
+    async fn one_token(
         &self,
-        administration: &Administration,
         text: &str,
+        grant: Grant,
+        number: u64,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let (grant, number) = grant(administration, text).await?;
-        let now = administration.now();
-        match number {
-            Some(number) if self.dry_run => {
-                let live = grant.live_tokens(now).find(|token| token.number == number);
-                tally.add_token(&grant, live.map(|token| token.expires_at));
-            }
-            Some(number) => {
-                let id = TokenId { grant: grant.id, number };
-                let ended = administration.revoke_token(&id).await?;
-                let (grant, until) = ended.ok_or_else(|| not_found("token", text))?;
-                tally.add_token(&grant, until);
-            }
-            None => {
-                let revocation = self.end(administration, grant).await?;
-                tally.add(&revocation, now);
-            }
+        let id = TokenId { grant: grant.id.clone(), number };
+        let (grant, until) = if self.dry_run {
+            let live = grant.live_tokens(self.administration.now()).find(|token| token.number == number);
+            let until = live.map(|token| token.expires_at);
+            (grant, until)
+        } else {
+            let ended = self.administration.revoke_token(&id).await?;
+            ended.ok_or_else(|| not_found("token", text))?
+        };
+        tally.add_token(&grant, until);
+        if until.is_some() {
+            self.output.done(&id.to_string());
         }
         Ok(())
     }
 
-    async fn end(
-        &self,
-        administration: &Administration,
-        grant: crate::oauth::grant::Grant,
-    ) -> Result<Revocation, RepositoryError> {
+    async fn one_grant(&self, text: &str, grant: Grant, tally: &mut Tally) -> Result<(), Failure> {
+        let revocation = self.end(grant).await?;
+        match &revocation {
+            Revocation::Done(grant) => self.output.done(grant.id.as_str()),
+            Revocation::Already(_) => {}
+            Revocation::Absent => return Err(not_found("grant", text)),
+        }
+        tally.add(&revocation, self.administration.now());
+        Ok(())
+    }
+
+    async fn end(&self, grant: Grant) -> Result<Revocation, RepositoryError> {
         if !self.dry_run {
-            return administration.revoke_grant(&grant.id).await;
+            return self.administration.revoke_grant(&grant.id).await;
         }
         Ok(match grant.revocation() {
             Some(_) => Revocation::Already(Box::new(grant)),
@@ -164,146 +160,89 @@ impl Revoke {
         })
     }
 
-    async fn leaked(
-        &self,
-        administration: &Administration,
-        config: Option<&Config>,
-        output: &Output,
-    ) -> Result<(), Failure> {
-        if io::stdin().is_terminal() {
-            output.say("Paste the token and press Enter, then Ctrl-D.");
+    async fn leaked(&self) -> Result<(), Failure> {
+        let text = self.pasted()?;
+        let (mut found, mut failures): (Vec<Grant>, Vec<Failure>) = (Vec::new(), Vec::new());
+        for token in tokens_in(&text) {
+            match self.administration.trace(token).await? {
+                Leak::Of(grant) | Leak::OfRevoked(grant)
+                    if found.iter().any(|known| known.id == grant.id) => {}
+                Leak::Of(grant) | Leak::OfRevoked(grant) => found.push(*grant),
+                Leak::Unproven(id) => {
+                    let message = format!(
+                        "the token is none that is good now: it is over, or was never issued by grant {id}, which it names"
+                    );
+                    let hint = format!("to end that grant all the same: pangea-mcp-auth tokens revoke {id}");
+                    failures.push(Failure::new(Exit::NotFound, message).hint(hint));
+                }
+                Leak::Unknown => failures.push(unknown()),
+            }
         }
-        let mut text = String::new();
-        io::stdin()
-            .take(LONGEST_TOKEN)
-            .read_to_string(&mut text)
-            .map_err(|_| Failure::new(Exit::Usage, "standard input is not a token"))?;
-        // However it stood in the log: `Authorization: Bearer …`, or alone.
-        let token = text.split_whitespace().last().unwrap_or_default();
-        let grant = match administration.trace(token).await? {
-            Leak::Of(grant) | Leak::OfRevoked(grant) => grant,
-            Leak::Unproven(id) => {
-                let message = format!(
-                    "the token is none that is good now: it is over, or was never issued by grant {id}, which it names"
-                );
-                let failure = Failure::new(Exit::NotFound, message);
-                return Err(failure
-                    .hint(format!("to end that grant all the same: pangea-mcp-auth tokens revoke {id}")));
-            }
-            Leak::Unknown => {
-                let failure = Failure::new(
-                    Exit::NotFound,
-                    "this is no token of a grant that is kept here: nothing can be done with it",
-                );
-                return Err(failure.hint("is it complete, and from this server?"));
-            }
-        };
+        if found.is_empty() && failures.is_empty() {
+            return Err(unknown());
+        }
         let mut tally = Tally::default();
-        let id = grant.id.clone();
-        tally.add(&self.end(administration, *grant).await?, administration.now());
-        report(&tally, Vec::new(), self.dry_run, config, output);
-        if output.is_quiet() {
-            output.print_id(id.as_str());
-        } else {
-            output.remark(&format!("Its story: pangea-mcp-auth tokens show {id}"));
+        let ids: Vec<_> = found.iter().map(|grant| grant.id.clone()).collect();
+        for grant in found {
+            self.one_grant(grant.id.clone().as_str(), grant, &mut tally).await?;
         }
-        Ok(())
+        if !ids.is_empty() {
+            self.tell(&tally, Vec::new());
+        }
+        for id in &ids {
+            self.output.remark(&format!("Its story: pangea-mcp-auth tokens show {id}"));
+        }
+        tell_all(failures, !ids.is_empty())
     }
 
-    async fn all_of(
-        &self,
-        administration: &Administration,
-        filter: &GrantFilter,
-        config: Option<&Config>,
-        output: &Output,
-    ) -> Result<(), Failure> {
-        let expected = administration.count(filter).await?;
+    /// What stands on standard input.
+    fn pasted(&self) -> Result<String, Failure> {
+        if io::stdin().is_terminal() {
+            self.output.say("Paste the token and press Enter, then Ctrl-D.");
+        }
+        let mut bytes = Vec::new();
+        let read = io::stdin().take(LONGEST_TEXT + 1).read_to_end(&mut bytes);
+        read.map_err(|error| Failure::new(Exit::Failed, format!("standard input cannot be read: {error}")))?;
+        if bytes.len() as u64 > LONGEST_TEXT {
+            let failure = Failure::new(Exit::Usage, "standard input is longer than 64 KiB");
+            return Err(failure.hint("give the token alone, or its line of the log"));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn all_of(&self, of: &Of, yes: bool) -> Result<(), Failure> {
+        let filter = of.filter(self.administration, self.config, self.output).await?;
         if self.dry_run {
-            report(&expected, Vec::new(), true, config, output);
+            let expected = self.administration.count(&filter, &|id| self.output.done(id.as_str())).await?;
+            self.tell(&expected, Vec::new());
             return Ok(());
         }
+        let expected = self.administration.count(&filter, &|_| {}).await?;
         if expected.revoked > 0 {
-            output.confirm(&format!("Revoke {}?", grants(expected.revoked)), self.yes)?;
+            self.output.confirm(&format!("Revoke {}?", grants(expected.revoked)), yes)?;
         }
-        let bar = output.progress("revoking", Some(expected.revoked));
+        let bar = self.output.progress("revoking", Some(expected.revoked));
         let mut tally = Tally::default();
-        let outcome = administration.revoke_all(filter, &mut tally, &|| bar.inc(1)).await;
+        let seen = |id: &GrantId| {
+            bar.inc(1);
+            self.output.done(id.as_str());
+        };
+        let outcome = self.administration.revoke_all(&filter, &mut tally, &seen).await;
         bar.finish_and_clear();
-        report(&tally, Vec::new(), false, config, output);
+        self.tell(&tally, Vec::new());
         outcome.map_err(|error| interrupted_by(error, tally.revoked))
     }
-}
 
-/// A failure after some of it was done is another one than before.
-pub(super) fn interrupted_by(error: RepositoryError, done: u64) -> Failure {
-    let failure = Failure::from(error);
-    if done == 0 {
-        return failure;
-    }
-    let message = format!("{} revoked, then: {}", grants(done), failure.message);
-    Failure::new(Exit::Partly, message).hint("run the same command again for the rest")
-}
-
-/// Tells what came of it.
-pub(super) fn report(
-    tally: &Tally,
-    not_found: Vec<String>,
-    dry_run: bool,
-    config: Option<&Config>,
-    output: &Output,
-) {
-    let asks = |resource: &str| {
-        config.is_some_and(|config| {
-            let known = config.resources.iter().find(|known| known.url.as_str() == resource);
-            known.is_some_and(|known| known.introspection.is_some())
-        })
-    };
-    let words = words(tally, dry_run, asks);
-    let resources = tally.accepted_until.iter().map(|(resource, until)| ResourceReport {
-        introspection: asks(resource),
-        resource: resource.clone(),
-        accepted_until: until.map(Moment::from),
-    });
-    let report = Report {
-        revoked: tally.revoked,
-        already_revoked: tally.already_revoked,
-        not_found,
-        dry_run,
-        accepted_until: tally.accepted_until.values().copied().max().flatten().map(Moment::from),
-        resources: resources.collect(),
-    };
-    output.outcome(&report, &words);
-}
-
-fn words(tally: &Tally, dry_run: bool, asks: impl Fn(&str) -> bool) -> String {
-    let done = if dry_run { "would be revoked" } else { "revoked" };
-    let mut words = match (tally.revoked, tally.already_revoked) {
-        (0, 0) => "nothing to revoke".to_owned(),
-        (0, 1) => "already revoked".to_owned(),
-        (0, already) => format!("all {already} already revoked"),
-        (revoked, 0) => format!("{revoked} {done}"),
-        (revoked, already) => format!("{revoked} {done}, {already} already revoked"),
-    };
-    for (resource, until) in &tally.accepted_until {
-        words += &match until {
-            Some(until) => told(resource, *until, asks(resource)),
-            None => String::new(),
-        };
-    }
-    words
-}
-
-fn told(resource: &str, until: UnixTime, asks: bool) -> String {
-    let until = rfc3339(until);
-    if asks {
-        format!(
-            "\n  {resource} can ask about each token: refused from now on; if it verifies tokens by itself, accepted until {until}"
-        )
-    } else {
-        format!("\n  {resource} verifies tokens by itself and may accept them until {until}")
+    fn tell(&self, tally: &Tally, failed: Vec<Failed>) {
+        let report = Report::of(tally, self.dry_run, self.config).with_failed(failed);
+        self.output.outcome(&report, &report.words());
     }
 }
 
-fn grants(count: u64) -> String {
-    if count == 1 { "1 grant".to_owned() } else { format!("{count} grants") }
+fn unknown() -> Failure {
+    let failure = Failure::new(
+        Exit::NotFound,
+        "this is no token of a grant that is kept here: nothing can be done with it",
+    );
+    failure.hint("is it complete, and from this server?")
 }

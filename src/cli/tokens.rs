@@ -15,7 +15,8 @@ use super::{
     times::Since,
 };
 use crate::{
-    flow::administration::{Administration, Found, GrantFilter},
+    config::{Config, did_you_mean},
+    flow::administration::{Administration, Found, GrantFilter, tokens_in},
     oauth::{
         client::ClientId,
         grant::{Grant, Standing},
@@ -94,13 +95,32 @@ pub(super) struct Of {
 }
 
 impl Of {
-    pub(super) async fn filter(&self, administration: &Administration) -> Result<GrantFilter, Failure> {
+    /// Those grants. A resource that was misspelt has none, so this is said.
+    pub(super) async fn filter(
+        &self,
+        administration: &Administration,
+        config: Option<&Config>,
+        output: &Output,
+    ) -> Result<GrantFilter, Failure> {
         let client = match &self.client {
             Some(text) => Some(client_id(administration, text).await?),
             None => None,
         };
+        if let (Some(resource), Some(config)) = (&self.resource, config) {
+            warn_if_misspelt(resource, config, output);
+        }
         let (user, resource) = (self.user.clone(), self.resource.clone());
         Ok(GrantFilter { client, user, resource, ..GrantFilter::default() })
+    }
+}
+
+fn warn_if_misspelt(resource: &str, config: &Config, output: &Output) {
+    if config.resources.iter().any(|known| known.url.is_named_by(resource)) {
+        return;
+    }
+    let known = config.resources.iter().map(|known| known.url.as_str());
+    if let Some(meant) = did_you_mean(resource, known) {
+        output.warn(&format!("{resource:?} is no configured resource; did you mean {meant}?"));
     }
 }
 
@@ -108,9 +128,31 @@ impl Of {
 pub(super) async fn client_id(administration: &Administration, text: &str) -> Result<ClientId, Failure> {
     match administration.find_client(text).await? {
         Found::One(client) => Ok(client.client_id),
-        Found::Several => Err(ambiguous(text)),
-        Found::Nothing => ClientId::parse(text).ok_or_else(|| not_found("client", text)),
+        Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::Nothing => match ClientId::parse(text) {
+            Some(gone) if administration.has_grants(&gone).await? => Ok(gone),
+            _ => Err(no_client(administration, text).await?),
+        },
     }
+}
+
+/// There is no such client; whoever wrote a name is told the ids.
+pub(super) async fn no_client(
+    administration: &Administration,
+    text: &str,
+) -> Result<Failure, RepositoryError> {
+    let failure = not_found("client", text);
+    let called = administration.clients_called(text).await?;
+    if !called.is_empty() {
+        let ids: Vec<&str> = called.iter().map(ClientId::as_str).collect();
+        return Ok(
+            failure.hint(format!("this is a name; clients that call themselves so: {}", ids.join(", ")))
+        );
+    }
+    Ok(match administration.find_grant(text).await? {
+        Found::Nothing => failure,
+        _ => failure.hint(format!("this is a grant: pangea-mcp-auth tokens show {text}")),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -143,10 +185,14 @@ impl List {
         let filter = GrantFilter {
             standing: self.state.map(Standing::from),
             since: self.since.map(|since| since.moment(now)),
-            ..self.of.filter(&administration).await?
+            ..self.of.filter(&administration, connection.config.as_ref().ok(), output).await?
         };
         let after = match &self.after {
-            Some(text) => Some(grant(&administration, text).await?.0.id),
+            // It may be gone since the page before.
+            Some(text) => match GrantId::parse(text) {
+                Some(id) => Some(id),
+                None => Some(grant(&administration, text).await?.0.id),
+            },
             None => None,
         };
         let limit = self.limit.unwrap_or(u64::MAX);
@@ -159,7 +205,11 @@ impl List {
                 if shown == limit || output.is_unread() {
                     break 'pages;
                 }
-                let name = names.of(&administration, &grant.client_id).await?;
+                let name = if output.tells_names() {
+                    names.of(&administration, &grant.client_id).await?
+                } else {
+                    None
+                };
                 list.push(&GrantRow::of(&grant, name, now));
                 (shown, last) = (shown + 1, Some(grant.id));
             }
@@ -201,6 +251,7 @@ pub(super) async fn grant(
     administration: &Administration,
     text: &str,
 ) -> Result<(Grant, Option<u64>), Failure> {
+    refuse_secret(text)?;
     let (name, number) = match text.split_once('.') {
         Some((name, number)) => {
             let number = number.parse().map_err(|_| not_found("grant or token", text))?;
@@ -212,9 +263,28 @@ pub(super) async fn grant(
         Found::One(grant) if number.is_none_or(|number| (1..=grant.issued).contains(&number)) => {
             Ok((*grant, number))
         }
-        Found::Several => Err(ambiguous(text)),
-        Found::One(_) | Found::Nothing => Err(not_found("grant or token", text)),
+        Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::One(_) => Err(not_found("grant or token", text)),
+        Found::Nothing => {
+            let failure = not_found("grant or token", text);
+            Err(match administration.find_client(text).await? {
+                Found::Nothing => failure,
+                _ => failure.hint(format!("this is a client: pangea-mcp-auth tokens list --client {text}")),
+            })
+        }
     }
+}
+
+/// A secret among the arguments is in the list of processes by now; at least it is not repeated.
+pub(super) fn refuse_secret(text: &str) -> Result<(), Failure> {
+    if !text.contains("mcp_cs_") && tokens_in(text).is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(
+        Exit::Usage,
+        "this is a secret itself and no id; everybody on this machine can read it in the list of processes",
+    );
+    Err(failure.hint("give it to `tokens revoke --token-stdin`"))
 }
 
 pub(super) fn not_found(what: &str, text: &str) -> Failure {
@@ -227,8 +297,9 @@ pub(super) fn not_found(what: &str, text: &str) -> Failure {
     })
 }
 
-pub(super) fn ambiguous(text: &str) -> Failure {
-    Failure::new(Exit::Usage, format!("several ids begin with {text:?}")).hint("write more of it")
+pub(super) fn ambiguous(text: &str, candidates: &[String]) -> Failure {
+    let failure = Failure::new(Exit::Usage, format!("several ids begin with {text:?}"));
+    failure.hint(format!("write more of it; among them are {}", candidates.join(", ")))
 }
 
 /// The names of clients, asked for once each.

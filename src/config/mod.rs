@@ -30,6 +30,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+pub(crate) use self::problem::did_you_mean;
 pub use self::{
     dev::{DevDefaults, StandIn},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},

@@ -107,7 +107,7 @@ impl Complaint {
 }
 
 /// The candidate that was probably meant: at most a third of its letters differ.
-pub(super) fn did_you_mean<'a>(
+pub(crate) fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{
     super::{connection::Connection, failure::Failure, output::Output, times},
     sheet::{COLUMNS, ClientRow},
 };
+use crate::flow::administration::{Administration, Pruned};
 
 /// Remove clients that registered themselves and that nobody uses.
 ///
@@ -36,51 +38,69 @@ struct Report {
 
 impl Prune {
     pub(super) async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
-        if self.dry_run {
-            return self.list(connection, output).await;
-        }
-        let question = "Remove all clients that nobody uses (--dry-run lists them)?";
-        output.confirm(question, self.yes)?;
         let administration = connection.administration();
-        let bar = output.progress("looked at", None);
-        let (mut removed, mut after) = (0, None);
-        loop {
-            let page = administration.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.client_id.clone());
-            for client in page {
-                bar.inc(1);
-                let Some(dead) = administration.if_dead(client, self.unused_for).await? else { continue };
-                if administration.prune(&dead).await? {
-                    removed += 1;
-                    if output.is_quiet() {
-                        output.print_id(dead.client.client_id.as_str());
-                    }
-                }
-            }
+        if self.dry_run {
+            let mut list = output.list(&COLUMNS);
+            let tell = |dead: &Pruned| list.push(&ClientRow::of(&dead.client, dead.used));
+            self.each_dead(&administration, tell).await?;
+            output.remark(&format!("{} would be removed", clients(list.finish())));
+            return Ok(());
         }
+        let mut expected = 0;
+        self.each_dead(&administration, |_| expected += 1).await?;
+        if expected > 0 {
+            let question = format!("Remove {} (--dry-run lists them)?", clients(expected));
+            output.confirm(&question, self.yes)?;
+        }
+        let bar = output.progress("removing", Some(expected));
+        let removed = self.remove(&administration, &bar, output).await;
         bar.finish_and_clear();
-        let words =
-            if removed == 1 { "1 client removed".to_owned() } else { format!("{removed} clients removed") };
-        output.outcome(&Report { removed }, &words);
+        let removed = removed?;
+        output.outcome(&Report { removed }, &format!("{} removed", clients(removed)));
         Ok(())
     }
 
-    async fn list(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
-        let administration = connection.administration();
-        let (mut list, mut after) = (output.list(&COLUMNS), None);
+    async fn remove(
+        &self,
+        administration: &Administration,
+        bar: &ProgressBar,
+        output: &Output,
+    ) -> Result<u64, Failure> {
+        let (mut removed, mut after) = (0, None);
         loop {
             let page = administration.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(removed) };
             after = Some(last.client_id.clone());
             for client in page {
-                if let Some(dead) = administration.if_dead(client, self.unused_for).await? {
-                    list.push(&ClientRow::of(&dead.client, dead.used));
+                let Some(dead) = administration.if_dead(client, self.unused_for).await? else { continue };
+                if administration.prune(&dead).await? {
+                    removed += 1;
+                    bar.inc(1);
+                    output.done(dead.client.client_id.as_str());
                 }
             }
         }
-        let count = list.finish();
-        output.remark(&format!("{count} would be removed"));
-        Ok(())
     }
+
+    async fn each_dead(
+        &self,
+        administration: &Administration,
+        mut tell: impl FnMut(&Pruned),
+    ) -> Result<(), Failure> {
+        let mut after = None;
+        loop {
+            let page = administration.clients_after(after.as_ref()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.client_id.clone());
+            for client in page {
+                if let Some(dead) = administration.if_dead(client, self.unused_for).await? {
+                    tell(&dead);
+                }
+            }
+        }
+    }
+}
+
+fn clients(count: u64) -> String {
+    if count == 1 { "1 client".to_owned() } else { format!("{count} clients") }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Administration, GrantFilter, PAGE};
+use super::{Administration, CANDIDATES, GrantFilter, PAGE};
 use crate::{
     clock::UnixTime,
     flow::registration::client_id,
@@ -93,6 +93,38 @@ impl Administration {
         let after = after.map(ClientId::to_string);
         let page = Page { after, order: Order::Ascending, limit: PAGE, parent: None };
         self.clients.list(&page, self.now()).await
+    }
+
+    /// Whether grants of this client are kept, whether or not it is still there itself.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn has_grants(&self, id: &ClientId) -> Result<bool, RepositoryError> {
+        let page = Page { parent: Some(id.to_string()), limit: 1, ..Page::default() };
+        Ok(!self.grants.list(&page, self.now()).await?.is_empty())
+    }
+
+    /// Clients that call themselves so, whatever the case; a few of them.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn clients_called(&self, name: &str) -> Result<Vec<ClientId>, RepositoryError> {
+        let wanted = name.to_lowercase();
+        let is_meant = |client: &Client| {
+            client.metadata.client_name.as_ref().is_some_and(|name| name.to_lowercase() == wanted)
+        };
+        let mut called: Vec<ClientId> = Vec::new();
+        let mut after = None;
+        while called.len() < CANDIDATES {
+            let page = self.clients_after(after.as_ref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.client_id.clone());
+            called.extend(page.into_iter().filter(is_meant).map(|client| client.client_id));
+        }
+        called.truncate(CANDIDATES);
+        Ok(called)
     }
 
     /// How a client is used: its grants are gone through, a page at a time.

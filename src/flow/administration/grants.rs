@@ -28,20 +28,16 @@ pub struct GrantFilter {
     pub resource: Option<String>,
     /// Those that stand so.
     pub standing: Option<Standing>,
-    /// Those that somebody can still use.
-    pub live: bool,
     /// Those that were made at this time or later.
     pub since: Option<UnixTime>,
 }
 
 impl GrantFilter {
     fn admits(&self, grant: &Grant, now: UnixTime) -> bool {
-        let standing = grant.standing(now);
         self.client.as_ref().is_none_or(|client| grant.client_id == *client)
             && self.user.as_ref().is_none_or(|user| is_of(grant, user))
             && self.resource.as_ref().is_none_or(|resource| grant.resource.is_named_by(resource))
-            && self.standing.is_none_or(|wanted| standing == wanted)
-            && (!self.live || standing.is_live())
+            && self.standing.is_none_or(|wanted| grant.standing(now) == wanted)
             && self.since.is_none_or(|since| grant.created_at >= since)
     }
 

@@ -11,6 +11,9 @@ use crate::{
     secret::constant_time_eq,
 };
 
+/// How codes and refresh tokens begin, and a JWT: `{"` in base64url.
+const BEGINNINGS: [&str; 2] = ["mcp_", "eyJ"];
+
 /// What a text turned out to be.
 #[derive(Debug)]
 pub enum Leak {
@@ -24,6 +27,30 @@ pub enum Leak {
     Unknown,
 }
 
+/// What in a text looks like a code or a token of ours, each once, whatever it was logged in.
+#[must_use]
+pub fn tokens_in(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for piece in text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
+        // Behind a `%3D`, the rest of an encoded `=` stands before it.
+        let Some(begin) = BEGINNINGS.iter().filter_map(|beginning| piece.find(beginning)).min() else {
+            continue;
+        };
+        let token = piece[begin..].trim_end_matches('.');
+        if named_by(token).is_some() && !found.contains(&token) {
+            found.push(token);
+        }
+    }
+    found
+}
+
+/// The grant that a code or token claims to belong to.
+fn named_by(text: &str) -> Option<GrantId> {
+    let refresh = || RefreshToken::parse(text).map(|token| token.grant);
+    let access = || TokenId::of_access_token(text).map(|token| token.grant);
+    grant_of_code(text).or_else(refresh).or_else(access)
+}
+
 impl Administration {
     /// Finds the grant of a code, a refresh token or an access token. Naming a grant is not enough,
     /// for anybody who knows its name could then have it revoked: the text itself must fit.
@@ -34,9 +61,7 @@ impl Administration {
     pub async fn trace(&self, text: &str) -> Result<Leak, RepositoryError> {
         let refresh = RefreshToken::parse(text);
         let access = TokenId::of_access_token(text);
-        let named = refresh.as_ref().map(|token| token.grant.clone());
-        let named = named.or_else(|| grant_of_code(text)).or_else(|| Some(access.as_ref()?.grant.clone()));
-        let Some(id) = named else { return Ok(Leak::Unknown) };
+        let Some(id) = named_by(text) else { return Ok(Leak::Unknown) };
         let now = self.now();
         let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(Leak::Unknown) };
         let grant = read.value;
@@ -61,5 +86,40 @@ impl Administration {
                 let mut made = refresh_texts(sealer, &grant.id, chain, token.generation);
                 made.any(|made| constant_time_eq(made.as_bytes(), text.as_bytes()))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::UnixTime,
+        oauth::token::code_text,
+        secret::{encode, random_token},
+    };
+
+    #[test]
+    fn tokens_are_found_in_whatever_they_were_logged() {
+        let grant = GrantId::of_login("state", UnixTime::from_secs(1_800_000_000));
+        let unguessable = random_token(&crate::secret::SystemRandom);
+        let code = code_text(&grant, &unguessable);
+        let refresh = RefreshToken { grant: grant.clone(), generation: 3 }.text(&unguessable);
+        let claims = encode(format!("{{\"jti\":\"{grant}.1\"}}").as_bytes());
+        let access = format!("{}.{claims}.c2ln", encode(b"{\"alg\":\"ES256\"}"));
+        for (text, tokens) in [
+            (access.clone(), vec![&access]),
+            (format!(" {refresh}\n"), vec![&refresh]),
+            (format!("authorization: Bearer {access}\" 200 512"), vec![&access]),
+            (format!("GET /callback?code={code}&state=x HTTP/1.1"), vec![&code]),
+            (format!("redirect=https%3A%2F%2Fa%2F%3Fcode%3D{code}%26state%3Dx"), vec![&code]),
+            (format!("It was {access}."), vec![&access]),
+            (
+                format!("{{\"access_token\":\"{access}\",\"refresh_token\":\"{refresh}\"}} {access}"),
+                vec![&access, &refresh],
+            ),
+            ("eyJ mcp_rt_ mcp_cs_secret a.b.c".to_owned(), vec![]),
+        ] {
+            assert_eq!(tokens_in(&text), tokens, "{text}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub use self::{
     clients::{ClientUse, NewClient, Pruned},
     grants::{GrantFilter, Walk},
-    leaked::Leak,
+    leaked::{Leak, tokens_in},
     revoking::{Revocation, Tally},
 };
 use crate::{
@@ -28,14 +28,16 @@ use crate::{
 const PAGE: usize = 500;
 /// The shortest beginning that stands for a whole id.
 const SHORTEST_PREFIX: usize = 4;
+/// Ids that are told of where several are meant.
+const CANDIDATES: usize = 5;
 
 /// What an id, or the beginning of one, stands for.
 #[derive(Debug)]
 pub enum Found<T> {
     /// This.
     One(Box<T>),
-    /// Several: more must be written of it.
-    Several,
+    /// Several, these among them: more must be written of it.
+    Several(Vec<String>),
     /// Nothing.
     Nothing,
 }
@@ -111,13 +113,13 @@ impl Administration {
         if text.len() < SHORTEST_PREFIX {
             return Ok(Found::Nothing);
         }
-        let behind = Page { after: Some(text.to_owned()), limit: 2, order: Order::Ascending, parent: None };
+        let behind =
+            Page { after: Some(text.to_owned()), limit: CANDIDATES, order: Order::Ascending, parent: None };
         let mut candidates = all.list(&behind, now).await?;
         candidates.retain(|candidate| id(candidate).starts_with(text));
-        Ok(match (candidates.pop(), candidates.pop()) {
-            (Some(only), None) => Found::One(Box::new(only)),
-            (Some(_), Some(_)) => Found::Several,
-            (None, _) => Found::Nothing,
+        Ok(match candidates.len() {
+            0 | 1 => candidates.pop().map_or(Found::Nothing, |only| Found::One(Box::new(only))),
+            _ => Found::Several(candidates.iter().map(|candidate| id(candidate).to_owned()).collect()),
         })
     }
 }

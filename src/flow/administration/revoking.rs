@@ -9,7 +9,7 @@ use crate::{
     flow::tokens::ATTEMPTS,
     oauth::{
         client::{Client, ClientId},
-        grant::{Grant, RevokedBy},
+        grant::{Grant, RevokedBy, Standing},
         token::{GrantId, TokenId},
     },
     repository::RepositoryError,
@@ -121,25 +121,35 @@ impl Administration {
         Err(contended())
     }
 
-    /// What revoking all grants that are meant would come to.
+    /// What revoking all grants that are meant would come to; `seen` is called for each that would end.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn count(&self, filter: &GrantFilter) -> Result<Tally, RepositoryError> {
-        let (live, mut tally) = (GrantFilter { live: true, ..filter.clone() }, Tally::default());
-        let mut walk = self.walk(&live, None);
+    pub async fn count(
+        &self,
+        filter: &GrantFilter,
+        seen: &dyn Fn(&GrantId),
+    ) -> Result<Tally, RepositoryError> {
+        let (mut tally, mut walk) = (Tally::default(), self.walk(filter, None));
         while let Some(page) = walk.next_page().await? {
-            for grant in &page {
-                tally.revoked += 1;
-                tally.note(grant, grant.accepted_until(self.now()));
+            let now = self.now();
+            for grant in page {
+                match grant.standing(now) {
+                    Standing::Pending | Standing::Active => {
+                        seen(&grant.id);
+                        tally.add(&Revocation::Done(Box::new(grant)), now);
+                    }
+                    Standing::Revoked => tally.add(&Revocation::Already(Box::new(grant)), now),
+                    Standing::Expired => {}
+                }
             }
         }
         Ok(tally)
     }
 
     /// Ends all grants that are meant and can still be used. `tally` says how far it came, also
-    /// after an error; `seen` is called for each.
+    /// after an error; `seen` is called for each that ended.
     ///
     /// # Errors
     ///
@@ -148,17 +158,22 @@ impl Administration {
         &self,
         filter: &GrantFilter,
         tally: &mut Tally,
-        seen: &(dyn Fn() + Sync),
+        seen: &dyn Fn(&GrantId),
     ) -> Result<(), RepositoryError> {
-        let live = GrantFilter { live: true, ..filter.clone() };
-        for _ in 0..WALKS {
+        for round in 0..WALKS {
             let before = tally.revoked;
-            let mut walk = self.walk(&live, None);
+            let mut walk = self.walk(filter, None);
             while let Some(page) = walk.next_page().await? {
                 for grant in page {
-                    let revocation = self.revoke_grant(&grant.id).await?;
+                    let revocation = match grant.standing(self.now()) {
+                        Standing::Pending | Standing::Active => self.revoke_grant(&grant.id).await?,
+                        Standing::Revoked if round == 0 => Revocation::Already(Box::new(grant)),
+                        Standing::Revoked | Standing::Expired => continue,
+                    };
                     tally.add(&revocation, self.now());
-                    seen();
+                    if let Revocation::Done(grant) = &revocation {
+                        seen(&grant.id);
+                    }
                 }
             }
             if tally.revoked == before {
@@ -179,7 +194,7 @@ impl Administration {
         &self,
         id: &ClientId,
         tally: &mut Tally,
-        seen: &(dyn Fn() + Sync),
+        seen: &dyn Fn(&GrantId),
     ) -> Result<Option<Client>, RepositoryError> {
         let client = self.clients.take(id.as_str(), self.now()).await?;
         if client.is_some() {

@@ -1,0 +1,116 @@
+//! What is told of a revocation: how many, and until when who may still accept what was revoked.
+
+use serde::Serialize;
+
+use super::{
+    failure::{Exit, Failure},
+    times::{Moment, rfc3339},
+};
+use crate::{config::Config, flow::administration::Tally, repository::RepositoryError};
+
+/// What came of it, for programs.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) revoked: u64,
+    pub(super) already_revoked: u64,
+    /// Ids with which nothing was done.
+    failed: Vec<Failed>,
+    dry_run: bool,
+    /// Until when somebody who does not ask may still accept a token that was revoked.
+    accepted_until: Option<Moment>,
+    resources: Vec<ResourceReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResourceReport {
+    resource: String,
+    /// Whether it has a credential with which it may ask about each token.
+    introspection: bool,
+    accepted_until: Option<Moment>,
+}
+
+/// An id with which nothing was done.
+#[derive(Debug, Serialize)]
+pub(super) struct Failed {
+    id: String,
+    reason: &'static str,
+}
+
+impl Failed {
+    pub(super) fn of(id: &str, failure: &Failure) -> Self {
+        let reason = match failure.exit {
+            Exit::NotFound => "not_found",
+            Exit::Usage => "ambiguous",
+            _ => "unreachable",
+        };
+        Self { id: id.to_owned(), reason }
+    }
+}
+
+impl Report {
+    pub(super) fn of(tally: &Tally, dry_run: bool, config: Option<&Config>) -> Self {
+        let asks = |resource: &str| {
+            config.is_some_and(|config| {
+                let known = config.resources.iter().find(|known| known.url.as_str() == resource);
+                known.is_some_and(|known| known.introspection.is_some())
+            })
+        };
+        let resources = tally.accepted_until.iter().map(|(resource, until)| ResourceReport {
+            introspection: asks(resource),
+            resource: resource.clone(),
+            accepted_until: until.map(Moment::from),
+        });
+        Self {
+            revoked: tally.revoked,
+            already_revoked: tally.already_revoked,
+            failed: Vec::new(),
+            dry_run,
+            accepted_until: tally.accepted_until.values().copied().max().flatten().map(Moment::from),
+            resources: resources.collect(),
+        }
+    }
+
+    pub(super) fn with_failed(self, failed: Vec<Failed>) -> Self {
+        Self { failed, ..self }
+    }
+
+    pub(super) fn words(&self) -> String {
+        let done = if self.dry_run { "would be revoked" } else { "revoked" };
+        let words = match (self.revoked, self.already_revoked) {
+            (0, 0) => "nothing to revoke".to_owned(),
+            (0, 1) => "already revoked".to_owned(),
+            (0, already) => format!("all {already} already revoked"),
+            (revoked, 0) => format!("{revoked} {done}"),
+            (revoked, already) => format!("{revoked} {done}, {already} already revoked"),
+        };
+        words + &self.resources.iter().map(ResourceReport::words).collect::<String>()
+    }
+}
+
+impl ResourceReport {
+    fn words(&self) -> String {
+        let Some(until) = self.accepted_until else { return String::new() };
+        let (resource, until) = (&self.resource, rfc3339(until.time()));
+        if self.introspection {
+            format!(
+                "\n  {resource} can ask about each token: refused from now on; if it verifies tokens by itself, accepted until {until}"
+            )
+        } else {
+            format!("\n  {resource} verifies tokens by itself and may accept them until {until}")
+        }
+    }
+}
+
+/// A failure after some of it was done is another one than before.
+pub(super) fn interrupted_by(error: RepositoryError, done: u64) -> Failure {
+    let failure = Failure::from(error);
+    if done == 0 {
+        return failure;
+    }
+    let message = format!("{} revoked, then: {}", grants(done), failure.message);
+    Failure::new(Exit::Partly, message).hint("run the same command again for the rest")
+}
+
+pub(super) fn grants(count: u64) -> String {
+    if count == 1 { "1 grant".to_owned() } else { format!("{count} grants") }
+}
