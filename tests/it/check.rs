@@ -8,6 +8,7 @@ mod upstream;
 
 use std::{fs, path::Path};
 
+use pangea_mcp_auth::clock::UnixTime;
 use serde_json::Value;
 
 use crate::support::{
@@ -84,9 +85,17 @@ fn fits(schema: &Value, value: &Value) {
     if let Some(choices) = schema["enum"].as_array() {
         return assert!(choices.contains(value), "{value} is none of {choices:?}");
     }
-    match schema["type"].as_str().unwrap() {
+    let types: Vec<&str> = match &schema["type"] {
+        Value::Array(types) => types.iter().map(|of| of.as_str().unwrap()).collect(),
+        one => vec![one.as_str().unwrap()],
+    };
+    if value.is_null() && types.contains(&"null") {
+        return;
+    }
+    match types[0] {
         "object" => {
             let object = value.as_object().unwrap_or_else(|| panic!("{value} is no object"));
+            assert_eq!(schema["additionalProperties"], false, "{schema} lets anything in");
             for required in schema["required"].as_array().unwrap() {
                 assert!(object.contains_key(required.as_str().unwrap()), "{required} is missing in {value}");
             }
@@ -96,6 +105,9 @@ fn fits(schema: &Value, value: &Value) {
             }
         }
         "array" => value.as_array().unwrap().iter().for_each(|item| fits(&schema["items"], item)),
+        "string" if schema["format"] == "date-time" => {
+            assert!(value.as_str().and_then(UnixTime::parse).is_some(), "{value} is no time");
+        }
         "string" => assert!(value.is_string(), "{value}"),
         "integer" => assert!(value.is_u64(), "{value}"),
         "boolean" => assert!(value.is_boolean(), "{value}"),

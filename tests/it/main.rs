@@ -14,6 +14,7 @@ mod check;
 mod chromium;
 mod client_authentication;
 mod code;
+mod commands;
 mod consent;
 mod cors;
 mod custom_repository;

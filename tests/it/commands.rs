@@ -1,0 +1,11 @@
+//! `clients`, `tokens` and `keys`, as operators run them: what is printed, what is said, and the exit code.
+
+mod clients;
+mod keys;
+pub(crate) mod page;
+mod records;
+pub(crate) mod terminal;
+mod tokens_list;
+mod tokens_revoke;
+mod tokens_show;
+mod transcript;
