@@ -21,6 +21,7 @@ mod custom_repository;
 mod discovery;
 mod fire;
 mod house;
+mod incident;
 mod init;
 mod introspection;
 mod limits;

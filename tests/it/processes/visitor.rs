@@ -31,8 +31,12 @@ pub(crate) type Failed = (u16, String);
 
 impl Visitor {
     pub(crate) async fn register(issuer: &str, resource: &str) -> Self {
-        let http = http();
+        Self::register_with(http(), issuer, resource).await
+    }
+
+    pub(crate) async fn register_with(http: Client, issuer: &str, resource: &str) -> Self {
         let metadata = json!({
+            "client_name": "Claude Code",
             "redirect_uris": [REDIRECT_URI],
             "grant_types": ["authorization_code", "refresh_token"],
             "token_endpoint_auth_method": "none",
@@ -46,6 +50,11 @@ impl Visitor {
             client_id: registered["client_id"].as_str().unwrap().to_owned(),
             http,
         }
+    }
+
+    /// The same client, which asks another process of the same server.
+    pub(crate) fn at(&self, issuer: &str) -> Self {
+        Self { issuer: issuer.to_owned(), ..self.clone() }
     }
 
     /// Host and port of the server.
