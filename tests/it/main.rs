@@ -24,6 +24,7 @@ mod house;
 mod incident;
 mod init;
 mod introspection;
+mod key_rotation;
 mod limits;
 mod log;
 mod login;

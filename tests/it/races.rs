@@ -1,8 +1,15 @@
 //! Many callers at once, at one process and at two that share a database: the promises hold.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use pangea_mcp_auth::flow::flow_name;
+use pangea_mcp_auth::{
+    flow::{
+        administration::{Administration, Revocation},
+        flow_name,
+    },
+    oauth::token::TokenId,
+    repository::{Repository, SqliteRepository},
+};
 use reqwest::{Response, StatusCode};
 
 use crate::support::{Browser, Chance, Client, Server, Tokens, at_once, body, claims, query};
@@ -45,6 +52,39 @@ async fn of_many_redemptions_of_one_code_one_yields_tokens_which_the_others_then
                 assert!(!is_active(server, &yielded[0].access).await);
                 assert!(is_invalid_grant(client.refresh(server, &yielded[0].refresh).await).await);
             }
+        }
+    }
+}
+
+/// The operator's hand is the last: whatever is answered at the same moment ends, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_revocation_by_the_operator_wins_over_what_is_in_flight() {
+    for servers in installations().await {
+        let server = &servers[0];
+        let database = server.folder.path().join("test.sqlite");
+        let repository: Arc<dyn Repository> = Arc::new(SqliteRepository::open(&database).unwrap());
+        let operator = Administration::new(&repository, None, server.clock.clone());
+        let client = Client::public(server).await;
+        for _ in 0..8 {
+            let first = client.login(server).await;
+            let id = TokenId::of_access_token(&first.access).unwrap().grant;
+            let refreshes =
+                at_once((0..6).map(|n| client.refresh(&servers[n % servers.len()], &first.refresh)));
+            let (answers, revoked) = tokio::join!(refreshes, operator.revoke_grant(&id));
+            assert!(matches!(revoked.unwrap(), Revocation::Done(_)));
+            let mut yielded = vec![first];
+            for answer in answers {
+                if answer.status() == 200 {
+                    yielded.push(Tokens::of(answer).await);
+                }
+            }
+            for tokens in yielded {
+                for server in &servers {
+                    assert!(!is_active(server, &tokens.access).await);
+                    assert!(is_invalid_grant(client.refresh(server, &tokens.refresh).await).await);
+                }
+            }
+            assert!(matches!(operator.revoke_grant(&id).await.unwrap(), Revocation::Already(_)));
         }
     }
 }

@@ -1,0 +1,199 @@
+//! Signing keys take turns, and nobody who verifies tokens by themselves ever notices.
+
+use std::{sync::Arc, time::Duration};
+
+use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
+use pangea_mcp_auth::{
+    clock::UnixTime,
+    keys::{self, KeyState, Keys, PUBLISHED_MAX_AGE},
+    oauth::{
+        issuer::Issuer,
+        resource::Resource,
+        scope::Scope,
+        token::{Claims, SigningAlgorithm},
+    },
+    repository::{MemoryRepository, Repository},
+    secret::{Sealer, SealingKey, SystemRandom},
+};
+
+use crate::support::{Client, Server, Tokens, at_once};
+
+const ACCESS: Duration = Duration::from_mins(10);
+/// How often a daemon reads the keys again.
+const RELOAD: u64 = 30;
+
+/// An MCP server as FastMCP makes them: it keeps the keys for an hour, and when it meets one that it
+/// does not know it asks again, but not within 30 seconds. Between it and us is a shared cache.
+struct Verifier {
+    keys: JwkSet,
+    asked_at: UnixTime,
+}
+
+impl Verifier {
+    fn verify(&mut self, token: &str, cache: &mut SharedCache, daemon: &Keys, now: UnixTime) -> bool {
+        let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+        let age = now.since(self.asked_at);
+        let is_unknown = self.keys.find(&kid).is_none();
+        if age >= Duration::from_hours(1) || is_unknown && age >= Duration::from_secs(30) {
+            *self = Self { keys: cache.get(daemon, now), asked_at: now };
+        }
+        let Some(key) = self.keys.find(&kid) else { return false };
+        let mut validation = Validation::new(jsonwebtoken::Algorithm::ES256);
+        validation.set_audience(&["https://r"]);
+        validation.validate_exp = false;
+        jsonwebtoken::decode::<serde_json::Value>(token, &DecodingKey::from_jwk(key).unwrap(), &validation)
+            .is_ok()
+    }
+}
+
+/// It keeps an answer for as long as that may be kept.
+struct SharedCache(Option<(JwkSet, UnixTime)>);
+
+impl SharedCache {
+    fn get(&mut self, daemon: &Keys, now: UnixTime) -> JwkSet {
+        let fresh = self.0.take().filter(|(_, since)| now.since(*since) < PUBLISHED_MAX_AGE);
+        let kept = fresh.unwrap_or_else(|| (published(daemon), now));
+        self.0.insert(kept).0.clone()
+    }
+}
+
+fn published(keys: &Keys) -> JwkSet {
+    serde_json::from_slice(&keys.published()).unwrap()
+}
+
+fn sign(keys: &Keys, now: UnixTime) -> String {
+    let (iss, aud) = (Issuer::parse("https://a").unwrap(), Resource::parse("https://r").unwrap());
+    let scope = Scope::parse("user").unwrap();
+    let (exp, jti) = (now.plus(ACCESS), "j.1".to_owned());
+    keys.sign(
+        &Claims { iss: &iss, sub: "pui_x", aud: &aud, client_id: "c", scope: &scope, iat: now, exp, jti },
+        now,
+    )
+    .unwrap()
+}
+
+/// Two daemons and the command of an operator on one repository.
+async fn processes(now: UnixTime) -> (Arc<dyn Repository>, [Keys; 3]) {
+    let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    let sealer = Sealer::new(&SealingKey::generate(&SystemRandom), Arc::new(SystemRandom));
+    let load = || Keys::load(Arc::clone(&repository), sealer.clone(), SigningAlgorithm::Es256, now);
+    let processes = [load().await.unwrap(), load().await.unwrap(), load().await.unwrap()];
+    (repository, processes)
+}
+
+/// Shows: JWKS-2.
+#[tokio::test]
+async fn no_verifier_fails_over_three_rotations_that_overlap() {
+    let start = UnixTime::from_secs(1_800_000_000);
+    let (repository, [one, two, operator]) = processes(start).await;
+    let daemons = [one, two];
+    let mut cache = SharedCache(None);
+    // They have asked at different times, one right before the first rotation.
+    let mut verifiers: Vec<Verifier> =
+        (0..4).map(|_| Verifier { keys: published(&daemons[0]), asked_at: start }).collect();
+    let mut tokens: Vec<(String, UnixTime)> = Vec::new();
+    for second in (0..4 * 3600).step_by(10) {
+        let now = start.plus(Duration::from_secs(second));
+        // The daemons do not read at the same time, and the rotations happen in neither of them.
+        for (daemon, offset) in daemons.iter().zip([0, 20]) {
+            if second % RELOAD == offset {
+                daemon.reload(now).await.unwrap();
+            }
+        }
+        if [1000, 1060, 1500].contains(&second) {
+            verifiers[0] = Verifier { keys: published(&daemons[1]), asked_at: now };
+            operator.rotate(ACCESS, now).await.unwrap();
+        }
+        let turn = usize::try_from(second / 10 % 2).unwrap();
+        tokens.push((sign(&daemons[turn], now), now));
+        tokens.retain(|(_, issued)| now.since(*issued) < ACCESS);
+        for (at, verifier) in verifiers.iter_mut().enumerate() {
+            // One that is idle most of the time meets old and new keys at once.
+            if at == 3 && second % 1800 != 0 {
+                continue;
+            }
+            for (token, _) in
+                [tokens.first(), tokens.get(tokens.len() / 2), tokens.last()].into_iter().flatten()
+            {
+                assert!(
+                    verifier.verify(token, &mut cache, &daemons[1 - turn], now),
+                    "verifier {at} at {second} s"
+                );
+            }
+        }
+    }
+    let left = keys::list(&repository, start.plus(Duration::from_hours(4))).await.unwrap();
+    assert_eq!(
+        left.iter().map(|key| key.state).collect::<Vec<_>>(),
+        [KeyState::Signing],
+        "the old ones are gone"
+    );
+}
+
+#[tokio::test]
+async fn of_many_who_rotate_at_once_one_makes_the_key() {
+    let now = UnixTime::from_secs(1_800_000_000);
+    let (repository, daemons) = processes(now).await;
+    let late = now.plus(Duration::from_hours(24 * 90));
+    let due = |daemon| Keys::rotate_when_due(daemon, Duration::from_hours(24 * 90), ACCESS, late);
+    at_once(daemons.iter().chain(&daemons).map(due)).await.into_iter().for_each(|made| _ = made.unwrap());
+    let keys = keys::list(&repository, late).await.unwrap();
+    assert_eq!(keys.iter().map(|key| key.state).collect::<Vec<_>>(), [KeyState::Next, KeyState::Signing]);
+    assert_eq!(keys[0].expires_at, None);
+    // Ten minutes until it signs, the life of the last token, and an hour.
+    assert_eq!(keys[1].expires_at, Some(late.plus(Duration::from_mins(10 + 10 + 60))));
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_stole_is_gone_at_once_and_everywhere() {
+    let now = UnixTime::from_secs(1_800_000_000);
+    let (repository, [one, two, _]) = processes(now).await;
+    one.rotate(ACCESS, now).await.unwrap();
+    let stolen = sign(&two, now);
+    one.rotate_at_once(now).await.unwrap();
+    two.reload(now).await.unwrap();
+    assert_eq!(
+        keys::list(&repository, now).await.unwrap().len(),
+        1,
+        "nor does one wait that was made before"
+    );
+    let kid = jsonwebtoken::decode_header(&stolen).unwrap().kid.unwrap();
+    for daemon in [&one, &two] {
+        assert!(published(daemon).find(&kid).is_none());
+        let new = jsonwebtoken::decode_header(sign(daemon, now)).unwrap().kid.unwrap();
+        assert!(published(daemon).find(&new).is_some());
+    }
+}
+
+/// Daemons do it by themselves, with what is configured.
+#[tokio::test]
+async fn after_ninety_days_there_is_another_key_and_both_daemons_use_it() {
+    let server = Server::start().await;
+    let twin = server.twin().await;
+    let day = Duration::from_hours(24);
+    let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
+    let client = Client::public(&server).await;
+    let before = client.login(&server).await;
+    server.advance(day * 89);
+    for daemon in [&server, &twin] {
+        daemon.server.keep_keys().await.unwrap();
+        assert_eq!(published(daemon.server.keys()).keys.len(), 1);
+    }
+    server.advance(day);
+    for daemon in [&server, &twin, &server] {
+        daemon.server.keep_keys().await.unwrap();
+        assert_eq!(published(daemon.server.keys()).keys.len(), 2, "one more, and no third");
+    }
+    let client = Client::public(&server).await;
+    let meanwhile = client.login(&server).await;
+    assert_eq!(kid(&meanwhile.access), kid(&before.access), "everybody is to know it first");
+    server.advance(Duration::from_mins(10));
+    for daemon in [&server, &twin] {
+        let after = Tokens::of(client.refresh(daemon, &meanwhile.refresh).await).await;
+        assert_ne!(kid(&after.access), kid(&before.access));
+    }
+    server.advance(Duration::from_mins(70));
+    twin.server.keep_keys().await.unwrap();
+    let left = published(twin.server.keys());
+    assert!(left.keys.len() == 1 && left.find(&kid(&before.access)).is_none());
+}
