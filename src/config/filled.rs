@@ -13,7 +13,8 @@ pub fn filled_example(values: &BTreeMap<&str, String>) -> String {
     let mut out = String::with_capacity(EXAMPLE.len());
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix('#').unwrap_or(line);
-        if let Some(header) = line.strip_prefix('[') {
+        // A table that is switched off has its keys below it, too.
+        if let Some(header) = bare.strip_prefix('[') {
             section = format!("{}.", header.trim_matches(['[', ']']));
         }
         match bare
@@ -34,11 +35,15 @@ mod tests {
 
     #[test]
     fn values_stand_at_their_places_and_the_rest_stays() {
-        let values =
-            [("listen", "\"127.0.0.1:1\""), ("authn.scopes", "[\"a\"]"), ("repository.url", "\"u\"")];
+        let values = [
+            ("listen", "\"127.0.0.1:1\""),
+            ("authn.scopes", "[\"a\"]"),
+            ("repository.kind", "\"k\""),
+            ("repository.url", "\"u\""),
+        ];
         let filled = filled_example(&values.map(|(key, value)| (key, value.to_owned())).into());
         let changed: Vec<_> =
             filled.lines().zip(EXAMPLE.lines()).filter(|(new, old)| new != old).map(|(new, _)| new).collect();
-        assert_eq!(changed, ["listen = \"127.0.0.1:1\"", "scopes = [\"a\"]", "url = \"u\""]);
+        assert_eq!(changed, ["listen = \"127.0.0.1:1\"", "scopes = [\"a\"]", "kind = \"k\"", "url = \"u\""]);
     }
 }
