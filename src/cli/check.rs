@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{self, Survey},
-    diagnosis::{self, Finding, Outside, Report, Status, Subject, Verifier},
+    diagnosis::{self, Finding, Outside, Report, Status, Subject, Topic, Verifier},
     oauth::resource::Resource,
     secret::SystemRandom,
 };
@@ -50,8 +50,13 @@ impl Check {
         // A repository that hangs holds a thread; the others go on.
         let runtime = runtime.worker_threads(4).enable_all().build().map_err(failed)?;
         let output = global.output();
-        let report = runtime.block_on(self.report(global, &output));
-        // Whatever still hangs is left behind.
+        let report = runtime.block_on(async {
+            tokio::select! {
+                report = self.report(global, &output) => report,
+                _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+            }
+        });
+        // Whatever still hangs is left behind; the record of a round trip ends by itself.
         runtime.shutdown_background();
         let report = report?;
         output.document(&json_of(&report), |colour| table_of(&report, colour));
@@ -99,12 +104,13 @@ async fn survey(global: &Global) -> Option<Survey> {
 
 fn unread() -> Report {
     let finding = Finding {
-        name: "secrets".to_owned(),
+        name: Topic::Secrets.name().to_owned(),
         status: Status::Fail,
         tried: "reading the configuration with every secret that it names".to_owned(),
         found: "it did not come to an end in time".to_owned(),
         cause: Some("the keyring is locked and waits for somebody, or a disk hangs".to_owned()),
         fix: Some("Unlock the keyring, or put the secrets in files of mode 600".to_owned()),
+        paste: None,
         is_refusal: false,
     };
     Report { findings: vec![finding], verifier: None }
@@ -158,8 +164,11 @@ fn write_finding(out: &mut String, finding: &Finding, colour: bool) {
         let _ = writeln!(out, "      cause  {}", folded(cause, INDENT));
     }
     if let Some(fix) = &finding.fix {
-        let lines: Vec<String> = fix.lines().map(|line| folded(line, INDENT)).collect();
-        let _ = writeln!(out, "      fix    {}", lines.join(&format!("\n{:INDENT$}", "")));
+        let _ = writeln!(out, "      fix    {}", folded(fix, INDENT));
+    }
+    // Whole, however long it is: a line that was folded cannot be pasted.
+    for line in finding.paste.iter().flat_map(|paste| paste.lines()) {
+        let _ = writeln!(out, "{:INDENT$}{}", "", output::readable(line));
     }
 }
 

@@ -367,7 +367,7 @@ fn is_harmful(c: char) -> bool {
 }
 
 /// A text of somebody else: nothing in it may move the cursor, end the line or turn the writing.
-fn readable(text: &str) -> String {
+pub(super) fn readable(text: &str) -> String {
     text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -10,6 +10,7 @@ mod finding;
 mod public;
 mod repository;
 mod resource;
+mod topic;
 mod upstream;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -24,6 +25,7 @@ use self::finding::Question;
 pub use self::{
     finding::{Finding, Status},
     resource::Verifier,
+    topic::Topic,
     upstream::{Elsewhere, Login},
 };
 use crate::{
@@ -34,8 +36,8 @@ use crate::{
     secret::Random,
 };
 
-/// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one answer may take. No check asks more than two that depend on each other.
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How long one check may take, several answers included.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long all of them may take.
@@ -88,6 +90,14 @@ impl From<Vec<Finding>> for Part {
     }
 }
 
+impl Part {
+    fn add(&mut self, other: Self) {
+        self.findings.extend(other.findings);
+        self.stored_keys = self.stored_keys.take().or(other.stored_keys);
+        self.published_keys = self.published_keys.take().or(other.published_keys);
+    }
+}
+
 type Check = Pin<Box<dyn Future<Output = Part> + Send>>;
 
 /// The way to everything that is not on this machine.
@@ -123,16 +133,15 @@ impl Outside {
 /// Looks at everything, all at once. `progress` hears how many checks of how many are done.
 pub async fn diagnose(subject: Subject, outside: &Outside, mut progress: impl FnMut(u64, u64)) -> Report {
     let deadline = Instant::now() + ALL_PATIENCE;
-    let mut findings = configuration::findings(&subject.survey);
+    let mut whole = Part::from(configuration::findings(&subject.survey));
     let verifier = subject.resource.as_ref().and_then(|named| resource::verifier(&subject.survey, named));
-    let checks = checks(subject, &outside.0);
-    let names: Vec<String> = checks.iter().map(|(name, _)| name.clone()).collect();
-    let mut parts: Vec<Option<Part>> = names.iter().map(|_| None).collect();
+    let (questions, checks): (Vec<Question>, Vec<Check>) = checks(subject, &outside.0).into_iter().unzip();
+    let mut parts: Vec<Option<Part>> = questions.iter().map(|_| None).collect();
     let mut running = JoinSet::new();
-    for (at, (_, check)) in checks.into_iter().enumerate() {
+    for (at, check) in checks.into_iter().enumerate() {
         running.spawn(async move { (at, timeout(CHECK_PATIENCE, check).await.ok()) });
     }
-    let (mut done, all) = (0, names.len() as u64);
+    let (mut done, all) = (0, questions.len() as u64);
     progress(done, all);
     while let Ok(Some(joined)) = timeout_at(deadline, running.join_next()).await {
         if let Ok((at, part)) = joined {
@@ -141,60 +150,101 @@ pub async fn diagnose(subject: Subject, outside: &Outside, mut progress: impl Fn
         done += 1;
         progress(done, all);
     }
-    let silent = |name: &str| {
-        let cause = "something on the way neither answers nor refuses: a firewall, or a disk that hangs";
-        let found = "it did not come to an end in time";
-        let fix = "Look at it by hand; the other findings do not depend on it";
-        Part::from(vec![Question::new(name, "everything that belongs to it").fail(found, cause, fix)])
-    };
-    let parts = parts.into_iter().zip(&names).map(|(part, name)| part.unwrap_or_else(|| silent(name)));
-    let (mut stored, mut published) = (None, None);
-    for part in parts {
-        findings.extend(part.findings);
-        stored = stored.or(part.stored_keys);
-        published = published.or(part.published_keys);
+    for (question, part) in questions.into_iter().zip(parts) {
+        whole.add(part.unwrap_or_else(|| vec![unanswered(question)].into()));
     }
-    if let (Some(stored), Some(published)) = (stored, published) {
-        findings.push(public::judge_keys(&stored, &published));
+    if let (Some(stored), Some(published)) = (&whole.stored_keys, &whole.published_keys) {
+        let judged = public::judge_keys(stored, published);
+        whole.findings.push(judged);
     }
-    Report { findings, verifier }
+    Report { findings: whole.findings, verifier }
 }
 
-/// Whatever the configuration is good enough for.
-fn checks(subject: Subject, fetch: &Fetch) -> Vec<(String, Check)> {
-    let Subject { survey, resource: target, clock, random } = subject;
-    let mut checks: Vec<(String, Check)> = Vec::new();
-    let mut add = |name: &str, check: Check| checks.push((name.to_owned(), check));
-    let fetch = fetch.clone();
-    match (&survey.authn, &survey.public_url) {
-        (Some(authn), Some(public_url)) => {
-            let login = Login::new(authn, format!("{public_url}/pangea/callback"), Arc::clone(&random));
-            add("upstream", Box::pin(upstream::findings(login, fetch.clone(), Arc::clone(&clock))));
-        }
-        _ => add("upstream", unchecked("upstream", "[authn] or public_url is not complete")),
+fn unanswered(question: Question) -> Finding {
+    let cause = "something on the way neither answers nor refuses: a firewall, or a disk that hangs";
+    let fix = "Look at it by hand; the other findings do not depend on it";
+    question.fail("it did not come to an end in time", cause, fix)
+}
+
+/// Runs checks side by side; what they found, in their order.
+async fn at_once(checks: Vec<Check>) -> Vec<Part> {
+    let mut parts: Vec<Part> = checks.iter().map(|_| Part::default()).collect();
+    let mut running = JoinSet::new();
+    for (at, check) in checks.into_iter().enumerate() {
+        running.spawn(async move { (at, check.await) });
     }
+    while let Some(joined) = running.join_next().await {
+        if let Ok((at, part)) = joined {
+            parts[at] = part;
+        }
+    }
+    parts
+}
+
+/// Whatever the configuration is good enough for, each with the question that stays open if it hangs.
+fn checks(subject: Subject, fetch: &Fetch) -> Vec<(Question, Check)> {
+    let Subject { survey, resource: target, clock, random } = subject;
+    let mut checks = upstream_checks(&survey, fetch, &clock, &random);
     match &survey.repository {
         Some(repositories) => {
             for place in repository::places(repositories, survey.keys.as_ref(), clock.now(), &random) {
-                add(&place.name(), Box::pin(place.findings(Arc::clone(&clock))));
+                checks.push((place.question(), Box::pin(place.findings(Arc::clone(&clock)))));
             }
         }
-        None => add("repository", unchecked("repository", "[repository] cannot be used")),
+        None => checks.push(unchecked(Topic::Repository, "[repository] cannot be used")),
     }
     match (&survey.public_url, &survey.issuer) {
         (Some(public_url), Some(issuer)) => {
-            let face = public::Face::new(public_url.clone(), issuer.clone(), &survey.resources);
-            add("public", Box::pin(face.findings(fetch.clone())));
+            let face =
+                public::Face::new(public_url.clone(), issuer.clone(), &survey.resources, fetch.clone());
+            checks.push((whole(Topic::PublicMetadata), Box::pin(face.findings())));
         }
-        _ => add("public", unchecked("public", "public_url cannot be used")),
+        _ => checks.push(unchecked(Topic::PublicMetadata, "public_url cannot be used")),
     }
-    if let Some(server) = target.and_then(|named| resource::Server::new(named, &survey)) {
-        add("resource", Box::pin(server.findings(fetch)));
+    if let Some(server) = target.and_then(|named| resource::Server::new(named, &survey, fetch.clone())) {
+        checks.push((whole(Topic::ResourceMetadata), Box::pin(server.findings())));
     }
     checks
 }
 
-fn unchecked(name: &'static str, why: &'static str) -> Check {
-    let finding = Question::new(name, "nothing").skip(format!("not looked at, for {why}"));
-    Box::pin(async move { Part::from(vec![finding]) })
+/// Three questions to the upstream that do not wait for each other.
+fn upstream_checks(
+    survey: &Survey,
+    fetch: &Fetch,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Vec<(Question, Check)> {
+    let (Some(authn), Some(public_url)) = (&survey.authn, &survey.public_url) else {
+        return vec![unchecked(Topic::UpstreamIssuer, "[authn] or public_url is not complete")];
+    };
+    let login = Login::new(authn, format!("{public_url}/pangea/callback"), Arc::clone(random));
+    let now = clock.now();
+    let [at_issuer, at_door, with_pair] = [(); 3].map(|()| (login.clone(), fetch.clone()));
+    let clock = Arc::clone(clock);
+    let issuer: Check = Box::pin(async move {
+        let (login, fetch) = at_issuer;
+        upstream::issuer(&login.issuer_url, &fetch, &*clock).await.into()
+    });
+    let door: Check = Box::pin(async move {
+        let (login, fetch) = at_door;
+        vec![upstream::front_door(&login, &fetch, now).await].into()
+    });
+    let pair: Check = Box::pin(async move {
+        let (login, fetch) = with_pair;
+        upstream::credentials(&login, &fetch, now).await.into()
+    });
+    vec![
+        (whole(Topic::UpstreamIssuer), issuer),
+        (whole(Topic::UpstreamAuthorize), door),
+        (whole(Topic::UpstreamCredentials), pair),
+    ]
+}
+
+fn whole(topic: Topic) -> Question {
+    Question::new(topic, "everything that belongs to it")
+}
+
+fn unchecked(topic: Topic, why: &'static str) -> (Question, Check) {
+    let finding = Question::new(topic, "nothing").skip(format!("not looked at, for {why}"));
+    (whole(topic), Box::pin(async move { Part::from(vec![finding]) }))
 }

@@ -3,7 +3,11 @@
 use tokio::{net::lookup_host, time::timeout};
 use url::Url;
 
-use super::{Finding, PATIENCE, Part, document, finding::Question, upstream::is_public};
+use super::{
+    Check, Finding, PATIENCE, Part, Topic, at_once, document,
+    finding::{Fix, Question},
+    upstream::is_public,
+};
 use crate::{
     config::ResourceConfig,
     fetch::{Answer, Fetch, FetchError},
@@ -12,75 +16,103 @@ use crate::{
 
 /// A page in a browser that looks for our documents.
 const OTHER_ORIGIN: &str = "https://inspector.example";
-const NOT_RUNNING: &str = "Start the daemon with `pangea-mcp-auth serve`, or let the proxy in front reach it";
+
+fn not_running() -> Fix {
+    Fix::pasting("Start the daemon, or let the proxy in front reach it", "pangea-mcp-auth serve")
+}
 
 /// What the world sees of this server.
+#[derive(Debug, Clone)]
 pub(super) struct Face {
     public_url: Issuer,
     issuer: Issuer,
     /// The MCP servers whose metadata we serve.
     own_resources: Vec<Resource>,
+    fetch: Fetch,
 }
 
 impl Face {
-    pub(super) fn new(public_url: Issuer, issuer: Issuer, resources: &[ResourceConfig]) -> Self {
+    pub(super) fn new(
+        public_url: Issuer,
+        issuer: Issuer,
+        resources: &[ResourceConfig],
+        fetch: Fetch,
+    ) -> Self {
         let own = resources.iter().map(|resource| resource.url.clone());
         let own_resources = own.filter(|url| url.origin() == public_url.origin()).collect();
-        Self { public_url, issuer, own_resources }
+        Self { public_url, issuer, own_resources, fetch }
     }
 
-    pub(super) async fn findings(self, fetch: Fetch) -> Part {
-        let mut part = Part::default();
-        part.findings.extend(self.address().await);
-        let (origin, path) = (self.issuer.origin(), self.issuer.path());
-        let first = format!("{origin}/.well-known/oauth-authorization-server{path}");
-        let question = Question::new("public.metadata", format!("GET {first}"));
-        let answer = ask(&fetch, &first).await;
-        match document::json(&question, answer, NOT_RUNNING) {
-            Err(trouble) => part.findings.push(*trouble),
-            Ok((document, answer)) => {
-                part.findings.push(judge_issuer(question, &document, &self.issuer));
-                part.findings.push(judge_cors(&first, answer.header("access-control-allow-origin")));
+    pub(super) async fn findings(self) -> Part {
+        let (address, (metadata, is_there)) = tokio::join!(self.address(), self.metadata());
+        let mut part = Part::from(address.into_iter().chain(metadata).collect::<Vec<_>>());
+        // Else the same sentence would come again and again.
+        if is_there {
+            for other in at_once(self.others()).await {
+                part.add(other);
             }
         }
-        if !Self::answers(&part) {
-            return part;
-        }
+        part
+    }
+
+    /// The form of metadata that clients ask for first, and whether anybody answers at all.
+    async fn metadata(&self) -> (Vec<Finding>, bool) {
+        let url =
+            format!("{}/.well-known/oauth-authorization-server{}", self.issuer.origin(), self.issuer.path());
+        let question = Question::new(Topic::PublicMetadata, format!("GET {url}"));
+        let answer = self.ask(&url).await;
+        let is_there = answer.is_ok();
+        let findings = match document::json(&question, &url, answer, not_running()) {
+            Err(trouble) => vec![*trouble],
+            Ok((document, answer)) => vec![
+                judge_issuer(question, &document, &self.issuer),
+                judge_cors(&url, answer.header("access-control-allow-origin")),
+            ],
+        };
+        (findings, is_there)
+    }
+
+    /// All other documents.
+    fn others(&self) -> Vec<Check> {
+        let (origin, path) = (self.issuer.origin(), self.issuer.path());
         let mut forms = vec![format!("{origin}/.well-known/openid-configuration{path}")];
         if !path.is_empty() {
             forms.push(format!("{origin}{path}/.well-known/openid-configuration"));
         }
+        let mut checks: Vec<Check> = Vec::new();
         for url in forms {
-            let question = Question::new("public.metadata", format!("GET {url}"));
-            let found = document::json(&question, ask(&fetch, &url).await, NOT_RUNNING);
-            part.findings.push(match found {
-                Ok((document, _)) => judge_issuer(question, &document, &self.issuer),
-                Err(trouble) => *trouble,
-            });
+            let face = self.clone();
+            checks.push(Box::pin(async move { vec![face.form(&url).await].into() }));
         }
         for resource in &self.own_resources {
-            part.findings.push(self.resource_metadata(resource, &fetch).await);
+            let (face, resource) = (self.clone(), resource.clone());
+            checks.push(Box::pin(async move { vec![face.resource_metadata(&resource).await].into() }));
         }
-        self.keys(&fetch, &mut part).await;
-        part
+        let face = self.clone();
+        checks.push(Box::pin(async move { face.keys().await }));
+        checks
     }
 
-    /// Whether anybody answers at all; else the same sentence would come again and again.
-    fn answers(part: &Part) -> bool {
-        let words = ["cannot be reached", "did not answer"];
-        let silent = |finding: &Finding| words.iter().any(|words| finding.found.contains(words));
-        !part.findings.iter().any(silent)
+    async fn form(&self, url: &str) -> Finding {
+        let question = Question::new(Topic::PublicMetadata, format!("GET {url}"));
+        match document::json(&question, url, self.ask(url).await, not_running()) {
+            Ok((document, _)) => judge_issuer(question, &document, &self.issuer),
+            Err(trouble) => *trouble,
+        }
     }
 
     /// Clients in data centres come over IPv4 and to port 443.
     async fn address(&self) -> Option<Finding> {
         let url = Url::parse(self.public_url.as_str()).ok().filter(is_public)?;
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-        let question = Question::new("public.address", format!("looking up {host}"));
+        let question = Question::new(Topic::PublicAddress, format!("looking up {host}"));
         let addresses: Vec<_> = match timeout(PATIENCE, lookup_host((host, port))).await {
             Ok(Ok(addresses)) => addresses.collect(),
             Ok(Err(error)) => {
-                let fix = format!("Publish an A record for {host}");
+                let fix = Fix::pasting(
+                    format!("Publish an A record for {host}, and look:"),
+                    format!("dig +short {host} A"),
+                );
                 return Some(question.fail(error.to_string(), "the name does not exist in the DNS", fix));
             }
             Err(_) => {
@@ -95,11 +127,11 @@ impl Face {
         Some(judge_address(question, has_ipv4, port))
     }
 
-    async fn resource_metadata(&self, resource: &Resource, fetch: &Fetch) -> Finding {
+    async fn resource_metadata(&self, resource: &Resource) -> Finding {
         let path = resource.path_and_query().split('?').next().unwrap_or_default();
         let url = format!("{}/.well-known/oauth-protected-resource{path}", self.public_url.origin());
-        let question = Question::new("public.resource_metadata", format!("GET {url}"));
-        match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
+        let question = Question::new(Topic::PublicResourceMetadata, format!("GET {url}"));
+        match document::json(&question, &url, self.ask(&url).await, not_running()) {
             Err(trouble) => *trouble,
             Ok((document, _)) if document["resource"].as_str() == Some(resource.as_str()) => {
                 question.pass(format!("resource {resource}"))
@@ -111,26 +143,27 @@ impl Face {
         }
     }
 
-    async fn keys(&self, fetch: &Fetch, part: &mut Part) {
+    async fn keys(&self) -> Part {
         let url = format!("{}/jwks.json", self.public_url);
-        let question = Question::new("public.jwks", format!("GET {url}"));
-        match document::json(&question, ask(fetch, &url).await, NOT_RUNNING) {
-            Err(trouble) => part.findings.push(*trouble),
+        let question = Question::new(Topic::PublicJwks, format!("GET {url}"));
+        match document::json(&question, &url, self.ask(&url).await, not_running()) {
+            Err(trouble) => vec![*trouble].into(),
             Ok((document, _)) => {
                 let keys = document["keys"].as_array().cloned().unwrap_or_default();
                 let names = keys.iter().filter_map(|key| key["kid"].as_str().map(str::to_owned));
                 let names: Vec<String> = names.collect();
-                part.findings.push(question.pass(format!("{} keys", names.len())));
+                let mut part = Part::from(vec![question.pass(format!("{} published", names.len()))]);
                 part.published_keys = Some(names);
+                part
             }
         }
     }
-}
 
-async fn ask(fetch: &Fetch, url: &str) -> Result<Answer, FetchError> {
-    match Url::parse(url) {
-        Ok(url) => fetch.get_from(OTHER_ORIGIN, &url).await,
-        Err(error) => Err(FetchError::Unreachable { host: url.to_owned(), reason: error.to_string() }),
+    async fn ask(&self, url: &str) -> Result<Answer, FetchError> {
+        match Url::parse(url) {
+            Ok(url) => self.fetch.get_from(OTHER_ORIGIN, &url).await,
+            Err(error) => Err(FetchError::Unreachable { host: url.to_owned(), reason: error.to_string() }),
+        }
     }
 }
 
@@ -144,14 +177,15 @@ fn judge_issuer(question: Question, document: &serde_json::Value, issuer: &Issue
     } else {
         "another authorization server answers here, or this one with an older configuration"
     };
-    let fix = format!(
-        "Restart the daemon, or set public_url to what the world shall see: public_url = \"{issuer}\""
+    let fix = Fix::pasting(
+        "Restart the daemon, or let the proxy lead to it; the configuration says",
+        format!("public_url = \"{issuer}\""),
     );
     question.fail(format!("issuer {found:?} in place of \"{issuer}\""), cause, fix)
 }
 
 fn judge_cors(url: &str, allowed: Option<&str>) -> Finding {
-    let question = Question::new("public.cors", format!("GET {url} as a page of another origin"));
+    let question = Question::new(Topic::PublicCors, format!("GET {url} as a page of another origin"));
     match allowed {
         Some(allowed @ ("*" | OTHER_ORIGIN)) => {
             question.pass(format!("Access-Control-Allow-Origin: {allowed}"))
@@ -159,7 +193,7 @@ fn judge_cors(url: &str, allowed: Option<&str>) -> Finding {
         _ => question.warn(
             "no Access-Control-Allow-Origin",
             "a proxy takes the header away, so that clients in browsers see nothing",
-            "Let the proxy pass the daemon's headers through unchanged",
+            "Let the proxy pass the daemon's headers through unchanged (docs/reverse-proxy.md)",
         ),
     }
 }
@@ -181,7 +215,8 @@ fn judge_address(question: Question, has_ipv4: bool, port: u16) -> Finding {
 
 /// Whether the world sees every key that may have signed a token.
 pub(super) fn judge_keys(stored: &[String], published: &[String]) -> Finding {
-    let question = Question::new("public.keys", "comparing the published signing keys with the stored ones");
+    let question =
+        Question::new(Topic::PublicKeys, "comparing the published signing keys with the stored ones");
     let missing: Vec<&str> =
         stored.iter().filter(|name| !published.contains(name)).map(String::as_str).collect();
     if missing.is_empty() {
@@ -200,7 +235,8 @@ mod tests {
 
     #[test]
     fn the_world_comes_over_ipv4_to_port_443() {
-        let judged = |has_ipv4, port| judge_address(Question::new("x", "y"), has_ipv4, port).status;
+        let judged =
+            |has_ipv4, port| judge_address(Question::new(Topic::PublicAddress, "y"), has_ipv4, port).status;
         assert_eq!(judged(true, 443), Status::Pass);
         assert_eq!((judged(false, 443), judged(true, 8443)), (Status::Warn, Status::Warn));
     }

@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{Finding, Part, finding::Question};
+use super::{
+    Finding, Part, Topic,
+    finding::{Fix, Question},
+};
 use crate::{
     clock::{Clock, UnixTime},
     config::{Keys as KeyConfig, Repositories, RepositoryConfig},
@@ -15,7 +18,7 @@ use crate::{
 };
 
 /// A write that takes longer is felt at every sign-in.
-const SLOW: Duration = Duration::from_millis(250);
+const SLOW: Duration = Duration::from_millis(500);
 /// After this time the record of the round trip is gone by itself.
 const RECORD_LIFE: Duration = Duration::from_mins(1);
 
@@ -59,12 +62,17 @@ pub(super) fn places(
 }
 
 impl Place {
-    pub(super) fn name(&self) -> String {
-        self.section.to_owned()
+    /// What stays open while it hangs.
+    pub(super) fn question(&self) -> Question {
+        self.about(Topic::Repository, format!("opening {}", self.engine()))
+    }
+
+    fn about(&self, topic: Topic, tried: impl Into<String>) -> Question {
+        Question::of_section(topic, self.section, tried)
     }
 
     pub(super) async fn findings(self, clock: Arc<dyn Clock>) -> Part {
-        let (question, fix) = (Question::new(self.section, format!("opening {}", self.engine())), self.fix());
+        let question = self.question();
         if let RepositoryConfig::Sqlite { path } = &self.config
             && !path.exists()
         {
@@ -81,7 +89,7 @@ impl Place {
             Ok(repository) => repository,
             Err(error) => {
                 let cause = "the storage engine is down, elsewhere, or does not let us in";
-                return Part::from(vec![question.fail(error.to_string(), cause, fix)]);
+                return Part::from(vec![question.fail(error.to_string(), cause, self.fix())]);
             }
         };
         let mut part = Part::from(vec![question.pass("open")]);
@@ -92,7 +100,7 @@ impl Place {
         }
         if let Some(sealer) = self.sealer {
             let opened = Keys::names(Arc::clone(&repository), sealer, clock.now()).await;
-            let question = Question::new("keys", "opening the stored signing keys with keys.sealing");
+            let question = Question::new(Topic::Keys, "opening the stored signing keys with keys.sealing");
             match opened {
                 Ok(names) if names.is_empty() => {
                     part.findings.push(question.pass("there are none yet: serve makes the first one"));
@@ -104,7 +112,8 @@ impl Place {
                 Err(error) => part.findings.push(question.fail(
                     error.to_string(),
                     "the sealing key is not the one under which this repository was written",
-                    "Restore that key from your copy to where keys.sealing says; without it, what is stored is lost",
+                    "Restore that key from your copy to where keys.sealing says; without it, what is stored is lost \
+                     (docs/sealing-keys.md)",
                 )),
             }
         }
@@ -121,26 +130,27 @@ impl Place {
         }
     }
 
-    fn fix(&self) -> String {
+    fn fix(&self) -> Fix {
         let section = self.section;
         match &self.config {
-            RepositoryConfig::Memory => "Choose another kind".to_owned(),
-            RepositoryConfig::Sqlite { .. } => {
+            RepositoryConfig::Memory => Fix::pasting(format!("Write under [{section}]"), "kind = \"sqlite\""),
+            RepositoryConfig::Sqlite { path } => Fix::pasting(
                 format!(
-                    "Make the file and its folder writable for whom the daemon runs as, or set {section}.path"
-                )
-            }
+                    "Let the file and its folder be writable for whom the daemon runs as, or set {section}.path; look:"
+                ),
+                format!("ls -ld {} {}", path.parent().unwrap_or(path).display(), path.display()),
+            ),
             RepositoryConfig::Postgres(_) | RepositoryConfig::Redis(_) => {
-                format!("Start it, or correct {section}.url and {section}.password")
+                format!("Start it, or correct {section}.url and {section}.password").into()
             }
-            RepositoryConfig::Vault(_) => format!("Correct {section}.token and {section}.api_url"),
+            RepositoryConfig::Vault(_) => format!("Correct {section}.token and {section}.api_url").into(),
         }
     }
 
     /// Inserts, replaces and takes one record.
     async fn round_trip(&self, repository: &dyn Repository, clock: &dyn Clock) -> Finding {
         let tried = "writing, replacing and removing one record".to_owned();
-        let question = Question::new(format!("{}.round_trip", self.section), tried);
+        let question = self.about(Topic::RepositoryRoundTrip, tried);
         let started = Instant::now();
         match self.travel(repository, clock).await {
             Ok(true) => {}
@@ -179,7 +189,11 @@ impl Place {
 
     /// Whether what it acknowledges stays, and how many daemons may share it.
     async fn settings(&self, repository: &dyn Repository) -> Finding {
-        let question = Question::new(format!("{}.settings", self.section), "asking how the engine is set up");
+        let question = self.about(Topic::RepositorySettings, "asking how the engine is set up");
+        if matches!(self.config, RepositoryConfig::Memory) {
+            let cause = "every client, grant and signing key is gone when the daemon ends";
+            return question.warn("memory keeps nothing", cause, self.fix());
+        }
         match repository.warnings().await {
             Err(error) => question.warn(error.to_string(), "the engine does not say", self.fix()),
             Ok(warnings) if warnings.is_empty() => question.pass(match repository.atomicity() {
@@ -211,4 +225,74 @@ impl Place {
 
 fn not_there_yet(question: Question, path: &Path) -> Finding {
     question.skip(format!("{} is not there yet: serve makes it", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        repository::{MemoryRepository, Page, Result, Version, Versioned},
+        secret::SystemRandom,
+    };
+
+    /// A repository that takes a record and then hangs.
+    #[derive(Debug, Default)]
+    struct Hanging(MemoryRepository);
+
+    #[async_trait]
+    impl Repository for Hanging {
+        async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+            self.0.get(kind, key, now).await
+        }
+
+        async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+            self.0.insert(kind, record, now).await
+        }
+
+        async fn replace(&self, _: Kind, _: &Record, _: Version, _: UnixTime) -> Result<Write> {
+            pending().await
+        }
+
+        async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+            self.0.take(kind, key, now).await
+        }
+
+        async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+            self.0.list(kind, page, now).await
+        }
+
+        async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+            self.0.purge_expired(now).await
+        }
+
+        async fn ping(&self) -> Result<()> {
+            self.0.ping().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_round_trip_that_is_broken_off_leaves_a_record_that_ends_by_itself() {
+        let (repository, clock) = (Hanging::default(), ManualClock::at(UnixTime::from_secs(1_800_000_000)));
+        let alone = Repositories {
+            main: RepositoryConfig::Memory,
+            clients: None,
+            grants: None,
+            keys: None,
+            replays: None,
+        };
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let place = places(&alone, None, clock.now(), &random).remove(0);
+        let broken_off =
+            tokio::time::timeout(Duration::from_millis(1), place.round_trip(&repository, &clock));
+        assert!(broken_off.await.is_err());
+        let left = repository.get(Kind::Replay, &place.record, clock.now()).await.unwrap();
+        assert!(left.is_some(), "it was broken off before anything was written");
+        clock.advance(RECORD_LIFE);
+        assert_eq!(repository.get(Kind::Replay, &place.record, clock.now()).await.unwrap(), None);
+    }
 }

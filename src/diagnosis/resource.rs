@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Finding, Part,
-    document::{self, cause_of, differs_by_a_slash},
-    finding::Question,
+    Check, Finding, Part, Topic, at_once,
+    document::{self, cause_of, differs_by_a_slash, fix_for},
+    finding::{Fix, Question},
 };
 use crate::{
     config::{ResourceConfig, Survey},
-    fetch::{Answer, Fetch, FetchError, Sender},
+    fetch::{Fetch, Sender},
     oauth::{resource::Resource, token::SigningAlgorithm},
 };
+
+const NOT_RUNNING: &str = "Start the MCP server, or correct the URL";
 
 /// What the verifier of an MCP server must be set to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -49,6 +51,7 @@ fn find<'a>(resources: &'a [ResourceConfig], named: &Resource) -> Option<&'a Res
 }
 
 /// An MCP server.
+#[derive(Debug, Clone)]
 pub(super) struct Server {
     /// As people enter it.
     named: Resource,
@@ -57,11 +60,12 @@ pub(super) struct Server {
     configured: Option<String>,
     accepts_any_loopback: bool,
     issuer: Option<String>,
+    fetch: Fetch,
 }
 
 impl Server {
     /// `None` for what is no URL, which a resource always is.
-    pub(super) fn new(named: Resource, survey: &Survey) -> Option<Self> {
+    pub(super) fn new(named: Resource, survey: &Survey, fetch: Fetch) -> Option<Self> {
         let any = survey.whole.as_ref().is_ok_and(|config| config.any_loopback_resource.is_some());
         Some(Self {
             configured: find(&survey.resources, &named).map(|resource| resource.url.to_string()),
@@ -69,65 +73,65 @@ impl Server {
             issuer: survey.issuer.as_ref().map(ToString::to_string),
             url: Url::parse(named.as_str()).ok()?,
             named,
+            fetch,
         })
     }
 
-    pub(super) async fn findings(self, fetch: Fetch) -> Part {
-        let mut findings = vec![self.configured_here()];
-        let pointer = match self.challenge(&fetch).await {
+    pub(super) async fn findings(self) -> Part {
+        let mut part = Part::from(vec![self.configured_here()]);
+        let pointer = match self.challenge().await {
             Ok((challenge, pointer)) => {
-                findings.push(challenge);
+                part.findings.push(challenge);
                 pointer
             }
             Err(unreachable) => {
-                findings.push(unreachable);
-                return findings.into();
+                part.findings.push(unreachable);
+                return part;
             }
         };
-        if let Some(pointer) = &pointer {
-            findings.extend(self.metadata(&fetch, pointer).await);
+        let named = pointer.iter().map(|url| ("named in the challenge", url.clone(), true));
+        let usual = self.forms().into_iter().filter(|(_, url)| pointer.as_ref() != Some(url));
+        let usual = usual.map(|(form, url)| (form, url, pointer.is_none()));
+        let places = named.chain(usual).map(|(form, url, is_needed)| {
+            let server = self.clone();
+            let check = async move { server.metadata(form, &url, is_needed).await.into() };
+            Box::pin(check) as Check
+        });
+        for other in at_once(places.collect()).await {
+            part.add(other);
         }
-        for (form, url) in self.forms() {
-            if pointer.as_ref() == Some(&url) {
-                continue;
-            }
-            let question = Question::new("resource.metadata", format!("GET {url} ({form})"));
-            let answer = fetch.get(&url, Sender::Anonymous).await;
-            let is_absent = answer.as_ref().is_ok_and(|answer| answer.status == 404);
-            if is_absent && pointer.is_some() {
-                findings.push(question.skip("not there; clients find the other one"));
-            } else {
-                findings.extend(self.judge_metadata(&question, answer));
-            }
-        }
-        findings.into()
+        part
     }
 
     /// Whether tokens for it are issued here.
     fn configured_here(&self) -> Finding {
         let question =
-            Question::new("resource.configured", format!("looking for {} in [[resources]]", self.named));
+            Question::new(Topic::ResourceConfigured, format!("looking for {} in [[resources]]", self.named));
         match &self.configured {
             Some(configured) => question.pass(format!("url = \"{configured}\"")),
             None if self.accepts_any_loopback => question.pass("any loopback URL is one in development"),
             None => question.fail(
                 "it is not there",
                 "clients that name it hear invalid_target",
-                format!("[[resources]]\nurl = \"{}\"\nscopes = [\"user\"]", self.named),
+                Fix::pasting(
+                    "Add it to the configuration, and restart the daemon",
+                    format!("[[resources]]\nurl = \"{}\"\nscopes = [\"user\"]", self.named),
+                ),
             ),
         }
     }
 
     /// What somebody without a token is told, and where its metadata is then; or that nobody answers.
-    async fn challenge(&self, fetch: &Fetch) -> Result<(Finding, Option<Url>), Finding> {
-        let question = Question::new("resource.challenge", format!("POST {} without a token", self.named));
+    async fn challenge(&self) -> Result<(Finding, Option<Url>), Finding> {
+        let question =
+            Question::new(Topic::ResourceChallenge, format!("POST {} without a token", self.named));
         let hello = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
             "protocolVersion": "2025-06-18", "capabilities": {},
             "clientInfo": { "name": "pangea-mcp-auth check", "version": env!("CARGO_PKG_VERSION") } } });
-        let answer = match fetch.post_json(&self.url, Sender::Anonymous, &hello).await {
+        let answer = match self.fetch.post_json(&self.url, Sender::Anonymous, &hello).await {
             Ok(answer) => answer,
             Err(error) => {
-                let fix = "Start the MCP server, or correct the URL";
+                let fix = fix_for(&error, self.url.as_str(), NOT_RUNNING);
                 return Err(question.fail(error.to_string(), cause_of(&error), fix));
             }
         };
@@ -141,13 +145,16 @@ impl Server {
                 question.fail(
                     "HTTP 401 without resource_metadata in WWW-Authenticate",
                     "clients do not learn where to sign in",
-                    format!("WWW-Authenticate: Bearer resource_metadata=\"{url}\""),
+                    Fix::pasting(
+                        "Give the server its auth, as FastMCP does; a server without it must answer with",
+                        format!("WWW-Authenticate: Bearer resource_metadata=\"{url}\""),
+                    ),
                 )
             }
             (status @ 300..=399, _) => {
                 let to = answer.header("location").unwrap_or("somewhere").to_owned();
                 let cause = "clients drop the token on the way, and compare the URL that was entered";
-                question.fail(format!("HTTP {status} to {to}"), cause, format!("People must enter {to}"))
+                question.fail(format!("HTTP {status} to {to}"), cause, Fix::pasting("People must enter", to))
             }
             (404, _) => {
                 let cause = "the MCP server is at another path";
@@ -160,7 +167,7 @@ impl Server {
             (status, _) => question.fail(
                 format!("HTTP {status}"),
                 "the MCP server lets people in without a token, or fails before it asks for one",
-                "Give the server its auth: FastMCP(\"…\", auth=auth)",
+                Fix::pasting("Give the server its auth", "mcp = FastMCP(\"…\", auth=auth)"),
             ),
         };
         Ok((finding, pointer))
@@ -177,16 +184,17 @@ impl Server {
         [("path inserted", at(self.url.path().trim_end_matches('/'))), ("root", at(""))]
     }
 
-    async fn metadata(&self, fetch: &Fetch, url: &Url) -> Vec<Finding> {
-        let question = Question::new("resource.metadata", format!("GET {url} (named in the challenge)"));
-        self.judge_metadata(&question, fetch.get(url, Sender::Anonymous).await)
-    }
-
-    fn judge_metadata(&self, question: &Question, answer: Result<Answer, FetchError>) -> Vec<Finding> {
-        match document::json(question, answer, "Start the MCP server, or correct the URL") {
+    /// Metadata at one of its places; where it is not needed, it may as well be absent.
+    async fn metadata(&self, form: &str, url: &Url, is_needed: bool) -> Vec<Finding> {
+        let question = Question::new(Topic::ResourceMetadata, format!("GET {url} ({form})"));
+        let answer = self.fetch.get(url, Sender::Anonymous).await;
+        if !is_needed && answer.as_ref().is_ok_and(|answer| answer.status == 404) {
+            return vec![question.skip("not there; clients find the other one")];
+        }
+        match document::json(&question, url.as_str(), answer, NOT_RUNNING) {
             Err(trouble) => vec![*trouble],
             Ok((document, _)) => {
-                vec![self.judge_resource(question.clone(), &document), self.judge_servers(&document)]
+                vec![self.judge_resource(question, &document), self.judge_servers(&document)]
             }
         }
     }
@@ -205,31 +213,34 @@ impl Server {
         };
         let mut base = self.url.clone();
         base.set_path("");
-        let fix = format!("base_url=\"{}\",", base.as_str().trim_end_matches('/'));
+        let fix = Fix::pasting(
+            "Tell the MCP server where it is; in FastMCP",
+            format!("base_url=\"{}\",", base.as_str().trim_end_matches('/')),
+        );
         question.fail(format!("resource {found:?} in place of {right:?}"), cause, fix)
     }
 
     /// `authorization_servers` must name the issuer, byte for byte.
     fn judge_servers(&self, document: &Value) -> Finding {
-        let question = Question::new("resource.authorization_servers", "reading the same document");
+        let question = Question::new(Topic::ResourceAuthorizationServers, "reading the same document");
         let Some(issuer) = &self.issuer else { return question.skip("public_url cannot be used") };
         let servers = document["authorization_servers"].as_array().cloned().unwrap_or_default();
         let servers: Vec<&str> = servers.iter().filter_map(Value::as_str).collect();
         let found = format!("{servers:?} in place of [{issuer:?}]");
-        let line = format!("authorization_servers=[\"{issuer}\"],");
+        let fix = |words: &str| Fix::pasting(words, format!("authorization_servers=[\"{issuer}\"],"));
         match servers.first() {
             Some(first) if first == issuer => question.pass(format!("{issuer}, byte for byte")),
             Some(first) if differs_by_a_slash(first, issuer) => question.fail(
                 found,
                 "the trailing-slash trap of FastMCP: AnyHttpUrl, and FastMCP before version 4, append a slash to an \
                  issuer without a path, and clients then refuse our metadata",
-                format!("{line}  # text, not AnyHttpUrl, and FastMCP 4; or give public_url a path"),
+                fix("Write text, not AnyHttpUrl, and take FastMCP 4; or give public_url a path. In the server:"),
             ),
             Some(_) if servers.contains(&issuer.as_str()) => {
                 let cause = "many clients look at the first authorization server alone";
-                question.warn(found, cause, line)
+                question.warn(found, cause, fix("Name it first; in FastMCP"))
             }
-            _ => question.fail(found, "clients are sent to somebody else to sign in", line),
+            _ => question.fail(found, "clients are sent to somebody else to sign in", fix("Name this one; in FastMCP")),
         }
     }
 }

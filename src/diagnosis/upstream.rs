@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use jiff::fmt::rfc2822;
 use url::{Host, Url};
 
-use super::{Finding, Part, document::cause_of, finding::Question};
+use super::{
+    Finding, Topic,
+    document::{cause_of, fix_for},
+    finding::{Fix, Question},
+};
 pub use crate::upstream::pangea::Overrides as Elsewhere;
 use crate::{
     clock::{Clock, UnixTime},
@@ -65,22 +69,9 @@ impl Login {
     }
 }
 
-/// All of it.
-pub(super) async fn findings(login: Login, fetch: Fetch, clock: Arc<dyn Clock>) -> Part {
-    let now = clock.now();
-    let (mut findings, door, pair) = tokio::join!(
-        issuer(&login.issuer_url, &fetch, &*clock),
-        front_door(&login, &fetch, now),
-        credentials(&login, &fetch, now),
-    );
-    findings.push(door);
-    findings.extend(pair);
-    findings.into()
-}
-
 /// Whether somebody answers at the hosted login, and which time it is there.
 pub(super) async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -> Vec<Finding> {
-    let question = Question::new("upstream.issuer", format!("GET {issuer_url}"));
+    let question = Question::new(Topic::UpstreamIssuer, format!("GET {issuer_url}"));
     let Ok(url) = Url::parse(issuer_url) else {
         return vec![question.fail("not a URL", "the address is mistyped", ISSUER_FIX)];
     };
@@ -98,28 +89,29 @@ const ISSUER_FIX: &str =
 fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError>) -> Finding {
     let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return question.fail(error.to_string(), cause_of(&error), ISSUER_FIX),
+        Err(error) => {
+            let fix = fix_for(&error, url.as_str(), ISSUER_FIX);
+            return question.fail(error.to_string(), cause_of(&error), fix);
+        }
     };
     let target = answer.header("location").and_then(|location| url.join(location).ok());
     match (answer.status, target) {
         (300..=399, Some(target)) if target.origin() != url.origin() => {
             let found = format!("HTTP {} to {}", answer.status, target.origin().ascii_serialization());
             let cause = "the hosted login has another address; tokens and answers will name that one";
-            question.warn(
-                found,
-                cause,
-                format!("Write issuer_url = \"{}\"", target.origin().ascii_serialization()),
-            )
+            let line = format!("issuer_url = \"{}\"", target.origin().ascii_serialization());
+            question.warn(found, cause, Fix::pasting("Write that one under [authn]", line))
         }
         (status @ 500.., _) => {
             question.fail(format!("HTTP {status}"), "the upstream has trouble of its own", "Try again later")
         }
-        (status, _) => question.pass(format!("HTTP {status}")),
+        (status, _) => question.pass(format!("it answers (HTTP {status})")),
     }
 }
 
 fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
-    let question = Question::new("upstream.clock", "comparing the upstream's Date with this machine's clock");
+    let question =
+        Question::new(Topic::UpstreamClock, "comparing the upstream's Date with this machine's clock");
     let date = answer.header("date").and_then(|date| rfc2822::parse(date).ok());
     let Some(theirs) = date.and_then(|date| u64::try_from(date.timestamp().as_second()).ok()) else {
         return question.skip("the upstream sends no Date");
@@ -128,7 +120,7 @@ fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
     let direction = if theirs > now.as_secs() { "behind" } else { "ahead" };
     let skew = Duration::from_secs(seconds);
     let found = format!("this machine is {seconds} s {direction}");
-    let fix = "Let the machine keep its time: timedatectl set-ntp true";
+    let fix = Fix::pasting("Let the machine keep its time", "timedatectl set-ntp true");
     if skew >= SKEW_FATAL {
         question.fail(found, "tokens seem expired, or not valid yet", fix)
     } else if skew >= SKEW_NOTABLE {
@@ -141,11 +133,11 @@ fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
 /// What a browser meets that comes with our request.
 pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding {
     let Some(probe) = login.probe(fetch) else {
-        return Question::new("upstream.authorize", "nothing").skip("authn.issuer_url is not a URL");
+        return Question::new(Topic::UpstreamAuthorize, "nothing").skip("authn.issuer_url is not a URL");
     };
     let endpoint = probe.endpoints(now).await.authorization;
     let question = Question::new(
-        "upstream.authorize",
+        Topic::UpstreamAuthorize,
         format!("GET {endpoint} as a browser would, for {} and {}", login.client_id, login.redirect_uri),
     );
     let state = random_token(&*login.random);
@@ -162,15 +154,12 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
             question.fail(words, "the client id is not known at this hosted login", fix).refused()
         }
         AuthorizationAnswer::RedirectUri(words) => {
-            let fix =
-                format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri);
-            question
-                .fail(words, "the redirect URI is not one of the client's, character by character", fix)
-                .refused()
+            let cause = "the redirect URI is not one of the client's, character by character";
+            question.fail(words, cause, redirect_fix(login)).refused()
         }
         AuthorizationAnswer::Scope(words) => {
-            let fix =
-                format!("Allow the client the scope {:?} in {CONSOLE}, or write scopes = []", login.scope);
+            let words_of_fix = format!("Allow the client the scope {:?} in {CONSOLE}, or write", login.scope);
+            let fix = Fix::pasting(words_of_fix, "scopes = []");
             question.fail(words, "the client may not ask for this scope", fix).refused()
         }
         AuthorizationAnswer::Refused(words) => {
@@ -186,7 +175,9 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
 /// Whether the upstream knows client id and secret, and refuses another secret.
 pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Finding> {
     let Some(probe) = login.probe(fetch) else {
-        return vec![Question::new("upstream.credentials", "nothing").skip("authn.issuer_url is not a URL")];
+        return vec![
+            Question::new(Topic::UpstreamCredentials, "nothing").skip("authn.issuer_url is not a URL"),
+        ];
     };
     let token = probe.endpoints(now).await.token;
     let code = random_token(&*login.random);
@@ -196,19 +187,21 @@ pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> 
         probe.pair((&login.client_id, &wrong), &login.redirect_uri, &code, now),
     );
     let asked = format!("POST {token} with a made-up code");
-    let wrong_question = Question::new("upstream.wrong_secret", format!("{asked} and a made-up secret"));
+    let wrong_question = Question::new(Topic::UpstreamWrongSecret, format!("{asked} and a made-up secret"));
     let is_good = matches!(right, PairAnswer::Good | PairAnswer::RedirectUri(_));
     let wrong = match wrong {
         _ if !is_good => wrong_question.skip("the right pair is not accepted either"),
-        PairAnswer::Refused(words) => wrong_question.pass(format!("refused: {words}")),
+        PairAnswer::Refused(words) => wrong_question.pass(format!("a made-up secret is refused: {words}")),
         PairAnswer::Good | PairAnswer::RedirectUri(_) => wrong_question.warn(
             "accepted",
             "the upstream lets anybody redeem codes in this client's name",
-            format!("Set the client's authentication to client_secret_basic in {CONSOLE}"),
+            Fix::pasting(format!("Set the client's authentication in {CONSOLE} to"), "client_secret_basic"),
         ),
-        other => wrong_question.skip(format!("no clear answer: {other:?}")),
+        PairAnswer::NotAllowed(words) | PairAnswer::Unclear(words) | PairAnswer::Unreachable(words) => {
+            wrong_question.skip(format!("no clear answer: {words}"))
+        }
     };
-    vec![judge_pair(Question::new("upstream.credentials", asked), login, right), wrong]
+    vec![judge_pair(Question::new(Topic::UpstreamCredentials, asked), login, right), wrong]
 }
 
 fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding {
@@ -235,7 +228,7 @@ fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding 
             .fail(
                 words,
                 "the pair is good, but the redirect URI is not one of the client's",
-                format!("Add {} to the client's Allowed Redirect URIs in {CONSOLE}", login.redirect_uri),
+                redirect_fix(login),
             )
             .refused(),
         PairAnswer::Unclear(words) => {
@@ -246,6 +239,14 @@ fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding 
             question.fail(words, "the token endpoint does not answer", ISSUER_FIX)
         }
     }
+}
+
+fn redirect_fix(login: &Login) -> Fix {
+    let words = format!(
+        "Add this line to the client's Allowed Redirect URIs in {CONSOLE}; if that does not help, to AuthN, General, \
+         Redirect Settings, too"
+    );
+    Fix::pasting(words, &*login.redirect_uri)
 }
 
 /// Whether the world can reach a URL: not this machine's own.

@@ -96,7 +96,8 @@ impl Probe {
     ) -> PairAnswer {
         let token = self.endpoints(now).await.token;
         let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
-        judge_pair(self.fetch.post_form(&token, Sender::Basic(client.0, client.1), &form).await)
+        let answer = self.fetch.post_form(&token, Sender::Basic(client.0, client.1), &form).await;
+        judge_pair(answer).without(client.1)
     }
 
     /// Comes as a browser would, and goes no further than the first answer.
@@ -121,6 +122,21 @@ impl Probe {
     }
 }
 
+impl PairAnswer {
+    /// A careless upstream repeats what it was sent.
+    fn without(self, secret: &Secret) -> Self {
+        let clean = |words: String| words.replace(secret.expose(), "[secret]");
+        match self {
+            Self::Good => Self::Good,
+            Self::Refused(words) => Self::Refused(clean(words)),
+            Self::NotAllowed(words) => Self::NotAllowed(clean(words)),
+            Self::RedirectUri(words) => Self::RedirectUri(clean(words)),
+            Self::Unclear(words) => Self::Unclear(clean(words)),
+            Self::Unreachable(words) => Self::Unreachable(clean(words)),
+        }
+    }
+}
+
 fn judge_pair(answer: Result<Answer, FetchError>) -> PairAnswer {
     let answer = match answer {
         Ok(answer) => answer,
@@ -130,6 +146,13 @@ fn judge_pair(answer: Result<Answer, FetchError>) -> PairAnswer {
     let (error, description) = (word(&body, "error"), word(&body, "error_description"));
     let words = format!("{error} {description}").trim().to_owned();
     match (answer.status, error.as_str()) {
+        (300..=399, _) => {
+            let to = answer.header("location").unwrap_or("somewhere");
+            PairAnswer::Unclear(format!(
+                "HTTP {} to {to}, which is not followed with a secret",
+                answer.status
+            ))
+        }
         (429 | 500.., _) => PairAnswer::Unclear(format!("HTTP {}", answer.status)),
         (_, "invalid_client") => PairAnswer::Refused(words),
         (_, "unauthorized_client") => PairAnswer::NotAllowed(words),

@@ -1,6 +1,10 @@
 //! `check`: everything that can be wrong, really wrong.
 
 mod configuration;
+mod documentation;
+mod engines;
+mod hanging;
+mod output;
 mod public;
 pub(crate) mod repository;
 mod resource;
@@ -8,7 +12,7 @@ mod upstream;
 
 use std::{fs, path::Path};
 
-use pangea_mcp_auth::clock::UnixTime;
+use pangea_mcp_auth::{clock::UnixTime, dev::VAULT_TOKEN};
 use serde_json::Value;
 
 use crate::support::{
@@ -31,6 +35,17 @@ impl Well {
         let daemon = home.serve();
         Self { home, public_url, daemon }
     }
+}
+
+/// A daemon that is well, with other lines for `[repository]`; `{upstream}` stands for the upstream's URL.
+async fn well_with(repository: &str) -> Well {
+    let public_url = format!("http://127.0.0.1:{}", free_port());
+    let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
+    let home = Home::with_configuration(&public_url, &upstream);
+    home.write("vault-token", VAULT_TOKEN);
+    home.reconfigure("path = \"records.sqlite\"", &repository.replace("{upstream}", &upstream));
+    let daemon = home.serve();
+    Well { home, public_url, daemon }
 }
 
 /// What `check` reported.

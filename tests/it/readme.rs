@@ -10,7 +10,7 @@ use crate::support::{Daemon, Finished, SEALING_KEY, free_port, lines, pangea, re
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Opens what a client wants opened in the scripted browser.
-const WITH_BROWSER: &str = "
+pub(crate) const WITH_BROWSER: &str = "
 import sys, webbrowser
 sys.path.insert(0, sys.argv[1])
 from fastmcp_client import ScriptedBrowser
@@ -20,12 +20,18 @@ exec(compile(sys.argv[2], 'README', 'exec'), {'__name__': '__main__'})
 ";
 
 /// A server that the documentation shows; it ends with the test.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(program: &str, folder: &Path) -> Self {
+    pub(crate) fn start(program: &str, folder: &Path) -> Self {
+        Self::start_with(program, folder, &[])
+    }
+
+    /// The same with more environment variables.
+    pub(crate) fn start_with(program: &str, folder: &Path, variables: &[(&str, &Path)]) -> Self {
         let mut command = Command::new(tool("PANGEA_TEST_PYTHON"));
         command.args(["-c", program]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(variables.iter().copied());
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stderr.take().unwrap());
         read_until(&said, "Uvicorn running on");
@@ -100,12 +106,12 @@ fn every_file_that_readme_and_quickstart_point_to_is_there() {
     }
 }
 
-fn document(name: &str) -> String {
+pub(crate) fn document(name: &str) -> String {
     fs::read_to_string(Path::new(ROOT).join(name)).unwrap()
 }
 
 /// The fenced blocks of a language.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str, language: &str) -> Vec<String> {
     let fence = format!("\n```{language}\n");
     text.split(&fence).skip(1).map(|rest| format!("{}\n", rest.split("\n```").next().unwrap())).collect()
 }

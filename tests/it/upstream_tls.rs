@@ -12,14 +12,14 @@ use crate::{
 };
 
 /// A server with a certificate that nobody vouches for; it ends with the test.
-struct Stranger {
-    port: u16,
+pub(crate) struct Stranger {
+    pub(crate) port: u16,
     said: Receiver<String>,
     process: Child,
 }
 
 impl Stranger {
-    fn start(folder: &Path) -> Self {
+    pub(crate) fn start(folder: &Path) -> Self {
         let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A sealing key for configurations.
 pub const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `pangea-mcp-auth serve`; it ends with the test.
 pub struct Daemon {

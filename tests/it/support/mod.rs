@@ -7,6 +7,7 @@ mod chance;
 mod chromium;
 mod client;
 mod daemon;
+mod documented;
 mod fastmcp;
 mod listener;
 mod pgbouncer;
@@ -23,6 +24,7 @@ mod wire;
 
 use std::task::Poll;
 
+pub(crate) use self::documented::documented;
 pub use self::{
     authority::Authority,
     browser::{Browser, Page},
