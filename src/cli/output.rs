@@ -46,6 +46,16 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
+/// Whether somebody can be asked.
+pub(super) fn is_attended() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Ends a line that a question began.
+pub(super) fn end_line() {
+    let _ = writeln!(io::stderr().lock());
+}
+
 /// The form of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Format {
@@ -213,6 +223,17 @@ impl Output {
         let _ = writeln!(io::stderr().lock(), "{}", words.trim_end());
     }
 
+    /// The same, folded to the width of the terminal and indented.
+    pub(super) fn tell(&self, indent: usize, words: &str) {
+        self.tell_item("", indent, words);
+    }
+
+    /// The same after a mark, such as a number; further lines begin at `indent`.
+    pub(super) fn tell_item(&self, mark: &str, indent: usize, words: &str) {
+        let width = usize::from(table::terminal_width()).min(NARROW);
+        self.say(&format!("{mark:indent$}{}", folded_to(width, words, indent, indent)));
+    }
+
     /// The same, unless only ids are wanted or nobody is there who would read it.
     pub(super) fn remark(&self, words: &str) {
         if self.form == Form::Terminal {
@@ -238,7 +259,7 @@ impl Output {
         if yes {
             return Ok(());
         }
-        if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        if !is_attended() {
             let failure = Failure::new(Exit::Usage, format!("{question} Nobody can be asked here"));
             return Err(failure.hint("add --yes, or --dry-run to see what would be done"));
         }
@@ -327,11 +348,15 @@ impl List<'_> {
 
 /// Words that fit any terminal: the first of them begin at `column`, further lines at `indent`. A word
 /// that is too long has a line of its own, whole, so that it can be copied.
-pub(super) fn folded(text: &str, mut column: usize, indent: usize) -> String {
+pub(super) fn folded(text: &str, column: usize, indent: usize) -> String {
+    folded_to(NARROW, text, column, indent)
+}
+
+fn folded_to(width: usize, text: &str, mut column: usize, indent: usize) -> String {
     let (mut out, mut is_first) = (String::new(), true);
     for word in readable(text).split_whitespace() {
         let length = word.chars().count();
-        if !is_first && column + 1 + length > NARROW {
+        if !is_first && column + 1 + length > width {
             out.push('\n');
             out.extend(repeat_n(' ', indent));
             column = indent;

@@ -29,6 +29,16 @@ pub trait Environment: Sync {
         Err(KeyringError::Unavailable("these surroundings can only be read".to_owned()))
     }
 
+    /// Takes a secret out of the keyring; one that is not there is out already.
+    ///
+    /// # Errors
+    ///
+    /// When there is no keyring, or it refuses.
+    fn remove_from_keyring(&self, name: &str) -> Result<(), KeyringError> {
+        let _ = name;
+        Err(KeyringError::Unavailable("these surroundings can only be read".to_owned()))
+    }
+
     /// Where configuration and state belong; `None` without a home directory.
     fn directories(&self) -> Option<Directories>;
 }
@@ -75,6 +85,14 @@ impl Environment for SystemEnvironment {
     fn store_in_keyring(&self, name: &str, secret: &str) -> Result<(), KeyringError> {
         let entry = keyring::v1::Entry::new(APPLICATION, name);
         entry.and_then(|entry| entry.set_password(secret)).map_err(keyring_error)
+    }
+
+    fn remove_from_keyring(&self, name: &str) -> Result<(), KeyringError> {
+        let entry = keyring::v1::Entry::new(APPLICATION, name);
+        match entry.and_then(|entry| entry.delete_credential()).map_err(keyring_error) {
+            Err(KeyringError::NoEntry) => Ok(()),
+            other => other,
+        }
     }
 
     fn directories(&self) -> Option<Directories> {

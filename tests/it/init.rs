@@ -1,6 +1,11 @@
 //! `init`: the wizard, typed by a person in a terminal, and the same without questions.
 
+mod documentation;
+mod keyring;
+mod leaving;
 mod non_interactive;
+mod terminal;
+mod whole;
 mod wizard;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
@@ -14,6 +19,7 @@ use crate::support::{
 struct Beginning {
     home: Home,
     public_url: String,
+    mcp_url: String,
     upstream: String,
 }
 
@@ -21,7 +27,8 @@ impl Beginning {
     async fn start() -> Self {
         let public_url = format!("http://localhost:{}", free_port());
         let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
-        Self { home: Home::new(), public_url, upstream }
+        let mcp_url = format!("http://localhost:{}/mcp", free_port());
+        Self { home: Home::new(), public_url, mcp_url, upstream }
     }
 
     /// Every file of the home.

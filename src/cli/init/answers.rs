@@ -7,18 +7,23 @@ use std::{
 
 use url::Url;
 
-use super::super::failure::{Exit, Failure};
+use super::{
+    super::failure::{Exit, Failure},
+    typed,
+};
 use crate::{
     config::{self, Config, Environment, RepositoryConfig, SystemEnvironment},
-    oauth::{
-        issuer::Issuer,
-        resource::{Resource, is_loopback},
-    },
+    oauth::{issuer::Issuer, resource::Resource},
     secret::Secret,
 };
 
 /// Longest secret that is read, in bytes.
 const LONGEST_SECRET: u64 = 64 * 1024;
+
+/// The names of the original library, for who has them set already.
+const ISSUER_URL: &str = "PANGEA_AUTHN_ISSUER_URL";
+const CLIENT_ID: &str = "PANGEA_AUTHN_CLIENT_ID";
+const CLIENT_SECRET: &str = "PANGEA_AUTHN_CLIENT_SECRET";
 
 /// Where everything runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,25 +60,25 @@ pub(super) struct Flags {
     #[arg(long, value_enum, value_name = "WHERE")]
     deployment: Option<Deployment>,
     /// Where the world reaches this server.
-    #[arg(long, value_name = "URL", value_parser = public_url)]
+    #[arg(long, value_name = "URL", value_parser = typed::public_url)]
     public_url: Option<Issuer>,
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<std::net::SocketAddr>,
     /// The MCP server, as people enter it in their client.
-    #[arg(long, value_name = "URL", value_parser = mcp_server)]
+    #[arg(long, value_name = "URL", value_parser = typed::mcp_server)]
     mcp_url: Option<Resource>,
     /// What the consent page calls the MCP server.
     #[arg(long, value_name = "NAME")]
     mcp_name: Option<String>,
     /// Let this daemon stand in front of the MCP server, which listens there.
-    #[arg(long, value_name = "URL", value_parser = upstream)]
+    #[arg(long, value_name = "URL", value_parser = typed::upstream)]
     gateway: Option<Url>,
     /// The Hosted Login URL of the Pangea console.
-    #[arg(long, value_name = "URL", value_parser = hosted_login)]
+    #[arg(long, value_name = "URL", value_parser = typed::hosted_login)]
     issuer_url: Option<String>,
     /// The OAuth client's id in the Pangea console.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = typed::word)]
     client_id: Option<String>,
     /// Read the client secret from a file.
     #[arg(long, value_name = "FILE", group = "secret")]
@@ -85,13 +90,13 @@ pub(super) struct Flags {
     #[arg(long, group = "secret", requires = "non_interactive")]
     client_secret_stdin: bool,
     /// The scope that was made in the Pangea console.
-    #[arg(long, value_name = "NAME", value_parser = scope)]
+    #[arg(long, value_name = "NAME", value_parser = typed::scope)]
     scope: Option<String>,
     /// Where records live.
     #[arg(long, value_enum, value_name = "KIND")]
     repository: Option<Engine>,
-    /// Where PostgreSQL or Redis is, without a password.
-    #[arg(long, value_name = "URL", value_parser = without_password)]
+    /// Where PostgreSQL, Redis or Vault is, without a password.
+    #[arg(long, value_name = "URL", value_parser = typed::without_password)]
     repository_url: Option<String>,
     /// Read the database password or the Vault token from a file.
     #[arg(long, value_name = "FILE", group = "repository_secret")]
@@ -127,10 +132,17 @@ impl Flags {
     /// The answers of the command line, secrets read.
     pub(super) fn answers(&self) -> Result<Answers, Failure> {
         let flags = self.clone();
+        let variables = SystemEnvironment.variables();
+        let original = |name: &str| variables.get(name).filter(|value| !value.is_empty());
+        let (issuer_url, client_id) = (original(ISSUER_URL), original(CLIENT_ID));
         let client_secret = if self.client_secret_stdin {
             Some(from_stdin()?)
         } else {
-            secret("client secret", self.client_secret_file.as_ref(), self.client_secret_env.as_ref())?
+            let usual = CLIENT_SECRET.to_owned();
+            let usual =
+                Some(&usual).filter(|name| original(name).is_some() && self.client_secret_file.is_none());
+            let variable = self.client_secret_env.as_ref().or(usual);
+            secret("client secret", self.client_secret_file.as_ref(), variable)?
         };
         Ok(Answers {
             client_secret,
@@ -145,8 +157,8 @@ impl Flags {
             mcp_url: flags.mcp_url,
             mcp_name: flags.mcp_name,
             gateway: flags.gateway,
-            issuer_url: flags.issuer_url,
-            client_id: flags.client_id,
+            issuer_url: flags.issuer_url.or_else(|| typed::hosted_login(issuer_url?).ok()),
+            client_id: flags.client_id.or_else(|| typed::word(client_id?).ok()),
             scope: flags.scope,
             repository: flags.repository,
             repository_url: flags.repository_url,
@@ -179,6 +191,9 @@ impl Answers {
             self.public_url = self.public_url.take().or_else(|| Issuer::parse("http://localhost:8000").ok());
             self.mcp_url = self.mcp_url.take().or_else(|| Resource::parse(&self.usual_mcp_url()).ok());
         }
+        if self.engine() == Engine::Vault && self.repository_url.is_none() {
+            self.repository_url = Some(self.usual_repository_url());
+        }
         let missing = [
             (self.public_url.is_none(), "--public-url"),
             (self.mcp_url.is_none(), "--mcp-url"),
@@ -199,7 +214,22 @@ impl Answers {
     }
 
     pub(super) fn needs_repository_url(&self) -> bool {
-        matches!(self.engine(), Engine::Postgres | Engine::Redis)
+        self.engine() != Engine::Sqlite
+    }
+
+    /// Where a repository usually is; Vault is in the region of the hosted login.
+    pub(super) fn usual_repository_url(&self) -> String {
+        match self.engine() {
+            Engine::Redis => "redis://localhost:6379/0".to_owned(),
+            Engine::Vault => {
+                let url = self.issuer_url.as_deref().and_then(|url| Url::parse(url).ok());
+                let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+                let region = host.split_once(".login.").map(|(_, region)| region);
+                let region = region.filter(|region| region.ends_with("pangea.cloud"));
+                format!("https://vault.{}", region.unwrap_or("aws.us.pangea.cloud"))
+            }
+            _ => "postgres://pangea_mcp_auth@localhost/pangea_mcp_auth".to_owned(),
+        }
     }
 
     /// Where an MCP server usually is.
@@ -228,6 +258,11 @@ impl Answers {
         };
         let secret = config.authn.client_secret.expose();
         let has_resource = |url: &Resource| config.resources.iter().any(|resource| resource.url == *url);
+        let repository_url = match &config.repository.main {
+            RepositoryConfig::Postgres(server) | RepositoryConfig::Redis(server) => server.url.expose(),
+            RepositoryConfig::Vault(vault) => vault.api_url.as_str().trim_end_matches('/'),
+            RepositoryConfig::Sqlite { .. } | RepositoryConfig::Memory => "",
+        };
         let all = [
             (self.public_url.as_ref().is_some_and(|url| *url != config.public_url), "--public-url"),
             (self.listen.is_some_and(|listen| !config.listen.contains(&listen)), "--listen"),
@@ -237,6 +272,7 @@ impl Answers {
             (self.client_secret.as_ref().is_some_and(|given| given.expose() != secret), "the client secret"),
             (self.scope.as_ref().is_some_and(|scope| !config.authn.scopes.contains(scope)), "--scope"),
             (self.repository.is_some_and(|chosen| Some(chosen) != engine), "--repository"),
+            (self.repository_url.as_ref().is_some_and(|url| url != repository_url), "--repository-url"),
         ];
         all.into_iter().filter(|(differs, _)| *differs).map(|(_, flag)| flag).collect()
     }
@@ -272,63 +308,4 @@ pub(super) fn bare(name: &'static str, text: &str) -> Result<Secret, Failure> {
         return Err(Failure::new(Exit::Usage, format!("the {name} is not one line of text")));
     }
     Ok(Secret::new(name, text.to_owned()))
-}
-
-pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
-    Issuer::parse(text.trim_end_matches('/')).map_err(|error| error.to_string())
-}
-
-pub(super) fn mcp_server(text: &str) -> Result<Resource, String> {
-    let resource = Resource::parse(text).map_err(|error| format!("{error}; write the whole URL"))?;
-    web_url(text).map(|_| resource)
-}
-
-pub(super) fn upstream(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL"))?;
-    if matches!(url.scheme(), "http" | "https") {
-        Ok(url)
-    } else {
-        Err("write an http or https URL".to_owned())
-    }
-}
-
-/// The base of the hosted login, without a slash at its end.
-pub(super) fn hosted_login(text: &str) -> Result<String, String> {
-    let url = web_url(text)?;
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("copy it without what follows ? or #".to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// `https`, or `http` on loopback.
-fn web_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))?;
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        _ => Err("use https; http is accepted for a loopback host only".to_owned()),
-    }
-}
-
-/// Pangea's grammar of scopes.
-pub(super) fn scope(text: &str) -> Result<String, String> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b":*/_=-".contains(&b);
-    if !text.is_empty() && text.bytes().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("Pangea's scopes are of letters, digits and : * / _ = -".to_owned())
-    }
-}
-
-pub(super) fn without_password(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("write where the database is".to_owned());
-    }
-    match Url::parse(text) {
-        Ok(url) if url.password().is_some() => {
-            Err("leave the password out; it is asked for, or read from a file, by itself".to_owned())
-        }
-        _ => Ok(text.to_owned()),
-    }
 }

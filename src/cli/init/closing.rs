@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use url::Url;
 
 use super::{
     super::Global,
     answers::{Answers, Deployment, Engine, SecretStore},
     draft::Draft,
+    server,
     store::Written,
 };
 use crate::config::Config;
@@ -16,9 +16,10 @@ use crate::config::Config;
 /// What a person reads at the end.
 pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {
     let file = draft.file.display();
-    let place = match written.store {
-        SecretStore::Keyring => "in the keyring, service pangea-mcp-auth",
-        SecretStore::Files => "in files of mode 600",
+    let place = match (written.store, &written.no_keyring) {
+        (SecretStore::Keyring, _) => "in the keyring, service pangea-mcp-auth",
+        (SecretStore::Files, None) => "in files of mode 600",
+        (SecretStore::Files, Some(_)) => "in files of mode 600, for there is no keyring to use here",
     };
     let secrets = written.secrets.join("\n              ");
     let sealing = if written.kept_sealing_key {
@@ -31,6 +32,14 @@ pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: 
         Some(_) => "\nUntil the gateway is part of this program, the MCP server protects itself.\n",
         None => "",
     };
+    let proxy = match answers.deployment() {
+        Deployment::ThisMachine => String::new(),
+        Deployment::ReverseProxy => format!(
+            "\nThe daemon listens on {}; lead the public name there. docs/reverse-proxy.md\n\
+             has the lines for nginx, Caddy and Traefik.\n",
+            answers.listen()
+        ),
+    };
     format!(
         "
 Configuration {file}
@@ -40,18 +49,18 @@ Secrets       {secrets}
 {sealing} Keep a copy of it in a safe place: without it,
 what is stored is lost.
 
-Next:
+Next, the second and third in another terminal:
 
     {commands}
-{gateway}
-A FastMCP server is protected by these lines:
+{proxy}{gateway}
+An MCP server that is protected by it, with FastMCP (server.py):
 
 {}
-The same without questions:
+The same set-up without questions:
 
     {}
 ",
-        snippet(answers),
+        server::program(answers),
         equivalent(draft, answers, written, global)
     )
 }
@@ -95,26 +104,6 @@ fn commands(answers: &Answers, global: &Global) -> [String; 3] {
         format!("pangea-mcp-auth check{config} --resource {mcp_url}"),
         format!("pangea-mcp-auth tokens list{config}"),
     ]
-}
-
-/// What protects a FastMCP server under this configuration.
-fn snippet(answers: &Answers) -> String {
-    let issuer = answers.public_url.as_ref().map(ToString::to_string).unwrap_or_default();
-    let audience = answers.mcp_url.as_ref().map(ToString::to_string).unwrap_or_default();
-    let base = Url::parse(&audience).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    format!(
-        r#"    auth = RemoteAuthProvider(
-        token_verifier=JWTVerifier(
-            jwks_uri="{issuer}/jwks.json",
-            issuer="{issuer}",
-            audience="{audience}",
-            algorithm="ES256",
-        ),
-        authorization_servers=["{issuer}"],
-        base_url="{base}",
-    )
-"#
-    )
 }
 
 /// The command line that does the same.

@@ -64,7 +64,8 @@ impl Draft {
         };
         values.insert("repository.kind", quoted(kind));
         if let Some(url) = answers.repository_url.as_ref().filter(|_| answers.needs_repository_url()) {
-            values.insert("repository.url", quoted(url));
+            let key = if kind == "vault" { "repository.api_url" } else { "repository.url" };
+            values.insert(key, quoted(url));
         }
         let client_secret = answers.client_secret.clone().ok_or_else(incomplete)?;
         let mut secrets =

@@ -3,17 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, time::timeout};
+use url::Url;
 
 use super::{
     super::{
         failure::{Exit, Failure},
-        output::{self, Output},
+        output::Output,
     },
     answers::{Answers, Engine},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Repositories, RepositoryConfig, ServerConfig},
+    config::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     daemon,
     diagnosis::{Elsewhere, Finding, Login, Outside, Status},
     secret::{Secret, SystemRandom},
@@ -58,10 +59,11 @@ impl<'a> Live<'a> {
         self.runtime.block_on(self.outside.login(&login, SystemClock.now()))
     }
 
-    /// Whether the database lets us in; SQLite needs no test.
+    /// Whether the database or Vault lets us in; SQLite needs no test.
     pub(super) fn repository(&self, answers: &Answers) -> Result<(), String> {
+        let url = answers.repository_url.clone().unwrap_or_default();
         let server = ServerConfig {
-            url: Secret::new("repository.url", answers.repository_url.clone().unwrap_or_default()),
+            url: Secret::new("repository.url", url.clone()),
             password: answers.repository_secret.clone(),
             ca_file: None,
             connections: 1,
@@ -70,7 +72,15 @@ impl<'a> Live<'a> {
         let main = match answers.engine() {
             Engine::Postgres => RepositoryConfig::Postgres(server),
             Engine::Redis => RepositoryConfig::Redis(server),
-            Engine::Sqlite | Engine::Vault => return Ok(()),
+            Engine::Vault => RepositoryConfig::Vault(VaultConfig {
+                api_url: Url::parse(&url).map_err(|error| error.to_string())?,
+                token: answers.repository_secret.clone().ok_or("it needs a token")?,
+                token_file: None,
+                folder: "/pangea-mcp-auth".to_owned(),
+                cache: Duration::ZERO,
+                timeout: PATIENCE,
+            }),
+            Engine::Sqlite => return Ok(()),
         };
         let alone = Repositories { main, clients: None, grants: None, keys: None, replays: None };
         self.runtime.block_on(async {
@@ -93,7 +103,10 @@ impl<'a> Live<'a> {
             let failure = Failure::new(exit, format!("{}; nothing was written", bad.found));
             return Err(failure.hint(bad.fix.clone().unwrap_or_default()));
         }
-        self.repository(answers).map_err(|why| Failure::new(Exit::Unreachable, why))
+        self.repository(answers).map_err(|why| {
+            let failure = Failure::new(Exit::Unreachable, format!("{why}; nothing was written"));
+            failure.hint("correct --repository-url and its secret, or --no-check")
+        })
     }
 }
 
@@ -110,11 +123,13 @@ pub(super) fn tell(output: &Output, findings: &[Finding]) {
             Status::Warn => "warn",
             Status::Fail => "FAIL",
         };
-        let words = format!("{}: {}", finding.name, finding.found);
-        output.say(&format!("  {mark:<4}  {}", output::folded(&words, 8, 8)));
+        output.tell_item(&format!("  {mark}"), 8, &format!("{}: {}", finding.name, finding.found));
         let more = [("cause", &finding.cause), ("fix", &finding.fix)];
         for (name, text) in more.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?))) {
-            output.say(&format!("        {name:<5}  {}", output::folded(text, 15, 15)));
+            output.tell_item(&format!("        {name}"), 15, text);
+        }
+        for line in finding.paste.iter().flat_map(|paste| paste.lines()) {
+            output.say(&format!("{:15}{line}", ""));
         }
     }
 }

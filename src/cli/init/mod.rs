@@ -3,24 +3,25 @@
 mod answers;
 mod closing;
 mod draft;
+mod interruption;
+mod keyring;
 mod live;
 mod prompt;
+mod server;
 mod store;
+mod typed;
 mod walk;
 
-use std::{
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::path::Path;
 
 use tokio::runtime::Runtime;
 
-use self::{answers::Flags, draft::Draft, live::Live};
+use self::{answers::Flags, draft::Draft, interruption::Interruption, live::Live};
 use super::{
     Global,
     connection::source,
     failure::{Exit, Failure},
-    output::Output,
+    output::{self, Output},
 };
 use crate::config::{self, Config};
 
@@ -47,12 +48,14 @@ pub(super) struct Init {
     flags: Flags,
 }
 
-/// Held while files are written, so that an interruption waits for the last one.
-type Writing = Arc<Mutex<()>>;
-
 impl Init {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
+        if global.dev {
+            let failure =
+                Failure::new(Exit::Usage, "init sets up a real Pangea project; --dev needs no set-up");
+            return Err(failure.hint("pangea-mcp-auth serve --dev"));
+        }
         let survey = config::survey(&source(global));
         let file = survey.file.clone().ok_or_else(|| {
             let failure = Failure::new(Exit::Configuration, "there is no usual place for the configuration");
@@ -61,14 +64,15 @@ impl Init {
         if file.exists() && !self.force {
             return self.already_there(&output, &file, survey.whole.as_ref().ok());
         }
-        if !self.non_interactive && !prompt::is_attended() {
+        if !self.non_interactive && !output::is_attended() {
             let failure = Failure::new(Exit::Usage, "init asks questions, and nobody can be asked here");
             return Err(failure.hint("add --non-interactive, with a flag for each answer"));
         }
         let runtime = Runtime::new()
             .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
-        let writing = Writing::default();
-        prompt::leave_on_interrupt(&runtime, &writing);
+        store::expect_writable(&file)?;
+        let interruption = Interruption::default();
+        interruption.listen(&runtime)?;
         let live = if self.no_check { None } else { Some(Live::new(&runtime)?) };
         let mut answers = self.flags.answers()?;
         if self.non_interactive {
@@ -80,10 +84,7 @@ impl Init {
             walk::walk(&mut answers, live.as_ref(), &output)?;
         }
         let draft = Draft::new(&answers, file)?;
-        let written = {
-            let _writing = writing.lock().unwrap_or_else(PoisonError::into_inner);
-            store::write(&draft, self.force)?
-        };
+        let written = store::write(&draft, self.force, &interruption)?;
         output.document(&closing::json(&draft, &answers, &written), |_| {
             closing::text(&draft, &answers, &written, global)
         });

@@ -1,18 +1,14 @@
 //! Questions and answers, line by line: they work over ssh, without colour, and for people who cannot
 //! see arrows move.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, BufRead};
 
-use rustix::termios::{self, LocalModes, OptionalActions, Termios};
-use tokio::runtime::Runtime;
+use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
 use zeroize::Zeroizing;
 
 use super::{
-    super::{
-        failure::{Exit, Failure},
-        output::Output,
-    },
-    Writing,
+    super::{failure::Failure, output::Output},
+    interruption::Interruption,
 };
 
 /// What somebody answered.
@@ -24,26 +20,6 @@ pub(super) enum Reply<T> {
     Given(T),
 }
 
-/// Whether somebody can be asked.
-pub(super) fn is_attended() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
-/// Ctrl-C ends the program with 130 at once, or when the files are written that are being written. The
-/// terminal gets back what a hidden question took from it.
-pub(super) fn leave_on_interrupt(runtime: &Runtime, writing: &Writing) {
-    let (writing, before) = (writing.clone(), termios::tcgetattr(io::stdin()).ok());
-    runtime.spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            let _written = writing.lock();
-            if let Some(before) = &before {
-                set(before);
-            }
-            std::process::exit(i32::from(Exit::Interrupted as u8));
-        }
-    });
-}
-
 /// Asks until the answer can be used. Enter takes what stands in brackets.
 pub(super) fn ask<T>(
     output: &Output,
@@ -52,12 +28,13 @@ pub(super) fn ask<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Reply<T>, Failure> {
     loop {
+        forget_what_was_typed();
         match default {
             Some(default) => output.ask(&format!("{question} [{default}]: ")),
             None => output.ask(&format!("{question}: ")),
         }
-        let line = line()?;
-        let answer = match (line.trim(), default) {
+        let line = line(output)?;
+        let answer = match (unquoted(&line), default) {
             ("<", _) => return Ok(Reply::Back),
             ("", Some(default)) => default,
             ("", None) => {
@@ -66,9 +43,9 @@ pub(super) fn ask<T>(
             }
             (answer, _) => answer,
         };
-        match parse(answer) {
+        match readable(answer).and_then(&parse) {
             Ok(value) => return Ok(Reply::Given(value)),
-            Err(why) => output.say(&format!("  That does not work: {why}.")),
+            Err(why) => output.tell(2, &format!("That does not work: {}.", why.trim_end_matches('.'))),
         }
     }
 }
@@ -81,7 +58,7 @@ pub(super) fn choose<T: Copy + PartialEq>(
     default: T,
 ) -> Result<Reply<T>, Failure> {
     for (number, (_, words)) in choices.iter().enumerate() {
-        output.say(&format!("  {}  {words}", number + 1));
+        output.tell_item(&format!("  {}", number + 1), 5, words);
     }
     let position = choices.iter().position(|(choice, _)| *choice == default).unwrap_or(0) + 1;
     ask(output, question, Some(&position.to_string()), |answer| {
@@ -95,39 +72,84 @@ pub(super) fn ask_hidden(
     output: &Output,
     question: &str,
 ) -> Result<Reply<Option<Zeroizing<String>>>, Failure> {
-    let before = termios::tcgetattr(io::stdin()).ok();
-    if let Some(before) = &before {
-        let mut silent = before.clone();
-        silent.local_modes.remove(LocalModes::ECHO);
-        set(&silent);
+    loop {
+        forget_what_was_typed();
+        let before = termios::tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            set(&silent);
+        }
+        output.ask(&format!("{question} (not shown): "));
+        let answer = line(output);
+        if let Some(before) = &before {
+            set(before);
+        }
+        output.say("");
+        let answer = Zeroizing::new(answer?);
+        match unquoted(&answer) {
+            "<" => return Ok(Reply::Back),
+            "" => return Ok(Reply::Given(None)),
+            answer => match readable(answer) {
+                Ok(answer) => return Ok(Reply::Given(Some(Zeroizing::new(answer.to_owned())))),
+                Err(why) => output.tell(2, &format!("That does not work: {why}.")),
+            },
+        }
     }
-    output.ask(&format!("{question} (not shown): "));
-    let answer = line();
-    if let Some(before) = &before {
-        set(before);
-    }
-    output.say("");
-    let answer = Zeroizing::new(answer?);
-    Ok(match answer.trim() {
-        "<" => Reply::Back,
-        "" => Reply::Given(None),
-        answer => Reply::Given(Some(Zeroizing::new(answer.to_owned()))),
-    })
 }
 
-/// What was typed already stays typed.
+/// Nothing is an answer to a question that nobody had seen: a line break too many in what was pasted
+/// must not choose a default.
+fn forget_what_was_typed() {
+    let _ = termios::tcflush(io::stdin(), QueueSelector::IFlush);
+}
+
 fn set(state: &Termios) {
     let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, state);
 }
 
-fn line() -> Result<String, Failure> {
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line) {
-        Ok(read) if read > 0 => Ok(line),
-        _ => Err(interrupted()),
+fn line(output: &Output) -> Result<String, Failure> {
+    let mut line = Zeroizing::new(Vec::new());
+    match io::stdin().lock().read_until(b'\n', &mut line) {
+        Ok(read) if read > 0 => Ok(String::from_utf8_lossy(&line).into_owned()),
+        _ => {
+            output.say("");
+            Err(Interruption::failure())
+        }
     }
 }
 
-fn interrupted() -> Failure {
-    Failure::new(Exit::Interrupted, "interrupted; nothing was written")
+/// What was meant: without the spaces and the quotes that came along when it was copied.
+fn unquoted(line: &str) -> &str {
+    let line = line.trim();
+    let inner = ['"', '\'', '`'].iter().find_map(|&quote| line.strip_prefix(quote)?.strip_suffix(quote));
+    inner.map_or(line, str::trim)
+}
+
+fn readable(answer: &str) -> Result<&str, String> {
+    if answer.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
+        return Err("a key that is no letter got into it, such as an arrow".to_owned());
+    }
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_surrounds_a_pasted_answer_is_left_out() {
+        for (typed, meant) in [
+            ("  psa_x \r\n", "psa_x"),
+            ("\"psa_x\"", "psa_x"),
+            (" 'psa_x ' ", "psa_x"),
+            ("`psa_x`", "psa_x"),
+            ("\"", "\""),
+            ("\"psa_x", "\"psa_x"),
+            ("it's", "it's"),
+        ] {
+            assert_eq!(unquoted(typed), meant, "{typed:?}");
+        }
+        assert!(readable("\u{1b}[A").is_err() && readable("a\u{fffd}").is_err() && readable("a b é").is_ok());
+    }
 }

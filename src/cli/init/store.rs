@@ -1,20 +1,22 @@
-//! Writing: secrets first, the configuration last, and on a failure nothing new stays.
+//! Writing: secrets first, the configuration last, and on a failure everything is as it was.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
+use rustix::fs::Access;
+use zeroize::Zeroizing;
+
 use super::{
     super::failure::{Exit, Failure},
     answers::SecretStore,
     draft::{Draft, SEALING_KEY},
+    interruption::Interruption,
+    keyring,
 };
 use crate::{
-    config::{
-        self, Environment, Existing, KeyringError, SystemEnvironment, create_private_folder,
-        write_private_file,
-    },
+    config::{self, Existing, SystemEnvironment, create_private_folder, write_private_file},
     secret::{SealingKey, Secret, SystemRandom},
 };
 
@@ -25,34 +27,57 @@ pub(super) struct Written {
     pub(super) secrets: Vec<String>,
     /// Whether the sealing key was there already.
     pub(super) kept_sealing_key: bool,
+    /// Why there is no keyring, where files take its place.
+    pub(super) no_keyring: Option<String>,
 }
 
 /// Writes everything, or nothing.
-pub(super) fn write(draft: &Draft, force: bool) -> Result<Written, Failure> {
-    let store = choose(draft.store)?;
-    let folder = draft.file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    create_private_folder(folder).map_err(|error| refused(folder, &error))?;
-    let mut place = Place { store, folder: folder.to_owned(), force, made: Vec::new() };
-    let written = place.write_all(draft);
-    if written.is_err() {
-        for path in &place.made {
-            let _ = fs::remove_file(path);
+pub(super) fn write(draft: &Draft, force: bool, interruption: &Interruption) -> Result<Written, Failure> {
+    let (store, no_keyring) = choose(draft.store)?;
+    let mut is_written = interruption.writing();
+    let mut place = Place { store, folder: folder_of(&draft.file), force, undo: Vec::new() };
+    let written = place.write_all(draft, interruption);
+    match written {
+        Ok((secrets, kept_sealing_key)) => {
+            *is_written = true;
+            Ok(Written { store, secrets, kept_sealing_key, no_keyring })
+        }
+        Err(failure) => {
+            place.undo();
+            Err(failure)
         }
     }
-    written
 }
 
-/// The keyring where there is one, unless somebody chose.
-fn choose(chosen: Option<SecretStore>) -> Result<SecretStore, Failure> {
-    let keyring = match SystemEnvironment.keyring(SEALING_KEY) {
-        Ok(_) | Err(KeyringError::NoEntry) => Ok(SecretStore::Keyring),
-        Err(error) => Err(error),
-    };
-    match (chosen, keyring) {
-        (Some(SecretStore::Files), _) | (None, Err(_)) => Ok(SecretStore::Files),
-        (_, Ok(keyring)) => Ok(keyring),
-        (Some(SecretStore::Keyring), Err(error)) => {
+/// Says before anything is asked that the place cannot be written to.
+pub(super) fn expect_writable(file: &Path) -> Result<(), Failure> {
+    let folder = folder_of(file);
+    let there = folder.ancestors().find(|folder| folder.exists()).map(|found| match found.as_os_str() {
+        empty if empty.is_empty() => Path::new("."),
+        _ => found,
+    });
+    let Some(there) = there else { return Ok(()) };
+    if !there.is_dir() {
+        return Err(refused(file, &io::ErrorKind::NotADirectory.into()));
+    }
+    rustix::fs::access(there, Access::WRITE_OK | Access::EXEC_OK)
+        .map_err(|error| refused(file, &error.into()))
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The keyring where there is one, unless somebody chose; and why not the keyring.
+fn choose(chosen: Option<SecretStore>) -> Result<(SecretStore, Option<String>), Failure> {
+    if chosen == Some(SecretStore::Files) {
+        return Ok((SecretStore::Files, None));
+    }
+    match (chosen, keyring::read(SEALING_KEY)) {
+        (_, Ok(_)) => Ok((SecretStore::Keyring, None)),
+        (None, Err(error)) => Ok((SecretStore::Files, Some(error.to_string()))),
+        (Some(_), Err(error)) => {
             let failure = Failure::new(Exit::Unreachable, error.to_string());
             Err(failure.hint("unlock it, or keep secrets in files with --secrets files"))
         }
@@ -64,28 +89,50 @@ struct Place {
     store: SecretStore,
     folder: PathBuf,
     force: bool,
-    /// Files that were not there before.
-    made: Vec<PathBuf>,
+    /// What gets everything back to how it was, the last first.
+    undo: Vec<Undo>,
+}
+
+enum Undo {
+    Folder(PathBuf),
+    NewFile(PathBuf),
+    Replaced(PathBuf, Zeroizing<String>),
+    Entry(&'static str, Option<Secret>),
 }
 
 impl Place {
-    fn write_all(&mut self, draft: &Draft) -> Result<Written, Failure> {
+    /// The places of the secrets, and whether the sealing key was there already.
+    fn write_all(
+        &mut self,
+        draft: &Draft,
+        interruption: &Interruption,
+    ) -> Result<(Vec<String>, bool), Failure> {
+        self.make_folder()?;
         let mut secrets = Vec::new();
         for secret in &draft.secrets {
+            interruption.stop_if_wanted()?;
             secrets.push(self.store_secret(secret.name, &secret.value)?);
         }
+        interruption.stop_if_wanted()?;
         let (sealing_key, kept_sealing_key) = self.sealing_key()?;
         secrets.push(sealing_key);
         let text = draft.text(self.store);
         config::parse(&text, &draft.file, &SystemEnvironment).map_err(|problems| {
             Failure::new(Exit::Configuration, format!("the answers do not fit together:\n{problems}"))
         })?;
+        interruption.stop_if_wanted()?;
         let existing = if self.force { Existing::Replaced } else { Existing::Stays };
         self.write_file(&draft.file, &text, existing)?;
-        Ok(Written { store: self.store, secrets, kept_sealing_key })
+        Ok((secrets, kept_sealing_key))
     }
 
-    fn store_secret(&mut self, name: &str, secret: &Secret) -> Result<String, Failure> {
+    fn make_folder(&mut self) -> Result<(), Failure> {
+        let missing: Vec<_> = self.folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        self.undo.extend(missing.into_iter().rev().map(|folder| Undo::Folder(folder.to_owned())));
+        create_private_folder(&self.folder).map_err(|error| refused(&self.folder, &error))
+    }
+
+    fn store_secret(&mut self, name: &'static str, secret: &Secret) -> Result<String, Failure> {
         match (self.read(name)?, self.store) {
             (Some(there), _) if there.expose() == secret.expose() => {}
             (Some(_), _) if !self.force => {
@@ -93,7 +140,7 @@ impl Place {
                     Failure::new(Exit::Failed, format!("{} holds another secret", self.shown(name)));
                 return Err(failure.hint("replace it with --force, or choose another place with --secrets"));
             }
-            (_, SecretStore::Keyring) => keyring(name, secret)?,
+            (there, SecretStore::Keyring) => self.store_entry(name, secret, there)?,
             (_, SecretStore::Files) => {
                 self.write_file(&self.folder.join(name), secret.expose(), Existing::Replaced)?;
             }
@@ -114,7 +161,7 @@ impl Place {
         let key = SealingKey::generate(&SystemRandom).to_text();
         let key = Secret::new("sealing key", key.to_string());
         match self.store {
-            SecretStore::Keyring => keyring(SEALING_KEY, &key)?,
+            SecretStore::Keyring => self.store_entry(SEALING_KEY, &key, None)?,
             SecretStore::Files => {
                 self.write_file(&self.folder.join(SEALING_KEY), key.expose(), Existing::Stays)?;
             }
@@ -122,14 +169,13 @@ impl Place {
         Ok((shown, false))
     }
 
-    fn read(&self, name: &str) -> Result<Option<Secret>, Failure> {
+    fn read(&self, name: &'static str) -> Result<Option<Secret>, Failure> {
         let unusable = |why: String| Failure::new(Exit::Failed, why);
         match self.store {
-            SecretStore::Keyring => match SystemEnvironment.keyring(name) {
-                Ok(text) => Ok(Some(Secret::new("stored secret", text))),
-                Err(KeyringError::NoEntry) => Ok(None),
-                Err(error) => Err(unusable(error.to_string())),
-            },
+            SecretStore::Keyring => {
+                let found = keyring::read(name).map_err(|error| locked(&error))?;
+                Ok(found.map(|text| Secret::new("stored secret", text)))
+            }
             SecretStore::Files => {
                 let path = self.folder.join(name);
                 let there = path.symlink_metadata().is_ok();
@@ -138,13 +184,41 @@ impl Place {
         }
     }
 
+    fn store_entry(
+        &mut self,
+        name: &'static str,
+        secret: &Secret,
+        there: Option<Secret>,
+    ) -> Result<(), Failure> {
+        // Noted first: one that failed late may have been stored all the same.
+        self.undo.push(Undo::Entry(name, there));
+        keyring::store(name, secret.expose().to_owned()).map_err(|error| locked(&error))
+    }
+
     fn write_file(&mut self, path: &Path, text: &str, existing: Existing) -> Result<(), Failure> {
-        let is_new = path.symlink_metadata().is_err();
+        let before = path.symlink_metadata().is_ok().then(|| fs::read_to_string(path).ok());
         write_private_file(path, text, existing, &SystemRandom).map_err(|error| refused(path, &error))?;
-        if is_new {
-            self.made.push(path.to_owned());
+        match before {
+            None => self.undo.push(Undo::NewFile(path.to_owned())),
+            Some(Some(before)) => self.undo.push(Undo::Replaced(path.to_owned(), before.into())),
+            Some(None) => {}
         }
         Ok(())
+    }
+
+    /// Nothing more can be done about what fails here.
+    fn undo(&mut self) {
+        for step in self.undo.drain(..).rev() {
+            match step {
+                Undo::Folder(path) => _ = fs::remove_dir(path),
+                Undo::NewFile(path) => _ = fs::remove_file(path),
+                Undo::Replaced(path, before) => {
+                    _ = write_private_file(&path, &before, Existing::Replaced, &SystemRandom);
+                }
+                Undo::Entry(name, None) => _ = keyring::remove(name),
+                Undo::Entry(name, Some(before)) => _ = keyring::store(name, before.expose().to_owned()),
+            }
+        }
     }
 
     fn shown(&self, name: &str) -> String {
@@ -155,11 +229,8 @@ impl Place {
     }
 }
 
-fn keyring(name: &str, secret: &Secret) -> Result<(), Failure> {
-    SystemEnvironment.store_in_keyring(name, secret.expose()).map_err(|error| {
-        let failure = Failure::new(Exit::Unreachable, error.to_string());
-        failure.hint("keep secrets in files with --secrets files")
-    })
+fn locked(error: &config::KeyringError) -> Failure {
+    Failure::new(Exit::Unreachable, error.to_string()).hint("keep secrets in files with --secrets files")
 }
 
 fn refused(path: &Path, error: &io::Error) -> Failure {

@@ -2,9 +2,10 @@
 
 use super::{
     super::{failure::Failure, output::Output},
-    answers::{self, Answers, Deployment, Engine},
+    answers::{Answers, Deployment, Engine, bare},
     live::{self, Live},
     prompt::{Reply, ask, ask_hidden, choose},
+    typed,
 };
 use crate::oauth::issuer::Issuer;
 
@@ -45,9 +46,10 @@ enum Step {
 
 /// Asks whatever is to be known.
 pub(super) fn walk(answers: &mut Answers, live: Option<&Live<'_>>, output: &Output) -> Result<(), Failure> {
-    output.say(
-        "This sets up pangea-mcp-auth. Enter takes what stands in brackets, < goes back,\n\
-         Ctrl-C leaves and writes nothing.",
+    output.tell(
+        0,
+        "This sets up pangea-mcp-auth in a few questions. Enter takes what stands in brackets, < goes back to the \
+         question before, Ctrl-C leaves and writes nothing.",
     );
     let mut walk = Walk { answers, live, output, wants_gateway: false };
     walk.wants_gateway = walk.answers.gateway.is_some();
@@ -108,6 +110,7 @@ impl Walk<'_> {
 
     fn deployment(&mut self) -> Result<Reply<()>, Failure> {
         self.title("Where does everything run?");
+        self.explain("It decides which addresses are proposed; you can start small and run init again.");
         let choices = [
             (Deployment::ThisMachine, "this machine alone, with http on localhost: to try it out"),
             (Deployment::ReverseProxy, "under a public https name, behind a reverse proxy with TLS"),
@@ -130,17 +133,23 @@ impl Walk<'_> {
         };
         let default = self.answers.public_url.as_ref().map(ToString::to_string).or(usual);
         let wants_https = self.answers.deployment() == Deployment::ReverseProxy;
-        let parse = |text: &str| match answers::public_url(text) {
+        let parse = |text: &str| match typed::public_url(text) {
             Ok(url) if wants_https && !url.is_https() => Err("a public name needs https".to_owned()),
             other => other,
         };
+        let was_usual =
+            self.answers.mcp_url.as_ref().is_some_and(|url| url.as_str() == self.answers.usual_mcp_url());
         keep(ask(self.output, "Public URL", default.as_deref(), parse), |url: Issuer| {
             self.answers.public_url = Some(url);
+            if was_usual {
+                self.answers.mcp_url = None;
+            }
         })
     }
 
     fn protection(&mut self) -> Result<Reply<()>, Failure> {
         self.title("How is the MCP server protected?");
+        self.explain("Somebody must look at the token of every request.");
         let choices = [
             (false, "it checks tokens itself, as FastMCP does with four lines"),
             (true, "this daemon is the gateway in front of it (from a later version on)"),
@@ -162,7 +171,7 @@ impl Walk<'_> {
         self.explain("Nobody but this daemon should reach it there.");
         let default = self.answers.gateway.as_ref().map(ToString::to_string);
         let default = default.unwrap_or_else(|| "http://127.0.0.1:9000/mcp".to_owned());
-        keep(ask(self.output, "MCP server behind", Some(&default), answers::upstream), |url| {
+        keep(ask(self.output, "MCP server behind", Some(&default), typed::upstream), |url| {
             self.answers.gateway = Some(url);
         })
     }
@@ -173,18 +182,22 @@ impl Walk<'_> {
         let is_local = self.answers.deployment() == Deployment::ThisMachine || self.wants_gateway;
         let usual = is_local.then(|| self.answers.usual_mcp_url());
         let default = self.answers.mcp_url.as_ref().map(ToString::to_string).or(usual);
-        keep(ask(self.output, "MCP server", default.as_deref(), answers::mcp_server), |url| {
+        keep(ask(self.output, "MCP server", default.as_deref(), typed::mcp_server), |url| {
             self.answers.mcp_url = Some(url);
         })
     }
 
     fn issuer_url(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Pangea");
-        self.output.say(&console(&self.answers.redirect_uri()));
+        self.title("Now to the Pangea console, https://console.pangea.cloud");
+        console(self.output, &self.answers.redirect_uri());
         loop {
             let default = self.answers.issuer_url.clone();
-            let reply = ask(self.output, "Hosted Login URL", default.as_deref(), answers::hosted_login)?;
-            let Reply::Given(url) = reply else { return Ok(Reply::Back) };
+            let parse = |text: &str| typed::hosted_login(text).map(|url| (url, text.to_owned()));
+            let reply = ask(self.output, "Hosted Login URL", default.as_deref(), parse)?;
+            let Reply::Given((url, text)) = reply else { return Ok(Reply::Back) };
+            if url != text.trim_end_matches('/') {
+                self.explain(&format!("Taking {url}"));
+            }
             let is_insisted_on = default.as_ref() == Some(&url);
             self.answers.issuer_url = Some(url.clone());
             let findings = self.live.map(|live| live.issuer(&url)).unwrap_or_default();
@@ -192,22 +205,24 @@ impl Walk<'_> {
             if is_insisted_on || !findings.iter().any(live::is_bad) {
                 return Ok(Reply::Given(()));
             }
-            self.explain("Enter keeps it all the same.");
+            self.explain("Write another one; Enter keeps it all the same.");
         }
     }
 
     fn scope(&mut self) -> Result<Reply<()>, Failure> {
-        self.explain("The scope of step 2; MCP clients will ask for it by the same name.");
+        self.title("The name of the scope of step 2");
+        self.explain("Pangea is asked for it, and MCP clients ask for it by the same name.");
         let default = self.answers.scope.clone().unwrap_or_else(|| "user".to_owned());
-        keep(ask(self.output, "Scope", Some(&default), answers::scope), |scope| {
+        keep(ask(self.output, "Scope", Some(&default), typed::scope), |scope| {
             self.answers.scope = Some(scope);
         })
     }
 
     fn client_id(&mut self) -> Result<Reply<()>, Failure> {
+        self.title("The OAuth client of step 3");
+        self.explain("Its id is public, its secret is not: it goes into the keyring or a private file.");
         let default = self.answers.client_id.clone();
-        let parse = |text: &str| Ok(text.to_owned());
-        let reply = ask(self.output, "Client ID", default.as_deref(), parse)?;
+        let reply = ask(self.output, "Client ID", default.as_deref(), typed::word)?;
         if matches!(&reply, Reply::Given(id) if !id.starts_with("psa_")) {
             self.explain("Pangea's begin with psa_; going on with this one.");
         }
@@ -222,7 +237,7 @@ impl Walk<'_> {
                 Reply::Back => return Ok(Reply::Back),
                 Reply::Given(None) if known => return Ok(Reply::Given(())),
                 Reply::Given(None) => self.explain("This needs an answer; < goes back."),
-                Reply::Given(Some(text)) => match answers::bare("client secret", &text) {
+                Reply::Given(Some(text)) => match bare("client secret", &text) {
                     Err(failure) => self.explain(&failure.message),
                     Ok(secret) => {
                         if !text.starts_with("pck_") {
@@ -238,17 +253,17 @@ impl Walk<'_> {
 
     fn login(&mut self) -> Result<Reply<()>, Failure> {
         loop {
+            self.explain("Asking Pangea whether all of this fits together ...");
             let findings = self.live.map(|live| live.login(self.answers)).unwrap_or_default();
             live::tell(self.output, &findings);
             if !findings.iter().any(live::is_bad) {
                 return Ok(Reply::Given(()));
             }
-            let parse = |text: &str| match text {
-                "again" => Ok(false),
-                "keep" => Ok(true),
-                _ => Err("Enter tests again, keep goes on all the same, < goes back".to_owned()),
-            };
-            match ask(self.output, "Test again, keep, or <", Some("again"), parse)? {
+            self.explain(
+                "Correct it in the console and press Enter to test again, or go back with < and correct it here. The \
+                 word keep goes on as it is.",
+            );
+            match ask(self.output, "Test again, keep, or <", Some("again"), again_or_keep)? {
                 Reply::Back => return Ok(Reply::Back),
                 Reply::Given(true) => return Ok(Reply::Given(())),
                 Reply::Given(false) => {}
@@ -258,6 +273,7 @@ impl Walk<'_> {
 
     fn repository(&mut self) -> Result<Reply<()>, Failure> {
         self.title("Where shall clients, grants and signing keys live?");
+        self.explain("They must outlive a restart; `repository copy` moves them later.");
         let choices = [
             (Engine::Sqlite, "SQLite: a file on this machine, nothing to install"),
             (Engine::Postgres, "PostgreSQL: for several daemons"),
@@ -274,47 +290,78 @@ impl Walk<'_> {
     }
 
     fn repository_url(&mut self) -> Result<Reply<()>, Failure> {
-        self.explain("Without a password; that is asked for next.");
-        let usual = match self.answers.engine() {
-            Engine::Redis => "redis://localhost:6379/0",
-            _ => "postgres://pangea_mcp_auth@localhost/pangea_mcp_auth",
+        let is_vault = self.answers.engine() == Engine::Vault;
+        let (question, words) = if is_vault {
+            ("Vault URL", "The Vault service of your Pangea region.")
+        } else {
+            ("Database URL", "Without a password; that is asked for next.")
         };
-        let default = self.answers.repository_url.clone().unwrap_or_else(|| usual.to_owned());
-        keep(ask(self.output, "Database URL", Some(&default), answers::without_password), |url| {
+        self.explain(words);
+        let parse = |text: &str| match typed::without_password(text)? {
+            url if is_vault => typed::safe_url(&url).map(|_| url.trim_end_matches('/').to_owned()),
+            url => Ok(url),
+        };
+        let default = self.answers.repository_url.clone();
+        let default = default.unwrap_or_else(|| self.answers.usual_repository_url());
+        keep(ask(self.output, question, Some(&default), parse), |url| {
             self.answers.repository_url = Some(url);
         })
     }
 
     fn repository_secret(&mut self) -> Result<Reply<()>, Failure> {
-        let is_vault = self.answers.engine() == Engine::Vault;
-        let question = if is_vault { "Vault token" } else { "Password, Enter for none" };
-        match ask_hidden(self.output, question)? {
-            Reply::Back => return Ok(Reply::Back),
-            Reply::Given(Some(text)) => {
-                self.answers.repository_secret = Some(answers::bare("repository secret", &text)?);
+        loop {
+            let known = self.answers.repository_secret.is_some();
+            let question = match (self.answers.engine(), known) {
+                (Engine::Vault, false) => "Vault token",
+                (Engine::Vault, true) => "Vault token, Enter for the one before",
+                (_, false) => "Password, Enter for none",
+                (_, true) => "Password, Enter for the one before",
+            };
+            match ask_hidden(self.output, question)? {
+                Reply::Back => return Ok(Reply::Back),
+                Reply::Given(Some(text)) => match bare("repository secret", &text) {
+                    Ok(secret) => self.answers.repository_secret = Some(secret),
+                    Err(failure) => {
+                        self.explain(&failure.message);
+                        continue;
+                    }
+                },
+                Reply::Given(None) if !known && self.answers.engine() == Engine::Vault => {
+                    self.explain("This needs an answer; < goes back.");
+                    continue;
+                }
+                Reply::Given(None) => {}
             }
-            Reply::Given(None) if is_vault => {
-                self.explain("This needs an answer; < goes back.");
-                return self.repository_secret();
+            if let Some(reply) = self.repository_test()? {
+                return Ok(reply);
             }
-            Reply::Given(None) => {}
         }
-        let tested = self.live.map_or(Ok(()), |live| live.repository(self.answers));
-        let Err(why) = tested else { return Ok(Reply::Given(())) };
-        self.explain(&format!("FAIL  {why}"));
-        let parse = |text: &str| match text {
-            "keep" => Ok(()),
-            _ => Err("keep goes on all the same, < goes back".to_owned()),
-        };
-        ask(self.output, "keep, or <", None, parse)
+    }
+
+    /// Tests what was answered until it works or somebody knows better; `None` to ask for the secret again.
+    fn repository_test(&mut self) -> Result<Option<Reply<()>>, Failure> {
+        loop {
+            let tested = self.live.map_or(Ok(()), |live| live.repository(self.answers));
+            let Err(why) = tested else {
+                self.output.tell_item("  ok", 8, "it lets us in");
+                return Ok(Some(Reply::Given(())));
+            };
+            self.output.tell_item("  FAIL", 8, &why);
+            match ask(self.output, "Test again, keep, or <", Some("again"), again_or_keep)? {
+                Reply::Back => return Ok(None),
+                Reply::Given(true) => return Ok(Some(Reply::Given(()))),
+                Reply::Given(false) => {}
+            }
+        }
     }
 
     fn title(&self, words: &str) {
-        self.output.say(&format!("\n{words}"));
+        self.output.say("");
+        self.output.tell(0, words);
     }
 
     fn explain(&self, words: &str) {
-        self.output.say(&format!("  {words}"));
+        self.output.tell(2, words);
     }
 }
 
@@ -328,23 +375,39 @@ fn keep<T>(reply: Result<Reply<T>, Failure>, store: impl FnOnce(T)) -> Result<Re
     })
 }
 
+fn again_or_keep(text: &str) -> Result<bool, String> {
+    match text {
+        "again" => Ok(false),
+        "keep" => Ok(true),
+        _ => Err("Enter tests again, keep goes on all the same, < goes back".to_owned()),
+    }
+}
+
 /// What is to be done in the Pangea console.
-fn console(redirect_uri: &str) -> String {
-    format!(
-        "  In the Pangea console, https://console.pangea.cloud:
-
-  1. Sign up or sign in, and enable AuthN. Where it offers a token, create one.
-  2. AuthN, OAuth Server, Scopes, + Scope. Name: user. Give it a display name
-     and a description, and require consent if people shall be asked there, too.
-  3. AuthN, OAuth Server, Clients, + OAuth Client.
-     Grant type: Authorization Code. Response types: Code.
-     Allowed Redirect URIs:
-
-{redirect_uri}
-
-     Allowed scopes and default scopes: user.
-  4. Note the client ID and the client secret, and the Hosted Login URL from the
-     overview of AuthN.
-"
-    )
+fn console(output: &Output, redirect_uri: &str) {
+    let steps = [
+        ("1", "Sign up or sign in, and enable AuthN. Where it offers a token, create one."),
+        (
+            "2",
+            "AuthN, OAuth Server, Scopes, + Scope. Name: user. Give it a display name and a description, and require \
+             consent if people shall be asked there, too.",
+        ),
+        (
+            "3",
+            "AuthN, OAuth Server, Clients, + OAuth Client. Grant type: Authorization Code. Response types: Code. \
+             Allowed scopes and default scopes: user. Allowed Redirect URIs, character by character:",
+        ),
+    ];
+    for (number, words) in steps {
+        output.tell_item(&format!("  {number}."), 5, words);
+    }
+    output.say(&format!("\n{redirect_uri}"));
+    output.say("");
+    output.tell_item(
+        "  4.",
+        5,
+        "Note the client ID, the client secret and, from the overview of AuthN, the Hosted Login URL, which looks like \
+         https://pdn-xxxxxxxx.login.aws.us.pangea.cloud",
+    );
+    output.say("");
 }

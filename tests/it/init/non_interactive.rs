@@ -9,7 +9,7 @@ use crate::support::process::{Daemon, Outcome, PANGEA};
 
 impl Beginning {
     /// The answers of somebody who has only what Pangea gave.
-    fn flags(&self) -> Vec<String> {
+    pub(super) fn flags(&self) -> Vec<String> {
         let flags = [
             ("--public-url", &*self.public_url),
             ("--issuer-url", &self.upstream),
@@ -20,14 +20,14 @@ impl Beginning {
         ["init", "--non-interactive"].map(str::to_owned).into_iter().chain(flags).collect()
     }
 
-    fn init(&self, more: &[&str]) -> Outcome {
+    pub(super) fn init(&self, more: &[&str]) -> Outcome {
         let flags = self.flags();
         let arguments: Vec<&str> = flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
         self.home.run(&arguments)
     }
 }
 
-const FOLDER: &str = ".config/pangea-mcp-auth";
+pub(super) const FOLDER: &str = ".config/pangea-mcp-auth";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_init_wrote_serves_and_passes_its_check() {
@@ -147,4 +147,39 @@ fn missing_answers_are_named_and_nobody_is_asked() {
     for wrong in [["--public-url", "http://mcp.example.org"], ["--repository-url", "redis://a:b@h"]] {
         assert_eq!(home.run(&["init", "--non-interactive", wrong[0], wrong[1]]).code, Some(2), "{wrong:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_is_needed_only_where_no_place_is_named() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    let flags = beginning.flags();
+    let mut command = beginning.home.command(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let outcome = Daemon::start(command.env_remove("HOME").args(["--config", "here.toml"])).wait();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(beginning.files(), ["authn-client-secret", "given-secret", "here.toml", "sealing-key"]);
+    let again = beginning.home.run(&["init", "--config", "here.toml"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+}
+
+#[test]
+fn development_needs_no_set_up() {
+    let outcome = crate::support::process::Home::new().run(&["init", "--dev"]);
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.err.contains("serve --dev"), "{}", outcome.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_the_original_library_answer_too() {
+    let beginning = Beginning::start().await;
+    let mut command = beginning.home.command(&["init", "--non-interactive", "--config", "config.toml"]);
+    command.args(["--public-url", &beginning.public_url]).env("PANGEA_AUTHN_ISSUER_URL", &beginning.upstream);
+    command.env("PANGEA_AUTHN_CLIENT_ID", PANGEA.0).env("PANGEA_AUTHN_CLIENT_SECRET", PANGEA.1);
+    let outcome = Daemon::start(&mut command).wait();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(beginning.home.read("authn-client-secret"), PANGEA.1);
+    let written = beginning.home.read("config.toml");
+    assert!(written.contains(&beginning.upstream) && written.contains(PANGEA.0), "{written}");
+    let checked = beginning.home.run(&["check", "--config", "config.toml", "--output", "json"]);
+    assert!(checked.out.contains("client id and secret are good"), "{checked:?}");
 }

@@ -1,72 +1,7 @@
-//! A person at a terminal of 80 columns, who mistypes, goes back, and sometimes leaves.
+//! A person at a terminal who mistypes, pastes too much and goes back.
 
-use std::process::Command;
-
-use rexpect::{
-    process::WaitStatus,
-    session::{Options, PtySession},
-    spawn_with_options,
-};
-
-use super::Beginning;
-use crate::support::process::PANGEA;
-
-/// How long the wizard may take for anything.
-const PATIENCE: u64 = 30_000;
-
-/// A terminal in which `init` runs.
-struct Terminal {
-    session: PtySession,
-    transcript: String,
-}
-
-impl Terminal {
-    fn open(beginning: &Beginning) -> Self {
-        // The library switches echo off, which no person's terminal does.
-        let mut command = Command::new("sh");
-        command.args(["-c", r#"stty echo cols 80 && exec "$0" "$@""#]);
-        command.args([env!("CARGO_BIN_EXE_pangea-mcp-auth"), "init", "--config", "config.toml"]);
-        let home = beginning.home.path("");
-        command
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("TERM", "xterm")
-            .env("HOME", &home)
-            .current_dir(home);
-        let options = Options::new().timeout_ms(Some(PATIENCE));
-        Self { session: spawn_with_options(command, options).unwrap(), transcript: String::new() }
-    }
-
-    /// Waits for words.
-    fn see(&mut self, words: &str) {
-        match self.session.exp_string(words) {
-            Ok(before) => self.transcript += &(before + words),
-            Err(error) => panic!("{error}\nafter {}", self.transcript),
-        }
-    }
-
-    /// Waits for a question and answers it.
-    fn answer(&mut self, question: &str, answer: &str) {
-        self.see(question);
-        self.session.send_line(answer).unwrap();
-    }
-
-    /// Reads to the end; exit code and all that was seen.
-    fn end(mut self) -> (i32, String) {
-        let rest = self.session.exp_eof().unwrap();
-        let status = self.session.process().wait().unwrap();
-        let WaitStatus::Exited(_, code) = status else { panic!("{status:?}") };
-        (code, self.transcript + &rest)
-    }
-
-    /// The questions up to those about Pangea, answered with Enter.
-    fn begin(&mut self, beginning: &Beginning) {
-        self.answer("Choice [1]: ", "");
-        self.answer("Public URL [http://localhost:8000]: ", &beginning.public_url);
-        self.answer("Choice [1]: ", "");
-        self.answer("MCP server [http://localhost:9000/mcp]: ", "");
-    }
-}
+use super::{Beginning, terminal::Terminal};
+use crate::support::{Scene, Scripted, process::PANGEA};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_mistypes_goes_back_and_arrives() {
@@ -84,6 +19,7 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     terminal.see(&format!("\n{}/pangea/callback\r\n", beginning.public_url));
     terminal.answer("Hosted Login URL: ", "http://127.0.0.1:1");
     terminal.see("FAIL  upstream.issuer");
+    terminal.see("nothing listens there");
     terminal.answer("Hosted Login URL [http://127.0.0.1:1]: ", &beginning.upstream);
     terminal.see("ok    upstream.issuer");
     terminal.answer("Scope [user]: ", "");
@@ -95,6 +31,7 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     terminal.answer("Client ID [psa_wrong]: ", PANGEA.0);
     terminal.answer("(not shown): ", "");
     terminal.see("FAIL  upstream.credentials");
+    terminal.see("the client secret is wrong, has expired");
     terminal.answer("[again]: ", "<");
     terminal.answer("(not shown): ", PANGEA.1);
     terminal.see("ok    upstream.credentials");
@@ -109,8 +46,177 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     for secret in [PANGEA.1, "pck_wrong", "\u{1b}", &beginning.home.read("sealing-key")] {
         assert!(!transcript.contains(secret), "{secret:?} was seen: {transcript}");
     }
-    let long: Vec<_> = transcript.lines().filter(|line| line.trim_end().chars().count() > 80).collect();
-    assert_eq!(long, [""; 0]);
+    assert_eq!(long_lines(&transcript, 80), [""; 0]);
+}
+
+/// Lines that could have been folded and were not; what is to be pasted may be long.
+fn long_lines(transcript: &str, columns: usize) -> Vec<&str> {
+    let program = transcript.find("\nConfiguration ").unwrap_or(transcript.len());
+    let lines = transcript[..program].lines().map(str::trim_end);
+    let is_long = |line: &&str| line.chars().count() > columns && line.split_whitespace().count() > 1;
+    lines.filter(|line| is_long(line) && !line.contains("]: ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_question_can_be_gone_back_from_also_over_a_choice() {
+    let beginning = Beginning::start().await;
+    let mut terminal = Terminal::open(&beginning);
+    terminal.answer("Choice [1]: ", "<");
+    terminal.answer("Choice [1]: ", "2");
+    terminal.answer("Public URL: ", "http://auth.example.org");
+    terminal.see("use https");
+    terminal.answer("Public URL: ", "http://localhost:8000");
+    terminal.see("needs https");
+    terminal.answer("Public URL: ", "https://auth.example.org/pangea/callback");
+    terminal.answer("Choice [1]: ", "2");
+    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "<");
+    terminal.answer("Choice [2]: ", "<");
+    terminal.answer("Public URL [https://auth.example.org]: ", "<");
+    terminal.answer("Choice [2]: ", "1");
+    terminal.answer("Public URL [http://localhost:8000]: ", &beginning.public_url);
+    terminal.answer("Choice [2]: ", "");
+    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "");
+    terminal.answer(&format!("MCP server [{}/mcp]: ", beginning.public_url), "<");
+    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "<");
+    terminal.answer("Choice [2]: ", "1");
+    terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Hosted Login URL: ", "<");
+    terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Hosted Login URL: ", &beginning.upstream);
+    terminal.answer("Scope [user]: ", "<");
+    terminal.answer(&format!("Hosted Login URL [{}]: ", beginning.upstream), "");
+    terminal.answer("Scope [user]: ", "");
+    terminal.answer("Client ID: ", "<");
+    terminal.answer("Scope [user]: ", "");
+    terminal.answer("Client ID: ", PANGEA.0);
+    terminal.answer("Client secret (not shown): ", PANGEA.1);
+    terminal.answer("Choice [1]: ", "<");
+    terminal.answer("Client secret, Enter for the one before (not shown): ", "");
+    terminal.answer("Choice [1]: ", "2");
+    terminal.answer("Database URL [postgres://pangea_mcp_auth@localhost/pangea_mcp_auth]: ", "<");
+    terminal.answer("Choice [2]: ", "4");
+    terminal.answer("Vault URL [https://vault.aws.us.pangea.cloud]: ", "http://127.0.0.1:1/");
+    terminal.answer("Vault token (not shown): ", "");
+    terminal.see("This needs an answer");
+    terminal.answer("Vault token (not shown): ", "pts_wrong");
+    terminal.see("FAIL  ");
+    terminal.answer("[again]: ", "<");
+    terminal.answer("Vault token, Enter for the one before (not shown): ", "<");
+    terminal.answer("Vault URL [http://127.0.0.1:1]: ", "<");
+    terminal.answer("Choice [4]: ", "1");
+    let (code, transcript) = terminal.end();
+    assert_eq!(code, 0, "{transcript}");
+    let written = beginning.home.read("config.toml");
+    assert!(written.contains(&format!("public_url = \"{}\"", beginning.public_url)), "{written}");
+    assert!(written.contains("kind = \"sqlite\"") && !written.contains("127.0.0.1:1\""), "{written}");
+    assert_eq!(beginning.files(), ["authn-client-secret", "config.toml", "sealing-key"]);
+    assert!(!transcript.contains("pts_wrong"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_came_along_with_a_pasted_answer_is_left_out() {
+    let beginning = Beginning::start().await;
+    let mut terminal = Terminal::open(&beginning);
+    terminal.begin(&beginning);
+    terminal.answer("Hosted Login URL: ", "https://two words");
+    terminal.see("there is a space in it");
+    terminal.answer("Hosted Login URL: ", &format!(" \"{}/v2/oauth/authorize?x=y\" ", beginning.upstream));
+    terminal.see(&format!("Taking {}\r\n", beginning.upstream));
+    terminal.answer("Scope [user]: ", "\u{1b}[A");
+    terminal.see("such as an arrow");
+    terminal.answer("Scope [user]: ", " 'user' ");
+    terminal.answer("Client ID: ", &format!("`{}`", PANGEA.0));
+    // The line breaks that come along are no answers to what is asked next.
+    terminal.answer("Client secret (not shown): ", &format!("  \"{}\" \n\n", PANGEA.1));
+    terminal.see("ok    upstream.credentials");
+    terminal.see("Choice [1]: ");
+    terminal.type_line("1");
+    let (code, transcript) = terminal.end();
+    assert_eq!(code, 0, "{transcript}");
+    assert_eq!(beginning.home.read("authn-client-secret"), PANGEA.1);
+    let written = beginning.home.read("config.toml");
+    assert!(written.contains(&format!("issuer_url = \"{}\"\n", beginning.upstream)), "{written}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_in_the_console_is_said_in_words_with_what_to_do() {
+    let beginning = Beginning::start().await;
+    let mut terminal = Terminal::open(&beginning);
+    terminal.answer("Choice [1]: ", "");
+    terminal.answer("Public URL [http://localhost:8000]: ", "http://localhost:1");
+    terminal.answer("Choice [1]: ", "");
+    terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Hosted Login URL: ", &beginning.upstream);
+    terminal.answer("Scope [user]: ", "other");
+    terminal.answer("Client ID: ", "no-psa");
+    terminal.see("Pangea's begin with psa_; going on");
+    terminal.answer("Client secret (not shown): ", "no-pck");
+    terminal.see("Pangea's begin with pck_; going on");
+    terminal.see("the client id is not known at this hosted login");
+    terminal.answer("[again]: ", "<");
+    terminal.answer("(not shown): ", "<");
+    terminal.answer("Client ID [no-psa]: ", PANGEA.0);
+    terminal.answer("(not shown): ", PANGEA.1);
+    terminal.see("the redirect URI is not one of the client's");
+    terminal.see("Allowed Redirect URIs");
+    terminal.see("\n               http://localhost:1/pangea/callback\r\n");
+    terminal.answer("[again]: ", "what");
+    terminal.see("keep goes on all the same");
+    terminal.answer("[again]: ", "keep");
+    terminal.answer("Choice [1]: ", "");
+    assert_eq!(terminal.end().0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_pangea_is_told_from_what_is() {
+    let beginning = Beginning::start().await;
+    let other = Scripted::start(|_| Scene::new(200, "<html>Welcome").with("content-type", "text/html")).await;
+    let mut terminal = Terminal::open(&beginning);
+    terminal.begin(&beginning);
+    terminal.answer("Hosted Login URL: ", &other.origin);
+    terminal.answer("Scope [user]: ", "");
+    terminal.answer("Client ID: ", PANGEA.0);
+    terminal.answer("(not shown): ", PANGEA.1);
+    terminal.see("FAIL  upstream.credentials: HTTP 200 without an OAuth answer");
+    terminal.see("this is not the token endpoint");
+    terminal.see("[again]: ");
+    terminal.control('c');
+    assert_eq!(terminal.end().0, 130);
+    assert_eq!(beginning.files(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn narrow_terminals_are_written_to_and_nothing_depends_on_colour() {
+    for variables in [[("TERM", "dumb"), ("NO_COLOR", "")], [("TERM", "xterm"), ("NO_COLOR", "1")]] {
+        let beginning = Beginning::start().await;
+        let mut terminal = Terminal::with(&beginning, 40, &[], &variables);
+        terminal.begin(&beginning);
+        terminal.answer("Hosted Login URL: ", &beginning.upstream);
+        terminal.answer("Scope [user]: ", "");
+        terminal.answer("Client ID: ", PANGEA.0);
+        terminal.answer("(not shown): ", PANGEA.1);
+        terminal.answer("Choice [1]: ", "");
+        let (code, transcript) = terminal.end();
+        assert_eq!(code, 0, "{transcript}");
+        assert!(!transcript.contains('\u{1b}'), "{transcript:?}");
+        assert_eq!(long_lines(&transcript, 40), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flags_are_proposed_and_a_place_that_cannot_be_written_to_is_said_first() {
+    let beginning = Beginning::start().await;
+    let mut terminal = Terminal::with(&beginning, 80, &["--client-id", PANGEA.0, "--scope", "user"], &[]);
+    terminal.begin(&beginning);
+    terminal.answer("Hosted Login URL: ", &beginning.upstream);
+    terminal.answer("Scope [user]: ", "");
+    terminal.see(&format!("Client ID [{}]: ", PANGEA.0));
+    terminal.control('c');
+    assert_eq!(terminal.end().0, 130);
+    beginning.home.write("config.toml.d", "a file");
+    let outcome = beginning.home.run(&["init", "--non-interactive", "--config", "config.toml.d/config.toml"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.err.contains("cannot be written") && outcome.err.contains("--config"), "{}", outcome.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,49 +232,11 @@ async fn the_command_line_it_shows_does_the_same() {
     let (code, transcript) = terminal.end();
     assert_eq!(code, 0, "{transcript}");
     let written = beginning.home.read("config.toml");
-    let command = transcript.split("The same without questions:").nth(1).unwrap();
+    let command = transcript.split("without questions:").nth(1).unwrap();
     let command =
         command.replace("\\\r\n", " ").replace("--config config.toml", "--config again/config.toml");
     let words: Vec<&str> = command.split_whitespace().skip(1).collect();
     let outcome = beginning.home.run(&words);
     assert_eq!(outcome.code, Some(0), "{words:?} {outcome:?}");
     assert_eq!(beginning.home.read("again/config.toml"), written);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn ctrl_c_at_any_question_leaves_nothing_behind() {
-    let beginning = Beginning::start().await;
-    for questions in 0..4 {
-        let mut terminal = Terminal::open(&beginning);
-        if questions > 0 {
-            terminal.begin(&beginning);
-            terminal.see("Hosted Login URL: ");
-        } else {
-            terminal.see("Choice [1]: ");
-        }
-        if questions > 1 {
-            terminal.session.send_line(&beginning.upstream).unwrap();
-            terminal.answer("Scope [user]: ", "");
-            terminal.answer("Client ID: ", PANGEA.0);
-            terminal.see("(not shown): ");
-        }
-        if questions > 2 {
-            terminal.session.send_line(PANGEA.1).unwrap();
-            terminal.see("Choice [1]: ");
-        }
-        terminal.session.send_control('c').unwrap();
-        let (code, transcript) = terminal.end();
-        assert_eq!(code, 130, "after {questions}: {transcript}");
-        assert_eq!(beginning.files(), [""; 0], "after {questions}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_input_is_an_interruption_too() {
-    let beginning = Beginning::start().await;
-    let mut terminal = Terminal::open(&beginning);
-    terminal.see("Choice [1]: ");
-    terminal.session.send_control('d').unwrap();
-    assert_eq!(terminal.end().0, 130);
-    assert_eq!(beginning.files(), [""; 0]);
 }

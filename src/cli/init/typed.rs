@@ -1,0 +1,127 @@
+//! From what a person typed or pasted to what was meant, or why it cannot be.
+
+use url::Url;
+
+use crate::oauth::{
+    issuer::Issuer,
+    resource::{Resource, is_loopback},
+};
+
+/// What people copy together with the hosted login.
+const ENDPOINTS: [&str; 5] = [
+    "/v2/oauth/authorize",
+    "/v2/oauth/token",
+    "/v2/oauth/token/introspect",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration",
+];
+/// What people copy together with the public URL.
+const CALLBACK: &str = "/pangea/callback";
+
+pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
+    let text = word(text)?;
+    let base = text.strip_suffix(CALLBACK).unwrap_or(&text);
+    Issuer::parse(base.trim_end_matches('/')).map_err(|error| error.to_string())
+}
+
+pub(super) fn mcp_server(text: &str) -> Result<Resource, String> {
+    let text = word(text)?;
+    let resource = Resource::parse(&text).map_err(|error| format!("{error}; write the whole URL"))?;
+    safe_url(&text).map(|_| resource)
+}
+
+pub(super) fn upstream(text: &str) -> Result<Url, String> {
+    let url = Url::parse(&word(text)?).map_err(|error| format!("{error}; write the whole URL"))?;
+    if matches!(url.scheme(), "http" | "https") {
+        Ok(url)
+    } else {
+        Err("write an http or https URL".to_owned())
+    }
+}
+
+/// The base of the hosted login, without a slash at its end, whichever of its URLs was copied.
+pub(super) fn hosted_login(text: &str) -> Result<String, String> {
+    let text = word(text)?;
+    let whole = if text.contains("://") { text } else { format!("https://{text}") };
+    let bare = whole.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    let base = match ENDPOINTS.iter().find_map(|endpoint| bare.strip_suffix(endpoint)) {
+        Some(base) => base,
+        None if whole.contains(['?', '#']) => return Err("copy it without what follows ? or #".to_owned()),
+        None => bare,
+    };
+    safe_url(base)?;
+    Ok(base.to_owned())
+}
+
+/// `https`, or `http` on loopback.
+pub(super) fn safe_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))?;
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        _ => Err("use https; http is accepted for a loopback host only".to_owned()),
+    }
+}
+
+/// Pangea's grammar of scopes.
+pub(super) fn scope(text: &str) -> Result<String, String> {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b":*/_=-".contains(&b);
+    if !text.is_empty() && text.bytes().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("Pangea's scopes are of letters, digits and : * / _ = -".to_owned())
+    }
+}
+
+pub(super) fn without_password(text: &str) -> Result<String, String> {
+    let text = word(text)?;
+    match Url::parse(&text) {
+        Ok(url) if url.password().is_some() => {
+            Err("leave the password out; it is asked for, or read from a file, by itself".to_owned())
+        }
+        _ => Ok(text),
+    }
+}
+
+/// One word.
+pub(super) fn word(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("there is nothing".to_owned());
+    }
+    if text.contains(char::is_whitespace) {
+        return Err("there is a space in it; was it copied whole, and alone?".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whichever_url_of_the_hosted_login_was_copied_its_base_is_taken() {
+        let base = "https://pdn-x.login.aws.us.pangea.cloud";
+        for rest in [
+            "",
+            "/",
+            "/v2/oauth/authorize",
+            "/v2/oauth/authorize?client_id=psa_x&state=y",
+            "/v2/oauth/token/",
+            "/.well-known/oauth-authorization-server",
+        ] {
+            assert_eq!(hosted_login(&format!("{base}{rest}")).as_deref(), Ok(base), "{rest}");
+        }
+        assert_eq!(hosted_login("pdn-x.login.aws.us.pangea.cloud").as_deref(), Ok(base));
+        assert_eq!(hosted_login("http://localhost:8001/x/").as_deref(), Ok("http://localhost:8001/x"));
+        for wrong in ["http://pdn-x.example", "https://a b", "https://a/x?y", "https://", "ftp://a"] {
+            assert!(hosted_login(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_redirect_uri_is_understood_as_the_public_url() {
+        let parsed = public_url("https://auth.example.org/pangea/callback").unwrap();
+        assert_eq!(parsed.as_str(), "https://auth.example.org");
+    }
+}
