@@ -32,7 +32,8 @@ use crate::{
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients list
-  pangea-mcp-auth clients add --name Backoffice --redirect-uri https://app.example.com/callback --confidential")]
+  pangea-mcp-auth clients add --name Backoffice --confidential \\
+    --redirect-uri https://app.example.com/callback")]
 pub(super) enum Clients {
     List(List),
     Show(Show),
@@ -63,8 +64,8 @@ impl Clients {
 
 /// List clients, in the order of their ids, with how many grants of each live.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "In a pipe each line is one client, with tabs between id, name, origin, live grants,
-last used, created, expiry and redirect URIs.
+#[command(after_help = "In a pipe each line is one client, with tabs between id, name, origin, live
+grants, last used, created, expiry and redirect URIs.
 
 Examples:
   pangea-mcp-auth clients list
@@ -151,8 +152,10 @@ async fn client(administration: &Administration, text: &str) -> Result<Client, F
 /// kept nowhere.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pangea-mcp-auth clients add --name Inspector --redirect-uri http://127.0.0.1:6274/oauth/callback
-  pangea-mcp-auth clients add --redirect-uri https://app.example.com/callback --confidential -o json")]
+  pangea-mcp-auth clients add --name Inspector \\
+    --redirect-uri http://127.0.0.1:6274/oauth/callback
+  pangea-mcp-auth clients add --confidential -o json \\
+    --redirect-uri https://app.example.com/callback")]
 pub(super) struct Add {
     /// A name for people.
     #[arg(long)]

@@ -1,16 +1,17 @@
 //! `completions`: scripts for shells, and the live values that they ask this program for.
 //!
-//! A shell that completes must never wait for long, nor see an error: what cannot be had quickly is
-//! not offered.
+//! A script names no flag: it asks the program that is installed, so it fits every version of it. A
+//! shell that completes must never wait for long, see an error or find a new file: what cannot be had
+//! quickly and quietly is not offered.
 
-use std::{ffi::OsStr, sync::mpsc, thread, time::Duration};
+use std::{env, ffi::OsStr, fs, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use clap::{Command, CommandFactory};
 use clap_complete::{CompleteEnv, engine::CompletionCandidate, env::Shells};
 
 use super::{
     Arguments, Global,
-    connection::load_repositories,
+    connection::{dev_state_dir, load_repositories},
     failure::{Exit, Failure},
     output::{self, Format},
 };
@@ -24,23 +25,34 @@ use crate::{
 
 /// The variable by which a script asks for values. It does not begin like those of the configuration.
 const VARIABLE: &str = "_PANGEA_MCP_AUTH_COMPLETE";
-const PROGRAM: &str = "pangea-mcp-auth";
+pub(super) const PROGRAM: &str = "pangea-mcp-auth";
 /// A shell waits no longer than this.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// What the scripts of some shells lack to be silent when the program is not there, or is one that
+/// does not know them.
+const SILENCE: [(&str, &str, &str); 3] = [
+    ("bash", "-- \"${words[@]}\" \\", "-- \"${words[@]}\" 2>/dev/null \\"),
+    ("fish", "--arguments \"(", "--arguments \"(command -q pangea-mcp-auth; and "),
+    ("fish", "--current-token))", "--current-token) 2>/dev/null)"),
+];
 /// More values help nobody.
 const MOST_VALUES: usize = 100;
 
 /// Print the completion script of a shell.
 ///
-/// Ids of clients and grants are completed, too, from the configured repository.
+/// Ids of clients and grants are completed, too, from the configured repository. The script asks the
+/// program on the PATH; it is written once and stays good when that is replaced.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  pangea-mcp-auth completions bash > ~/.local/share/bash-completion/completions/pangea-mcp-auth
+  pangea-mcp-auth completions bash > \\
+    ~/.local/share/bash-completion/completions/pangea-mcp-auth
   pangea-mcp-auth completions zsh > ~/.zfunc/_pangea-mcp-auth
-  pangea-mcp-auth completions fish > ~/.config/fish/completions/pangea-mcp-auth.fish
+  pangea-mcp-auth completions fish > \\
+    ~/.config/fish/completions/pangea-mcp-auth.fish
   pangea-mcp-auth completions elvish >> ~/.config/elvish/rc.elv
   pangea-mcp-auth completions powershell >> $PROFILE")]
 pub(super) struct Completions {
+    /// The shell that is to complete.
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }
@@ -79,12 +91,20 @@ fn script(shell: &str) -> Option<String> {
     let mut text = Vec::new();
     let shells = Shells::builtins();
     shells.completer(shell)?.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut text).ok()?;
-    String::from_utf8(text).ok()
+    let lacking = SILENCE.iter().filter(|(name, ..)| *name == shell);
+    let text = String::from_utf8(text).ok()?;
+    Some(lacking.fold(text, |text, (_, loud, silent)| text.replace(loud, silent)))
 }
 
-/// Answers a shell that asks for values, and ends the process; any other process goes on.
-pub(super) fn answer_shell() {
-    CompleteEnv::with_factory(Arguments::command as fn() -> Command).var(VARIABLE).complete();
+/// Answers a shell that asks for values; `None` when this is any other process. Nothing is said,
+/// whatever the shell asks.
+pub(super) fn answer_shell() -> Option<ExitCode> {
+    let asked = CompleteEnv::with_factory(Arguments::command as fn() -> Command).var(VARIABLE);
+    match asked.try_complete(env::args_os(), env::current_dir().ok().as_deref()) {
+        Ok(false) => None,
+        Ok(true) => Some(ExitCode::SUCCESS),
+        Err(_) => Some(ExitCode::FAILURE),
+    }
 }
 
 /// Ids of clients that begin like this, with their names.
@@ -116,12 +136,12 @@ fn look_up<T: Entity>(
     order: Order,
     about: fn(&T) -> Option<String>,
 ) -> Option<Vec<CompletionCandidate>> {
-    let repositories = load_repositories(&global()).ok()?;
-    let is_there = |place: &RepositoryConfig| match place {
-        RepositoryConfig::Memory => false,
-        RepositoryConfig::Sqlite { path } => path.exists(),
-        _ => true,
-    };
+    let global = global();
+    // Whoever reads the configuration of development makes what it lacks.
+    if global.dev && !dev_state_dir().ok()?.join("sealing-key").exists() {
+        return None;
+    }
+    let repositories = load_repositories(&global).ok()?;
     if !repositories.all().all(is_there) {
         return None;
     }
@@ -132,10 +152,21 @@ fn look_up<T: Entity>(
         let page = Page { after, order, limit: MOST_VALUES, parent: None };
         let found = all.list(&page, SystemClock.now()).await.ok()?;
         let fitting = found.iter().filter(|value| value.key().starts_with(beginning));
-        let told =
-            fitting.map(|value| CompletionCandidate::new(value.key()).help(about(value).map(Into::into)));
+        let told = fitting.map(|value| {
+            let about = about(value).map(|about| output::readable(&about).into());
+            CompletionCandidate::new(value.key()).help(about)
+        });
         Some(told.collect())
     })
+}
+
+/// Whether there is something to open: an empty file would be made a database.
+fn is_there(place: &RepositoryConfig) -> bool {
+    match place {
+        RepositoryConfig::Memory => false,
+        RepositoryConfig::Sqlite { path } => fs::metadata(path).is_ok_and(|file| file.len() > 0),
+        _ => true,
+    }
 }
 
 /// Behind which key those begin that begin like this.
@@ -150,7 +181,7 @@ fn range_start(beginning: &str, order: Order) -> Option<String> {
 
 /// What the command line says that is being completed, as far as it matters here.
 fn global() -> Global {
-    let mut words = std::env::args();
+    let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let (mut config, mut dev) = (None, false);
     while let Some(word) = words.next() {
         match word.as_str() {

@@ -24,6 +24,19 @@ pub(super) enum Exit {
     Interrupted = 130,
 }
 
+/// Every exit code and what it says.
+pub(super) const EXIT_CODES: [(u8, &str); 9] = [
+    (0, "done"),
+    (Exit::Failed as u8, "failed"),
+    (Exit::Usage as u8, "the command line is wrong"),
+    (Exit::NotFound as u8, "what was named is not there"),
+    (Exit::Partly as u8, "some of it was done"),
+    (Exit::Unreachable as u8, "a needed service is unreachable"),
+    (Exit::Refused as u8, "the upstream refused the credentials"),
+    (Exit::Configuration as u8, "the configuration cannot be used"),
+    (Exit::Interrupted as u8, "interrupted"),
+];
+
 /// How a command ended badly.
 #[derive(Debug)]
 pub(super) struct Failure {

@@ -9,6 +9,7 @@ mod grants;
 mod import;
 mod init;
 mod keys;
+mod manual;
 mod output;
 mod repository;
 mod revocations;
@@ -24,7 +25,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{ArgAction, Parser, Subcommand};
 
 use self::{
-    failure::{Exit, Failure},
+    failure::{EXIT_CODES, Exit, Failure},
     output::{Format, Output},
 };
 use crate::{
@@ -32,14 +33,25 @@ use crate::{
     config::{Environment, SystemEnvironment},
 };
 
+const EXAMPLES: &str = "Examples:
+  pangea-mcp-auth serve --dev
+  pangea-mcp-auth check
+  pangea-mcp-auth tokens list --user ada@example.com";
+
 /// OAuth 2.1 authorization server that puts Pangea AuthN sign-in in front of MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "pangea-mcp-auth", version, about, max_term_width = 100)]
+#[command(name = "pangea-mcp-auth", version, about, max_term_width = 80)]
+#[command(after_help = EXAMPLES, after_long_help = examples_and_exit_codes())]
 struct Arguments {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+fn examples_and_exit_codes() -> String {
+    let codes = EXIT_CODES.iter().map(|(code, meaning)| format!("\n  {code:>3}  {meaning}"));
+    format!("{EXAMPLES}\n\nExit codes:{}", codes.collect::<String>())
 }
 
 /// What every command takes.
@@ -90,12 +102,15 @@ enum Command {
     #[command(subcommand)]
     Keys(keys::Keys),
     Completions(completions::Completions),
+    Man(manual::Man),
 }
 
 /// Runs the command of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    completions::answer_shell();
+    if let Some(answered) = completions::answer_shell() {
+        return answered;
+    }
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {
         Command::Check(check) => check.run(&global),
@@ -106,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Tokens(tokens) => tokens.run(&global),
         Command::Keys(keys) => keys.run(&global),
         Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,6 +35,9 @@ const A_LINE_EVERY: u64 = 1000;
 
 /// Looks after where records live.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pangea-mcp-auth repository copy --to postgres.toml --dry-run
+  pangea-mcp-auth repository purge")]
 pub(super) struct RepositoryArguments {
     #[command(subcommand)]
     command: RepositoryCommand,

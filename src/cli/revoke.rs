@@ -36,6 +36,12 @@ const LONGEST_TEXT: u64 = 64 * 1024;
   pangea-mcp-auth tokens revoke --user ada@example.com --dry-run
   pangea-mcp-auth tokens revoke --client mcp_q7Zx --yes
   pangea-mcp-auth tokens revoke --token-stdin < leaked-token.txt")]
+#[command(override_usage = "pangea-mcp-auth tokens revoke [OPTIONS] <ID>...
+       pangea-mcp-auth tokens revoke [OPTIONS] --client <ID>
+       pangea-mcp-auth tokens revoke [OPTIONS] --user <USER>
+       pangea-mcp-auth tokens revoke [OPTIONS] --resource <URL>
+       pangea-mcp-auth tokens revoke [OPTIONS] --all
+       pangea-mcp-auth tokens revoke [OPTIONS] --token-stdin")]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["ids", "client", "user", "resource", "all", "token_stdin"])))]
 pub(super) struct Revoke {

@@ -55,8 +55,8 @@ impl Tokens {
 
 /// List grants, newest first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "In a pipe each line is one grant, with tabs between id, client, redirect host, user,
-resource, scopes, state, created, last used and expiry.
+#[command(after_help = "In a pipe each line is one grant, with tabs between id, client, redirect host,
+user, resource, scopes, state, created, last used and expiry.
 
 Examples:
   pangea-mcp-auth tokens list

@@ -43,7 +43,7 @@ pub use self::{
     },
     private_file::{Existing, create_private_folder, write_private_file},
     problem::{Place, Problem, Problems},
-    reference::reference,
+    reference::{reference, variables},
     sealing_keys::{read_sealing_keys, store_sealing_keys},
     secret_source::{SecretPlace, read_secret_file},
     value::service_url,

@@ -39,6 +39,11 @@ pub fn reference() -> String {
     out
 }
 
+/// The variable of every key, and what the key is for.
+pub fn variables() -> impl Iterator<Item = (String, &'static str)> {
+    KEYS.iter().map(|key| (key.variable(), key.doc))
+}
+
 fn write_reference(out: &mut String) -> fmt::Result {
     writeln!(out, "\nThe names that `pangea-authn-fastmcp` read are honoured, too, below these:\n")?;
     for key in LEGACY.iter().filter_map(|(name, path)| Some((name, find(path)?))) {

@@ -33,7 +33,8 @@ use crate::config::{self, Config};
 #[command(after_help = "Examples:
   pangea-mcp-auth init
   pangea-mcp-auth init --non-interactive --client-secret-file secret.txt \\
-    --issuer-url https://pdn-xxxxxxxx.login.aws.us.pangea.cloud --client-id psa_xxxxxxxx")]
+    --issuer-url https://pdn-xxxxxxxx.login.aws.us.pangea.cloud \\
+    --client-id psa_xxxxxxxx")]
 pub(super) struct Init {
     /// Ask nothing: every answer is a flag or has a default.
     #[arg(long)]
