@@ -1,0 +1,1 @@
+complete --keep-order --exclusive --command pangea-mcp-auth --arguments "(command -q pangea-mcp-auth; and _PANGEA_MCP_AUTH_COMPLETE=fish pangea-mcp-auth -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token) 2>/dev/null)"
