@@ -39,12 +39,12 @@ print -r -- "$seen"
 zpty -d shell
 "#;
 /// Registers with what Elvish has when somebody is at the keyboard, and asks for the last word.
-const ELVISH: &str = r#"
+const ELVISH: &str = r"
 var completion: = (ns [&arg-completer=[&]])
 var edit: = (ns [&completion:=$completion:])
 eval (slurp < $args[0]) &ns=(ns [&edit:=$edit:])
 $edit:completion:arg-completer[pangea-mcp-auth] (all $args[1..]) | to-lines
-"#;
+";
 
 fn shell(home: &Home, program: &str, arguments: &[&str]) -> Outcome {
     let programs = Path::new(env!("CARGO_BIN_EXE_pangea-mcp-auth")).parent().unwrap();

@@ -84,22 +84,22 @@ fn manual_pages_are_current_and_correct() {
 #[test]
 fn the_reference_of_commands_is_current() {
     let home = Home::new();
-    let mut reference = String::new();
+    let mut sections = Vec::new();
     for command in commands(&home) {
         let title = format!("pangea-mcp-auth {}", command.join(" "));
         let help = home.run(&[words(&command), vec!["--help"]].concat());
         assert_eq!((help.code, &*help.err), (Some(0), ""), "{help:?}");
-        reference += &format!("\n## `{}`\n\n```text\n{}\n```\n", title.trim_end(), help.out.trim_end());
+        sections.push(format!("\n## `{}`\n\n```text\n{}\n```\n", title.trim_end(), help.out.trim_end()));
     }
     let page = fs::read_to_string(tree::root().join("docs/commands.md")).unwrap();
     let (overview, _) = page.split_once(REFERENCE).expect("the place of the reference");
-    is_current("docs/commands.md", &format!("{overview}{REFERENCE}{reference}"));
+    is_current("docs/commands.md", &format!("{overview}{REFERENCE}{}", sections.concat()));
 }
 
 #[test]
 fn answers_to_wrong_command_lines_are_current() {
     let home = Home::new();
-    let mut answers = String::new();
+    let mut answers = Vec::new();
     for line in [
         "",
         "tokns list",
@@ -122,9 +122,9 @@ fn answers_to_wrong_command_lines_are_current() {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let outcome = home.run(&arguments);
         assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{outcome:?}");
-        answers += &format!("$ pangea-mcp-auth {line}\n{}\n", outcome.err);
+        answers.push(format!("$ pangea-mcp-auth {line}\n{}\n", outcome.err));
     }
-    is_current("tests/it/generated/wrong_command_lines.txt", &answers);
+    is_current("tests/it/generated/wrong_command_lines.txt", &answers.concat());
 }
 
 fn names(folder: &str) -> BTreeSet<String> {
