@@ -18,7 +18,7 @@ use super::{Vault, done, record};
 use crate::{
     check::check,
     support::{
-        Client, Options, Server, Tokens, at_once,
+        Browser, Client, Options, Server, Tokens, at_once,
         process::{Home, Outcome, free_port},
     },
 };
@@ -204,12 +204,18 @@ api_url = "{upstream}"
 folder = "/tests/vault"
 cache = "0s""#;
 
+/// A client that the original library keeps.
+const NEWCOMER: &str = "0b7c9a3e-3f0e-4d1c-9f3a-1c1d1e1f2021";
+
 /// What a person's client and an operator see of a daemon that may not write.
 async fn serves_no_writes(server: &Server, client: &Client, code: &str, refresh_token: &str) {
     assert_eq!(client.redeem(server, code).await.status(), 503);
     assert_eq!(client.refresh(server, refresh_token).await.status(), 503);
     let metadata = serde_json::json!({ "redirect_uris": ["http://127.0.0.1:4711/callback"] });
     assert_eq!(server.json("/register", &metadata).send().await.unwrap().status(), 503);
+    // Whom the original library knows is taken over when first seen, which is a write, too.
+    let newcomer = Client { id: NEWCOMER.to_owned(), ..client.clone() };
+    assert_eq!(Browser::new().get(&newcomer.authorize_url(server, &[])).await.status, 503);
     assert_eq!(server.get("/readyz").await.status(), 503);
     assert_eq!(server.get("/healthz").await.status(), 200);
 }
@@ -220,6 +226,10 @@ async fn a_daemon_that_slept_too_long_changes_nothing_of_what_its_successor_wrot
     let server = Server::with(Options { storage: Some(STORAGE), sections, ..Options::default() }).await;
     let vault = Vault::of(&server);
     vault.write_token(VAULT_TOKEN);
+    let newcomer = serde_json::json!({ "client_id": NEWCOMER, "redirect_uris": ["http://127.0.0.1:4711/callback"],
+        "token_endpoint_auth_method": "none", "grant_types": ["authorization_code", "refresh_token"] });
+    let newcomer = serde_json::json!({ "type": "secret", "name": NEWCOMER, "secret": newcomer.to_string() });
+    vault.call("secret/store", &newcomer).await;
     let client = Client::public(&server).await;
     let tokens = client.login(&server).await;
     server.advance(Duration::from_secs(45));
