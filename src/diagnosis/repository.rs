@@ -210,7 +210,7 @@ impl Place {
 
     /// Who has the right to write where one process has it.
     async fn writer(&self, repository: &Arc<dyn Repository>, now: UnixTime) -> Finding {
-        let question = Question::new(format!("{}.writer", self.section), "asking who has the right to write");
+        let question = self.about(Topic::RepositoryWriter, "asking who has the right to write");
         match daemon::Lease::taken_until(Arc::clone(repository), now).await {
             Ok(None) => question.pass("nobody: a daemon may start"),
             Ok(Some(until)) => question.pass(format!(

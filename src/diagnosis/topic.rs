@@ -23,6 +23,8 @@ pub enum Topic {
     RepositoryRoundTrip,
     /// That it keeps it for good.
     RepositorySettings,
+    /// Who has the right to write, where one process has it.
+    RepositoryWriter,
     /// Signing keys under the sealing key.
     Keys,
     /// The public name and port.
@@ -62,6 +64,7 @@ impl Topic {
             Self::Repository => "repository",
             Self::RepositoryRoundTrip => "repository.round_trip",
             Self::RepositorySettings => "repository.settings",
+            Self::RepositoryWriter => "repository.writer",
             Self::Keys => "keys",
             Self::PublicAddress => "public.address",
             Self::PublicMetadata => "public.metadata",

@@ -271,7 +271,7 @@ async fn a_switch_to_postgres_and_back() {
     };
     let there =
         async || Arc::new(PostgresRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
-    switch_and_back("postgres", &engine.url(), there).await;
+    Box::pin(switch_and_back("postgres", &engine.url(), there)).await;
 }
 
 #[tokio::test]
@@ -284,5 +284,5 @@ async fn a_switch_to_redis_and_back() {
         timeout: Duration::from_secs(20),
     };
     let there = async || Arc::new(RedisRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
-    switch_and_back("redis", &engine.url(), there).await;
+    Box::pin(switch_and_back("redis", &engine.url(), there)).await;
 }

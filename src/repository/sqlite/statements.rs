@@ -226,8 +226,9 @@ mod tests {
         };
         let statements = [
             (GET.to_owned(), "record_by_key (kind=? AND key=?)"),
-            (REPLACE_WITH_SAME_PARENT.to_owned(), "record_by_key (kind=? AND key=?)"),
-            (REPLACE_WITH_OTHER_PARENT.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (REPLACE_VALUE.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (REPLACE_EXPIRY.to_owned(), "record_by_key (kind=? AND key=?)"),
+            (REPLACE_PARENT.to_owned(), "record_by_key (kind=? AND key=?)"),
             (TAKE.to_owned(), "record_by_key (kind=? AND key=?)"),
             (page(false, false, Order::Ascending), "record_by_key (kind=?)"),
             (page(false, true, Order::Ascending), "record_by_key (kind=? AND key>?)"),

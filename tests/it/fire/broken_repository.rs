@@ -69,7 +69,7 @@ impl Repository for Careless {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_repository_that_ignores_versions_is_found_out() {
-    let history = under_load(Arc::new(Careless::default())).await;
+    let history = Box::pin(under_load(Arc::new(Careless::default()))).await;
     let found = violations(&history);
     history.write("broken-repository", &found);
     let broken = promises(&found);
@@ -86,7 +86,7 @@ async fn a_repository_that_ignores_versions_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_sound_repository_is_not() {
-    under_load(Arc::new(MemoryRepository::default())).await.must_be_clean("sound-repository");
+    Box::pin(under_load(Arc::new(MemoryRepository::default()))).await.must_be_clean("sound-repository");
 }
 
 #[tokio::test(flavor = "multi_thread")]

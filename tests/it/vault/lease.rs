@@ -57,7 +57,7 @@ async fn a_second_writer_whose_clock_is_ahead_is_refused_too() {
     let vault = Vault::start().await;
     let _first = lease(&vault).await.unwrap();
     // The first one has stopped writing by then, if it could not renew its right.
-    let ahead = Arc::new(ManualClock::at(vault.clock.now().plus(SKEW).plus(Duration::from_secs(60))));
+    let ahead = Arc::new(ManualClock::at(vault.clock.now().plus(SKEW).plus(Duration::from_mins(1))));
     let second = OneWriter::new(Arc::new(vault.repository().await), ahead);
     assert!(Lease::take_all(vec![Arc::new(second)], &SystemRandom).await.is_err());
 }
