@@ -261,7 +261,7 @@ impl Connections {
             state.link = Some(Arc::clone(&link));
             Ok(link)
         };
-        timeout_at(deadline, connecting).await.unwrap_or_else(|_| Err(self.too_slow()))
+        timeout_at(deadline, connecting).await.unwrap_or_else(|_| Err(self.dial.too_slow(self.timeout)))
     }
 
     /// Sends a request to the server to which its key is on the way.

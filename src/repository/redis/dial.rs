@@ -70,6 +70,13 @@ impl Dial {
         }
     }
 
+    /// That it took too long. A server without TLS may wait for ever for the end of a first line.
+    pub(super) fn too_slow(&self, patience: Duration) -> Problem {
+        let hint =
+            if matches!(self.address.tls, Tls::Off) { "" } else { "; make sure that it is its TLS port" };
+        self.names.away(format!("no connection within {} ms{hint}", patience.as_millis()))
+    }
+
     /// Connects to this very server.
     pub(super) async fn reach(&self, server: &Server) -> Result<Link, Problem> {
         let refused = |error: RedisError| self.names.refused(server, &error);

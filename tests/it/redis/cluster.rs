@@ -28,17 +28,22 @@ async fn a_slot_that_moves_is_followed_and_nothing_is_lost() {
         insert(&repository, &grant(&format!("more-{number}"), "0")).await;
     }
     let (handle, runtime) = (repository.clone(), tokio::runtime::Handle::current());
+    let mut halfway = None;
     tokio::task::block_in_place(|| {
         cluster.move_slot(&slot, from, to, || {
-            runtime.block_on(async {
-                let next = handle.replace(Kind::Grant, &grant("key", "halfway"), version, NOW).await;
-                version = done(next.unwrap());
-                assert_eq!(value(&handle, "key").await.as_deref(), Some("halfway"));
-                let again = handle.insert(Kind::Grant, &grant("key", "other"), NOW).await.unwrap();
+            assert_eq!(runtime.block_on(value(&handle, "key")).as_deref(), Some("0"));
+            // A script needs all its keys on one side, and waits.
+            halfway = Some(runtime.spawn(async move {
+                let mine = grant("key", "halfway");
+                let next = handle.replace(Kind::Grant, &mine, version, NOW).await.unwrap();
+                let again = handle.insert(Kind::Grant, &mine, NOW).await.unwrap();
                 assert_eq!(again, Write::Conflict);
-            });
+                done(next)
+            }));
         });
     });
+    version = halfway.unwrap().await.unwrap();
+    assert_eq!(value(&repository, "key").await.as_deref(), Some("halfway"));
     done(repository.replace(Kind::Grant, &grant("key", "there"), version, NOW).await.unwrap());
     assert_eq!(value(&repository, "key").await.as_deref(), Some("there"));
     let page = Page { parent: Some("client".to_owned()), limit: 100, ..Page::default() };

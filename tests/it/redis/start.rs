@@ -45,10 +45,10 @@ async fn who_is_not_let_in_is_told_why() {
     for (url, expected) in cases {
         assert_eq!(sentence(&url).await, expected);
     }
-    let with_tls = sentence(&server.url().replace("redis://", "rediss://")).await;
-    let expected =
-        format!("{place} offers no TLS: name its TLS port, or write redis:// if the way there is safe");
-    assert_eq!(with_tls, expected);
+    // It either complains of what it got, or waits for more.
+    let with_tls = connect_in_haste(&server.url().replace("redis://", "rediss://")).await;
+    let said = with_tls.expect_err("it offers no TLS").to_string();
+    assert!(said.contains(&place) && said.contains("TLS port"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,9 +66,7 @@ async fn who_lacks_one_permission_is_told_the_line_that_gives_all() {
         let said = sentence(&server.url()).await;
         let place = format!("Redis at 127.0.0.1:{}", server.port());
         assert!(
-            said.starts_with(&format!(
-                "{place} does not let the user \"{USER}\" do all that is needed (NOPERM "
-            )),
+            said.starts_with(&format!("{place} does not let the user \"{USER}\" do all that is needed (")),
             "{lacking}: {said}"
         );
         assert!(said.ends_with(&format!("): run ACL SETUSER {USER} {permissions}")), "{lacking}: {said}");
