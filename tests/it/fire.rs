@@ -29,7 +29,7 @@ use self::{
 };
 use crate::{
     processes::Upstream,
-    support::{Chance, PostgresServer, Surroundings, process::free_port},
+    support::{Chance, PostgresServer, RedisServer, Surroundings, process::free_port},
 };
 
 /// How often somebody is killed while everybody is at work.
@@ -47,6 +47,12 @@ async fn sqlite_keeps_every_promise_under_kill_9() {
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_every_promise_under_kill_9() {
     keeps_every_promise("postgres", Box::new(PostgresServer::new())).await;
+}
+
+/// Shows: CODE-6, REFRESH-2, REFRESH-3, REFRESH-9, REVOKE-5.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_every_promise_under_kill_9() {
+    keeps_every_promise("redis", Box::new(RedisServer::new())).await;
 }
 
 async fn keeps_every_promise(name: &str, engine: Box<dyn Engine>) {

@@ -1,6 +1,6 @@
 //! What the daemons store in.
 
-use crate::support::PostgresServer;
+use crate::support::{PostgresServer, RedisServer};
 
 /// A storage engine.
 pub(super) trait Engine: Send {
@@ -40,6 +40,20 @@ impl Engine for PostgresServer {
     fn configuration(&self) -> String {
         // With more patience nobody would ever hear that it is away.
         format!("kind = \"postgres\"\nurl = \"{}\"\ntimeout = \"3s\"\n", self.url())
+    }
+
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    fn start(&mut self) {
+        Self::start(self);
+    }
+}
+
+impl Engine for RedisServer {
+    fn configuration(&self) -> String {
+        format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"3s\"\n", self.url())
     }
 
     fn kill(&mut self) {

@@ -1,10 +1,10 @@
-//! A `PostgreSQL` server that does not let the daemon in, is not there, or goes away.
+//! A `PostgreSQL` or Redis server that does not let the daemon in, is not there, or goes away.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{Patient, home, refuses};
 use crate::support::{
-    PostgresServer,
+    PostgresServer, RedisServer,
     postgres::{PASSWORD, ROLE},
     process::free_port,
 };
@@ -68,6 +68,38 @@ async fn a_server_that_goes_away_or_shuts_the_door_is_waited_for() {
     server.sql(&format!("{shut}{ROLE}'"));
     patient.is_in_trouble().await;
     server.sql(&format!("ALTER ROLE {ROLE} LOGIN"));
+    patient.has_recovered().await;
+    patient.restarted().await;
+}
+
+#[test]
+fn a_redis_server_that_lets_nobody_in_is_named() {
+    let server = RedisServer::new();
+    let redis = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"\ntimeout = \"1s\"");
+    for url in [server.url_of("mcp_auth", "canary"), server.url_of("nobody", "canary")] {
+        refuses(&home(&redis(&url)), 69, &format!("Redis at 127.0.0.1:{}", server.port()));
+    }
+    let (port, silent) = (free_port(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    for address in [format!("127.0.0.1:{port}"), silent.local_addr().unwrap().to_string()] {
+        let place = format!("Redis at {address}");
+        refuses(&home(&redis(&format!("redis://u:canary@{address}/0"))), 69, &place);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_server_that_goes_away_or_stands_still_is_waited_for() {
+    let mut server = RedisServer::new();
+    let repository = format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"1s\"", server.url());
+    let mut patient = Patient::with(&repository).await;
+    for _ in 0..2 {
+        tokio::task::block_in_place(|| server.kill());
+        patient.is_in_trouble().await;
+        tokio::task::block_in_place(|| server.start());
+        patient.has_recovered().await;
+    }
+    server.freeze();
+    patient.is_in_trouble().await;
+    server.thaw();
     patient.has_recovered().await;
     patient.restarted().await;
 }
