@@ -11,7 +11,7 @@ use crate::{
 
 /// More keys than there ever are at once.
 const ALL: usize = 100;
-/// Attempts to be the one who makes the next key.
+/// Attempts to be the one who makes the next key, or changes one.
 const ATTEMPTS: usize = 8;
 
 /// What a key does at one moment.
@@ -87,15 +87,9 @@ impl Keys {
     /// When the repository does not answer.
     pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
-        let signs_from = now.plus(PUBLISHED_BEFORE);
-        if self.insert_next(&stored, now, signs_from).await?.is_some() {
-            for old in stored.into_iter().filter(|key| key.expires_at.is_none()) {
-                let Some(read) = self.stored.get(&old.number, now).await? else { continue };
-                let mut retiring = read.value.clone();
-                retiring.expires_at = Some(signs_from.plus(access_lifetime).plus(PUBLISHED_AFTER));
-                let _ = self.stored.replace(read, retiring, now).await?;
-            }
-        }
+        // Somebody else's next key is as good as ours.
+        let _ = self.insert_next(&stored, now, now.plus(PUBLISHED_BEFORE)).await?;
+        self.retire_old(access_lifetime, now).await?;
         self.reload(now).await
     }
 
@@ -135,8 +129,35 @@ impl Keys {
         let due = newest.is_some_and(|key| now.since(key.created_at) >= lifetime);
         if due {
             self.rotate(access_lifetime, now).await?;
+        } else {
+            // Whoever made the newest may have died before it came to the others.
+            self.retire_old(access_lifetime, now).await?;
         }
         Ok(due)
+    }
+
+    /// Gives each key that has a successor the end of its publication.
+    async fn retire_old(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
+        let stored = self.stored.list(&all(), now).await?;
+        for (old, successor) in stored.iter().zip(stored.iter().skip(1)) {
+            if old.expires_at.is_none() {
+                let until = successor.signs_from.plus(access_lifetime).plus(PUBLISHED_AFTER);
+                self.retire(&old.number, until, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the publication of a key at a time, whatever happens to its record meanwhile.
+    async fn retire(&self, number: &str, until: UnixTime, now: UnixTime) -> Result<(), KeyError> {
+        for _ in 0..ATTEMPTS {
+            let Some(read) = self.stored.get(number, now).await? else { return Ok(()) };
+            let retiring = StoredKey { expires_at: Some(until), ..read.value.clone() };
+            if self.stored.replace(read, retiring, now).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(RepositoryError::Unavailable("a signing key is changed by others all the time".to_owned()).into())
     }
 
     /// `None` if somebody else was faster.

@@ -12,7 +12,7 @@ use pangea_mcp_auth::{
         scope::Scope,
         token::{Claims, SigningAlgorithm},
     },
-    repository::{MemoryRepository, Repository},
+    repository::{Kind, MemoryRepository, Record, Repository, Write},
     secret::{Sealer, SealingKey, SystemRandom},
 };
 
@@ -142,6 +142,23 @@ async fn of_many_who_rotate_at_once_one_makes_the_key() {
     assert_eq!(keys[0].expires_at, None);
     // Ten minutes until it signs, the life of the last token, and an hour.
     assert_eq!(keys[1].expires_at, Some(late.plus(Duration::from_mins(10 + 10 + 60))));
+}
+
+/// A process that dies between making a key and dating the old one leaves nothing that stays for good.
+#[tokio::test]
+async fn a_rotation_that_was_cut_short_is_brought_to_its_end() {
+    let now = UnixTime::from_secs(1_800_000_000);
+    let (repository, [one, two, _]) = processes(now).await;
+    one.rotate(ACCESS, now).await.unwrap();
+    let dated = keys::list(&repository, now).await.unwrap();
+    let old = repository.get(Kind::Key, "00000001", now).await.unwrap().unwrap();
+    let mut undated: serde_json::Value = serde_json::from_str(&old.record.value).unwrap();
+    undated.as_object_mut().unwrap().remove("expires_at").unwrap();
+    let undated = Record { value: undated.to_string(), expires_at: None, ..old.record };
+    assert_ne!(repository.replace(Kind::Key, &undated, old.version, now).await.unwrap(), Write::Conflict);
+    assert_ne!(keys::list(&repository, now).await.unwrap(), dated);
+    assert!(!two.rotate_when_due(Duration::from_hours(24), ACCESS, now).await.unwrap());
+    assert_eq!(keys::list(&repository, now).await.unwrap(), dated);
 }
 
 #[tokio::test]
