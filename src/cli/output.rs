@@ -373,9 +373,13 @@ fn folded_to(width: usize, text: &str, mut column: usize, indent: usize) -> Stri
 /// JSON in which nothing that a stranger wrote moves a cursor: what is harmful is escaped.
 fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    // The serializer has escaped all below a space, so that what is left of ASCII is harmless but for one.
+    if json.bytes().all(|byte| byte < 0x7f) {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        // The serializer has escaped those below a space, and those between values are ours.
+        // Those below a space stand between values.
         if is_harmful(c) && c >= ' ' {
             let _ = write!(text, "\\u{:04x}", u32::from(c));
         } else {
@@ -393,6 +397,9 @@ fn is_harmful(c: char) -> bool {
 
 /// A text of somebody else: nothing in it may move the cursor, end the line or turn the writing.
 pub(super) fn readable(text: &str) -> String {
+    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
 }
 
