@@ -125,12 +125,16 @@ async fn another_secret_in_the_way_is_not_overwritten_and_nothing_new_stays() {
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert_eq!(beginning.files(), ["authn-client-secret", "given-secret"]);
 
-    beginning.home.write("authn-client-secret", PANGEA.1);
+    // What was replaced before it went wrong is put back, and what was new goes.
     beginning.home.write("sealing-key", "spoilt");
     let outcome = beginning.init(&["--config", "config.toml", "--force"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert_eq!(beginning.home.read("sealing-key"), "spoilt");
-    assert_eq!(beginning.files(), ["authn-client-secret", "given-secret", "sealing-key"]);
+    assert_eq!(beginning.home.read("authn-client-secret"), "pck_of_somebody");
+    std::fs::remove_file(beginning.home.path("authn-client-secret")).unwrap();
+    let outcome = beginning.init(&["--config", "config.toml"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert_eq!(beginning.files(), ["given-secret", "sealing-key"]);
 }
 
 #[test]
