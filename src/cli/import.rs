@@ -42,8 +42,10 @@ const A_LINE_EVERY: u64 = 1000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth repository import --from-pangea-authn-fastmcp --dry-run
-  pangea-mcp-auth repository import --from-pangea-authn-fastmcp --folder /mcp/clients
-  pangea-mcp-auth repository import --from-pangea-authn-fastmcp --token-file vault-token --to postgres.toml")]
+  pangea-mcp-auth repository import --from-pangea-authn-fastmcp \\
+      --folder /mcp/clients
+  pangea-mcp-auth repository import --from-pangea-authn-fastmcp \\
+      --token-file vault-token --to postgres.toml")]
 pub(super) struct Import {
     /// Import from the Vault of pangea-authn-fastmcp.
     #[arg(long)]

@@ -238,7 +238,7 @@ async fn a_daemon_that_slept_too_long_changes_nothing_of_what_its_successor_wrot
 
     server.advance(Duration::from_mins(1));
     serves_no_writes(&server, &client, &code, &tokens.refresh).await;
-    server.advance(Duration::from_secs(30));
+    server.advance(Duration::from_secs(150));
     let successor = lease(&vault).await.unwrap();
     let written = vault.secrets().await;
     serves_no_writes(&server, &client, &code, &tokens.refresh).await;
