@@ -17,6 +17,7 @@ use super::{
     ids,
     page::{problem_page, sign_in_page},
     people,
+    reply::wait,
     state::Code,
     switches::{Answer, Authorize, IssParameter},
 };
@@ -32,7 +33,9 @@ pub(super) async fn ask(State(stand_in): State<StandIn>, RawQuery(query): RawQue
         Ok(request) => request,
         Err(refusal) => return refusal.answer(&stand_in),
     };
-    let known = request.login_hint.clone().or_else(|| stand_in.0.switches.authorize.peek().sign_in_as);
+    let settings = stand_in.0.switches.authorize.peek();
+    wait(settings.delay_ms).await;
+    let known = request.login_hint.clone().or(settings.sign_in_as);
     if let Some(email) = known.as_deref().and_then(people::email) {
         return request.sign_in(&stand_in, &email);
     }

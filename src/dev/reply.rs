@@ -68,11 +68,16 @@ impl IntoResponse for OAuthError {
     }
 }
 
-/// Waits as long as a switch asks for, and fails if it asks for that.
-pub(super) async fn trouble(delay_ms: u64, fault: &Fault) -> Option<Response> {
+/// Waits as long as a switch asks for.
+pub(super) async fn wait(delay_ms: u64) {
     if delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
     }
+}
+
+/// Waits as long as a switch asks for, and fails if it asks for that.
+pub(super) async fn trouble(delay_ms: u64, fault: &Fault) -> Option<Response> {
+    wait(delay_ms).await;
     let answer = match fault {
         Fault::None => return None,
         Fault::Status(status) => (status_code(*status), "The stand-in was told to fail.").into_response(),

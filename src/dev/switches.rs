@@ -33,6 +33,8 @@ pub struct Switches {
 /// The authorization endpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Authorize {
+    /// Milliseconds before the page, or the redirect where none is needed.
+    pub delay_ms: u64,
     /// Who is signed in without a page; at first `StandInConfig::sign_in_as`.
     pub sign_in_as: Option<String>,
     /// What the browser brings back.

@@ -126,7 +126,11 @@ async fn a_double_click_on_allow_is_one_sign_in() {
     for person_is_asked in [true, false] {
         let mut scene = Scene::set().await;
         let known = (!person_is_asked).then(|| "ada@example.com".to_owned());
-        scene.server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = known);
+        scene.server.upstream.switches().authorize.set(|authorize| {
+            authorize.sign_in_as = known;
+            // As the real one does it takes a while; the second click comes before it has answered.
+            authorize.delay_ms = 1_000;
+        });
         scene.ask("s").await;
         let allow = scene.chromium.find("button[value=approve]").await;
         let click = [
