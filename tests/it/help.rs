@@ -89,7 +89,15 @@ pub(super) async fn filled(server: &Server) -> (Home, String, String) {
 /// What an example ends with on a filled repository; `None` for what is tried elsewhere: a daemon, a
 /// wizard, and what needs a second repository or Vault.
 fn expected(example: &str) -> Option<i32> {
-    let elsewhere = ["serve", "init", "check", "repository copy", "repository import", "man --to /usr", "keys rotate --sealing"];
+    let elsewhere = [
+        "serve",
+        "init",
+        "check",
+        "repository copy",
+        "repository import",
+        "man --to /usr",
+        "keys rotate --sealing",
+    ];
     if elsewhere.iter().any(|words| example.starts_with(&format!("pangea-mcp-auth {words}"))) {
         return (example.contains("--example-config")).then_some(0);
     }
