@@ -199,10 +199,12 @@ impl ReturnAddress {
     /// `xn--….example`, or the scheme where there is no host.
     #[must_use]
     pub fn host(&self) -> String {
-        let authority = authority(&self.0);
-        match self.destination() {
-            Destination::PrivateUse => format!("{}:", self.0.split(':').next().unwrap_or_default()),
-            Destination::Loopback | Destination::Web => authority.to_ascii_lowercase(),
+        // Lists ask this of each grant, and whether it is a URL was judged when it was registered.
+        let (scheme, _) = self.0.split_once(':').unwrap_or_default();
+        if ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
+            authority(&self.0).to_ascii_lowercase()
+        } else {
+            format!("{scheme}:")
         }
     }
 
