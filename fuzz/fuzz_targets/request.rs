@@ -97,7 +97,7 @@ fn router(runtime: &Runtime) -> Router {
 async fn assembled() -> Router {
     let file = Path::new("/nonexistent/config.toml");
     let mut config = config::parse(CONFIG, file, &Surroundings).expect("a configuration");
-    config.repository = RepositoryConfig::Memory;
+    config.repository.main = RepositoryConfig::Memory;
     let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
     daemon::assemble(&config, clock, Arc::new(SystemRandom)).await.expect("a server").router
 }
