@@ -20,16 +20,15 @@ use crate::{
     },
 };
 
-/// So long before the right ends nothing begins any more: what began must be over by then, also by a clock
-/// that is ahead.
-const SPARE: Duration = SKEW.saturating_add(Duration::from_secs(30));
+/// So long before the right ends nothing begins any more: what began must be over by then.
+const SPARE: Duration = Duration::from_secs(30);
 
 /// A repository in front of which somebody asks whether it may be written.
 #[derive(Debug)]
 pub struct OneWriter {
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
-    /// When the right ends, in seconds.
+    /// When the right ends, in seconds, in the eyes of a successor whose clock is ahead.
     until: AtomicU64,
 }
 
@@ -51,7 +50,7 @@ impl OneWriter {
     }
 
     pub(super) fn may_write_until(&self, until: UnixTime) {
-        self.until.store(until.as_secs(), Ordering::Release);
+        self.until.store(until.minus(SKEW).as_secs(), Ordering::Release);
     }
 
     pub(super) fn may_write_no_more(&self) {
