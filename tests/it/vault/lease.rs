@@ -183,8 +183,9 @@ async fn a_writer_whose_network_is_away_stops_in_time_and_goes_on_when_it_is_bac
         call.set(away);
     }
     let stop = CancellationToken::new();
-    let kept = tokio::spawn(leases.remove(0).keep(stop.clone()));
+    // First the clock: a renewal that begins before counts from then, and the next one comes half a minute later.
     vault.clock.advance(Duration::from_mins(1));
+    let kept = tokio::spawn(leases.remove(0).keep(stop.clone()));
     assert_refused(&writer.insert(Kind::Grant, &record("key", "value"), vault.now()).await);
     for call in calls() {
         call.reset();
