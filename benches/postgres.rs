@@ -170,7 +170,9 @@ impl Server {
         let (clients, seconds) = (connections.to_string(), DURATION.as_secs().to_string());
         let mut command = client("pgbench");
         command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &seconds, "-f"]).arg(script);
-        let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = String::from_utf8(output.stdout).unwrap();
         let line = output.lines().find(|line| line.starts_with("tps = ")).unwrap();
         line.split(' ').nth(2).unwrap().parse().unwrap()
     }
@@ -201,7 +203,9 @@ fn programs() -> PathBuf {
 
 fn client(name: &str) -> Command {
     let mut command = Command::new(programs().join(name));
-    command.args(["-h", "127.0.0.1", "-p", &PORT.to_string(), "-U", "postgres", "-d", "postgres"]);
+    command
+        .args(["-h", "127.0.0.1", "-p", &PORT.to_string(), "-U", "postgres"])
+        .env("PGDATABASE", "postgres");
     command
 }
 

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
+    Runtime,
+};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::{
     Error, Row,
@@ -17,7 +20,8 @@ use super::{
     PostgresSettings,
     address::Address,
     problem::{Names, Problem},
-    statements::Statement,
+    sessions::Sessions,
+    statements::{Plan, Statement},
     tls,
 };
 use crate::repository::{self, RepositoryError};
@@ -32,6 +36,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_millis(500);
 /// A pool of connections to one database.
 pub(super) struct Connections {
     pool: Pool,
+    sessions: Sessions,
     tls: MakeRustlsConnect,
     names: Names,
     timeout: Duration,
@@ -84,7 +89,10 @@ impl Failure {
             SqlState::T_R_SERIALIZATION_FAILURE
             | SqlState::T_R_DEADLOCK_DETECTED
             | SqlState::READ_ONLY_SQL_TRANSACTION
-            | SqlState::CANNOT_CONNECT_NOW => Self::NotNow(reason),
+            | SqlState::CANNOT_CONNECT_NOW
+            // What the session keeps has been overtaken by a change of the table, or is gone.
+            | SqlState::FEATURE_NOT_SUPPORTED
+            | SqlState::INVALID_SQL_STATEMENT_NAME => Self::NotNow(reason),
             SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
                 Self::Refused(RepositoryError::Corrupt(reason))
             }
@@ -119,13 +127,15 @@ impl Connections {
     pub(super) fn open(address: Address, settings: &PostgresSettings) -> repository::Result<Self> {
         let names = Names::of(&address.config);
         let tls = tls::connector(address.config.get_ssl_mode(), settings.ca_file.as_deref())?;
+        let sessions = Sessions::new(tls.clone());
         let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(address.config, tls.clone(), manager))
+        let pool = Pool::builder(Manager::from_connect(address.config, sessions.clone(), manager))
             .max_size(usize::try_from(settings.connections).unwrap_or(usize::MAX))
             .runtime(Runtime::Tokio1)
+            .post_create(begin(sessions.clone()))
             .build()
             .map_err(|error| RepositoryError::Unusable(error.to_string()))?;
-        Ok(Self { pool, tls, names, timeout: settings.timeout })
+        Ok(Self { pool, sessions, tls, names, timeout: settings.timeout })
     }
 
     /// Of whom to speak.
@@ -171,7 +181,7 @@ impl Connections {
         deadline: Instant,
     ) -> Result<Vec<Row>, Failure> {
         let client = self.connection(deadline).await.map_err(|problem| Failure::of_connecting(&problem))?;
-        match timeout_at(deadline, client.query_typed(&statement.text, &statement.parameters())).await {
+        match timeout_at(deadline, self.ask(&client, statement)).await {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
@@ -186,6 +196,17 @@ impl Connections {
                 Err(Failure::InDoubt(self.too_slow().to_string()))
             }
         }
+    }
+
+    /// One round trip, for what a session keeps it was given when it began.
+    async fn ask(&self, client: &Client, statement: &Statement<'_>) -> Result<Vec<Row>, Error> {
+        let (values, types): (Vec<_>, Vec<_>) = statement.parameters().into_iter().unzip();
+        if statement.plan == Plan::Once && self.sessions.are_own() {
+            let kept = client.prepare_typed_cached(&statement.text, &types).await?;
+            return client.query(&kept, &values).await;
+        }
+        let parameters: Vec<_> = values.into_iter().zip(types).collect();
+        client.query_typed(&statement.text, &parameters).await
     }
 
     /// A connection, within the time, to a server that may be starting.
@@ -209,7 +230,9 @@ impl Connections {
     async fn connection(&self, deadline: Instant) -> Result<Client, Problem> {
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(client)) => Ok(client),
-            Ok(Err(PoolError::Backend(error))) => Err(self.names.refused(&error)),
+            Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)))) => {
+                Err(self.names.refused(&error))
+            }
             Ok(Err(error)) => Err(self.names.away(&error.to_string())),
             Err(_) => Err(self.too_slow()),
         }
@@ -223,6 +246,14 @@ impl Connections {
         // If it cannot be told, the statement ends by itself.
         let _ = timeout(CANCEL_PATIENCE, told.cancel_query(self.tls.clone())).await;
     }
+}
+
+/// What happens once with each new connection.
+fn begin(sessions: Sessions) -> Hook {
+    Hook::async_fn(move |client: &mut ClientWrapper, _| {
+        let sessions = sessions.clone();
+        Box::pin(async move { sessions.begin(client).await.map_err(HookError::Backend) })
+    })
 }
 
 impl Debug for Connections {

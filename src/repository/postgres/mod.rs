@@ -1,7 +1,8 @@
 //! Records in one table of a `PostgreSQL` database, for any number of daemons.
 //!
-//! Every call is one statement in one round trip. The statements have no names and leave nothing
-//! behind in the session, so that a pooler may hand each of them to another connection.
+//! Every call is one statement in one round trip. Where a connection is a session of its own, the
+//! server keeps what it has planned; where a pooler may hand each statement to another session,
+//! the statements have no names and leave nothing behind.
 //!
 //! A server may go away at any moment. What has certainly not run is tried again as long as the
 //! caller's time allows; of a write whose answer was lost, see [`PostgresRepository`].
@@ -10,6 +11,7 @@ mod address;
 mod connections;
 mod problem;
 mod schema;
+mod sessions;
 mod statements;
 mod tls;
 mod warnings;

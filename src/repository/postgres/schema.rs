@@ -1,7 +1,8 @@
 //! The table: made and brought up to date by whichever daemon comes first.
 
+use deadpool_postgres::{Client, Object};
 use tokio::time::timeout_at;
-use tokio_postgres::{Client, Error, IsolationLevel, Row, error::SqlState};
+use tokio_postgres::{Error, IsolationLevel, Row, error::SqlState};
 
 use super::{
     connections::Connections,
@@ -59,6 +60,8 @@ pub(super) async fn bring_up_to_date(connections: &Connections) -> repository::R
         if inspect(names, &row)? < SCHEMA.len() { migrate(names, &mut client).await } else { Ok(()) }
     };
     let done = timeout_at(deadline, work).await;
+    // It may have begun before there was a table that it could keep statements about.
+    drop(Object::take(client));
     Ok(done.unwrap_or_else(|_| Err(connections.too_slow()))?)
 }
 

@@ -56,11 +56,30 @@ const PURGE: &str = "
 /// Reads something, whatever it is.
 const PING: &str = "SELECT 1 FROM pangea_mcp_auth_record LIMIT 1";
 
+const BY_KEY: &[Type] = &[Type::TEXT, Type::TEXT, Type::INT8];
+const NEW: &[Type] = &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8];
+const CHANGED: &[Type] =
+    &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8];
+
+/// What is planned once in a session, with the types of its values.
+pub(super) const KEPT: [(&str, &[Type]); 4] =
+    [(GET, BY_KEY), (INSERT, NEW), (REPLACE, CHANGED), (TAKE, BY_KEY)];
+
 /// A statement with its values.
 #[derive(Debug)]
 pub(super) struct Statement<'a> {
     pub(super) text: Cow<'static, str>,
+    pub(super) plan: Plan,
     values: Vec<Value<'a>>,
+}
+
+/// How often the server thinks about how to run a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Once in a session: it finds its one row by the key, whatever the values. It is one of [`KEPT`].
+    Once,
+    /// Each time, for what is best depends on the values.
+    EachTime,
 }
 
 /// A value of one of the two types that the table has.
@@ -99,17 +118,21 @@ impl From<Version> for Value<'_> {
 impl<'a> Statement<'a> {
     /// A statement without values.
     pub(super) const fn plain(text: &'static str) -> Self {
-        Self { text: Cow::Borrowed(text), values: Vec::new() }
+        Self { text: Cow::Borrowed(text), plan: Plan::EachTime, values: Vec::new() }
+    }
+
+    const fn of_one_row(text: &'static str, values: Vec<Value<'a>>) -> Self {
+        Self { text: Cow::Borrowed(text), plan: Plan::Once, values }
     }
 
     /// The live record under a key.
     pub(super) fn get(kind: Kind, key: &'a str, now: UnixTime) -> Self {
-        Self { text: GET.into(), values: vec![kind.as_str().into(), key.into(), now.into()] }
+        Self::of_one_row(GET, vec![kind.as_str().into(), key.into(), now.into()])
     }
 
     /// Stores a new record, also in the place of an expired one.
     pub(super) fn insert(kind: Kind, record: &'a Record, mine: Version, now: UnixTime) -> Self {
-        Self { text: INSERT.into(), values: written(kind, record, mine, now) }
+        Self::of_one_row(INSERT, written(kind, record, mine, now))
     }
 
     /// Stores a record in the place of the one that was read.
@@ -122,12 +145,12 @@ impl<'a> Statement<'a> {
     ) -> Self {
         let mut values = written(kind, record, mine, now);
         values.push(read.into());
-        Self { text: REPLACE.into(), values }
+        Self::of_one_row(REPLACE, values)
     }
 
     /// Removes the live record under a key.
     pub(super) fn take(kind: Kind, key: &'a str, now: UnixTime) -> Self {
-        Self { text: TAKE.into(), values: vec![kind.as_str().into(), key.into(), now.into()] }
+        Self::of_one_row(TAKE, vec![kind.as_str().into(), key.into(), now.into()])
     }
 
     /// A page of live records.
@@ -151,12 +174,12 @@ impl<'a> Statement<'a> {
             parent.unwrap_or_default(),
             behind.unwrap_or_default()
         );
-        Self { text: text.into(), values }
+        Self { text: text.into(), plan: Plan::EachTime, values }
     }
 
     /// Removes a batch of expired records and counts them.
     pub(super) fn purge(now: UnixTime) -> Self {
-        Self { text: PURGE.into(), values: vec![now.into(), PURGE_BATCH.into()] }
+        Self { text: PURGE.into(), plan: Plan::EachTime, values: vec![now.into(), PURGE_BATCH.into()] }
     }
 
     /// Whether the table answers.

@@ -186,7 +186,8 @@ async fn many_may_start_on_an_empty_database_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_knows_whose_the_connections_are() {
     let server = PostgresServer::new();
-    let _repository = connect(&server.url()).await.unwrap();
+    let repository = connect(&server.url()).await.unwrap();
+    repository.ping().await.unwrap();
     let named = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE usename = 'mcp_auth'";
     assert_eq!(server.sql(named), "pangea-mcp-auth\n");
 }

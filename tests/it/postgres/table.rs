@@ -24,6 +24,8 @@ async fn many(number: usize) -> (PostgresServer, std::sync::Arc<PostgresReposito
         NOW.as_secs()
     ));
     server.sql("VACUUM ANALYZE pangea_mcp_auth_record");
+    // So that what a connection asks at its begin has been asked.
+    repository.ping().await.unwrap();
     (server, repository)
 }
 
@@ -44,10 +46,13 @@ fn buffers(plan: &str) -> u64 {
 async fn every_statement_finds_its_rows_by_an_index() {
     let (server, repository) = many(20_000).await;
     let since = server.said().len();
-    let read = repository.get(Kind::Grant, "grant-00010000", NOW).await.unwrap().unwrap();
-    done(repository.replace(Kind::Grant, &read.record, read.version, NOW).await.unwrap());
-    insert(&repository, &grant("new", "{}")).await;
-    repository.take(Kind::Grant, "new", NOW).await.unwrap().unwrap();
+    // After five times the server may think of a plan that serves all values.
+    for _ in 0..8 {
+        let read = repository.get(Kind::Grant, "grant-00010000", NOW).await.unwrap().unwrap();
+        done(repository.replace(Kind::Grant, &read.record, read.version, NOW).await.unwrap());
+        insert(&repository, &grant("new", "{}")).await;
+        repository.take(Kind::Grant, "new", NOW).await.unwrap().unwrap();
+    }
     for order in [Order::Ascending, Order::Descending] {
         for parent in [None, Some("client-3".to_owned())] {
             for after in [None, Some("grant-00010000".to_owned())] {
@@ -58,9 +63,12 @@ async fn every_statement_finds_its_rows_by_an_index() {
     }
     repository.purge_expired(NOW.plus(std::time::Duration::from_secs(10))).await.unwrap();
     let plans = plans(&server, since);
-    assert_eq!(plans.len(), 13, "{plans:#?}");
+    assert_eq!(plans.len(), 4 * 8 + 9, "{plans:#?}");
     let by = |index: &str| plans.iter().filter(|plan| plan.contains(index)).count();
-    assert_eq!((by("record_pkey on"), by("record_by_parent on"), by("record_by_expiry on")), (8, 4, 1));
+    assert_eq!(
+        (by("record_pkey on"), by("record_by_parent on"), by("record_by_expiry on")),
+        (3 * 8 + 5, 4, 1)
+    );
     for plan in plans {
         assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
     }

@@ -23,6 +23,15 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts one that has this many connections to the server.
     pub fn before(server: &PostgresServer, connections: u32) -> Self {
+        Self::with(server, connections, "")
+    }
+
+    /// Starts one that leaves out what a client asks of its session, in place of refusing it.
+    pub fn that_ignores_options(server: &PostgresServer, connections: u32) -> Self {
+        Self::with(server, connections, "ignore_startup_parameters = options")
+    }
+
+    fn with(server: &PostgresServer, connections: u32, setting: &str) -> Self {
         let (folder, port) = (folder_for_postgres("pangea-pgbouncer"), free_port());
         let configuration = folder.path().join("pgbouncer.ini");
         let text = format!(
@@ -37,6 +46,7 @@ pool_mode = transaction
 default_pool_size = {connections}
 max_client_conn = 500
 server_login_retry = 1
+{setting}
 logfile = {}
 ",
             server.port(),
