@@ -1,16 +1,13 @@
 //! From the authorization request to the code. Until the upstream has vouched for the person, all
 //! that is known of a login travels sealed with the browser; nothing is stored.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
-};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     AuthorizationServer, PATIENCE,
+    returns::Return,
     tokens::{ATTEMPTS, too_much_contention},
 };
 use crate::{
@@ -47,6 +44,8 @@ struct Transaction {
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     transaction: Transaction,
+    /// Tells one click from another: each is good for one return.
+    approval: String,
     approved_at: UnixTime,
     approved_from: Option<IpAddr>,
 }
@@ -207,8 +206,9 @@ impl AuthorizationServer {
         let UpstreamSecrets { state, nonce, verifier } =
             self.upstream_secrets(&transaction).ok_or(DecisionError::Forged)?;
         let grant_id = GrantId::of_login(&state, transaction.requested_at);
-        if self.grants.get(grant_id.as_str(), now).await.map_err(|e| DecisionError::Page(e.into()))?.is_some()
-        {
+        let made =
+            self.grants.get(grant_id.as_str(), now).await.map_err(|e| DecisionError::Page(e.into()))?;
+        if made.is_some_and(|made| decision == PersonDecides::Deny || !made.value.is_on_its_way(now)) {
             return Err(DecisionError::Used);
         }
         tracing::info!(
@@ -226,7 +226,8 @@ impl AuthorizationServer {
         let sign_in =
             SignIn { state: &state, nonce: &nonce, code_verifier: &verifier, fresh: request.fresh_sign_in };
         let location = self.upstream.authorization_url(sign_in, now).await;
-        let pending = Pending { transaction, approved_at: now, approved_from: from };
+        let approval = random_token(self.random());
+        let pending = Pending { transaction, approval, approved_at: now, approved_from: from };
         let sealed = self.seal(&["login", browser, &state], &pending).map_err(DecisionError::Page)?;
         Ok(Decision::SignIn { location, flow, sealed })
     }
@@ -248,15 +249,15 @@ impl AuthorizationServer {
             .and_then(|sealed| self.open(&["login", browser, state], &sealed))
             .filter(|pending: &Pending| now.since(pending.approved_at) < PATIENCE)
             .ok_or(CallbackError::Lost)?;
-        let Pending { transaction, approved_at, approved_from } = pending;
-        let id = GrantId::of_login(state, transaction.requested_at);
-        if !self.used_states.first_use(&id, approved_at.plus(PATIENCE), now) {
+        let id = GrantId::of_login(state, pending.transaction.requested_at);
+        let returned = Return { approval: &pending.approval, until: pending.approved_at.plus(PATIENCE) };
+        if !self.returns.admit(&id, returned, now) {
             return Err(CallbackError::Used);
         }
-        let request = &transaction.request;
+        let request = &pending.transaction.request;
         let client = self.still_registered(request, now).await.map_err(CallbackError::Page)?;
         let (address, client_state) = (request.return_address.clone(), request.state.clone());
-        match self.grant(params, &client, &transaction, approved_from, id, now).await {
+        match self.grant(params, &client, &pending, id, now).await {
             Ok(Some(code)) => {
                 let location = self.location(&address, &[("code", &code)], client_state.as_deref());
                 Ok(Answered { location, address, by_itself: true, error: None })
@@ -298,23 +299,24 @@ impl AuthorizationServer {
         Ok(client.value)
     }
 
-    /// The code of a new grant; `None` if this login has yielded one before.
+    /// The code of a new grant; `None` if this login has yielded one before, which is not to be sent again.
     async fn grant(
         &self,
         params: &Params<'_>,
         client: &Client,
-        transaction: &Transaction,
-        approved_from: Option<IpAddr>,
+        pending: &Pending,
         id: GrantId,
         now: UnixTime,
     ) -> Result<Option<String>, OAuthError> {
-        if self.grants.get(id.as_str(), now).await?.is_some() {
-            return Ok(None);
+        let transaction = &pending.transaction;
+        let gone = || unclear().caused_by("the sealing key is gone under which this login began");
+        let code = self.code(transaction, &id).ok_or_else(gone)?;
+        let again = |made: &Grant| made.may_send_again(&code, &pending.approval, now).then(|| code.clone());
+        if let Some(made) = self.grants.get(id.as_str(), now).await? {
+            return Ok(again(&made.value));
         }
         let signed_in_code = upstream_code(params)?;
-        let UpstreamSecrets { nonce, verifier, .. } = self
-            .upstream_secrets(transaction)
-            .ok_or_else(|| unclear().caused_by("the sealing key is gone under which this login began"))?;
+        let UpstreamSecrets { nonce, verifier, .. } = self.upstream_secrets(transaction).ok_or_else(gone)?;
         let signed_in = SignedIn {
             code: &signed_in_code,
             iss: params.one("iss").map_err(|_| unclear())?,
@@ -332,18 +334,19 @@ impl AuthorizationServer {
             checked_at: now,
             checking_until: None,
         };
-        let code = code_text(&id, &random_token(self.random()));
         let lifetimes = &self.settings.lifetimes;
         let person = self.settings.access.person(identity);
         // The record outlives the code by as long as the browser could come back once more.
         let ends = now.plus(PATIENCE * 2).plus(lifetimes.code);
         let code_ends = (TokenHash::of(&code), now.plus(lifetimes.code));
         let mut grant =
-            Grant::with_code(id, transaction.request.clone(), person, upstream, code_ends, (now, ends));
-        grant.consented_from = approved_from;
+            Grant::with_code(id, transaction.request.clone(), person, upstream, code_ends, (now, ends))
+                .approved_by(&pending.approval);
+        grant.consented_from = pending.approved_from;
         let (id, client_id, sub) = (grant.id.clone(), grant.client_id.clone(), grant.person.subject.clone());
         if self.grants.insert(grant, now).await?.is_none() {
-            return Ok(None);
+            let made = self.grants.get(id.as_str(), now).await?;
+            return Ok(made.and_then(|made| again(&made.value)));
         }
         self.keep_client(client, now).await?;
         tracing::info!(target: "audit", event = "code", grant = %id, client_id = %client_id, sub = %sub, "code issued");
@@ -405,6 +408,13 @@ impl AuthorizationServer {
             || address.as_str().starts_with("https://") && address.host_name().is_some_and(listed)
     }
 
+    /// The code of a login. It is derived, so that an answer which the browser dropped can be given again;
+    /// `None` when the key is gone.
+    fn code(&self, transaction: &Transaction, id: &GrantId) -> Option<String> {
+        let unguessable = self.sealer.derive_under(transaction.derived_under, &["code", &transaction.id])?;
+        Some(code_text(id, &unguessable))
+    }
+
     /// `None` when the key is gone under which they were first derived.
     fn upstream_secrets(&self, transaction: &Transaction) -> Option<UpstreamSecrets> {
         let derive = |what| self.sealer.derive_under(transaction.derived_under, &[what, &transaction.id]);
@@ -445,36 +455,4 @@ fn unclear() -> OAuthError {
 
 fn sign_in_failed(error: UpstreamError) -> OAuthError {
     OAuthError::new(error.code(), "the sign-in could not be completed").caused_by(error)
-}
-
-/// States that came back lately, so that a second return is refused before the upstream is asked
-/// again. The grant's key refuses it for good, and in every process; this is the cheap first check.
-#[derive(Debug, Default)]
-pub(super) struct UsedStates(Mutex<Used>);
-
-#[derive(Debug, Default)]
-struct Used {
-    known: HashSet<GrantId>,
-    /// Oldest first, with the time from which on a second return is refused for its age.
-    order: VecDeque<(GrantId, UnixTime)>,
-}
-
-impl UsedStates {
-    /// Beyond this, the oldest is forgotten.
-    const MOST: usize = 10_000;
-
-    fn first_use(&self, id: &GrantId, until: UnixTime, now: UnixTime) -> bool {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Used { known, order } = &mut *used;
-        while order.front().is_some_and(|(_, until)| *until <= now || order.len() >= Self::MOST) {
-            if let Some((forgotten, _)) = order.pop_front() {
-                known.remove(&forgotten);
-            }
-        }
-        let first = known.insert(id.clone());
-        if first {
-            order.push_back((id.clone(), until));
-        }
-        first
-    }
 }

@@ -4,6 +4,7 @@ pub mod administration;
 mod introspection;
 mod login;
 mod registration;
+mod returns;
 mod revocation;
 mod sealed_sessions;
 mod tokens;
@@ -119,7 +120,7 @@ pub struct AuthorizationServer {
     upstream: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    used_states: login::UsedStates,
+    returns: returns::Returns,
 }
 
 /// Everything that an authorization server stands on.
@@ -153,7 +154,7 @@ impl AuthorizationServer {
             upstream: on.upstream,
             clock: on.clock,
             random: on.random,
-            used_states: login::UsedStates::default(),
+            returns: returns::Returns::default(),
         }
     }
 

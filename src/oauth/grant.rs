@@ -95,6 +95,9 @@ pub struct Code {
     pub challenge: CodeChallenge,
     /// When it ends.
     pub expires_at: UnixTime,
+    /// The approval that led to it, until it is spent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub approval: Option<String>,
 }
 
 /// The refresh token of a grant: a chain of generations, each made from the seed.
@@ -174,6 +177,9 @@ pub struct Active {
     pub live: Vec<LiveToken>,
 }
 
+/// How long after a decision the same decision has the same outcome: the person clicked twice.
+pub const DOUBLE_CLICK: Duration = Duration::from_secs(10);
+
 /// What one person allowed one client at one resource.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Grant {
@@ -251,7 +257,12 @@ impl Grant {
         (code, code_expires_at): (TokenHash, UnixTime),
         (now, expires_at): (UnixTime, UnixTime),
     ) -> Self {
-        let code = Code { hash: code, challenge: request.code_challenge, expires_at: code_expires_at };
+        let code = Code {
+            hash: code,
+            challenge: request.code_challenge,
+            expires_at: code_expires_at,
+            approval: None,
+        };
         Self {
             id,
             client_id: request.client_id,
@@ -267,6 +278,31 @@ impl Grant {
             upstream,
             state: State::CodeIssued(code),
         }
+    }
+
+    /// The grant, whose code this approval has led to.
+    #[must_use]
+    pub fn approved_by(mut self, approval: &str) -> Self {
+        if let State::CodeIssued(code) = &mut self.state {
+            code.approval = Some(approval.to_owned());
+        }
+        self
+    }
+
+    /// Whether the code is on its way since a moment ago: the browser may have dropped the answer
+    /// that had it, because the person clicked twice.
+    #[must_use]
+    pub fn is_on_its_way(&self, now: UnixTime) -> bool {
+        matches!(self.state, State::CodeIssued(_)) && now.since(self.created_at) < DOUBLE_CLICK
+    }
+
+    /// Whether this very code is on its way, and this approval is another click than the one that
+    /// led to it.
+    #[must_use]
+    pub fn may_send_again(&self, code: &str, approval: &str, now: UnixTime) -> bool {
+        let State::CodeIssued(issued) = &self.state else { return false };
+        let is_another = issued.approval.as_deref().is_some_and(|first| first != approval);
+        is_another && issued.hash.matches(code) && self.is_on_its_way(now)
     }
 
     /// Judges a redemption. A defect changes nothing: neither is an unused code burnt nor a used
@@ -303,7 +339,8 @@ impl Grant {
     /// The grant with its code spent. Only a grant whose code is on its way has this step.
     #[must_use]
     pub fn redeemed(mut self, refresh: Option<RefreshChain>, token: LiveToken, expires_at: UnixTime) -> Self {
-        if let State::CodeIssued(code) = self.state {
+        if let State::CodeIssued(mut code) = self.state {
+            code.approval = None;
             self.state = State::Active(Active { code, refresh, live: Vec::new() });
             self.expires_at = expires_at;
         }

@@ -13,6 +13,8 @@ use serde_json::json;
 use crate::support::{Browser, Client, Options, Page, Server, Tokens, body, claims, query};
 
 const TOKEN_ENDPOINT: &str = "/v2/oauth/token";
+/// So long the same decision has the same outcome.
+const DOUBLE_CLICK: Duration = Duration::from_secs(10);
 
 /// A browser that has just been shown the consent page.
 async fn asked(server: &Server, client: &Client, change: &[(&str, &str)]) -> (Browser, Page) {
@@ -26,6 +28,15 @@ async fn asked(server: &Server, client: &Client, change: &[(&str, &str)]) -> (Br
 async fn signed_in(server: &Server, browser: &mut Browser, approved: Page) -> String {
     assert_eq!(approved.status, 303, "{}", approved.html);
     browser.follow(approved, &format!("{}/pangea/callback", server.url)).await.unwrap()
+}
+
+/// The browser at another address of the same server.
+fn moved(browser: &Browser, server: &Server) -> Browser {
+    let host = server.origin.replace("http://", "");
+    let mut moved = Browser::new();
+    let cookies = browser.cookies.iter();
+    moved.cookies = cookies.map(|((_, name), value)| ((host.clone(), name.clone()), value.clone())).collect();
+    moved
 }
 
 /// A page that says `title`, and no way to a code.
@@ -312,6 +323,67 @@ async fn a_double_click_leads_to_the_same_place_and_to_one_code() {
     assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 1);
 }
 
+/// The browser drops the answer to the first click, wherever the first click has got to.
+///
+/// Shows: CONSENT-12.
+#[tokio::test]
+async fn a_second_click_gets_the_answer_that_the_browser_dropped() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    for returned_first in [false, true] {
+        let (mut browser, page) = asked(&server, &client, &[]).await;
+        let first = browser.decide(&page, "approve").await;
+        let mut dropped = browser.clone();
+        let callback = signed_in(&server, &mut dropped, first.clone()).await;
+        let answer = if returned_first { dropped.get(&callback).await.location() } else { None };
+        if returned_first {
+            let other = browser.clone().decide(&page, "deny").await;
+            assert_notice(&other, 400, "This request has been answered");
+        }
+        let second = browser.decide(&page, "approve").await;
+        assert_eq!(second.location(), first.location());
+        let answer = if returned_first { answer } else { dropped.get(&callback).await.location() };
+        let again = signed_in(&server, &mut browser, second).await;
+        let mut replaying = browser.clone();
+        let asked = server.upstream.requests().of(TOKEN_ENDPOINT);
+        assert_eq!(browser.get(&again).await.location(), answer, "the same answer");
+        assert_notice(&replaying.get(&again).await, 400, "This sign-in has been completed");
+        assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), asked);
+        Tokens::of(client.redeem(&server, &query(&answer.unwrap())["code"]).await).await;
+    }
+    assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 2);
+}
+
+/// A second click is answered again neither later nor once the code is spent, in whichever process.
+///
+/// Shows: CONSENT-12, UP-2.
+#[tokio::test]
+async fn a_second_click_gets_nothing_that_is_spent_or_old() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    for is_spent in [false, true] {
+        let (mut browser, page) = asked(&server, &client, &[]).await;
+        let first = browser.decide(&page, "approve").await;
+        let mut dropped = browser.clone();
+        let second = browser.decide(&page, "approve").await;
+        let callback = signed_in(&server, &mut dropped, first).await;
+        let answer = dropped.get(&callback).await.location().unwrap();
+        if is_spent {
+            Tokens::of(client.redeem(&server, &query(&answer)["code"]).await).await;
+        } else {
+            server.clock.advance(DOUBLE_CLICK);
+        }
+        let again = signed_in(&server, &mut browser, second).await;
+        let elsewhere = Options { folder: Some(server.folder.clone()), ..Options::default() };
+        let elsewhere = Server::at(elsewhere, server.clock.clone()).await;
+        let mut moved = moved(&browser, &elsewhere);
+        let page_elsewhere = moved.get(&again.replace(&server.origin, &elsewhere.origin)).await;
+        assert_notice(&page_elsewhere, 400, "This sign-in has been completed");
+        assert_notice(&browser.get(&again).await, 400, "This sign-in has been completed");
+        assert_notice(&browser.decide(&page, "approve").await, 400, "This request has been answered");
+    }
+}
+
 /// Shows: CONSENT-12.
 #[tokio::test]
 async fn after_completion_the_back_button_leads_to_a_clear_page_and_to_no_second_code() {
@@ -323,6 +395,7 @@ async fn after_completion_the_back_button_leads_to_a_clear_page_and_to_no_second
     let mut before = browser.clone();
     let held = browser.cookies.clone();
     let answer = browser.get(&callback).await.location().unwrap();
+    server.clock.advance(DOUBLE_CLICK);
     for decision in ["approve", "deny"] {
         assert_notice(&browser.decide(&page, decision).await, 400, "This request has been answered");
     }
@@ -335,9 +408,8 @@ async fn after_completion_the_back_button_leads_to_a_clear_page_and_to_no_second
     // Another process has not seen the first return, and refuses by what is stored.
     let folder = Some(server.folder.clone());
     let other = Server::at(Options { folder, ..Options::default() }, server.clock.clone()).await;
-    let host = |server: &Server| server.origin.replace("http://", "");
-    let mut browser = Browser::new();
-    browser.cookies = held.into_iter().map(|((_, name), value)| ((host(&other), name), value)).collect();
+    browser.cookies = held;
+    let mut browser = moved(&browser, &other);
     let page = browser
         .post(
             &format!("{}/consent", other.url),

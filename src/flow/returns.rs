@@ -1,0 +1,108 @@
+//! Returns from the upstream, so that a second one is refused before the upstream is asked again. The
+//! grant's key refuses it for good, and in every process; this is the cheap first check.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Mutex, PoisonError},
+};
+
+use crate::{
+    clock::UnixTime,
+    oauth::{grant::DOUBLE_CLICK, token::GrantId},
+};
+
+/// Logins that came back lately.
+#[derive(Debug, Default)]
+pub(super) struct Returns(Mutex<Known>);
+
+/// A browser that comes back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Return<'a> {
+    /// The click that it comes from.
+    pub(super) approval: &'a str,
+    /// From when on it is refused for its age.
+    pub(super) until: UnixTime,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    logins: HashMap<GrantId, Login>,
+    /// Oldest first.
+    order: VecDeque<(GrantId, UnixTime)>,
+}
+
+#[derive(Debug)]
+struct Login {
+    first_at: UnixTime,
+    approvals: Vec<String>,
+}
+
+impl Returns {
+    /// Beyond this, the oldest login is forgotten.
+    const MOST: usize = 10_000;
+    /// Nobody clicks more often than that.
+    const MOST_CLICKS: usize = 8;
+
+    /// Whether this return may lead on: it is the first of its login, or that of a second click
+    /// a moment later. Each click is good for one.
+    pub(super) fn admit(&self, id: &GrantId, returned: Return<'_>, now: UnixTime) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { logins, order } = &mut *known;
+        while order.front().is_some_and(|(_, until)| *until <= now || order.len() >= Self::MOST) {
+            if let Some((forgotten, _)) = order.pop_front() {
+                logins.remove(&forgotten);
+            }
+        }
+        let approval = returned.approval.to_owned();
+        let Some(login) = logins.get_mut(id) else {
+            logins.insert(id.clone(), Login { first_at: now, approvals: vec![approval] });
+            order.push_back((id.clone(), returned.until));
+            return true;
+        };
+        let is_another_click = now.since(login.first_at) < DOUBLE_CLICK
+            && login.approvals.len() < Self::MOST_CLICKS
+            && !login.approvals.contains(&approval);
+        if is_another_click {
+            login.approvals.push(approval);
+        }
+        is_another_click
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    fn admit(returns: &Returns, state: &str, approval: &str, seconds: u64) -> bool {
+        let until = NOW.plus(Duration::from_mins(10));
+        let now = NOW.plus(Duration::from_secs(seconds));
+        returns.admit(&GrantId::of_login(state, NOW), Return { approval, until }, now)
+    }
+
+    #[test]
+    fn each_click_is_good_for_one_return_and_only_for_a_moment() {
+        let returns = Returns::default();
+        assert!(admit(&returns, "one", "first", 0) && !admit(&returns, "one", "first", 0));
+        assert!(admit(&returns, "one", "second", 9) && !admit(&returns, "one", "second", 9));
+        assert!(!admit(&returns, "one", "third", 10));
+        assert!(admit(&returns, "another", "first", 10));
+    }
+
+    #[test]
+    fn clicks_without_end_are_not_remembered() {
+        let returns = Returns::default();
+        let admitted = (0..100).filter(|click| admit(&returns, "one", &click.to_string(), 0));
+        assert_eq!(admitted.count(), Returns::MOST_CLICKS);
+    }
+
+    #[test]
+    fn what_is_too_old_to_return_is_forgotten() {
+        let returns = Returns::default();
+        assert!(admit(&returns, "old", "first", 0) && admit(&returns, "new", "first", 600));
+        assert_eq!(returns.0.lock().unwrap_or_else(PoisonError::into_inner).logins.len(), 1);
+    }
+}
