@@ -15,7 +15,7 @@ use std::{
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    repository::{Kind, PostgresRepository, PostgresSettings, Record, Repository, Version, Write},
+    repository::{Kind, Page, PostgresRepository, PostgresSettings, Record, Repository, Version, Write},
     secret::Secret,
 };
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ use tempfile::TempDir;
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
 const DURATION: Duration = Duration::from_secs(8);
 const ROWS: usize = 10_000;
+const MANY: usize = 1_000_000;
 const PORT: u16 = 26_431;
 
 /// What `pgbench` runs: the table and the value are as those of the repository.
@@ -46,6 +47,46 @@ async fn main() {
         );
         assert!(sql("TRUNCATE pangea_mcp_auth_record"));
     }
+    pages(&*open(1).await).await;
+}
+
+/// What a list of a million grants costs, page by page, and whether it needs more memory than a page.
+async fn pages(repository: &PostgresRepository) {
+    let fill = format!(
+        "INSERT INTO pangea_mcp_auth_record
+         SELECT 'grant', 'grant-' || lpad(n::text, 8, '0'), 1, NULL, 'client-' || n % 1000, repeat('x', 1200)
+         FROM generate_series(1, {MANY}) AS n"
+    );
+    assert!(sql(&fill) && sql("VACUUM ANALYZE pangea_mcp_auth_record"));
+    let mut page = Page { limit: 500, ..Page::default() };
+    let (mut count, mut times, before) = (0, Vec::new(), memory_kib());
+    loop {
+        let begin = Instant::now();
+        let records = repository.list(Kind::Grant, &page, NOW).await.unwrap();
+        times.push(begin.elapsed().as_secs_f64() * 1_000.0);
+        count += records.len();
+        let Some(last) = records.into_iter().next_back() else { break };
+        page.after = Some(last.key);
+    }
+    assert_eq!(count, MANY);
+    let median = |times: &[f64]| {
+        let mut times = times.to_vec();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let (first, last) = (median(&times[..100]), median(&times[times.len() - 100..]));
+    println!(
+        "{MANY} grants by pages of 500: {first:.2} ms a page among the first hundred, {last:.2} ms among the last; \
+         {} KiB of memory more at the end",
+        memory_kib().saturating_sub(before)
+    );
+}
+
+/// The largest size of this process so far.
+fn memory_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 async fn open(connections: u32) -> Arc<PostgresRepository> {

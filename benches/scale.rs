@@ -51,6 +51,8 @@ scopes = ["user"]
 url = "http://localhost:9000/mcp"
 scopes = ["user"]
 introspection = { client_id = "rs", client_secret = { env = "RS_SECRET" } }
+[repository]
+path = "/given/to/the/server/as/it/is.sqlite"
 [keys]
 sealing = { env = "SEALING_KEY" }
 "#;
@@ -65,14 +67,14 @@ async fn main() {
         "grants     refreshes/s  CPU ms   introspections/s  CPU ms   first page ms  last page ms  file MiB"
     );
     for size in sizes {
-        let exchanges = house.fill(size).await;
+        let (exchanges, to_a_commit) = house.fill(size).await;
         let refreshes = house.measure(House::refresh).await;
         let introspections = house.measure(House::introspect).await;
         let (first, last) =
             (house.page(Order::Descending, size).await, house.page(Order::Ascending, size).await);
         let file = fs::metadata(folder.path().join("scale.sqlite")).unwrap().len() >> 20;
         println!(
-            "{size:>9}  {refreshes}  {introspections:>28}  {first:>12.2}  {last:>12.2}  {file:>8}   (filled at {exchanges:.0} code exchanges/s)"
+            "{size:>9}  {refreshes}  {introspections:>28}  {first:>12.2}  {last:>12.2}  {file:>8}   (filled at {exchanges:.0} code exchanges/s, {to_a_commit:.1} to a commit)"
         );
     }
 }
@@ -80,6 +82,7 @@ async fn main() {
 /// A server without listeners, and a client that has all its tokens.
 struct House {
     server: Arc<AuthorizationServer>,
+    repository: Arc<SqliteRepository>,
     grants: Collection<Grant>,
     clock: Arc<ManualClock>,
     client_id: String,
@@ -108,11 +111,11 @@ impl std::fmt::Display for Pace {
 impl House {
     async fn new(file: &Path) -> Self {
         let config = config::parse(CONFIGURATION, Path::new("scale.toml"), &Secrets).unwrap();
-        let repository: Arc<dyn Repository> = Arc::new(SqliteRepository::open(file).unwrap());
+        let repository = Arc::new(SqliteRepository::open(file).unwrap());
         let clock = Arc::new(ManualClock::at(START));
         let assembled = daemon::assemble_with(
             &config,
-            Arc::clone(&repository),
+            Arc::clone(&repository) as Arc<dyn Repository>,
             Arc::clone(&clock) as _,
             Arc::new(SystemRandom),
         );
@@ -122,12 +125,15 @@ impl House {
         );
         let registered = serde_json::to_value(server.register(metadata.as_bytes()).await.unwrap()).unwrap();
         let client_id = registered["client_id"].as_str().unwrap().to_owned();
-        Self { server, grants: Collection::new(repository), clock, client_id, held: Mutex::default() }
+        let grants = Collection::new(Arc::clone(&repository) as _);
+        Self { server, repository, grants, clock, client_id, held: Mutex::default() }
     }
 
-    /// Brings the number of grants to `size`, by code exchanges; how many came to a second.
-    async fn fill(self: &Arc<Self>, size: usize) -> f64 {
+    /// Brings the number of grants to `size`, by code exchanges; how many came to a second, and how
+    /// many to a commit, though each comes with the insert of its grant.
+    async fn fill(self: &Arc<Self>, size: usize) -> (f64, f64) {
         let (have, started) = (self.held.lock().unwrap().len(), Instant::now());
+        let commits = self.repository.commits();
         let mut callers = JoinSet::new();
         for caller in 0..CALLERS {
             let house = Arc::clone(self);
@@ -139,7 +145,8 @@ impl House {
             });
         }
         callers.join_all().await;
-        ratio(size - have, started.elapsed().as_secs_f64())
+        let commits = usize::try_from(self.repository.commits() - commits).unwrap();
+        (ratio(size - have, started.elapsed().as_secs_f64()), ratio(size - have, ratio(commits, 1.0)))
     }
 
     /// A grant as a login leaves it, and its code exchanged.
