@@ -3,6 +3,7 @@
 mod cluster;
 mod doubt;
 mod login;
+mod makes;
 mod restart;
 mod rules;
 mod sentinels;

@@ -68,7 +68,9 @@ impl Information {
                 return Err(Problem::TooOld { server, found: version.to_owned() });
             }
         }
-        match (self.value("redis_mode"), self.value("role")) {
+        // Valkey has another name for it.
+        let mode = self.value("redis_mode").or_else(|| self.value("server_mode"));
+        match (mode, self.value("role")) {
             (Some("sentinel"), _) => Err(Problem::IsSentinel { server }),
             (Some("cluster"), _) if is_single => Err(Problem::InCluster { server }),
             (_, Some("slave")) if is_single => Err(Problem::ReadOnly { server }),

@@ -3,7 +3,7 @@
 use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
 use super::{NOW, connect, connect_in_haste, done, grant, insert, rules, settings, value};
-use crate::support::{RedisCluster, postgres::until};
+use crate::support::{RedisCluster, postgres::until, redis::Make};
 
 /// The slot of the hash tag of grants.
 fn slot(cluster: &RedisCluster) -> String {
@@ -12,7 +12,11 @@ fn slot(cluster: &RedisCluster) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_handles_keep_every_rule_in_a_cluster() {
-    let cluster = RedisCluster::new();
+    two_handles(Make::Debian).await;
+}
+
+pub(super) async fn two_handles(make: Make) {
+    let cluster = RedisCluster::of(make);
     let empty = || cluster.servers.iter().for_each(|server| _ = server.run(&["FLUSHALL"]));
     rules::verify(&settings(&cluster.url_by(1)), empty).await;
 }
@@ -77,7 +81,11 @@ async fn a_server_of_it_that_is_away_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_is_no_single_server_and_may_lose_what_it_acknowledged() {
-    let cluster = RedisCluster::new();
+    no_single_server(Make::Debian).await;
+}
+
+pub(super) async fn no_single_server(make: Make) {
+    let cluster = RedisCluster::of(make);
     let single = connect_in_haste(&cluster.servers[0].url()).await.expect_err("is one of many");
     assert!(matches!(single, RepositoryError::Unusable(_)), "{single:?}");
     assert!(

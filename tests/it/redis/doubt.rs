@@ -3,7 +3,7 @@
 use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
 use super::{NOW, connect, done, grant, insert, value};
-use crate::support::{Fate, Proxy, RedisServer};
+use crate::support::{Fate, Proxy, RedisServer, redis::Make};
 
 const BROKEN: [Fate; 2] = [Fate::Lost, Fate::AnswerLost];
 
@@ -127,7 +127,11 @@ async fn a_take_is_never_sent_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_has_lost_the_scripts_gets_them_again() {
-    let server = RedisServer::new();
+    lost_scripts(Make::Debian).await;
+}
+
+pub(super) async fn lost_scripts(make: Make) {
+    let server = RedisServer::of(make, "", &[]);
     let repository = connect(&server.url()).await.unwrap();
     let mut version = insert(&repository, &grant("key", "0")).await;
     server.run(&["SCRIPT", "FLUSH"]);

@@ -12,7 +12,11 @@ use pangea_mcp_auth::repository::{Kind, RedisRepository, Repository, RepositoryE
 use tokio::task::JoinSet;
 
 use super::{NOW, connect, connect_in_haste, done, grant, insert, value};
-use crate::support::{RedisServer, postgres::until, redis::USER};
+use crate::support::{
+    RedisServer,
+    postgres::until,
+    redis::{Make, USER},
+};
 
 /// What one caller was promised.
 #[derive(Default)]
@@ -99,7 +103,11 @@ impl Promised {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_survives_kill_9_of_the_server_and_what_can_wait_does() {
-    let mut server = RedisServer::new();
+    killed_again_and_again(Make::Debian).await;
+}
+
+pub(super) async fn killed_again_and_again(make: Make) {
+    let mut server = RedisServer::of(make, "", &[]);
     let url = server.url();
     promises_hold(&mut server, &url).await;
 }
@@ -140,7 +148,11 @@ async fn a_server_that_stands_still_is_waited_for_so_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_cannot_do_now_is_unavailable_at_once_and_not_ready() {
-    let server = RedisServer::new();
+    full_or_alone(Make::Debian).await;
+}
+
+pub(super) async fn full_or_alone(make: Make) {
+    let server = RedisServer::of(make, "", &[]);
     let repository = connect(&server.url()).await.unwrap();
     let version = insert(&repository, &grant("key", "0")).await;
     for (spoil, mend, word) in [

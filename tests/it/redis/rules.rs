@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pangea_mcp_auth::repository::{RedisRepository, RedisSettings, Repository, conformance};
 
 use super::settings;
-use crate::support::RedisServer;
+use crate::support::{RedisServer, redis::Make};
 
 /// Checks every rule, each on empty servers.
 pub(super) async fn verify(settings: &RedisSettings, empty: impl Fn()) {
@@ -20,6 +20,10 @@ pub(super) async fn verify(settings: &RedisSettings, empty: impl Fn()) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connections_keep_every_rule() {
-    let server = RedisServer::new();
+    two_connections_to(Make::Debian).await;
+}
+
+pub(super) async fn two_connections_to(make: Make) {
+    let server = RedisServer::of(make, "", &[]);
     verify(&settings(&server.url()), || _ = server.run(&["FLUSHALL"])).await;
 }

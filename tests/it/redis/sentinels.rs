@@ -3,7 +3,7 @@
 use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
 
 use super::{NOW, connect, connect_in_haste, done, grant, insert, rules, settings, value};
-use crate::support::{RedisSentinels, RedisServer, postgres::until};
+use crate::support::{RedisSentinels, RedisServer, postgres::until, redis::Make};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_handles_keep_every_rule_by_way_of_sentinels() {
@@ -13,7 +13,11 @@ async fn two_handles_keep_every_rule_by_way_of_sentinels() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_primary_that_dies_is_replaced_and_what_can_wait_does() {
-    let mut group = RedisSentinels::new();
+    a_primary_dies(Make::Debian).await;
+}
+
+pub(super) async fn a_primary_dies(make: Make) {
+    let mut group = RedisSentinels::of(make);
     let repository = connect(&group.url()).await.unwrap();
     let version = insert(&repository, &grant("key", "0")).await;
     assert_eq!(group.servers[0].run(&["WAIT", "1", "10000"]), "1", "the replica has it");
@@ -49,7 +53,11 @@ async fn roles_that_are_changed_by_hand_are_followed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_sentinel_or_knows_no_such_service_is_told() {
-    let group = RedisSentinels::new();
+    no_sentinel(Make::Debian).await;
+}
+
+pub(super) async fn no_sentinel(make: Make) {
+    let group = RedisSentinels::of(make);
     let said = connect_in_haste(&group.url_of("nothing")).await.expect_err("no such service");
     assert!(matches!(said, RepositoryError::Unusable(_)), "{said:?}");
     assert!(said.to_string().ends_with("knows no service \"nothing\": correct the end of the URL"), "{said}");

@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{postgres::until, process::free_port};
+use super::{postgres::until, process::free_port, tool};
 
 /// The user that a daemon would be.
 pub const USER: &str = "mcp_auth";
@@ -26,8 +26,31 @@ rdbcompression no
 repl-diskless-sync-delay 0
 ";
 
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Make {
+    /// Redis as Debian has it.
+    Debian,
+    /// The oldest Redis that is promised.
+    Redis6,
+    /// Valkey.
+    Valkey,
+}
+
+impl Make {
+    /// The program that serves.
+    pub fn program(self) -> PathBuf {
+        match self {
+            Self::Debian => program("redis-server"),
+            Self::Redis6 => tool("PANGEA_TEST_REDIS_6"),
+            Self::Valkey => tool("PANGEA_TEST_VALKEY"),
+        }
+    }
+}
+
 /// A server with its data.
 pub struct RedisServer {
+    make: Make,
     folder: TempDir,
     port: u16,
     child: Option<Child>,
@@ -41,11 +64,16 @@ impl RedisServer {
 
     /// The same with more lines of `redis.conf` and files beside it.
     pub fn with(settings: &str, files: &[(&str, &[u8])]) -> Self {
-        Self::at(free_port(), settings, files)
+        Self::of(Make::Debian, settings, files)
+    }
+
+    /// The same of another make.
+    pub fn of(make: Make, settings: &str, files: &[(&str, &[u8])]) -> Self {
+        Self::at(free_port(), make, settings, files)
     }
 
     /// The same on a port that is known before.
-    pub fn at(port: u16, settings: &str, files: &[(&str, &[u8])]) -> Self {
+    pub(super) fn at(port: u16, make: Make, settings: &str, files: &[(&str, &[u8])]) -> Self {
         let folder = tempfile::Builder::new().prefix("pangea-redis").tempdir().unwrap();
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();
@@ -59,7 +87,7 @@ impl RedisServer {
         let place = format!("port {port}\ndir {}\n", folder.path().display());
         let text = [SETTINGS, &place, &users, &primary, settings].concat();
         fs::write(folder.path().join("redis.conf"), text).unwrap();
-        let mut server = Self { folder, port, child: None };
+        let mut server = Self { make, folder, port, child: None };
         server.start();
         server
     }
@@ -93,7 +121,7 @@ impl RedisServer {
     pub fn start_unready(&mut self) {
         assert!(self.child.is_none(), "the server runs");
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(program("redis-server"));
+        let mut command = Command::new(self.make.program());
         command.arg(self.folder.path().join("redis.conf"));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());

@@ -1,7 +1,9 @@
 //! Redis servers that belong together: a Cluster, or a primary with its replica under Sentinels.
 
 use std::{
-    fs,
+    fs, iter,
+    net::{Ipv4Addr, TcpListener},
+    ops::RangeInclusive,
     process::{Child, Command, Stdio},
 };
 
@@ -10,14 +12,14 @@ use tempfile::TempDir;
 use super::{
     postgres::until,
     process::free_port,
-    redis::{PASSWORD, RedisServer, USER, cli, program},
+    redis::{Make, PASSWORD, RedisServer, USER, cli},
 };
 
 /// The service that the Sentinels watch over.
 pub const SERVICE: &str = "records";
 
 /// The slots of a Cluster, a third for each of its servers.
-const SLOTS: [[&str; 2]; 3] = [["0", "5460"], ["5461", "10922"], ["10923", "16383"]];
+const SLOTS: [RangeInclusive<u32>; 3] = [0..=5460, 5461..=10_922, 10_923..=16_383];
 
 /// Three servers with a third of the slots each.
 pub struct RedisCluster {
@@ -28,18 +30,26 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// A Cluster that is ready.
     pub fn new() -> Self {
+        Self::of(Make::Debian)
+    }
+
+    /// The same of another make.
+    pub fn of(make: Make) -> Self {
         let start = |_| {
-            let bus = free_port();
-            let settings = format!("cluster-enabled yes\ncluster-port {bus}\ncluster-node-timeout 2000\n");
-            (RedisServer::with(&settings, &[]), bus)
+            let (port, bus) = ports(make);
+            let bus_line = if make == Make::Redis6 { String::new() } else { format!("cluster-port {bus}\n") };
+            let settings = format!("cluster-enabled yes\ncluster-node-timeout 2000\n{bus_line}");
+            (RedisServer::at(port, make, &settings, &[]), bus)
         };
         let (servers, buses): (Vec<_>, Vec<_>) = SLOTS.iter().map(start).unzip();
         let first = &servers[0];
         for (server, bus) in servers.iter().zip(buses).skip(1) {
             first.run(&["CLUSTER", "MEET", "127.0.0.1", &server.port().to_string(), &bus.to_string()]);
         }
-        for (server, [from, to]) in servers.iter().zip(SLOTS) {
-            server.run(&["CLUSTER", "ADDSLOTSRANGE", from, to]);
+        for (server, slots) in servers.iter().zip(SLOTS) {
+            let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+            let command = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+            server.run(&command.collect::<Vec<_>>());
         }
         let cluster = Self { servers };
         cluster.wait();
@@ -63,8 +73,8 @@ impl RedisCluster {
 
     /// The server that has a slot.
     pub fn owner(slot: &str) -> usize {
-        let slot: u32 = slot.parse().unwrap();
-        SLOTS.iter().position(|[_, to]| slot <= to.parse().unwrap()).unwrap()
+        let slot = slot.parse().unwrap();
+        SLOTS.iter().position(|slots| slots.contains(&slot)).unwrap()
     }
 
     /// Moves a slot with all that is in it from one server to another, in the steps of an operator.
@@ -95,13 +105,18 @@ pub struct RedisSentinels {
 impl RedisSentinels {
     /// A service that is ready.
     pub fn new() -> Self {
-        let primary = RedisServer::new();
-        let replica = RedisServer::with(&format!("replicaof 127.0.0.1 {}\n", primary.port()), &[]);
+        Self::of(Make::Debian)
+    }
+
+    /// The same of another make.
+    pub fn of(make: Make) -> Self {
+        let primary = RedisServer::of(make, "", &[]);
+        let replica = RedisServer::of(make, &format!("replicaof 127.0.0.1 {}\n", primary.port()), &[]);
         until("the replica has a copy", || {
             replica.run(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
-        let sentinels = ports.iter().map(|port| sentinel(*port, primary.port())).collect();
+        let sentinels = ports.iter().map(|port| sentinel(make, *port, primary.port())).collect();
         let group = Self { servers: [primary, replica], ports, sentinels };
         until("the Sentinels know each other and the replica", || {
             group.ports.iter().all(|port| {
@@ -153,7 +168,19 @@ impl Drop for RedisSentinels {
     }
 }
 
-fn sentinel(port: u16, primary: u16) -> (Child, TempDir) {
+/// The ports of a server of a Cluster, for clients and for the others. Redis 6 lets nobody choose the
+/// second.
+fn ports(make: Make) -> (u16, u16) {
+    if make != Make::Redis6 {
+        return (free_port(), free_port());
+    }
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let buses = iter::repeat_with(free_port);
+    let mut both = buses.map(|bus| (bus - 10_000, bus));
+    both.find(|(port, _)| is_free(*port)).expect("there are many")
+}
+
+fn sentinel(make: Make, port: u16, primary: u16) -> (Child, TempDir) {
     let folder = tempfile::Builder::new().prefix("pangea-sentinel").tempdir().unwrap();
     let place = format!("bind 127.0.0.1\nport {port}\ndir {}\n", folder.path().display());
     let watch = format!(
@@ -165,7 +192,7 @@ sentinel failover-timeout {SERVICE} 6000
     );
     let file = folder.path().join("sentinel.conf");
     fs::write(&file, place + &watch).unwrap();
-    let mut command = Command::new(program("redis-server"));
+    let mut command = Command::new(make.program());
     command.arg(file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     (command.spawn().unwrap(), folder)
 }
