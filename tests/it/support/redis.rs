@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{postgres::until, process::free_port, tool};
+use super::{Authority, postgres::until, process::free_port, tool};
 
 /// The user that a daemon would be.
 pub const USER: &str = "mcp_auth";
@@ -53,6 +53,7 @@ pub struct RedisServer {
     make: Make,
     folder: TempDir,
     port: u16,
+    tls_port: Option<u16>,
     child: Option<Child>,
 }
 
@@ -87,8 +88,19 @@ impl RedisServer {
         let place = format!("port {port}\ndir {}\n", folder.path().display());
         let text = [SETTINGS, &place, &users, &primary, settings].concat();
         fs::write(folder.path().join("redis.conf"), text).unwrap();
-        let mut server = Self { make, folder, port, child: None };
+        let mut server = Self { make, folder, port, tls_port: None, child: None };
         server.start();
+        server
+    }
+
+    /// One that daemons reach by TLS, with a certificate of this authority.
+    pub fn over_tls(authority: &Authority, settings: &str) -> Self {
+        let tls_port = free_port();
+        let lines = [&tls_settings(tls_port), settings].concat();
+        let files = tls_files(authority);
+        let files = files.each_ref().map(|(name, bytes)| (*name, bytes.as_slice()));
+        let mut server = Self::with(&lines, &files);
+        server.tls_port = Some(tls_port);
         server
     }
 
@@ -105,6 +117,17 @@ impl RedisServer {
     /// Its port on the loopback address.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where a daemon finds it by TLS, if this is a name of it.
+    pub fn tls_url(&self, host: &str) -> String {
+        let there = self.url().replace("redis://", "rediss://");
+        there.replace(&format!("127.0.0.1:{}", self.port), &format!("{host}:{}", self.port_of_servers()))
+    }
+
+    /// The port at which other servers find it.
+    pub fn port_of_servers(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// Starts it again on the same data, and waits until it answers.
@@ -187,6 +210,20 @@ impl Drop for RedisServer {
             self.kill();
         }
     }
+}
+
+/// The lines that let servers and Sentinels speak TLS, to clients at this port, with the files.
+pub(super) fn tls_settings(port: u16) -> String {
+    // Their own folder is where they run.
+    let files = "tls-cert-file server.pem\ntls-key-file server.key\ntls-ca-cert-file ca.pem\n";
+    format!("tls-port {port}\n{files}tls-auth-clients no\ntls-replication yes\n")
+}
+
+/// The certificate of a server, its key, and whom it trusts.
+pub(super) fn tls_files(authority: &Authority) -> [(&'static str, Vec<u8>); 3] {
+    let [certificate, key] = authority.certificate();
+    let trusted = fs::read(authority.file()).unwrap();
+    [("server.pem", certificate), ("server.key", key), ("ca.pem", trusted)]
 }
 
 /// Runs a command on the server at this port.

@@ -10,9 +10,10 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
+    Authority,
     postgres::until,
     process::free_port,
-    redis::{Make, PASSWORD, RedisServer, USER, cli},
+    redis::{Make, PASSWORD, RedisServer, USER, cli, tls_files, tls_settings},
 };
 
 /// The service that the Sentinels watch over.
@@ -20,6 +21,9 @@ pub const SERVICE: &str = "records";
 
 /// The slots of a Cluster, a third for each of its servers.
 const SLOTS: [RangeInclusive<u32>; 3] = [0..=5460, 5461..=10_922, 10_923..=16_383];
+
+/// The lines of each of its servers.
+const IN_CLUSTER: &str = "cluster-enabled yes\ncluster-node-timeout 2000\n";
 
 /// Three servers with a third of the slots each.
 pub struct RedisCluster {
@@ -35,16 +39,29 @@ impl RedisCluster {
 
     /// The same of another make.
     pub fn of(make: Make) -> Self {
-        let start = |_| {
+        Self::joined(|| {
             let (port, bus) = ports(make);
             let bus_line = if make == Make::Redis6 { String::new() } else { format!("cluster-port {bus}\n") };
-            let settings = format!("cluster-enabled yes\ncluster-node-timeout 2000\n{bus_line}");
-            (RedisServer::at(port, make, &settings, &[]), bus)
-        };
-        let (servers, buses): (Vec<_>, Vec<_>) = SLOTS.iter().map(start).unzip();
+            (RedisServer::at(port, make, &format!("{IN_CLUSTER}{bus_line}"), &[]), bus)
+        })
+    }
+
+    /// One that speaks TLS, to clients and within; the lines say how its servers name each other.
+    pub fn over_tls(authority: &Authority, names: &str) -> Self {
+        Self::joined(|| {
+            let bus = free_port();
+            let lines = format!("{IN_CLUSTER}cluster-port {bus}\ntls-cluster yes\n{names}");
+            (RedisServer::over_tls(authority, &lines), bus)
+        })
+    }
+
+    /// Makes one of servers that listen to the others at a port of its own.
+    fn joined(start: impl Fn() -> (RedisServer, u16)) -> Self {
+        let (servers, buses): (Vec<_>, Vec<_>) = SLOTS.iter().map(|_| start()).unzip();
         let first = &servers[0];
         for (server, bus) in servers.iter().zip(buses).skip(1) {
-            first.run(&["CLUSTER", "MEET", "127.0.0.1", &server.port().to_string(), &bus.to_string()]);
+            let port = server.port_of_servers().to_string();
+            first.run(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus.to_string()]);
         }
         for (server, slots) in servers.iter().zip(SLOTS) {
             let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
@@ -69,6 +86,11 @@ impl RedisCluster {
     /// Where a daemon finds it; only this server is named.
     pub fn url_by(&self, named: usize) -> String {
         self.servers[named].url().replace("redis://", "redis+cluster://").replace("/0", "")
+    }
+
+    /// The same by TLS, under a name of that server.
+    pub fn tls_url_by(&self, named: usize, host: &str) -> String {
+        self.servers[named].tls_url(host).replace("rediss://", "rediss+cluster://").replace("/0", "")
     }
 
     /// The server that has a slot.
@@ -98,8 +120,7 @@ impl RedisCluster {
 pub struct RedisSentinels {
     /// The primary at first, and its replica.
     pub servers: [RedisServer; 2],
-    ports: Vec<u16>,
-    sentinels: Vec<(Child, TempDir)>,
+    sentinels: Vec<Sentinel>,
 }
 
 impl RedisSentinels {
@@ -112,15 +133,29 @@ impl RedisSentinels {
     pub fn of(make: Make) -> Self {
         let primary = RedisServer::of(make, "", &[]);
         let replica = RedisServer::of(make, &format!("replicaof 127.0.0.1 {}\n", primary.port()), &[]);
+        Self::watched([primary, replica], |primary| Sentinel::of(make, "127.0.0.1", primary, "", &[]))
+    }
+
+    /// One in which everybody speaks TLS, and all are `localhost`.
+    pub fn over_tls(authority: &Authority) -> Self {
+        let name = "replica-announce-ip localhost\n";
+        let primary = RedisServer::over_tls(authority, name);
+        let follow = format!("{name}replicaof localhost {}\n", primary.port_of_servers());
+        let replica = RedisServer::over_tls(authority, &follow);
+        Self::watched([primary, replica], |primary| Sentinel::over_tls(authority, "localhost", primary))
+    }
+
+    /// Has them watched by Sentinels, which are told the port of the primary.
+    fn watched(servers: [RedisServer; 2], watch: impl Fn(u16) -> Sentinel) -> Self {
+        let [primary, replica] = &servers;
         until("the replica has a copy", || {
             replica.run(&["INFO", "replication"]).contains("master_link_status:up")
         });
-        let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
-        let sentinels = ports.iter().map(|port| sentinel(make, *port, primary.port())).collect();
-        let group = Self { servers: [primary, replica], ports, sentinels };
+        let sentinels = (0..3).map(|_| watch(primary.port_of_servers())).collect();
+        let group = Self { servers, sentinels };
         until("the Sentinels know each other and the replica", || {
-            group.ports.iter().all(|port| {
-                let told = cli(*port, &["SENTINEL", "MASTER", SERVICE]).unwrap_or_default();
+            group.sentinels.iter().all(|sentinel| {
+                let told = sentinel.cli(&["SENTINEL", "MASTER", SERVICE]).unwrap_or_default();
                 let lines: Vec<_> = told.lines().collect();
                 let value = |name| lines.iter().position(|line| *line == name).map(|at| lines[at + 1]);
                 value("num-other-sentinels") == Some("2") && value("num-slaves") == Some("1")
@@ -136,17 +171,23 @@ impl RedisSentinels {
 
     /// The same for another service.
     pub fn url_of(&self, service: &str) -> String {
-        let places: Vec<_> = self.ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let password = PASSWORD.replace(' ', "%20");
-        format!("redis+sentinel://{USER}:{password}@{}/{service}", places.join(","))
+        let places = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port));
+        url("redis+sentinel", &places.collect::<Vec<_>>(), service)
+    }
+
+    /// Where a daemon finds it by TLS.
+    pub fn tls_url(&self) -> String {
+        let places = self.sentinels.iter().map(|sentinel| format!("localhost:{}", sentinel.tls_port));
+        url("rediss+sentinel", &places.collect::<Vec<_>>(), SERVICE)
     }
 
     /// Waits until the Sentinels say that this server is the primary.
     pub fn wait_for_primary(&self, server: usize) {
-        let port = self.servers[server].port().to_string();
+        let port = self.servers[server].port_of_servers().to_string();
         until("the Sentinels have made another primary", || {
-            self.ports.iter().all(|sentinel| {
-                cli(*sentinel, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE])
+            self.sentinels.iter().all(|sentinel| {
+                sentinel
+                    .cli(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE])
                     .is_ok_and(|told| told.lines().any(|line| line == port))
             })
         });
@@ -154,17 +195,66 @@ impl RedisSentinels {
 
     /// Has the Sentinels change the roles, as for an upgrade.
     pub fn fail_over(&self) {
-        let told = cli(self.ports[0], &["SENTINEL", "FAILOVER", SERVICE]);
+        let told = self.sentinels[0].cli(&["SENTINEL", "FAILOVER", SERVICE]);
         assert_eq!(told.as_deref(), Ok("OK"));
     }
 }
 
-impl Drop for RedisSentinels {
-    fn drop(&mut self) {
-        for (sentinel, _) in &mut self.sentinels {
-            sentinel.kill().unwrap();
-            sentinel.wait().unwrap();
+fn url(scheme: &str, places: &[String], service: &str) -> String {
+    format!("{scheme}://{USER}:{}@{}/{service}", PASSWORD.replace(' ', "%20"), places.join(","))
+}
+
+/// A Sentinel, which ends with the test.
+struct Sentinel {
+    port: u16,
+    tls_port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Sentinel {
+    /// One that watches over the primary at this place.
+    fn of(make: Make, host: &str, primary: u16, settings: &str, files: &[(&str, Vec<u8>)]) -> Self {
+        let folder = tempfile::Builder::new().prefix("pangea-sentinel").tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
         }
+        let port = free_port();
+        let place = format!("bind 127.0.0.1\nport {port}\ndir {}\n", folder.path().display());
+        let watch = format!(
+            "sentinel monitor {SERVICE} {host} {primary} 2
+sentinel auth-pass {SERVICE} \"{PASSWORD}\"
+sentinel down-after-milliseconds {SERVICE} 1000
+sentinel failover-timeout {SERVICE} 6000
+"
+        );
+        let file = folder.path().join("sentinel.conf");
+        fs::write(&file, [&place, settings, &watch].concat()).unwrap();
+        let mut command = Command::new(make.program());
+        command.arg(file).arg("--sentinel").current_dir(&folder);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self { port, tls_port: port, child: command.spawn().unwrap(), _folder: folder }
+    }
+
+    /// The same over TLS, to the servers and to who asks.
+    fn over_tls(authority: &Authority, host: &str, primary: u16) -> Self {
+        let tls_port = free_port();
+        let names = "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n";
+        let settings = [&tls_settings(tls_port), names].concat();
+        let mut sentinel = Self::of(Make::Debian, host, primary, &settings, &tls_files(authority));
+        sentinel.tls_port = tls_port;
+        sentinel
+    }
+
+    fn cli(&self, command: &[&str]) -> Result<String, String> {
+        cli(self.port, command)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 }
 
@@ -178,21 +268,4 @@ fn ports(make: Make) -> (u16, u16) {
     let buses = iter::repeat_with(free_port);
     let mut both = buses.map(|bus| (bus - 10_000, bus));
     both.find(|(port, _)| is_free(*port)).expect("there are many")
-}
-
-fn sentinel(make: Make, port: u16, primary: u16) -> (Child, TempDir) {
-    let folder = tempfile::Builder::new().prefix("pangea-sentinel").tempdir().unwrap();
-    let place = format!("bind 127.0.0.1\nport {port}\ndir {}\n", folder.path().display());
-    let watch = format!(
-        "sentinel monitor {SERVICE} 127.0.0.1 {primary} 2
-sentinel auth-pass {SERVICE} \"{PASSWORD}\"
-sentinel down-after-milliseconds {SERVICE} 1000
-sentinel failover-timeout {SERVICE} 6000
-"
-    );
-    let file = folder.path().join("sentinel.conf");
-    fs::write(&file, place + &watch).unwrap();
-    let mut command = Command::new(make.program());
-    command.arg(file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    (command.spawn().unwrap(), folder)
 }
