@@ -58,6 +58,11 @@ impl RedisCluster {
     /// Makes one of servers that listen to the others at a port of its own.
     fn joined(start: impl Fn() -> (RedisServer, u16)) -> Self {
         let (servers, buses): (Vec<_>, Vec<_>) = SLOTS.iter().map(|_| start()).unzip();
+        // As `redis-cli --cluster create` does: of servers with the same epoch one takes a new one later, and
+        // with it takes back a slot that is just being given away.
+        for (number, server) in servers.iter().enumerate() {
+            server.run(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
+        }
         let first = &servers[0];
         for (server, bus) in servers.iter().zip(buses).skip(1) {
             let port = server.port_of_servers().to_string();
