@@ -1,16 +1,23 @@
 //! A `PostgreSQL` or Redis server that does not let the daemon in, is not there, or goes away.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+};
 
 use super::{Patient, home, refuses};
 use crate::support::{
     PostgresServer, RedisServer,
-    postgres::{PASSWORD, ROLE},
+    postgres::{PASSWORD, ROLE, until},
     process::free_port,
 };
 
 fn repository(url: &str) -> String {
     format!("kind = \"postgres\"\nurl = \"{url}\"\ntimeout = \"1s\"")
+}
+
+fn redis_repository(server: &RedisServer) -> String {
+    format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"1s\"", server.url())
 }
 
 #[test]
@@ -89,8 +96,7 @@ fn a_redis_server_that_lets_nobody_in_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_server_that_goes_away_or_stands_still_is_waited_for() {
     let mut server = RedisServer::new();
-    let repository = format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"1s\"", server.url());
-    let mut patient = Patient::with(&repository).await;
+    let mut patient = Patient::with(&redis_repository(&server)).await;
     for _ in 0..2 {
         tokio::task::block_in_place(|| server.kill());
         patient.is_in_trouble().await;
@@ -100,6 +106,65 @@ async fn a_redis_server_that_goes_away_or_stands_still_is_waited_for() {
     server.freeze();
     patient.is_in_trouble().await;
     server.thaw();
+    patient.has_recovered().await;
+    patient.restarted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_server_that_refuses_writes_is_waited_for_and_read_meanwhile() {
+    let server = RedisServer::new();
+    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let nobody = free_port().to_string();
+    let cases: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "OOM command not allowed when used memory > 'maxmemory'",
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+        ),
+        (
+            "is a replica and can only be read",
+            &["REPLICAOF", "127.0.0.1", &nobody],
+            &["REPLICAOF", "NO", "ONE"],
+        ),
+        (
+            "NOREPLICAS Not enough good replicas to write",
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+        ),
+    ];
+    for (sentence, spoil, mend) in cases {
+        server.run(spoil);
+        patient.is_in_trouble().await;
+        patient.keeps_its_promises().await;
+        patient.daemon.err.wait_for(sentence);
+        server.run(mend);
+        patient.has_recovered().await;
+    }
+    patient.restarted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_server_whose_snapshots_fail_is_waited_for_and_read_meanwhile() {
+    let server = RedisServer::new();
+    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let saves = |outcome: &str| {
+        server.run(&["BGSAVE"]);
+        until("it has tried", || {
+            let told = server.run(&["INFO", "persistence"]);
+            let has = |line| told.lines().any(|told| told.trim() == line);
+            has("rdb_bgsave_in_progress:0") && has(&format!("rdb_last_bgsave_status:{outcome}"))
+        });
+    };
+    server.run(&["CONFIG", "SET", "save", "3600 1000000"]);
+    // No file can take the place of a folder.
+    let snapshot = server.path("dump.rdb");
+    fs::create_dir(&snapshot).unwrap();
+    tokio::task::block_in_place(|| saves("err"));
+    patient.is_in_trouble().await;
+    patient.keeps_its_promises().await;
+    patient.daemon.err.wait_for("MISCONF Redis is configured to save RDB snapshots, but");
+    fs::remove_dir(&snapshot).unwrap();
+    tokio::task::block_in_place(|| saves("ok"));
     patient.has_recovered().await;
     patient.restarted().await;
 }
