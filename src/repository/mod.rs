@@ -129,7 +129,8 @@ pub enum Order {
 /// Why a repository could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
-    /// The storage engine does not answer now; trying again later may help.
+    /// The storage engine cannot serve now, be it away, full, or damaged as it says itself; trying again
+    /// later may help.
     #[error("the repository is unavailable: {0}")]
     Unavailable(String),
     /// The record is larger than the storage engine takes; nothing was stored.
@@ -140,7 +141,7 @@ pub enum RepositoryError {
         /// The largest that is taken.
         largest: usize,
     },
-    /// What is stored cannot be read.
+    /// What the storage engine returned is no record, though the engine is well.
     #[error("the repository holds a value that cannot be read: {0}")]
     Corrupt(String),
     /// The storage engine cannot be used as it is set up; the sentence says what to change.

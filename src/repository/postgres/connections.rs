@@ -67,7 +67,7 @@ pub(super) enum Failure {
     /// Nobody knows whether it has run or will.
     InDoubt(String),
     /// It has changed nothing, and will not.
-    Refused(RepositoryError),
+    Refused(String),
 }
 
 impl Failure {
@@ -93,10 +93,10 @@ impl Failure {
             // What the session keeps has been overtaken by a change of the table, or is gone.
             | SqlState::FEATURE_NOT_SUPPORTED
             | SqlState::INVALID_SQL_STATEMENT_NAME => Self::NotNow(reason),
-            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
-                Self::Refused(RepositoryError::Corrupt(reason))
-            }
-            _ => Self::Refused(RepositoryError::Unavailable(reason)),
+            SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Self::Refused(format!(
+                "the server says that its data is damaged, restore it from a backup: {reason}"
+            )),
+            _ => Self::Refused(reason),
         }
     }
 
@@ -107,18 +107,17 @@ impl Failure {
             Problem::Away { .. } | Problem::Busy { .. } | Problem::ReadOnly { .. } => {
                 Self::NotNow(problem.to_string())
             }
-            _ => Self::Refused(RepositoryError::Unavailable(problem.to_string())),
+            _ => Self::Refused(problem.to_string()),
         }
     }
 }
 
 impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::NotNow(reason) => Self::Unavailable(reason),
-            Failure::InDoubt(reason) => Self::Unavailable(format!("the outcome is unknown: {reason}")),
-            Failure::Refused(error) => error,
-        }
+        Self::Unavailable(match failure {
+            Failure::NotNow(reason) | Failure::Refused(reason) => reason,
+            Failure::InDoubt(reason) => format!("the outcome is unknown: {reason}"),
+        })
     }
 }
 

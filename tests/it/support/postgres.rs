@@ -150,6 +150,12 @@ impl PostgresServer {
         lines.filter(is_data).flatten().copied().collect()
     }
 
+    /// The file of a table or an index of the database.
+    pub fn file_of(&self, relation: &str) -> PathBuf {
+        let path = self.sql(&format!("SELECT pg_relation_filepath('{relation}')"));
+        self.folder.path().join("data").join(path.trim_end())
+    }
+
     /// What the server has logged.
     pub fn said(&self) -> String {
         fs::read_to_string(self.log()).unwrap()

@@ -79,6 +79,26 @@ async fn a_server_that_goes_away_or_shuts_the_door_is_waited_for() {
     patient.restarted().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_its_data_is_damaged_is_waited_for_until_it_is_restored() {
+    let mut server = PostgresServer::new();
+    let mut patient = Patient::with(&repository(&server.url())).await;
+    for relation in ["pangea_mcp_auth_record", "pangea_mcp_auth_record_pkey"] {
+        let file = server.file_of(relation);
+        tokio::task::block_in_place(|| server.stop());
+        let sound = fs::read(&file).unwrap();
+        fs::write(&file, vec![0xaa; sound.len()]).unwrap();
+        tokio::task::block_in_place(|| server.start());
+        patient.is_in_trouble().await;
+        patient.daemon.err.wait_for("the server says that its data is damaged, restore it from a backup: ");
+        tokio::task::block_in_place(|| server.stop());
+        fs::write(&file, sound).unwrap();
+        tokio::task::block_in_place(|| server.start());
+        patient.has_recovered().await;
+    }
+    patient.restarted().await;
+}
+
 #[test]
 fn a_redis_server_that_lets_nobody_in_is_named() {
     let server = RedisServer::new();
