@@ -117,8 +117,14 @@ impl Patient {
 
     /// The same after a restart.
     async fn restarted(self) {
+        self.restarted_after(|| ()).await;
+    }
+
+    /// The same when something is done between the end and the new beginning.
+    async fn restarted_after(self, mend: impl FnOnce()) {
         let Self { url, visitor, kept, revoked, home, daemon, upstream } = self;
         daemon.kill();
+        mend();
         let daemon = tokio::task::block_in_place(|| home.serve());
         Self { url, visitor, kept, revoked, home, daemon, upstream }.keeps_its_promises().await;
     }

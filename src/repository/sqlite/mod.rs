@@ -117,6 +117,10 @@ fn failure(error: &Error) -> RepositoryError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             RepositoryError::Unavailable(format!("the file is damaged, restore it from a backup ({error})"))
         }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            let hint = "the file cannot be read or written, look at its disk and what the kernel says of it";
+            RepositoryError::Unavailable(format!("{hint} ({error})"))
+        }
         Some(_) => RepositoryError::Unavailable(error.to_string()),
     }
 }

@@ -11,15 +11,25 @@ use tempfile::TempDir;
 
 use super::{Patient, home, refuses};
 
-/// A file system of a megabyte in memory; it goes with the test.
+const UNUSABLE: &str = "the file cannot be read or written, look at its disk and what the kernel says of it";
+
+/// A file system that goes with the test.
 struct Disk(TempDir);
 
 impl Disk {
+    /// A megabyte in memory.
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"];
-        as_root(&mount, folder.path());
-        Self(folder)
+        Self::mounted(&["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"])
+    }
+
+    fn mounted(what: &[&str]) -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        disk.mount(what);
+        disk
+    }
+
+    fn mount(&self, what: &[&str]) {
+        as_root(&[&["mount"], what].concat(), self.0.path());
     }
 
     /// The lines of `[repository]`.
@@ -47,6 +57,39 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         as_root(&["umount", "--lazy"], self.0.path());
+    }
+}
+
+/// An ext4 in a file, which the kernel makes read-only at the first error that it finds.
+struct Image(TempDir);
+
+impl Image {
+    fn new() -> Self {
+        let image = Self(tempfile::tempdir().unwrap());
+        File::create(image.file()).unwrap().set_len(16 << 20).unwrap();
+        as_root(&["mkfs.ext4", "-q"], &image.file());
+        image
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("image")
+    }
+
+    /// What to mount.
+    fn what(&self) -> [String; 3] {
+        ["-o".to_owned(), "loop,errors=remount-ro".to_owned(), self.file().display().to_string()]
+    }
+
+    /// Lets the kernel find an error.
+    fn fail(&self) {
+        let find =
+            "device=$(losetup -n -O NAME -j $0); echo 1 >/sys/fs/ext4/${device#/dev/}/trigger_fs_error";
+        as_root(&["sh", "-c", find], &self.file());
+    }
+
+    fn repair(&self) {
+        // It says what it has mended by a code that is not 0.
+        as_root(&["sh", "-c", "e2fsck -fy $0; [ $? -le 1 ]"], &self.file());
     }
 }
 
@@ -85,6 +128,47 @@ async fn a_disk_that_fills_up_stops_writes_until_there_is_space() {
         patient.is_in_trouble().await;
         patient.keeps_its_promises().await;
         disk.free();
+        patient.has_recovered().await;
+    }
+    patient.restarted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_the_kernel_makes_read_only_is_read_until_it_is_repaired() {
+    let image = Image::new();
+    let what = image.what();
+    let what = what.each_ref().map(String::as_str);
+    let disk = Disk::mounted(&what);
+    let mut patient = Patient::with(&disk.repository()).await;
+    // No page of the files may be written to unseen after this.
+    as_root(&["sync", "--file-system"], disk.0.path());
+    image.fail();
+    patient.is_in_trouble().await;
+    patient.keeps_its_promises().await;
+    patient.daemon.err.wait_for(UNUSABLE);
+    // The kernel takes no writes again before everybody has let go of the files.
+    patient
+        .restarted_after(|| {
+            as_root(&["umount"], disk.0.path());
+            image.repair();
+            disk.mount(&what);
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_take_no_writes_are_read_until_they_take_them_again() {
+    let image = Image::new();
+    let what = image.what();
+    let disk = Disk::mounted(&what.each_ref().map(String::as_str));
+    let mut patient = Patient::with(&disk.repository()).await;
+    let file = disk.0.path().join("records.sqlite");
+    for _ in 0..2 {
+        as_root(&["sh", "-c", "chattr +i $0 $0-wal"], &file);
+        patient.is_in_trouble().await;
+        patient.keeps_its_promises().await;
+        patient.daemon.err.wait_for(UNUSABLE);
+        as_root(&["sh", "-c", "chattr -i $0 $0-wal"], &file);
         patient.has_recovered().await;
     }
     patient.restarted().await;
