@@ -47,6 +47,7 @@ mod revocation;
 mod routing;
 mod sealing;
 mod security;
+mod servers;
 mod tokens;
 mod trouble;
 mod upstream;

@@ -10,14 +10,14 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
-    clock::UnixTime,
-    repository::{
-        Kind, PostgresRepository, PostgresSettings, Record, Repository, RepositoryError, Version, Write,
-    },
+    repository::{PostgresRepository, PostgresSettings, Repository, RepositoryError},
     secret::Secret,
 };
 
-const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
+use crate::{
+    servers::{HASTE, PATIENCE, RecordServer},
+    support::PostgresServer,
+};
 
 fn settings(url: &str) -> PostgresSettings {
     PostgresSettings {
@@ -25,7 +25,7 @@ fn settings(url: &str) -> PostgresSettings {
         password: None,
         ca_file: None,
         connections: 8,
-        timeout: Duration::from_secs(20),
+        timeout: PATIENCE,
     }
 }
 
@@ -35,30 +35,41 @@ async fn connect(url: &str) -> Result<Arc<PostgresRepository>, RepositoryError> 
 
 /// The same with little patience.
 async fn connect_in_haste(url: &str) -> Result<Arc<PostgresRepository>, RepositoryError> {
-    let settings = PostgresSettings { timeout: Duration::from_secs(1), ..settings(url) };
+    let settings = PostgresSettings { timeout: HASTE, ..settings(url) };
     PostgresRepository::connect(&settings).await.map(Arc::new)
 }
 
-fn grant(key: &str, value: &str) -> Record {
-    Record {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        parent: Some("client".to_owned()),
-        expires_at: None,
+impl RecordServer for PostgresServer {
+    async fn connect(url: &str, timeout: Duration) -> Result<Arc<dyn Repository>, RepositoryError> {
+        let settings = PostgresSettings { timeout, ..settings(url) };
+        Ok(Arc::new(PostgresRepository::connect(&settings).await?))
     }
-}
 
-async fn insert(repository: &PostgresRepository, record: &Record) -> Version {
-    done(repository.insert(Kind::Grant, record, NOW).await.unwrap())
-}
+    fn url(&self) -> String {
+        Self::url(self)
+    }
 
-async fn value(repository: &PostgresRepository, key: &str) -> Option<String> {
-    repository.get(Kind::Grant, key, NOW).await.unwrap().map(|found| found.record.value)
-}
+    fn port(&self) -> u16 {
+        Self::port(self)
+    }
 
-fn done(write: Write) -> Version {
-    match write {
-        Write::Done(version) => version,
-        Write::Conflict => panic!("the write conflicts"),
+    fn start(&mut self) {
+        Self::start(self);
+    }
+
+    fn stop(&mut self) {
+        Self::stop(self);
+    }
+
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    fn freeze(&self) {
+        Self::freeze(self);
+    }
+
+    fn thaw(&self) {
+        Self::thaw(self);
     }
 }

@@ -13,19 +13,21 @@ mod tls;
 use std::{sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
-    clock::UnixTime,
-    repository::{Kind, Record, RedisRepository, RedisSettings, Repository, RepositoryError, Version, Write},
+    repository::{RedisRepository, RedisSettings, Repository, RepositoryError},
     secret::Secret,
 };
 
-const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
+use crate::{
+    servers::{HASTE, PATIENCE, RecordServer},
+    support::RedisServer,
+};
 
 fn settings(url: &str) -> RedisSettings {
     RedisSettings {
         url: Secret::new("repository.url", url.to_owned()),
         password: None,
         ca_file: None,
-        timeout: Duration::from_secs(20),
+        timeout: PATIENCE,
     }
 }
 
@@ -35,30 +37,41 @@ async fn connect(url: &str) -> Result<Arc<RedisRepository>, RepositoryError> {
 
 /// The same with little patience.
 async fn connect_in_haste(url: &str) -> Result<Arc<RedisRepository>, RepositoryError> {
-    let settings = RedisSettings { timeout: Duration::from_secs(1), ..settings(url) };
+    let settings = RedisSettings { timeout: HASTE, ..settings(url) };
     RedisRepository::connect(&settings).await.map(Arc::new)
 }
 
-fn grant(key: &str, value: &str) -> Record {
-    Record {
-        key: key.to_owned(),
-        value: value.to_owned(),
-        parent: Some("client".to_owned()),
-        expires_at: None,
+impl RecordServer for RedisServer {
+    async fn connect(url: &str, timeout: Duration) -> Result<Arc<dyn Repository>, RepositoryError> {
+        let settings = RedisSettings { timeout, ..settings(url) };
+        Ok(Arc::new(RedisRepository::connect(&settings).await?))
     }
-}
 
-async fn insert(repository: &RedisRepository, record: &Record) -> Version {
-    done(repository.insert(Kind::Grant, record, NOW).await.unwrap())
-}
+    fn url(&self) -> String {
+        Self::url(self)
+    }
 
-async fn value(repository: &RedisRepository, key: &str) -> Option<String> {
-    repository.get(Kind::Grant, key, NOW).await.unwrap().map(|found| found.record.value)
-}
+    fn port(&self) -> u16 {
+        Self::port(self)
+    }
 
-fn done(write: Write) -> Version {
-    match write {
-        Write::Done(version) => version,
-        Write::Conflict => panic!("the write conflicts"),
+    fn start(&mut self) {
+        Self::start(self);
+    }
+
+    fn stop(&mut self) {
+        Self::stop(self);
+    }
+
+    fn kill(&mut self) {
+        Self::kill(self);
+    }
+
+    fn freeze(&self) {
+        Self::freeze(self);
+    }
+
+    fn thaw(&self) {
+        Self::thaw(self);
     }
 }

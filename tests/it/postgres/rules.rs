@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use pangea_mcp_auth::repository::{Kind, PostgresRepository, PostgresSettings, Repository, conformance};
 
-use super::{NOW, done, settings};
-use crate::support::{PgBouncer, PostgresServer};
+use super::{connect, settings};
+use crate::{
+    servers::{NOW, done, grant, insert, value},
+    support::{PgBouncer, PostgresServer},
+};
 
 /// Checks every rule, each on an empty database.
 pub(super) async fn verify(server: &PostgresServer, settings: &PostgresSettings) {
@@ -38,9 +41,9 @@ async fn nothing_is_left_in_the_sessions_of_a_pooler() {
     let server = PostgresServer::new();
     for start in [PgBouncer::before, PgBouncer::that_ignores_options] {
         let pooler = start(&server, 1);
-        let repository = super::connect(&pooler.url()).await.unwrap();
+        let repository = connect(&pooler.url()).await.unwrap();
         server.sql("TRUNCATE pangea_mcp_auth_record");
-        super::insert(&repository, &super::grant("key", "{}")).await;
+        insert(&repository, &grant("key", "{}")).await;
         repository.ping().await.unwrap();
         assert_eq!(left_behind(&pooler).await, ["0", "0", "0"]);
     }
@@ -68,11 +71,11 @@ async fn left_behind(pooler: &PgBouncer) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_of_its_own_keeps_what_is_asked_again_and_again() {
     let server = PostgresServer::with(&["log_statement=all"], &[]);
-    let repository = super::connect(&server.url()).await.unwrap();
+    let repository = connect(&server.url()).await.unwrap();
     let since = server.said().len();
-    let version = super::insert(&repository, &super::grant("key", "0")).await;
+    let version = insert(&repository, &grant("key", "0")).await;
     repository.get(Kind::Grant, "key", NOW).await.unwrap().unwrap();
-    done(repository.replace(Kind::Grant, &super::grant("key", "1"), version, NOW).await.unwrap());
+    done(repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await.unwrap());
     repository.take(Kind::Grant, "key", NOW).await.unwrap().unwrap();
     repository.ping().await.unwrap();
     let said = server.said()[since..].to_owned();
@@ -84,9 +87,9 @@ async fn a_session_of_its_own_keeps_what_is_asked_again_and_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_session_keeps_may_be_overtaken_by_a_change_of_the_table() {
     let server = PostgresServer::new();
-    let repository = super::connect(&server.url()).await.unwrap();
-    super::insert(&repository, &super::grant("key", "0")).await;
-    assert_eq!(super::value(&repository, "key").await.as_deref(), Some("0"));
+    let repository = connect(&server.url()).await.unwrap();
+    insert(&repository, &grant("key", "0")).await;
+    assert_eq!(value(&repository, "key").await.as_deref(), Some("0"));
     server.sql("ALTER TABLE pangea_mcp_auth_record ALTER COLUMN value TYPE varchar");
-    assert_eq!(super::value(&repository, "key").await.as_deref(), Some("0"));
+    assert_eq!(value(&repository, "key").await.as_deref(), Some("0"));
 }

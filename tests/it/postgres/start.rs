@@ -2,11 +2,14 @@
 
 use pangea_mcp_auth::repository::{Repository, RepositoryError};
 
-use super::{connect, connect_in_haste, grant, insert};
-use crate::support::{
-    PgBouncer, PostgresServer, at_once,
-    postgres::{PASSWORD, ROLE},
-    process::free_port,
+use super::{connect, connect_in_haste};
+use crate::{
+    servers::{grant, insert, restart},
+    support::{
+        PgBouncer, PostgresServer, at_once,
+        postgres::{PASSWORD, ROLE},
+        process::free_port,
+    },
 };
 
 const HBA: &[u8] = b"host all locked_out 127.0.0.1/32 reject
@@ -114,12 +117,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_is_waited_for() {
-    let mut server = PostgresServer::new();
-    server.stop();
-    let url = server.url();
-    let waiting = tokio::spawn(async move { connect(&url).await });
-    server.start();
-    waiting.await.unwrap().unwrap();
+    restart::starts(PostgresServer::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,11 @@
 
 use pangea_mcp_auth::repository::{Kind, Order, Page, PostgresRepository, Repository, RepositoryError};
 
-use super::{NOW, connect, done, grant, insert};
-use crate::support::{PostgresServer, at_once};
+use super::connect;
+use crate::{
+    servers::{NOW, done, grant, insert},
+    support::{PostgresServer, at_once},
+};
 
 /// Grants of ten clients, with their plans in the server's log.
 async fn many(number: usize) -> (PostgresServer, std::sync::Arc<PostgresRepository>) {

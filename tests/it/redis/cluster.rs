@@ -2,8 +2,11 @@
 
 use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
-use super::{NOW, connect, connect_in_haste, done, grant, insert, rules, settings, value};
-use crate::support::{RedisCluster, postgres::until, redis::Make};
+use super::{connect, connect_in_haste, rules, settings};
+use crate::{
+    servers::{NOW, done, grant, insert, value},
+    support::{RedisCluster, postgres::until, redis::Make},
+};
 
 /// The slot of the hash tag of grants.
 fn slot(cluster: &RedisCluster) -> String {

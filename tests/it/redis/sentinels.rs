@@ -2,8 +2,11 @@
 
 use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
 
-use super::{NOW, connect, connect_in_haste, done, grant, insert, rules, settings, value};
-use crate::support::{RedisSentinels, RedisServer, postgres::until, redis::Make};
+use super::{connect, connect_in_haste, rules, settings};
+use crate::{
+    servers::{NOW, done, grant, insert, value},
+    support::{RedisSentinels, RedisServer, postgres::until, redis::Make},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_handles_keep_every_rule_by_way_of_sentinels() {

@@ -4,11 +4,14 @@ use std::io::{Read, Write as _};
 
 use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
 
-use super::{NOW, connect, connect_in_haste, grant, insert};
-use crate::support::{
-    RedisServer, at_once,
-    process::free_port,
-    redis::{Make, PASSWORD, USER, documented_permissions},
+use super::{connect, connect_in_haste};
+use crate::{
+    servers::{NOW, grant, insert, restart},
+    support::{
+        RedisServer, at_once,
+        process::free_port,
+        redis::{Make, PASSWORD, USER, documented_permissions},
+    },
 };
 
 /// What is said when connecting to this URL fails.
@@ -115,12 +118,7 @@ async fn a_server_that_is_not_there_is_unavailable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_is_waited_for() {
-    let mut server = RedisServer::new();
-    server.stop();
-    let url = server.url();
-    let waiting = tokio::spawn(async move { connect(&url).await });
-    tokio::task::block_in_place(|| server.start());
-    waiting.await.unwrap().unwrap();
+    restart::starts(RedisServer::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

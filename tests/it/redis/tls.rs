@@ -1,9 +1,14 @@
 //! TLS, with an authority of the test's own.
 
+use std::sync::Arc;
+
 use pangea_mcp_auth::repository::{Kind, RedisRepository, RedisSettings, Repository};
 
-use super::{NOW, done, grant, insert, rules, settings, value};
-use crate::support::{Authority, RedisCluster, RedisSentinels, RedisServer};
+use super::{rules, settings};
+use crate::{
+    servers::{NOW, done, grant, insert, value},
+    support::{Authority, RedisCluster, RedisSentinels, RedisServer},
+};
 
 /// How the servers of a Cluster name each other by what their certificates say.
 const BY_NAME: &str = "cluster-announce-hostname localhost\ncluster-preferred-endpoint-type hostname\n";
@@ -65,7 +70,7 @@ async fn a_primary_that_dies_is_replaced_over_tls() {
     let authority = Authority::new("DNS:localhost");
     let mut group = RedisSentinels::over_tls(&authority);
     let settings = trusting(&group.tls_url(), &authority);
-    let repository = RedisRepository::connect(&settings).await.unwrap();
+    let repository = Arc::new(RedisRepository::connect(&settings).await.unwrap());
     let version = insert(&repository, &grant("key", "0")).await;
     assert_eq!(group.servers[0].run(&["WAIT", "1", "10000"]), "1", "the replica has it");
     group.servers[0].kill();
