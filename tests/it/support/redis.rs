@@ -187,7 +187,7 @@ impl RedisServer {
 
     /// What the server has logged.
     pub fn said(&self) -> String {
-        fs::read_to_string(self.log()).unwrap_or_default()
+        String::from_utf8_lossy(&fs::read(self.log()).unwrap()).into_owned()
     }
 
     /// A file of its folder.

@@ -1,4 +1,4 @@
-//! A disk that is full: a small file system of the test's own.
+//! A disk that is full, fails or takes no writes: small file systems of the test's own.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Patient, home, refuses};
+use super::{Patient, home, refuses, server::redis_repository};
+use crate::support::RedisServer;
 
 const UNUSABLE: &str = "the file cannot be read or written, look at its disk and what the kernel says of it";
 
@@ -169,6 +170,27 @@ async fn files_that_take_no_writes_are_read_until_they_take_them_again() {
         patient.keeps_its_promises().await;
         patient.daemon.err.wait_for(UNUSABLE);
         as_root(&["sh", "-c", "chattr -i $0 $0-wal"], &file);
+        patient.has_recovered().await;
+    }
+    patient.restarted().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_server_whose_disk_is_full_ends_and_has_all_that_it_promised_when_it_comes_back() {
+    let disk = Disk::new();
+    let mut server = RedisServer::with(&format!("dir {}\n", disk.0.path().display()), &[]);
+    let mut patient = Patient::with(&redis_repository(&server)).await;
+    for _ in 0..2 {
+        disk.fill();
+        // What is left of the last page of its file is used up first.
+        while patient.readiness().await == 200 {
+            let _ = patient.visitor.refresh(&patient.kept.refresh).await.map(|next| patient.kept = next);
+        }
+        assert!(server.said().contains("AOF write error"), "{}", server.said());
+        patient.is_in_trouble().await;
+        disk.free();
+        server.kill();
+        tokio::task::block_in_place(|| server.start());
         patient.has_recovered().await;
     }
     patient.restarted().await;

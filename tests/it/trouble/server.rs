@@ -16,7 +16,7 @@ fn repository(url: &str) -> String {
     format!("kind = \"postgres\"\nurl = \"{url}\"\ntimeout = \"1s\"")
 }
 
-fn redis_repository(server: &RedisServer) -> String {
+pub(super) fn redis_repository(server: &RedisServer) -> String {
     format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"1s\"", server.url())
 }
 
