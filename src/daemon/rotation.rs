@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::UnixTime,
     config::{self, Environment, SecretPlace},
-    flow::{PATIENCE, SealedSessions},
+    flow::{AFTERGLOW, PATIENCE, SealedSessions},
     keys,
     repository::{Repository, RepositoryError},
     secret::{KeyId, KeyRing, Random, Sealer, SealingKey},
@@ -15,8 +15,6 @@ use crate::{
 /// How long a new sealing key lies beside the old one before it seals, unless told otherwise:
 /// daemons look every 30 seconds.
 pub const SEALS_AFTER: Duration = Duration::from_mins(2);
-/// How far the clocks of daemons may be apart.
-const SKEW: Duration = Duration::from_mins(5);
 
 /// Why a sealing key is not added or not forgotten.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +44,7 @@ pub enum RotationError {
     TooEarly(UnixTime),
     /// Records need the old key.
     #[error(
-        "the old sealing key is still needed by {keys} signing keys and {grants} grants; a running daemon seals them \
+        "the old sealing key is still needed (signing keys: {keys}, grants: {grants}); a running daemon seals them \
          anew, and refresh tokens follow when they are used; at the latest it can go after {until}"
     )]
     StillNeeded {
@@ -127,7 +125,7 @@ pub async fn forget_old_sealing_keys(
     let ring = config::read_sealing_keys(place, environment).map_err(RotationError::Place)?;
     let kept = ring.without_old(now).ok_or(RotationError::NothingOld)?;
     let switched = ring.sealing_since(now).unwrap_or(now);
-    let logins_over = switched.plus(PATIENCE * 2).plus(SKEW);
+    let logins_over = switched.plus(PATIENCE * 2).plus(AFTERGLOW);
     if now < logins_over {
         return Err(RotationError::TooEarly(logins_over));
     }
@@ -166,5 +164,5 @@ fn forgotten(before: &KeyRing, after: &KeyRing) -> Vec<KeyId> {
 /// A refresh token may be used at the end of its life, and its successor's answer be lost for as
 /// long again; the grant's end is the end of both.
 fn needed_until(tokens: &config::Tokens, switched: UnixTime) -> UnixTime {
-    switched.plus((tokens.refresh_lifetime * 2).min(tokens.grant_lifetime)).plus(SKEW)
+    switched.plus((tokens.refresh_lifetime * 2).min(tokens.grant_lifetime)).plus(AFTERGLOW)
 }

@@ -15,7 +15,7 @@ pub use self::{
     introspection::Introspected,
     login::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
     registration::Registered,
-    sealed_sessions::{Resealed, SealedSessions},
+    sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
     tokens::TokenResponse,
 };
 use crate::{

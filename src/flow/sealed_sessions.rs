@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::tokens::refresh_texts;
 use crate::{
-    clock::UnixTime,
+    clock::{SKEW, UnixTime},
     oauth::grant::{Grant, RefreshChain},
     repository::{Collection, Page, Repository, RepositoryError},
     secret::{KeyId, Sealer},
@@ -15,8 +15,9 @@ use crate::{
 const PAGE: usize = 100;
 /// Attempts to replace a record that others replace at the same time.
 const ATTEMPTS: usize = 8;
-/// For so long after its time the old key may still have been used, by a daemon whose clock is behind.
-const AFTERGLOW: Duration = Duration::from_mins(5);
+/// For so long after the time of the next one a sealing key may still have been used: by a daemon whose
+/// clock is behind, and which looks every 30 seconds whether that time has come.
+pub const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
 
 /// What came of a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
