@@ -69,7 +69,7 @@ impl Check {
         let message = match (failed, warned) {
             (0, 0) => return Ok(()),
             (0, _) if !self.strict => return Ok(()),
-            (0, _) => format!("{warned} of {checks} checks warn"),
+            (0, _) => format!("{warned} of {checks} checks warned"),
             _ => format!("{failed} of {checks} checks failed"),
         };
         Err(Failure::new(Exit::Failed, message))

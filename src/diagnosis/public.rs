@@ -65,7 +65,7 @@ impl Face {
         let findings = match document::json(&question, &url, answer, not_running()) {
             Err(trouble) => vec![*trouble],
             Ok((document, answer)) => vec![
-                judge_issuer(question, &document, &self.issuer),
+                judge_issuer(question, &url, &document, &self.issuer),
                 judge_cors(&url, answer.header("access-control-allow-origin")),
             ],
         };
@@ -96,7 +96,7 @@ impl Face {
     async fn form(&self, url: &str) -> Finding {
         let question = Question::new(Topic::PublicMetadata, format!("GET {url}"));
         match document::json(&question, url, self.ask(url).await, not_running()) {
-            Ok((document, _)) => judge_issuer(question, &document, &self.issuer),
+            Ok((document, _)) => judge_issuer(question, url, &document, &self.issuer),
             Err(trouble) => *trouble,
         }
     }
@@ -167,10 +167,11 @@ impl Face {
     }
 }
 
-fn judge_issuer(question: Question, document: &serde_json::Value, issuer: &Issuer) -> Finding {
+fn judge_issuer(question: Question, url: &str, document: &serde_json::Value, issuer: &Issuer) -> Finding {
     let found = document["issuer"].as_str().unwrap_or_default();
     if found == issuer.as_str() {
-        return question.pass(format!("issuer {found}"));
+        let form = url.strip_prefix(issuer.origin()).unwrap_or(url);
+        return question.pass(format!("issuer {found} in {form}"));
     }
     let cause = if document::differs_by_a_slash(found, issuer.as_str()) {
         "a slash more or less: clients compare issuers character by character"
@@ -223,7 +224,7 @@ pub(super) fn judge_keys(stored: &[String], published: &[String]) -> Finding {
         return question.pass("every stored key is published");
     }
     question.fail(
-        format!("{} of {} are not published: {}", missing.len(), stored.len(), missing.join(", ")),
+        format!("not published: {} ({} of {})", missing.join(", "), missing.len(), stored.len()),
         "another daemon answers, or one with another repository; or a cache in front keeps an old answer",
         "Let public_url lead to the daemon with this configuration, and cache /jwks.json for 5 minutes at most",
     )
