@@ -209,10 +209,10 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What this version reads but does not do yet.
+/// What is read but not done, and what will not work as it may be meant.
 fn warn_of_gaps(config: &Config, dev: bool) {
     for resource in config.resources.iter().filter(|resource| resource.upstream.is_some()) {
-        tracing::warn!(resource = %resource.url, "the gateway is not part of this version: resources.upstream is ignored");
+        tracing::warn!(resource = %resource.url, "no gateway is in this program: resources.upstream is ignored");
     }
     let local = config.listen.iter().all(|address| address.ip().is_loopback());
     if config.public_url.is_https() && local && config.trusted_proxies.is_empty() {

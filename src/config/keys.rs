@@ -191,7 +191,8 @@ const OWN: &[Key] = &[
         "resources.#.upstream",
         Kind::Url,
         Absent("no gateway"),
-        "Where the gateway forwards requests for this MCP server to. Accepted now, served by a later version.",
+        "Where a gateway would forward requests for this MCP server to. It is read, and nothing is forwarded: the MCP \
+         server protects itself.",
     ),
     key(
         "resources.#.default",

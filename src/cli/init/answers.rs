@@ -71,7 +71,7 @@ pub(super) struct Flags {
     /// What the consent page calls the MCP server.
     #[arg(long, value_name = "NAME")]
     mcp_name: Option<String>,
-    /// Let this daemon stand in front of the MCP server, which listens there.
+    /// Note where the MCP server listens, for a gateway; this program has none.
     #[arg(long, value_name = "URL", value_parser = typed::upstream)]
     gateway: Option<Url>,
     /// The Hosted Login URL of the Pangea console.

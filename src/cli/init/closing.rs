@@ -29,7 +29,7 @@ pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: 
     };
     let commands = commands(answers, global).join("\n    ");
     let gateway = match answers.gateway {
-        Some(_) => "\nUntil the gateway is part of this program, the MCP server protects itself.\n",
+        Some(_) => "\nNo gateway is in this program: the MCP server protects itself.\n",
         None => "",
     };
     let proxy = match answers.deployment() {

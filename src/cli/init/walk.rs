@@ -152,7 +152,7 @@ impl Walk<'_> {
         self.explain("Somebody must look at the token of every request.");
         let choices = [
             (false, "it checks tokens itself, as FastMCP does with four lines"),
-            (true, "this daemon is the gateway in front of it (from a later version on)"),
+            (true, "the same, and its address is noted for a gateway; none is in this program"),
         ];
         let chosen = choose(self.output, "Choice", &choices, self.wants_gateway);
         keep(chosen, |gateway| {
