@@ -97,8 +97,9 @@ impl Serve {
             tracing::info!(public_url = %config.public_url, listen = ?config.listen, "ready");
         }
         warn_of_gaps(&config, global.dev);
-        for warning in assembled.server.repository_warnings().await.unwrap_or_default() {
-            tracing::warn!("{warning}");
+        match assembled.server.repository_warnings().await {
+            Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+            Err(error) => tracing::warn!(%error, "how the repository is set up cannot be told"),
         }
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
