@@ -265,7 +265,7 @@ const OWN: &[Key] = &[
     key(
         "repository.ca_file",
         Kind::Path,
-        Absent("the certificates that come with this program"),
+        Absent("the authorities that this machine trusts"),
         "For `postgres` and `redis` over TLS: a PEM file with the authorities to trust.",
     ),
     key(
