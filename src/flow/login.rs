@@ -354,11 +354,12 @@ impl AuthorizationServer {
     }
 
     /// Makes a self-registered client outlive the grant that it has just been given, which begins when
-    /// the code is redeemed.
+    /// the code is redeemed; but not its secret, without which it is nobody.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
         let lifetimes = &self.settings.lifetimes;
         let until = now.plus(lifetimes.code).plus(lifetimes.grant).plus(policy.idle);
+        let until = client.secret_expires_at.map_or(until, |ends| ends.min(until));
         let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
         if !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());

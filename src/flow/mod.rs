@@ -250,7 +250,7 @@ impl AuthorizationServer {
         let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
         let client_id = ClientId::parse(client_id).ok_or_else(unknown)?;
         let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
-        client.authenticate(secret)?;
+        client.authenticate(secret, now)?;
         Ok(client)
     }
 }

@@ -46,6 +46,7 @@ impl AuthorizationServer {
             issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
             secret: secret.as_deref().map(TokenHash::of),
+            secret_expires_at: None,
             metadata,
         };
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {

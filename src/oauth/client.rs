@@ -107,6 +107,9 @@ pub struct Client {
     /// The hash of its secret; a public client has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<TokenHash>,
+    /// When its secret ends, however long the registration is kept; `None` for one that does not.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret_expires_at: Option<UnixTime>,
     /// What it registered.
     pub metadata: ClientMetadata,
 }
@@ -187,9 +190,12 @@ impl Client {
     /// # Errors
     ///
     /// `invalid_client`.
-    pub fn authenticate(&self, presented: Option<&str>) -> Result<(), OAuthError> {
+    pub fn authenticate(&self, presented: Option<&str>, now: UnixTime) -> Result<(), OAuthError> {
         match (&self.secret, presented) {
             (None, None) => Ok(()),
+            (Some(_), _) if self.secret_expires_at.is_some_and(|ends| ends <= now) => {
+                refuse(ErrorCode::InvalidClient, "the client secret has expired; register again")
+            }
             (Some(hash), Some(secret)) if hash.matches(secret) => Ok(()),
             (Some(_), Some(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
             (Some(_), None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),

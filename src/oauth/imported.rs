@@ -59,7 +59,9 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
     if original.get("client_id") != Some(&json!(id)) {
         return Err(unusable("its client_id is not the name under which it is kept"));
     }
-    let client_id = ClientId::parse(id).ok_or_else(|| unusable("its client_id can be none here"))?;
+    let client_id = ClientId::parse(id).ok_or_else(|| {
+        unusable("its client_id can be none here")
+    })?;
     let number = |name: &str| original.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
     let secret = original.get("client_secret").and_then(Value::as_str).filter(|secret| !secret.is_empty());
     let metadata = metadata(&original, secret.is_some())?;
@@ -71,6 +73,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         issued_at: UnixTime::from_secs(number("client_id_issued_at").unwrap_or_default()),
         expires_at: Some(secret_ends.map_or(expires_at, |ends| ends.min(expires_at))),
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
+        secret_expires_at: secret_ends,
         metadata,
     })
 }
@@ -154,7 +157,10 @@ mod tests {
         assert_eq!(client.metadata.client_name.as_deref(), Some("Inspector"));
         assert!(client.return_address(Some("http://localhost:4000/cb")).is_ok());
         assert!(client.may_use(GrantType::RefreshToken));
-        assert!(client.authenticate(Some("canary")).is_ok() && client.authenticate(Some("other")).is_err());
+        assert!(
+            client.authenticate(Some("canary"), LATER).is_ok()
+                && client.authenticate(Some("other"), LATER).is_err()
+        );
         assert_eq!((client.issued_at.as_secs(), client.expires_at), (1_760_000_000, Some(LATER)));
         assert!(!serde_json::to_string(&client).unwrap().contains("canary"));
     }
@@ -164,16 +170,22 @@ mod tests {
         let mut public = original();
         public["token_endpoint_auth_method"] = json!("none");
         public["client_secret"] = Value::Null;
-        assert!(read(&public).unwrap().authenticate(None).is_ok());
+        assert!(read(&public).unwrap().authenticate(None, LATER).is_ok());
         public["token_endpoint_auth_method"] = Value::Null;
-        assert!(read(&public).unwrap().authenticate(None).is_ok());
+        assert!(read(&public).unwrap().authenticate(None, LATER).is_ok());
     }
 
     #[test]
     fn a_secret_that_ends_ends_the_client() {
         let mut ending = original();
         ending["client_secret_expires_at"] = json!(1_900_000_000);
-        assert_eq!(read(&ending).unwrap().expires_at, Some(UnixTime::from_secs(1_900_000_000)));
+        let ends = UnixTime::from_secs(1_900_000_000);
+        let client = read(&ending).unwrap();
+        assert_eq!((client.expires_at, client.secret_expires_at), (Some(ends), Some(ends)));
+        let a_second = Duration::from_secs(1);
+        assert!(client.authenticate(Some("canary"), ends.minus(a_second)).is_ok());
+        let refused = client.authenticate(Some("canary"), ends).unwrap_err();
+        assert_eq!(refused.code().as_str(), "invalid_client");
         ending["client_secret_expires_at"] = json!(0);
         assert_eq!(read(&ending).unwrap().expires_at, Some(LATER));
     }

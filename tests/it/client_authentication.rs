@@ -2,9 +2,14 @@
 //!
 //! Client assertions (CAUTH-10, CAUTH-11) are not offered yet; they are refused as unknown credentials.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use pangea_mcp_auth::secret::encode;
+use pangea_mcp_auth::{
+    clock::Clock,
+    oauth,
+    repository::{Collection, MemoryRepository, Repository},
+    secret::encode,
+};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::json;
 
@@ -345,6 +350,40 @@ async fn a_secret_ends_when_its_registration_does() {
     assert!(is_authenticated(answer(&server, "/token", &presented).await, "/token").await);
     server.advance(Duration::from_secs(1));
     refused(answer(&server, "/token", &presented).await, 401, "invalid_client", "after its end").await;
+}
+
+/// A client that was taken over may bring a secret with an end (RFC 7591 section 3.2.1). From then on it
+/// proves nothing, however long the registration is kept, and signing in does not give it more time.
+/// Shows: CAUTH-9.
+#[tokio::test]
+async fn a_secret_with_an_end_proves_nothing_from_then_on() {
+    let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    let options = Options { repository: Some(Arc::clone(&repository)), ..Options::default() };
+    let server = Server::with(options).await;
+    let clients = Collection::<oauth::client::Client>::new(repository);
+    let now = server.clock.now();
+    let ends = now.plus(Duration::from_hours(1));
+    let mut ended = Vec::new();
+    // As it is taken over, and as a registration that is kept for longer.
+    for expires_at in [ends, now.plus(Duration::from_hours(24 * 300))] {
+        let client = Client::confidential(&server).await;
+        let stored = clients.get(&client.id, now).await.unwrap().unwrap();
+        let mut ending = stored.value.clone();
+        (ending.secret_expires_at, ending.expires_at) = (Some(ends), Some(expires_at));
+        clients.replace(stored, ending, now).await.unwrap().expect("it is replaced");
+        let tokens = client.login(&server).await;
+        let kept = clients.get(&client.id, now).await.unwrap().unwrap().value.expires_at;
+        assert_eq!(kept, Some(expires_at), "a client is not kept longer than its secret lasts");
+        assert_eq!(server.introspect(&tokens.access).await["active"], true);
+        ended.push(client);
+    }
+    server.advance(Duration::from_hours(1));
+    for client in ended {
+        for endpoint in ENDPOINTS {
+            let presented = Presented::Basic(&client.id, client.secret.as_deref().expect("a secret"));
+            refused(answer(&server, endpoint, &presented).await, 401, "invalid_client", endpoint).await;
+        }
+    }
 }
 
 /// Shows: CAUTH-9.

@@ -75,6 +75,7 @@ impl Administration {
             issued_at: now,
             expires_at: None,
             secret: secret.as_deref().map(TokenHash::of),
+            secret_expires_at: None,
             metadata,
         };
         let stored = self.clients.insert(client, now).await?;
