@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{clock::UnixTime, secret::TokenHash};
 
-/// The name of a client: 1 to 255 characters of `[A-Za-z0-9._~-]`.
+/// The name of a client: 1 to 255 characters of `[A-Za-z0-9._-]`, as records are called.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(String);
@@ -20,7 +20,7 @@ impl ClientId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=255).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'~' | b'-'));
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         fits.then(|| Self(text.to_owned()))
     }
 

@@ -60,7 +60,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         return Err(unusable("its client_id is not the name under which it is kept"));
     }
     let client_id = ClientId::parse(id).ok_or_else(|| {
-        unusable("its client_id can be none here")
+        unusable("its client_id can be none here: 1 to 255 of A-Z, a-z, 0-9, `.`, `_` and `-` make one")
     })?;
     let number = |name: &str| original.get(name).and_then(Value::as_u64).filter(|number| *number > 0);
     let secret = original.get("client_secret").and_then(Value::as_str).filter(|secret| !secret.is_empty());
@@ -215,6 +215,16 @@ mod tests {
             other[name] = value;
             let Err(NoClient::Unusable(said)) = read(&other) else { panic!("{other}") };
             assert!(said.contains(why), "{said}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_no_record_can_have_is_not_taken_either() {
+        for id in ["a~b", "a/b", "a b", "ä", ""] {
+            let mut other = original();
+            other["client_id"] = json!(id);
+            let Err(NoClient::Unusable(said)) = client(id, &other.to_string(), LATER) else { panic!("{id}") };
+            assert!(said.contains("its client_id can be none here"), "{said}");
         }
     }
 

@@ -57,10 +57,17 @@ impl Kind {
     }
 }
 
+/// Whether a record can have this key: 1 to 255 bytes of `[A-Za-z0-9._-]`.
+#[must_use]
+pub fn is_key(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
 /// One stored value. To the backend the value is opaque text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Unique within its kind: 1 to 255 bytes of `[A-Za-z0-9._-]`.
+    /// Unique within its kind; [`is_key`] says what may be one.
     pub key: String,
     /// Versioned JSON.
     pub value: String,

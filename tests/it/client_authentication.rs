@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::Clock,
     oauth,
-    repository::{Collection, MemoryRepository, Repository},
+    repository::{Collection, MemoryRepository, Repository, is_key},
     secret::encode,
 };
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -382,6 +382,33 @@ async fn a_secret_with_an_end_proves_nothing_from_then_on() {
         for endpoint in ENDPOINTS {
             let presented = Presented::Basic(&client.id, client.secret.as_deref().expect("a secret"));
             refused(answer(&server, endpoint, &presented).await, 401, "invalid_client", endpoint).await;
+        }
+    }
+}
+
+/// A name that no record can have is unknown and no trouble, whatever keeps the records.
+#[tokio::test]
+async fn a_client_id_is_what_a_record_may_be_called_and_any_other_is_unknown() {
+    let names = (0..=255u8).map(|byte| format!("a{}b", char::from(byte)));
+    let names =
+        names.chain([String::new(), "a".repeat(255), "a".repeat(256), ".".to_owned(), "..".to_owned()]);
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        assert_eq!(oauth::client::ClientId::parse(name).is_some(), is_key(name), "{name:?}");
+    }
+    let vault =
+        "kind = \"vault\"\ntoken = { env = \"VAULT_TOKEN\" }\napi_url = \"{upstream}\"\ncache = \"0s\"";
+    for storage in [None, Some(vault)] {
+        let server = Server::with(Options { storage, ..Options::default() }).await;
+        for name in ["a~b", "a/b", "..", "a b", "a\u{0}b", "\u{e4}", &"a".repeat(256)] {
+            for endpoint in ENDPOINTS {
+                let presented = Presented::Body(&[("client_id", name)]);
+                refused(answer(&server, endpoint, &presented).await, 401, "invalid_client", name).await;
+            }
+            let mut url = url::Url::parse(&format!("{}/authorize", server.url)).unwrap();
+            url.query_pairs_mut().append_pair("client_id", name).append_pair("response_type", "code");
+            let asked = server.http.get(url.as_str()).send().await.unwrap();
+            assert_eq!(asked.status(), 400, "{name:?}");
         }
     }
 }

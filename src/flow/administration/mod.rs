@@ -20,7 +20,7 @@ use crate::{
         client::{Client, ClientId},
         grant::Grant,
     },
-    repository::{Collection, Order, Page, Repository, RepositoryError},
+    repository::{Collection, Order, Page, Repository, RepositoryError, is_key},
     secret::Sealer,
 };
 
@@ -101,10 +101,7 @@ impl Administration {
         id: impl Fn(&T) -> &str,
     ) -> Result<Found<T>, RepositoryError> {
         let now = self.now();
-        let is_key = !text.is_empty()
-            && text.len() <= 255
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        if !is_key {
+        if !is_key(text) {
             return Ok(Found::Nothing);
         }
         if let Some(exact) = all.get(text, now).await? {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::stored;
-use crate::repository::{Kind, RepositoryError, Result, Versioned};
+use crate::repository::{Kind, RepositoryError, Result, Versioned, is_key};
 
 /// An item, as much of it as matters. Vault shows its present version alone.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -112,9 +112,7 @@ impl Place {
 
     /// `/a/b` makes `a.b.client.KEY`; `None` for a key that no record can have.
     pub(super) fn name(&self, kind: Kind, key: &str) -> Option<String> {
-        let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        let fits = (1..=255).contains(&key.len()) && key.bytes().all(safe);
-        fits.then(|| format!("{}{key}", self.prefix(kind)))
+        is_key(key).then(|| format!("{}{key}", self.prefix(kind)))
     }
 
     /// The key under which an item is stored; `None` for what is not ours.
