@@ -18,6 +18,7 @@ use super::{
     revocations::{Report, interrupted_by},
     run,
     tokens::{ambiguous, client_id, no_client, not_found},
+    unreadable,
 };
 use crate::{
     flow::administration::{Administration, Found, GrantFilter, NewClient, Tally},
@@ -25,6 +26,7 @@ use crate::{
         client::{Client, ClientId},
         error::{ErrorCode, OAuthError},
     },
+    repository::RepositoryError,
     secret::SystemRandom,
 };
 
@@ -90,18 +92,24 @@ impl List {
         let mut after = match &self.after {
             // It may be gone since the page before.
             Some(text) => match administration.find_client(text).await? {
-                Found::One(client) => Some(client.client_id),
+                Found::One(client) => Some(client.client_id.to_string()),
                 Found::Several(candidates) => return Err(ambiguous(text, &candidates)),
-                Found::Nothing => Some(ClientId::parse(text).ok_or_else(|| not_found("client", text))?),
+                Found::Unreadable(record) => Some(record.key),
+                Found::Nothing => {
+                    Some(ClientId::parse(text).ok_or_else(|| not_found("client", text))?.to_string())
+                }
             },
             None => None,
         };
         let (mut list, mut shown) = (output.list(&COLUMNS), 0);
         'pages: loop {
-            let page = administration.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.client_id.clone());
-            for client in page {
+            let page = administration.clients_after(after).await?;
+            if page.last.is_none() {
+                break;
+            }
+            after = page.last;
+            unreadable::warn(&page.unreadable, output);
+            for client in page.values {
                 if shown == limit || output.is_unread() {
                     break 'pages;
                 }
@@ -142,6 +150,7 @@ async fn client(administration: &Administration, text: &str) -> Result<Client, F
     match administration.find_client(text).await? {
         Found::One(client) => Ok(*client),
         Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::Unreadable(record) => Err(RepositoryError::from(record).into()),
         Found::Nothing => Err(no_client(administration, text).await?),
     }
 }
@@ -256,7 +265,7 @@ impl Revoke {
         let expected = administration.count(&filter, &|_| {}).await?;
         let (mut tally, mut removed) = (Tally::default(), false);
         if self.dry_run {
-            removed = administration.client(&client_id).await?.is_some();
+            removed = administration.has_client(&client_id).await?;
             tally = expected;
         } else {
             if expected.revoked > 0 {
@@ -267,12 +276,12 @@ impl Revoke {
             let bar = output.progress("revoking", Some(expected.revoked));
             let outcome = administration.revoke_client(&client_id, &mut tally, &|_| bar.inc(1)).await;
             bar.finish_and_clear();
-            removed |= outcome.map_err(|error| interrupted_by(error, tally.revoked))?.is_some();
+            removed |= outcome.map_err(|error| interrupted_by(error, tally.revoked))?;
         }
         output.done(client_id.as_str());
         let grants = Report::of(&tally, self.dry_run, config);
         let removal = Removal { client_id, removed, grants };
         output.outcome(&removal, &removal.words(self.dry_run));
-        Ok(())
+        unreadable::judge(&tally.unreadable, true)
     }
 }

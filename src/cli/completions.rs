@@ -150,8 +150,8 @@ fn look_up<T: Entity>(
         let all = Collection::<T>::new(daemon::open_repository(&repositories).await.ok()?);
         let after = range_start(beginning, order);
         let page = Page { after, order, limit: MOST_VALUES, parent: None };
-        let found = all.list(&page, SystemClock.now()).await.ok()?;
-        let fitting = found.iter().filter(|value| value.key().starts_with(beginning));
+        let found = all.page(&page, SystemClock.now()).await.ok()?;
+        let fitting = found.values.iter().filter(|value| value.key().starts_with(beginning));
         let told = fitting.map(|value| {
             let about = about(value).map(|about| output::readable(&about).into());
             CompletionCandidate::new(value.key()).help(about)

@@ -1,6 +1,6 @@
 //! `keys`: the keys that sign access tokens.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::Serialize;
 
@@ -14,6 +14,7 @@ use super::{
     sealing::SealingRotation,
     table::Column,
     times::{Moment, rfc3339},
+    unreadable,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -168,7 +169,7 @@ impl Rotate {
             let expected = administration.count(&everything, &|_| {}).await?;
             let report = Report::of(&expected, true, connection.config.as_ref().ok());
             output.outcome(&report, &report.words());
-            return Ok(());
+            return unreadable::judge(&expected.unreadable, expected.revoked > 0);
         }
         let config = connection.config()?;
         if self.revoke_all {
@@ -181,7 +182,7 @@ impl Rotate {
         let repository = Arc::clone(&connection.repository);
         let signing =
             SigningKeys::load(repository, sealer, config.keys.algorithm, now).await.map_err(failed)?;
-        let mut revoked = None;
+        let (mut revoked, mut left) = (None, BTreeSet::new());
         if self.revoke_all {
             // The keys first: from then on nothing that is forged with an old one is accepted for long.
             signing.rotate_at_once(now).await.map_err(failed)?;
@@ -195,11 +196,12 @@ impl Rotate {
                 Failure::new(Exit::Partly, message).hint("for the rest: pangea-mcp-auth tokens revoke --all")
             })?;
             revoked = Some(Report::of(&tally, false, Some(config)));
+            left = tally.unreadable;
         } else {
             signing.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
         }
         tell(keys::list(&connection.repository, now).await?, revoked, output);
-        Ok(())
+        unreadable::judge(&left, true)
     }
 }
 

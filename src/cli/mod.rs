@@ -19,6 +19,7 @@ mod serve;
 mod table;
 mod times;
 mod tokens;
+mod unreadable;
 
 use std::{path::PathBuf, process::ExitCode};
 

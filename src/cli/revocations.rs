@@ -6,7 +6,11 @@ use super::{
     failure::{Exit, Failure},
     times::{Moment, rfc3339},
 };
-use crate::{config::Config, flow::administration::Tally, repository::RepositoryError};
+use crate::{
+    config::Config,
+    flow::administration::Tally,
+    repository::{RepositoryError, Unreadable},
+};
 
 /// What came of it, for programs.
 #[derive(Debug, Serialize)]
@@ -41,9 +45,14 @@ impl Failed {
         let reason = match failure.exit {
             Exit::NotFound => "not_found",
             Exit::Usage => "ambiguous",
+            Exit::Failed => "unreadable",
             _ => "unreachable",
         };
         Self { id: id.to_owned(), reason }
+    }
+
+    fn unreadable(record: &Unreadable) -> Self {
+        Self { id: record.key.clone(), reason: "unreadable" }
     }
 }
 
@@ -63,15 +72,16 @@ impl Report {
         Self {
             revoked: tally.revoked,
             already_revoked: tally.already_revoked,
-            failed: Vec::new(),
+            failed: tally.unreadable.iter().map(Failed::unreadable).collect(),
             dry_run,
             accepted_until: tally.accepted_until.values().copied().max().flatten().map(Moment::from),
             resources: resources.collect(),
         }
     }
 
-    pub(super) fn with_failed(self, failed: Vec<Failed>) -> Self {
-        Self { failed, ..self }
+    pub(super) fn with_failed(mut self, failed: Vec<Failed>) -> Self {
+        self.failed.extend(failed);
+        self
     }
 
     pub(super) fn words(&self) -> String {

@@ -9,6 +9,7 @@ use super::{
     output::Output,
     revocations::{Failed, Report, grants, interrupted_by},
     tokens::{Of, grant, not_found, refuse_secret},
+    unreadable,
 };
 use crate::{
     config::Config,
@@ -221,7 +222,7 @@ impl Ending<'_> {
         if self.dry_run {
             let expected = self.administration.count(&filter, &|id| self.output.done(id.as_str())).await?;
             self.tell(&expected, Vec::new());
-            return Ok(());
+            return unreadable::judge(&expected.unreadable, expected.revoked > 0);
         }
         let expected = self.administration.count(&filter, &|_| {}).await?;
         if expected.revoked > 0 {
@@ -236,7 +237,8 @@ impl Ending<'_> {
         let outcome = self.administration.revoke_all(&filter, &mut tally, &seen).await;
         bar.finish_and_clear();
         self.tell(&tally, Vec::new());
-        outcome.map_err(|error| interrupted_by(error, tally.revoked))
+        outcome.map_err(|error| interrupted_by(error, tally.revoked))?;
+        unreadable::judge(&tally.unreadable, tally.revoked > 0)
     }
 
     fn tell(&self, tally: &Tally, failed: Vec<Failed>) {

@@ -13,6 +13,7 @@ use super::{
     revoke::Revoke,
     run,
     times::Since,
+    unreadable,
 };
 use crate::{
     config::{Config, did_you_mean},
@@ -124,11 +125,15 @@ fn warn_if_misspelt(resource: &str, config: &Config, output: &Output) {
     }
 }
 
-/// The client that is meant. One that is not there any more may have grants all the same.
+/// The client that is meant. One that is not there any more may have grants all the same, and so may one
+/// that cannot be read.
 pub(super) async fn client_id(administration: &Administration, text: &str) -> Result<ClientId, Failure> {
     match administration.find_client(text).await? {
         Found::One(client) => Ok(client.client_id),
         Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::Unreadable(record) => {
+            ClientId::parse(&record.key).ok_or_else(|| RepositoryError::from(record).into())
+        }
         Found::Nothing => match ClientId::parse(text) {
             Some(gone) if administration.has_grants(&gone).await? => Ok(gone),
             _ => Err(no_client(administration, text).await?),
@@ -201,7 +206,8 @@ impl List {
         let mut walk = administration.walk(&filter, after.as_ref());
         let mut shown = 0;
         'pages: while let Some(page) = walk.next_page().await? {
-            for grant in page {
+            unreadable::warn(&page.unreadable, output);
+            for grant in page.values {
                 if shown == limit || output.is_unread() {
                     break 'pages;
                 }
@@ -264,6 +270,7 @@ pub(super) async fn grant(
             Ok((*grant, number))
         }
         Found::Several(candidates) => Err(ambiguous(text, &candidates)),
+        Found::Unreadable(record) => Err(RepositoryError::from(record).into()),
         Found::One(_) => Err(not_found("grant or token", text)),
         Found::Nothing => {
             let failure = not_found("grant or token", text);
@@ -318,7 +325,7 @@ impl Names {
         if self.0.len() >= MOST_NAMES {
             self.0.clear();
         }
-        let name = administration.client(id).await?.and_then(|client| client.metadata.client_name);
+        let name = administration.client_name(id).await?;
         self.0.insert(id.clone(), name.clone());
         Ok(name)
     }

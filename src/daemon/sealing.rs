@@ -112,7 +112,8 @@ pub async fn reseal(server: Arc<AuthorizationServer>) {
     if unreadable > 0 {
         tracing::warn!(
             sessions = unreadable,
-            "upstream sessions are sealed under keys that keys.sealing does not hold"
+            "upstream sessions stay as they are: they are sealed under keys that keys.sealing does not hold, or their \
+             grants cannot be read"
         );
     }
 }

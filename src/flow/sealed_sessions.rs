@@ -7,7 +7,7 @@ use super::tokens::refresh_texts;
 use crate::{
     clock::{SKEW, UnixTime},
     oauth::grant::{Grant, RefreshChain},
-    repository::{Collection, Page, Repository, RepositoryError},
+    repository::{Collection, Listed, Page, Repository, RepositoryError},
     secret::{KeyId, Sealer},
 };
 
@@ -24,7 +24,7 @@ pub const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
 pub struct Resealed {
     /// Sessions that are now sealed under the present key.
     pub resealed: u64,
-    /// Sessions that no key opens.
+    /// Sessions that no key opens, and grants that cannot be read.
     pub unreadable: u64,
     /// Where the next page begins; `None` after the last.
     pub next: Option<String>,
@@ -51,9 +51,9 @@ impl SealedSessions {
     ///
     /// When the repository does not answer.
     pub async fn reseal(&self, after: Option<String>, now: UnixTime) -> Result<Resealed, RepositoryError> {
-        let (page, next) = self.page(after, now).await?;
-        let mut done = Resealed { next, ..Resealed::default() };
-        for grant in page.iter().filter(|grant| self.is_outdated(grant)) {
+        let page = self.page(after, now).await?;
+        let mut done = Resealed { resealed: 0, unreadable: page.unreadable.len() as u64, next: page.last };
+        for grant in page.values.iter().filter(|grant| self.is_outdated(grant)) {
             match self.reseal_one(grant, now).await? {
                 Some(true) => done.resealed += 1,
                 Some(false) => {}
@@ -65,7 +65,8 @@ impl SealedSessions {
 
     /// How many grants of the page behind `after` need a key that this sealer does not hold:
     /// their session is sealed under it, or a client may still come back with a refresh token that
-    /// was derived under it before `switched`. And where the next page begins.
+    /// was derived under it before `switched`. A grant that cannot be read may, too. And where the next
+    /// page begins.
     ///
     /// # Errors
     ///
@@ -76,21 +77,15 @@ impl SealedSessions {
         switched: UnixTime,
         now: UnixTime,
     ) -> Result<(usize, Option<String>), RepositoryError> {
-        let (page, next) = self.page(after, now).await?;
+        let page = self.page(after, now).await?;
         let needs = |grant: &&Grant| {
             self.is_sealed_elsewhere(grant) || self.has_refresh_token_of_others(grant, switched, now)
         };
-        Ok((page.iter().filter(needs).count(), next))
+        Ok((page.values.iter().filter(needs).count() + page.unreadable.len(), page.last))
     }
 
-    async fn page(
-        &self,
-        after: Option<String>,
-        now: UnixTime,
-    ) -> Result<(Vec<Grant>, Option<String>), RepositoryError> {
-        let grants = self.grants.list(&Page { after, limit: PAGE, ..Page::default() }, now).await?;
-        let last = grants.last().map(|grant| grant.id.to_string());
-        Ok((grants, last))
+    async fn page(&self, after: Option<String>, now: UnixTime) -> Result<Listed<Grant>, RepositoryError> {
+        self.grants.page(&Page { after, limit: PAGE, ..Page::default() }, now).await
     }
 
     /// An ended grant holds no session.

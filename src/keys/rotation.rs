@@ -106,7 +106,7 @@ impl Keys {
                 continue;
             }
             for old in stored {
-                self.stored.take(&old.number, now).await?;
+                self.stored.remove(&old.number, now).await?;
             }
             return self.reload(now).await;
         }

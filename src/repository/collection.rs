@@ -32,6 +32,41 @@ pub struct Stored<T> {
     version: Version,
 }
 
+/// A record that is there and says nothing to this program: damaged, or of another version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{} {key} cannot be read: {reason}", .kind.as_str())]
+pub struct Unreadable {
+    kind: Kind,
+    /// Its key.
+    pub key: String,
+    reason: String,
+}
+
+impl From<Unreadable> for RepositoryError {
+    fn from(Unreadable { kind, key, reason }: Unreadable) -> Self {
+        Self::Corrupt(format!("{} {key}: {reason}", kind.as_str()))
+    }
+}
+
+/// A page as it was read. One record that cannot be read does not hide the others.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// The values, in key order.
+    pub values: Vec<T>,
+    /// The records that cannot be read.
+    pub unreadable: Vec<Unreadable>,
+    /// The last key of the page, behind which the next one begins; `None` if there was nothing.
+    pub last: Option<String>,
+}
+
+impl<T> Listed<T> {
+    /// How many records the page had.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.values.len() + self.unreadable.len()
+    }
+}
+
 /// All values of one type in a repository.
 #[derive(Debug)]
 pub struct Collection<T> {
@@ -58,8 +93,21 @@ impl<T: Entity> Collection<T> {
     ///
     /// When the repository is unavailable or the value cannot be read.
     pub async fn get(&self, key: &str, now: UnixTime) -> Result<Option<Stored<T>>> {
+        Ok(self.look(key, now).await?.transpose()?)
+    }
+
+    /// The same for whoever can go on without being able to read it.
+    ///
+    /// # Errors
+    ///
+    /// When the repository is unavailable.
+    pub async fn look(
+        &self,
+        key: &str,
+        now: UnixTime,
+    ) -> Result<Option<std::result::Result<Stored<T>, Unreadable>>> {
         let Some(found) = self.repository.get(T::KIND, key, now).await? else { return Ok(None) };
-        Ok(Some(Stored { value: parse(&found.record)?, version: found.version }))
+        Ok(Some(parse(&found.record).map(|value| Stored { value, version: found.version })))
     }
 
     /// Stores a new value; `None` if its key is taken.
@@ -88,16 +136,45 @@ impl<T: Entity> Collection<T> {
     ///
     /// When the repository is unavailable or the value cannot be read.
     pub async fn take(&self, key: &str, now: UnixTime) -> Result<Option<T>> {
-        self.repository.take(T::KIND, key, now).await?.as_ref().map(parse).transpose()
+        let taken = self.repository.take(T::KIND, key, now).await?;
+        Ok(taken.as_ref().map(parse).transpose()?)
     }
 
-    /// A page of live values in key order.
+    /// Removes a record, whether or not it can be read; whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// When the repository is unavailable.
+    pub async fn remove(&self, key: &str, now: UnixTime) -> Result<bool> {
+        Ok(self.repository.take(T::KIND, key, now).await?.is_some())
+    }
+
+    /// A page of live values in key order, for whoever needs every one of them.
     ///
     /// # Errors
     ///
     /// When the repository is unavailable or a value cannot be read.
     pub async fn list(&self, page: &Page, now: UnixTime) -> Result<Vec<T>> {
-        self.repository.list(T::KIND, page, now).await?.iter().map(parse).collect()
+        let records = self.repository.list(T::KIND, page, now).await?;
+        Ok(records.iter().map(parse).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// A page of live values in key order, and what of it cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// When the repository is unavailable.
+    pub async fn page(&self, page: &Page, now: UnixTime) -> Result<Listed<T>> {
+        let records = self.repository.list(T::KIND, page, now).await?;
+        let last = records.last().map(|record| record.key.clone());
+        let mut listed = Listed { values: Vec::with_capacity(records.len()), unreadable: Vec::new(), last };
+        for record in &records {
+            match parse(record) {
+                Ok(value) => listed.values.push(value),
+                Err(unreadable) => listed.unreadable.push(unreadable),
+            }
+        }
+        Ok(listed)
     }
 }
 
@@ -117,7 +194,10 @@ fn record<T: Entity>(value: &T) -> Result<Record> {
     })
 }
 
-fn parse<T: Entity>(record: &Record) -> Result<T> {
-    serde_json::from_str(&record.value)
-        .map_err(|error| RepositoryError::Corrupt(format!("{} {}: {error}", T::KIND.as_str(), record.key)))
+fn parse<T: Entity>(record: &Record) -> std::result::Result<T, Unreadable> {
+    serde_json::from_str(&record.value).map_err(|error| Unreadable {
+        kind: T::KIND,
+        key: record.key.clone(),
+        reason: error.to_string(),
+    })
 }

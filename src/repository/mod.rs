@@ -18,7 +18,7 @@ use std::{fmt::Debug, num::NonZeroU64};
 use async_trait::async_trait;
 
 pub use self::{
-    collection::{Collection, Entity, Stored},
+    collection::{Collection, Entity, Listed, Stored, Unreadable},
     memory::MemoryRepository,
     postgres::{PostgresRepository, PostgresSettings},
     redis::{RedisRepository, RedisSettings},

@@ -9,3 +9,4 @@ mod tokens_list;
 mod tokens_revoke;
 mod tokens_show;
 mod transcript;
+pub(crate) mod unreadable;

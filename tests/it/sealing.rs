@@ -11,6 +11,7 @@ use pangea_mcp_auth::{
 };
 use tempfile::TempDir;
 
+use crate::commands::unreadable::damage;
 use crate::support::{
     Browser, Client, Options, SEALING_KEY, Server, Surroundings, Tokens, at_once, body,
     process::{self, Home, Outcome},
@@ -195,6 +196,30 @@ async fn without_the_old_key_only_what_was_derived_under_it_is_refused() {
 }
 
 /// A server whose sealing keys lie in a file.
+/// Nor does one record that nobody can read keep the others under the old key.
+#[tokio::test]
+async fn a_grant_that_cannot_be_read_is_counted_and_passed_by() {
+    let server = server_with_file().await;
+    let client = Client::public(&server).await;
+    client.login(&server).await;
+    let unreadable = server.stored_grants()[0]["id"].as_str().unwrap().to_owned();
+    let tokens = client.login(&server).await;
+    damage(&server.folder.path().join("test.sqlite"), &unreadable);
+    rotate(&server).unwrap();
+    server.advance(daemon::SEALS_AFTER);
+    assert!(server.sealing.look(&server.server).await);
+    let page = server.server.sealed_sessions().reseal(None, server.clock.now()).await.unwrap();
+    assert_eq!((page.resealed, page.unreadable), (1, 1));
+    refreshed(&client, &server, &tokens.refresh).await;
+    server.server.keys().reseal(server.clock.now()).await.unwrap();
+    server.advance(60 * DAY);
+    // Nobody knows what it needs, so its key stays as long as it may live.
+    let refused = forget(&server).await.unwrap_err();
+    assert!(matches!(refused, RotationError::StillNeeded { keys: 0, grants: 1, .. }), "{refused}");
+    server.advance(150 * DAY);
+    forget(&server).await.unwrap();
+}
+
 async fn server_with_file() -> Server {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     write_keys(&folder, SEALING_KEY);

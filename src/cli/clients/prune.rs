@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::{
-    super::{connection::Connection, failure::Failure, output::Output, times},
+    super::{connection::Connection, failure::Failure, output::Output, times, unreadable},
     sheet::{COLUMNS, ClientRow},
 };
 use crate::flow::administration::{Administration, Pruned};
@@ -42,12 +42,12 @@ impl Prune {
         if self.dry_run {
             let mut list = output.list(&COLUMNS);
             let tell = |dead: &Pruned| list.push(&ClientRow::of(&dead.client, dead.used));
-            self.each_dead(&administration, tell).await?;
+            self.each_dead(&administration, output, tell).await?;
             output.remark(&format!("{} would be removed", clients(list.finish())));
             return Ok(());
         }
         let mut expected = 0;
-        self.each_dead(&administration, |_| expected += 1).await?;
+        self.each_dead(&administration, output, |_| expected += 1).await?;
         if expected > 0 {
             let question = format!("Remove {} (--dry-run lists them)?", clients(expected));
             output.confirm(&question, self.yes)?;
@@ -68,10 +68,12 @@ impl Prune {
     ) -> Result<u64, Failure> {
         let (mut removed, mut after) = (0, None);
         loop {
-            let page = administration.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { return Ok(removed) };
-            after = Some(last.client_id.clone());
-            for client in page {
+            let page = administration.clients_after(after).await?;
+            if page.last.is_none() {
+                return Ok(removed);
+            }
+            after = page.last;
+            for client in page.values {
                 let Some(dead) = administration.if_dead(client, self.unused_for).await? else { continue };
                 if administration.prune(&dead).await? {
                     removed += 1;
@@ -85,14 +87,18 @@ impl Prune {
     async fn each_dead(
         &self,
         administration: &Administration,
+        output: &Output,
         mut tell: impl FnMut(&Pruned),
     ) -> Result<(), Failure> {
         let mut after = None;
         loop {
-            let page = administration.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.client_id.clone());
-            for client in page {
+            let page = administration.clients_after(after).await?;
+            if page.last.is_none() {
+                return Ok(());
+            }
+            after = page.last;
+            unreadable::warn(&page.unreadable, output);
+            for client in page.values {
                 if let Some(dead) = administration.if_dead(client, self.unused_for).await? {
                     tell(&dead);
                 }

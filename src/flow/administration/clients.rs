@@ -13,7 +13,7 @@ use crate::{
         error::{ErrorCode, OAuthError},
         redirect::PrivateUseSchemes,
     },
-    repository::{Order, Page, RepositoryError},
+    repository::{Listed, Order, Page, RepositoryError},
     secret::{Random, TokenHash, random_token},
 };
 
@@ -33,8 +33,17 @@ pub struct NewClient {
 pub struct ClientUse {
     /// Grants of it that can still be used.
     pub live_grants: u64,
+    /// Grants of it that cannot be read, so that nobody knows whether they live.
+    pub unreadable_grants: u64,
     /// When a grant of it was last used, as far as it is remembered.
     pub last_used_at: Option<UnixTime>,
+}
+
+impl ClientUse {
+    /// Whether a grant of the client lives, or may.
+    const fn may_live(self) -> bool {
+        self.live_grants > 0 || self.unreadable_grants > 0
+    }
 }
 
 /// A client that was removed, or would be.
@@ -90,10 +99,9 @@ impl Administration {
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn clients_after(&self, after: Option<&ClientId>) -> Result<Vec<Client>, RepositoryError> {
-        let after = after.map(ClientId::to_string);
+    pub async fn clients_after(&self, after: Option<String>) -> Result<Listed<Client>, RepositoryError> {
         let page = Page { after, order: Order::Ascending, limit: PAGE, parent: None };
-        self.clients.list(&page, self.now()).await
+        self.clients.page(&page, self.now()).await
     }
 
     /// Whether grants of this client are kept, whether or not it is still there itself.
@@ -103,7 +111,7 @@ impl Administration {
     /// When the repository does not answer.
     pub async fn has_grants(&self, id: &ClientId) -> Result<bool, RepositoryError> {
         let page = Page { parent: Some(id.to_string()), limit: 1, ..Page::default() };
-        Ok(!self.grants.list(&page, self.now()).await?.is_empty())
+        Ok(self.grants.page(&page, self.now()).await?.count() > 0)
     }
 
     /// Clients that call themselves so, whatever the case; a few of them.
@@ -119,10 +127,12 @@ impl Administration {
         let mut called: Vec<ClientId> = Vec::new();
         let mut after = None;
         while called.len() < CANDIDATES {
-            let page = self.clients_after(after.as_ref()).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.client_id.clone());
-            called.extend(page.into_iter().filter(is_meant).map(|client| client.client_id));
+            let page = self.clients_after(after).await?;
+            if page.last.is_none() {
+                break;
+            }
+            after = page.last;
+            called.extend(page.values.into_iter().filter(is_meant).map(|client| client.client_id));
         }
         called.truncate(CANDIDATES);
         Ok(called)
@@ -137,7 +147,8 @@ impl Administration {
         let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
         let (mut used, mut walk) = (ClientUse::default(), self.walk(&filter, None));
         while let Some(page) = walk.next_page().await? {
-            for grant in page {
+            used.unreadable_grants += page.unreadable.len() as u64;
+            for grant in page.values {
                 used.live_grants += u64::from(grant.standing(self.now()).is_live());
                 used.last_used_at = used.last_used_at.max(Some(grant.last_used_at));
             }
@@ -158,7 +169,7 @@ impl Administration {
         }
         let used = self.client_use(&client.client_id).await?;
         let recently = used.last_used_at.is_some_and(|last| now.since(last) < unused);
-        Ok((used.live_grants == 0 && !recently).then_some(Pruned { client, used }))
+        Ok((!used.may_live() && !recently).then_some(Pruned { client, used }))
     }
 
     /// Removes a dead client; whether it is gone. If somebody signs in with it at this very moment,
@@ -170,7 +181,7 @@ impl Administration {
     pub async fn prune(&self, dead: &Pruned) -> Result<bool, RepositoryError> {
         let id = &dead.client.client_id;
         let Some(taken) = self.clients.take(id.as_str(), self.now()).await? else { return Ok(false) };
-        if self.client_use(id).await?.live_grants == 0 {
+        if !self.client_use(id).await?.may_live() {
             tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
             return Ok(true);
         }

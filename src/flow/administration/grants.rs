@@ -10,7 +10,7 @@ use crate::{
         grant::{Grant, Standing},
         token::GrantId,
     },
-    repository::{Collection, Order, Page, RepositoryError},
+    repository::{Collection, Listed, Order, Page, RepositoryError},
 };
 
 /// Grant ids are in the order of requests, and a request is granted within the patience that people
@@ -72,21 +72,21 @@ impl Administration {
 }
 
 impl Walk<'_> {
-    /// The next grants; `None` after the last.
+    /// The next grants; `None` after the last. Of what cannot be read it is not known whether it is meant.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn next_page(&mut self) -> Result<Option<Vec<Grant>>, RepositoryError> {
+    pub async fn next_page(&mut self) -> Result<Option<Listed<Grant>>, RepositoryError> {
         if self.over {
             return Ok(None);
         }
         let parent = self.filter.client.as_ref().map(ClientId::to_string);
         let page = Page { parent, after: self.after.take(), order: Order::Descending, limit: PAGE };
-        let mut grants = self.grants.list(&page, self.now).await?;
-        self.after = grants.last().map(|last| last.id.to_string());
-        self.over = grants.len() < PAGE || grants.last().is_none_or(|last| self.filter.ends_at(last));
-        grants.retain(|grant| self.filter.admits(grant, self.now));
-        Ok(Some(grants))
+        let mut page = self.grants.page(&page, self.now).await?;
+        self.after.clone_from(&page.last);
+        self.over = page.count() < PAGE || page.values.last().is_some_and(|last| self.filter.ends_at(last));
+        page.values.retain(|grant| self.filter.admits(grant, self.now));
+        Ok(Some(page))
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         client::{Client, ClientId},
         grant::Grant,
     },
-    repository::{Collection, Order, Page, Repository, RepositoryError, is_key},
+    repository::{Collection, Entity, Order, Page, Repository, RepositoryError, Unreadable, is_key},
     secret::Sealer,
 };
 
@@ -38,6 +38,8 @@ pub enum Found<T> {
     One(Box<T>),
     /// Several, these among them: more must be written of it.
     Several(Vec<String>),
+    /// A record that cannot be read.
+    Unreadable(Unreadable),
     /// Nothing.
     Nothing,
 }
@@ -73,7 +75,7 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn find_grant(&self, text: &str) -> Result<Found<Grant>, RepositoryError> {
-        self.find(&self.grants, text, |grant| grant.id.as_str()).await
+        Self::find(&self.grants, text, self.now()).await
     }
 
     /// The client whose id is or begins with `text`.
@@ -82,41 +84,56 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn find_client(&self, text: &str) -> Result<Found<Client>, RepositoryError> {
-        self.find(&self.clients, text, |client| client.client_id.as_str()).await
+        Self::find(&self.clients, text, self.now()).await
     }
 
-    /// A client.
+    /// Whether a client is there.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn client(&self, id: &ClientId) -> Result<Option<Client>, RepositoryError> {
-        Ok(self.clients.get(id.as_str(), self.now()).await?.map(|read| read.value))
+    pub async fn has_client(&self, id: &ClientId) -> Result<bool, RepositoryError> {
+        Ok(self.clients.look(id.as_str(), self.now()).await?.is_some())
     }
 
-    async fn find<T: crate::repository::Entity>(
-        &self,
+    /// What a client calls itself, if it can be read.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn client_name(&self, id: &ClientId) -> Result<Option<String>, RepositoryError> {
+        let client = self.clients.look(id.as_str(), self.now()).await?.and_then(Result::ok);
+        Ok(client.and_then(|read| read.value.metadata.client_name))
+    }
+
+    async fn find<T: Entity>(
         all: &Collection<T>,
         text: &str,
-        id: impl Fn(&T) -> &str,
+        now: UnixTime,
     ) -> Result<Found<T>, RepositoryError> {
-        let now = self.now();
         if !is_key(text) {
             return Ok(Found::Nothing);
         }
-        if let Some(exact) = all.get(text, now).await? {
-            return Ok(Found::One(Box::new(exact.value)));
+        match all.look(text, now).await? {
+            Some(Ok(exact)) => return Ok(Found::One(Box::new(exact.value))),
+            Some(Err(unreadable)) => return Ok(Found::Unreadable(unreadable)),
+            None => {}
         }
         if text.len() < SHORTEST_PREFIX {
             return Ok(Found::Nothing);
         }
         let behind =
             Page { after: Some(text.to_owned()), limit: CANDIDATES, order: Order::Ascending, parent: None };
-        let mut candidates = all.list(&behind, now).await?;
-        candidates.retain(|candidate| id(candidate).starts_with(text));
-        Ok(match candidates.len() {
-            0 | 1 => candidates.pop().map_or(Found::Nothing, |only| Found::One(Box::new(only))),
-            _ => Found::Several(candidates.iter().map(|candidate| id(candidate).to_owned()).collect()),
-        })
+        let mut page = all.page(&behind, now).await?;
+        page.values.retain(|candidate| candidate.key().starts_with(text));
+        page.unreadable.retain(|candidate| candidate.key.starts_with(text));
+        if page.count() > 1 {
+            let readable = page.values.iter().map(|candidate| candidate.key().to_owned());
+            let candidates = readable.chain(page.unreadable.into_iter().map(|candidate| candidate.key));
+            return Ok(Found::Several(candidates.collect()));
+        }
+        let one = page.values.pop().map(|only| Found::One(Box::new(only)));
+        let unreadable = page.unreadable.pop().map(Found::Unreadable);
+        Ok(one.or(unreadable).unwrap_or(Found::Nothing))
     }
 }

@@ -1,18 +1,18 @@
 //! Ending grants and access tokens. A grant that is over stays over, so everything here may be
 //! interrupted and begun again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Administration, GrantFilter};
 use crate::{
     clock::UnixTime,
     flow::tokens::ATTEMPTS,
     oauth::{
-        client::{Client, ClientId},
+        client::ClientId,
         grant::{Grant, RevokedBy, Standing},
         token::{GrantId, TokenId},
     },
-    repository::RepositoryError,
+    repository::{RepositoryError, Unreadable},
 };
 
 /// Walks until nothing more is found to revoke: somebody may sign in meanwhile.
@@ -36,6 +36,8 @@ pub struct Tally {
     pub revoked: u64,
     /// Those that were over before.
     pub already_revoked: u64,
+    /// Records that cannot be read: nothing was done with them, and nobody knows whether they were meant.
+    pub unreadable: BTreeSet<Unreadable>,
     /// For each resource: until when it may accept a token that was ended, if it does not ask.
     pub accepted_until: BTreeMap<String, Option<UnixTime>>,
 }
@@ -134,7 +136,8 @@ impl Administration {
         let (mut tally, mut walk) = (Tally::default(), self.walk(filter, None));
         while let Some(page) = walk.next_page().await? {
             let now = self.now();
-            for grant in page {
+            tally.unreadable.extend(page.unreadable);
+            for grant in page.values {
                 match grant.standing(now) {
                     Standing::Pending | Standing::Active => {
                         seen(&grant.id);
@@ -164,7 +167,8 @@ impl Administration {
             let before = tally.revoked;
             let mut walk = self.walk(filter, None);
             while let Some(page) = walk.next_page().await? {
-                for grant in page {
+                tally.unreadable.extend(page.unreadable);
+                for grant in page.values {
                     let revocation = match grant.standing(self.now()) {
                         Standing::Pending | Standing::Active => self.revoke_grant(&grant.id).await?,
                         Standing::Revoked if round == 0 => Revocation::Already(Box::new(grant)),
@@ -185,7 +189,7 @@ impl Administration {
 
     /// Removes a client and ends its grants. The client goes first: from then on no daemon redeems
     /// a code or a refresh token of it, so a login that is under way comes to nothing, and what an
-    /// interruption leaves behind is found by running it again. The client, if it was there.
+    /// interruption leaves behind is found by running it again. Whether the client was there.
     ///
     /// # Errors
     ///
@@ -195,14 +199,14 @@ impl Administration {
         id: &ClientId,
         tally: &mut Tally,
         seen: &dyn Fn(&GrantId),
-    ) -> Result<Option<Client>, RepositoryError> {
-        let client = self.clients.take(id.as_str(), self.now()).await?;
-        if client.is_some() {
+    ) -> Result<bool, RepositoryError> {
+        let was_there = self.clients.remove(id.as_str(), self.now()).await?;
+        if was_there {
             tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
         }
         let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
         self.revoke_all(&filter, tally, seen).await?;
-        Ok(client)
+        Ok(was_there)
     }
 }
 
