@@ -121,8 +121,7 @@ impl Keys {
         algorithm: SigningAlgorithm,
         now: UnixTime,
     ) -> Result<Self, KeyError> {
-        let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
-        let keys = Self { stored: Collection::new(stored), sealer, algorithm, set };
+        let keys = Self::unopened(stored, sealer, algorithm);
         keys.reload(now).await?;
         if keys.set().keys.is_empty() {
             let first = keys.make(1, now, now)?;
@@ -131,6 +130,17 @@ impl Keys {
             keys.reload(now).await?;
         }
         Ok(keys)
+    }
+
+    /// The stored keys, none of which is opened: for [`Keys::rotate_at_once`], which drops them.
+    #[must_use]
+    pub fn unopened(
+        stored: Arc<dyn crate::repository::Repository>,
+        sealer: Sealer,
+        algorithm: SigningAlgorithm,
+    ) -> Self {
+        let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
+        Self { stored: Collection::new(stored), sealer, algorithm, set }
     }
 
     /// The names (`kid`) of the stored keys, each opened once; none in an empty repository, which stays
@@ -144,8 +154,7 @@ impl Keys {
         sealer: Sealer,
         now: UnixTime,
     ) -> Result<Vec<String>, KeyError> {
-        let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
-        let keys = Self { stored: Collection::new(stored), sealer, algorithm: SigningAlgorithm::Es256, set };
+        let keys = Self::unopened(stored, sealer, SigningAlgorithm::Es256);
         keys.reload(now).await?;
         Ok(keys.set().keys.iter().map(|key| key.kid.clone()).collect())
     }

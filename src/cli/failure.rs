@@ -88,6 +88,13 @@ impl From<StartError> for Failure {
             StartError::Keys(_) | StartError::Folder(..) => Exit::Configuration,
             StartError::Tls(_) | StartError::Listen(..) => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match error {
+            StartError::Keys(KeyError::Sealed(_)) => failure.hint(
+                "put that key back; if it is lost, stop every daemon and run `pangea-mcp-auth keys rotate \
+                 --revoke-all`: it begins anew under the present key, and everybody signs in again",
+            ),
+            _ => failure,
+        }
     }
 }

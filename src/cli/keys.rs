@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
+    config::Config,
     flow::administration::{GrantFilter, Tally},
     keys::{self, KeyInfo, KeyState, Keys as SigningKeys},
     secret::{Sealer, SystemRandom},
@@ -124,8 +125,9 @@ async fn list(connection: &Connection, output: &Output) -> Result<(), Failure> {
 /// published at once and signs ten minutes later, when everybody knows it; the old one is published
 /// until the last token that it signed has expired. Daemons that run learn of it within 30 seconds.
 ///
-/// With --revoke-all, for the day on which a key was stolen: the new key signs at once, the old ones
-/// are published no more, and every grant is revoked, so that everybody signs in again.
+/// With --revoke-all, for the day on which a key was stolen, or the sealing key lost: the new key
+/// signs at once, the old ones are removed, whether or not they can be opened, and every grant is
+/// revoked, so that everybody signs in again. Clients stay registered.
 ///
 /// With --sealing it is the key under which everything at rest is sealed.
 #[derive(Debug, clap::Args)]
@@ -166,6 +168,9 @@ impl Rotate {
         let administration = connection.administration();
         let everything = GrantFilter::default();
         if self.dry_run {
+            if let Ok(config) = &connection.config {
+                warn_if_lost(connection, config, output).await?;
+            }
             let expected = administration.count(&everything, &|_| {}).await?;
             let report = Report::of(&expected, true, connection.config.as_ref().ok());
             output.outcome(&report, &report.words());
@@ -173,18 +178,17 @@ impl Rotate {
         }
         let config = connection.config()?;
         if self.revoke_all {
+            warn_if_lost(connection, config, output).await?;
             let expected = administration.count(&everything, &|_| {}).await?.revoked;
             let question = format!("Drop all signing keys and revoke {}?", grants(expected));
             output.confirm(&question, self.yes)?;
         }
-        let now = SystemClock.now();
+        let (repository, now) = (Arc::clone(&connection.repository), SystemClock.now());
         let sealer = Sealer::with(&config.keys.sealing, now, Arc::new(SystemRandom));
-        let repository = Arc::clone(&connection.repository);
-        let signing =
-            SigningKeys::load(repository, sealer, config.keys.algorithm, now).await.map_err(failed)?;
         let (mut revoked, mut left) = (None, BTreeSet::new());
         if self.revoke_all {
             // The keys first: from then on nothing that is forged with an old one is accepted for long.
+            let signing = SigningKeys::unopened(repository, sealer, config.keys.algorithm);
             signing.rotate_at_once(now).await.map_err(failed)?;
             let mut tally = Tally::default();
             let bar = output.progress("revoking", None);
@@ -198,11 +202,25 @@ impl Rotate {
             revoked = Some(Report::of(&tally, false, Some(config)));
             left = tally.unreadable;
         } else {
-            signing.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
+            let signing = SigningKeys::load(repository, sealer, config.keys.algorithm, now).await;
+            signing.map_err(failed)?.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
         }
         tell(keys::list(&connection.repository, now).await?, revoked, output);
         unreadable::judge(&left, true)
     }
+}
+
+/// With the sealing key that is missing, nobody would have to sign in again.
+async fn warn_if_lost(connection: &Connection, config: &Config, output: &Output) -> Result<(), Failure> {
+    let (repository, now) = (Arc::clone(&connection.repository), SystemClock.now());
+    let lost = keys::sealed_elsewhere(repository, &config.keys.sealing, now).await?;
+    if lost > 0 {
+        output.warn(&format!(
+            "signing keys that keys.sealing does not open: {lost}. If the sealing key is not lost but elsewhere, put \
+             it back, and nobody has to sign in again"
+        ));
+    }
+    Ok(())
 }
 
 fn tell(keys: Vec<KeyInfo>, revoked: Option<Report>, output: &Output) {

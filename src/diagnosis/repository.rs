@@ -112,8 +112,11 @@ impl Place {
                 Err(error) => part.findings.push(question.fail(
                     error.to_string(),
                     "the sealing key is not the one under which this repository was written",
-                    "Restore that key from your copy to where keys.sealing says; without it, what is stored is lost \
-                     (docs/sealing-keys.md)",
+                    Fix::pasting(
+                        "Restore that key from your copy to where keys.sealing says. If it is lost, stop every daemon \
+                         and begin anew under the present key; everybody signs in again (docs/sealing-keys.md):",
+                        "pangea-mcp-auth keys rotate --revoke-all",
+                    ),
                 )),
             }
         }

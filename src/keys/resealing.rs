@@ -34,7 +34,7 @@ impl Keys {
     }
 }
 
-/// How many signing keys are sealed under a key that is not in `ring`.
+/// How many signing keys are sealed under a key that is not in `ring`, or cannot be read.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub async fn sealed_elsewhere(
     now: UnixTime,
 ) -> Result<usize, RepositoryError> {
     let keys = Collection::<StoredKey>::new(repository);
-    let keys = keys.list(&Page { limit: ALL, ..Page::default() }, now).await?;
+    let page = keys.page(&Page { limit: ALL, ..Page::default() }, now).await?;
     let is_elsewhere = |key: &&StoredKey| KeyId::of_sealed(&key.sealed).is_none_or(|id| !ring.holds(id));
-    Ok(keys.iter().filter(is_elsewhere).count())
+    Ok(page.values.iter().filter(is_elsewhere).count() + page.unreadable.len())
 }

@@ -6,7 +6,7 @@ use super::{KeyError, Keys, PUBLISHED_AFTER, PUBLISHED_BEFORE, StoredKey};
 use crate::{
     clock::UnixTime,
     oauth::token::SigningAlgorithm,
-    repository::{Collection, Page, Repository, RepositoryError, Stored},
+    repository::{Collection, Listed, Page, Repository, RepositoryError, Stored},
 };
 
 /// More keys than there ever are at once.
@@ -88,25 +88,27 @@ impl Keys {
     pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
         // Somebody else's next key is as good as ours.
-        let _ = self.insert_next(&stored, now, now.plus(PUBLISHED_BEFORE)).await?;
+        let last = stored.last().map(|key| &*key.number);
+        let _ = self.insert_behind(last, now, now.plus(PUBLISHED_BEFORE)).await?;
         self.retire_old(access_lifetime, now).await?;
         self.reload(now).await
     }
 
-    /// The same for a key that somebody else may have: the new one signs at once, and no other is
-    /// published any more. Every process does so when it reads the keys again.
+    /// The same for a key that somebody else may have, or that nobody can open any more: the new one signs
+    /// at once, and no other is published any more. Every process does so when it reads the keys again.
     ///
     /// # Errors
     ///
     /// When the repository does not answer, or others make keys all the time.
     pub async fn rotate_at_once(&self, now: UnixTime) -> Result<(), KeyError> {
         for _ in 0..ATTEMPTS {
-            let stored = self.stored.list(&all(), now).await?;
-            if self.insert_next(&stored, now, now).await?.is_none() {
+            let Listed { values, unreadable, last } = self.stored.page(&all(), now).await?;
+            if self.insert_behind(last.as_deref(), now, now).await?.is_none() {
                 continue;
             }
-            for old in stored {
-                self.stored.remove(&old.number, now).await?;
+            let readable = values.into_iter().map(|key| key.number);
+            for old in readable.chain(unreadable.into_iter().map(|record| record.key)) {
+                self.stored.remove(&old, now).await?;
             }
             return self.reload(now).await;
         }
@@ -160,14 +162,14 @@ impl Keys {
         Err(RepositoryError::Unavailable("a signing key is changed by others all the time".to_owned()).into())
     }
 
-    /// `None` if somebody else was faster.
-    async fn insert_next(
+    /// The next key after the one of the number `last`; `None` if somebody else was faster.
+    async fn insert_behind(
         &self,
-        stored: &[StoredKey],
+        last: Option<&str>,
         now: UnixTime,
         signs_from: UnixTime,
     ) -> Result<Option<Stored<StoredKey>>, KeyError> {
-        let last: u64 = stored.last().and_then(|key| key.number.parse().ok()).unwrap_or(0);
+        let last: u64 = last.and_then(|number| number.parse().ok()).unwrap_or(0);
         Ok(self.stored.insert(self.make(last + 1, now, signs_from)?, now).await?)
     }
 }

@@ -182,6 +182,25 @@ async fn a_key_that_somebody_stole_is_gone_at_once_and_everywhere() {
     }
 }
 
+#[tokio::test]
+async fn keys_that_nobody_can_open_or_read_any_more_give_way_to_a_new_one() {
+    let now = UnixTime::from_secs(1_800_000_000);
+    let (repository, [one, ..]) = processes(now).await;
+    one.rotate(ACCESS, now).await.unwrap();
+    let damaged = repository.get(Kind::Key, "00000002", now).await.unwrap().unwrap();
+    let record = Record { value: "{}".to_owned(), ..damaged.record };
+    assert_ne!(repository.replace(Kind::Key, &record, damaged.version, now).await.unwrap(), Write::Conflict);
+    let sealer = Sealer::new(&SealingKey::generate(&SystemRandom), Arc::new(SystemRandom));
+    let load = || Keys::load(Arc::clone(&repository), sealer.clone(), SigningAlgorithm::Es256, now);
+    load().await.unwrap_err();
+    let unopened = Keys::unopened(Arc::clone(&repository), sealer.clone(), SigningAlgorithm::Es256);
+    unopened.rotate_at_once(now).await.unwrap();
+    let left = keys::list(&repository, now).await.unwrap();
+    assert_eq!(left.iter().map(|key| key.state).collect::<Vec<_>>(), [KeyState::Signing]);
+    let signed = jsonwebtoken::decode_header(sign(&load().await.unwrap(), now)).unwrap().kid;
+    assert_eq!(signed.as_ref(), Some(&left[0].kid));
+}
+
 /// Daemons do it by themselves, with what is configured.
 #[tokio::test]
 async fn after_ninety_days_there_is_another_key_and_both_daemons_use_it() {

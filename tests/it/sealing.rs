@@ -1,6 +1,7 @@
 //! The sealing key is rotated while everybody works.
 
 mod daemons;
+mod lost;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
