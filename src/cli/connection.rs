@@ -10,13 +10,14 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     config::{
-        self, Config, DevDefaults, Environment, Introspection, LoopbackResources, Overrides, Problems,
+        self, Config, DevDefaults, Environment, Introspection, Log, LoopbackResources, Overrides, Problems,
         Repositories, RepositoryConfig, ScopeConfig, Source, StandIn, SystemEnvironment,
     },
     daemon,
     flow::administration::Administration,
     repository::Repository,
     secret::{Sealer, Secret, SystemRandom},
+    telemetry,
 };
 
 /// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
@@ -40,6 +41,7 @@ impl Connection {
     /// it must not keep an operator from revoking a token.
     pub(super) async fn open(global: &Global, output: &Output) -> Result<Self, Failure> {
         let config = load(global);
+        start_log(global, config.as_ref().ok());
         let repositories = match &config {
             Ok(config) => config.repository.clone(),
             Err(problems) => {
@@ -73,6 +75,14 @@ impl Connection {
     pub(super) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
     }
+}
+
+/// Starts the log of a command for whoever asks for it with -v. What an operator does stands there as what
+/// the daemon does stands in its own, in target `audit`.
+pub(super) fn start_log(global: &Global, config: Option<&Config>) {
+    let Some(level) = global.log_level() else { return };
+    let format = config.map(|config| config.log.format).unwrap_or_default();
+    telemetry::start(&Log { format, level });
 }
 
 /// The configuration of this command line.

@@ -190,6 +190,7 @@ impl Rotate {
             // The keys first: from then on nothing that is forged with an old one is accepted for long.
             let signing = SigningKeys::unopened(repository, sealer, config.keys.algorithm);
             signing.rotate_at_once(now).await.map_err(failed)?;
+            tracing::info!(target: "audit", event = "key_rotation", by = "operator", "every signing key was replaced");
             let mut tally = Tally::default();
             let bar = output.progress("revoking", None);
             let outcome = administration.revoke_all(&everything, &mut tally, &|_| bar.inc(1)).await;
@@ -204,6 +205,7 @@ impl Rotate {
         } else {
             let signing = SigningKeys::load(repository, sealer, config.keys.algorithm, now).await;
             signing.map_err(failed)?.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
+            tracing::info!(target: "audit", event = "key_rotation", by = "operator", "the next signing key was made");
         }
         tell(keys::list(&connection.repository, now).await?, revoked, output);
         unreadable::judge(&left, true)

@@ -80,6 +80,15 @@ struct Global {
 }
 
 impl Global {
+    /// What the log tells, if more than usual was asked for.
+    fn log_level(&self) -> Option<String> {
+        match self.verbose {
+            0 => None,
+            1 => Some("info,pangea_mcp_auth=debug".to_owned()),
+            _ => Some("trace".to_owned()),
+        }
+    }
+
     /// How this process prints.
     fn output(&self) -> Output {
         let variables = SystemEnvironment.variables();

@@ -46,10 +46,12 @@ impl SealingRotation {
     fn add(&self, global: &Global, output: &Output) -> Result<(), Failure> {
         let config = connection::load(global)
             .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))?;
+        connection::start_log(global, Some(&config));
         let now = SystemClock.now();
         let times = (now, now.plus(self.after.unwrap_or(daemon::SEALS_AFTER)));
         let added =
             daemon::add_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
+        tracing::info!(target: "audit", event = "sealing_key_added", key = %added.key, by = "operator", "sealing key added");
         output.outcome(&Rotated::of(&added), &words(&added));
         Ok(())
     }
@@ -72,6 +74,9 @@ async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
         SystemClock.now(),
     );
     let forgotten: Vec<String> = forgotten.await?.iter().map(ToString::to_string).collect();
+    for key in &forgotten {
+        tracing::info!(target: "audit", event = "sealing_key_forgotten", %key, by = "operator", "sealing key forgotten");
+    }
     let words = format!(
         "Removed: {}. Give the changed secret to every machine; daemons read it again within 30 seconds.",
         forgotten.join(", ")

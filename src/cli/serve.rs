@@ -111,15 +111,10 @@ impl Serve {
     }
 
     fn configure(&self, global: &Global, development: Option<&Development>) -> Result<Config, Failure> {
-        let level = match global.verbose {
-            0 => None,
-            1 => Some("info,pangea_mcp_auth=debug".to_owned()),
-            _ => Some("trace".to_owned()),
-        };
         let bound = development.and_then(|development| development.listener.as_ref()?.local_addr().ok());
         let overrides = Overrides {
             listen: bound.map(|address| address.to_string()).or_else(|| self.listen.clone()),
-            log_level: level,
+            log_level: global.log_level(),
             allow_volatile: self.allow_volatile,
         };
         let dev = development

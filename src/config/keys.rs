@@ -43,7 +43,11 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
         "How often one client address may ask. Many people may share one address, so the numbers are generous. \
          Over the limit the answer is 429 with `Retry-After`.",
     ),
-    ("log", "The log, on standard error."),
+    (
+        "log",
+        "The log, on standard error. Commands write one, too, with `-v`: what an operator does stands in its target \
+         `audit`, as what the daemon does stands in its own.",
+    ),
 ];
 
 const PER_MINUTE: &str = "How many requests a minute in the long run; at least 1.";

@@ -1,5 +1,6 @@
 //! `clients`, `tokens` and `keys`, as operators run them: what is printed, what is said, and the exit code.
 
+mod audit;
 mod clients;
 mod keys;
 pub(crate) mod page;
