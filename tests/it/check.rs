@@ -7,7 +7,7 @@ mod hanging;
 mod output;
 mod public;
 pub(crate) mod repository;
-mod resource;
+pub(crate) mod resource;
 mod upstream;
 
 use std::{fs, path::Path};
@@ -21,14 +21,14 @@ use crate::support::{
 };
 
 /// A daemon that is well, with its upstream.
-struct Well {
-    home: Home,
-    public_url: String,
-    daemon: Daemon,
+pub(crate) struct Well {
+    pub(crate) home: Home,
+    pub(crate) public_url: String,
+    pub(crate) daemon: Daemon,
 }
 
 impl Well {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let public_url = format!("http://127.0.0.1:{}", free_port());
         let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
         let home = Home::with_configuration(&public_url, &upstream);

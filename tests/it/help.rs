@@ -1,5 +1,7 @@
 //! The help of every command, and how the program answers the hand that types.
 
+mod examples;
+
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -86,62 +88,20 @@ pub(super) async fn filled(server: &Server) -> (Home, String, String) {
     (home, client.id, listed.out.trim_end().to_owned())
 }
 
-/// What an example ends with on a filled repository; `None` for what is tried elsewhere: a daemon, a
-/// wizard, and what needs a second repository or Vault.
-fn expected(example: &str) -> Option<i32> {
-    let elsewhere = [
-        "serve",
-        "init",
-        "check",
-        "repository copy",
-        "repository import",
-        "man --to /usr",
-        "keys rotate --sealing",
-    ];
-    if elsewhere.iter().any(|words| example.starts_with(&format!("pangea-mcp-auth {words}"))) {
-        return (example.contains("--example-config")).then_some(0);
-    }
-    // These ask first, and nobody is there.
-    let asks = ["tokens revoke --user ada@example.com"].iter().any(|words| example.ends_with(words));
-    Some(if asks { 2 } else { 0 })
-}
-
-#[tokio::test]
-async fn the_examples_work() {
-    let server = Server::start().await;
-    let all = commands(&Home::new());
-    for command in &all {
-        let help = Home::new().run(&[words(command), vec!["--help"]].concat()).out;
-        for example in examples(&help) {
-            let Some(code) = expected(&example) else { continue };
-            let (home, client, grant) = filled(&server).await;
-            let grant = grant.lines().next().unwrap();
-            let line = example
-                .replace("d5k9c3a0m6r0r5o8k8q7j0c2a4s6u8v0", grant)
-                .replace("d5k9c3a0m6r0", &grant[..20])
-                .replace("mcp_q7ZxAmV0bT5cK2hYw1uLrA", &client)
-                .replace("mcp_q7Zx", &client)
-                .replace(".3", ".1");
-            let outcome = in_shell(&home, &line);
-            assert_eq!(outcome.code, Some(code), "{example}\n{line}\n{outcome:?}");
-        }
-    }
-}
-
 /// Runs a line as somebody types it.
 fn in_shell(home: &Home, line: &str) -> Outcome {
-    for folder in
-        [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions", ".config/elvish"]
-    {
-        std::fs::create_dir_all(home.path(folder)).unwrap();
-    }
+    Daemon::start(&mut shell(home, line)).wait()
+}
+
+/// A shell that runs a line; it has the program and nothing else of this machine's surroundings.
+fn shell(home: &Home, line: &str) -> Command {
     let programs = Path::new(env!("CARGO_BIN_EXE_pangea-mcp-auth")).parent().unwrap();
     let mut shell = Command::new("bash");
     shell.args(["--norc", "--noprofile", "-c", line]).current_dir(home.path("")).env_clear();
     shell.env("HOME", home.path("")).env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
-    shell.env("PROFILE", "profile.ps1").env("PANGEA_MCP_AUTH_CONFIG", "config.toml");
+    shell.env("PANGEA_MCP_AUTH_CONFIG", "config.toml");
     shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    Daemon::start(&mut shell).wait()
+    shell
 }
 
 #[test]

@@ -8,7 +8,11 @@ use super::{Checked, Well, check};
 use crate::support::{FastMcp, Scene, Scripted, process::free_port, python};
 
 /// An MCP server with this metadata at its place, and this challenge.
-async fn server(well: &Well, metadata: impl Fn(&str) -> Value, has_pointer: bool) -> (Scripted, String) {
+pub(crate) async fn server(
+    well: &Well,
+    metadata: impl Fn(&str) -> Value,
+    has_pointer: bool,
+) -> (Scripted, String) {
     let server = Scripted::start(|_| Scene::new(500, "")).await;
     let (origin, url) = (server.origin.clone(), format!("{}/mcp", server.origin));
     let document = metadata(&url);
@@ -25,7 +29,7 @@ async fn server(well: &Well, metadata: impl Fn(&str) -> Value, has_pointer: bool
     (server, url)
 }
 
-fn right(issuer: &str, url: &str) -> Value {
+pub(crate) fn right(issuer: &str, url: &str) -> Value {
     json!({ "resource": url, "authorization_servers": [issuer] })
 }
 
