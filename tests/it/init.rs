@@ -4,6 +4,7 @@ mod documentation;
 mod keyring;
 mod leaving;
 mod non_interactive;
+mod proxies;
 mod terminal;
 mod whole;
 mod wizard;

@@ -1,14 +1,13 @@
 //! From nothing to a person who is signed in: what `init` wrote and printed, used as it stands.
 
 use std::{
-    fs,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
 
-use super::{Beginning, non_interactive::FOLDER};
+use super::{Beginning, non_interactive::FOLDER, proxies::ReverseProxy};
 use crate::{
     readme::{self, WITH_BROWSER},
     support::{
@@ -64,94 +63,35 @@ async fn on_this_machine_with_sqlite() {
     daemon.stop();
 }
 
-/// A real nginx with the lines that the documentation shows; it ends with the test.
-struct Nginx {
-    process: Child,
-    /// Who vouches for its certificate.
-    authority: std::path::PathBuf,
-}
-
-impl Nginx {
-    /// Leads ports of this machine to other ports, as the page does with names.
-    fn start(folder: &Path, [auth, mcp]: [(u16, u16); 2]) -> Self {
-        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-        openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate).stderr(Stdio::null());
-        assert!(openssl.status().expect("openssl is there").success());
-        let page = readme::document("docs/reverse-proxy.md");
-        let [servers] = &readme::blocks(&page, "nginx")[..] else { panic!("not one piece for nginx") };
-        let mut servers = servers.clone();
-        for (name, its_own, (outside, inside)) in
-            [("auth.example.org", 8000, auth), ("mcp.example.org", 9000, mcp)]
-        {
-            let block = format!("    listen 443 ssl;\n    server_name {name};\n");
-            assert!(servers.contains(&block), "{servers}");
-            servers = servers.replace(&block, &format!("    listen 127.0.0.1:{outside} ssl;\n"));
-            servers = servers.replace(&format!("127.0.0.1:{its_own};"), &format!("127.0.0.1:{inside};"));
-            let kept = format!("/etc/letsencrypt/live/{name}");
-            servers = servers.replace(&format!("{kept}/fullchain.pem"), &certificate.display().to_string());
-            servers = servers.replace(&format!("{kept}/privkey.pem"), &key.display().to_string());
-        }
-        let whole = format!(
-            "daemon off;\npid {0}/pid;\nerror_log {0}/error.log;\nevents {{}}\nhttp {{\naccess_log off;\n\
-             client_body_temp_path {0}/body;\nproxy_temp_path {0}/proxy;\nfastcgi_temp_path {0}/f;\n\
-             uwsgi_temp_path {0}/u;\nscgi_temp_path {0}/s;\n{servers}}}\n",
-            folder.display()
-        );
-        fs::write(folder.join("nginx.conf"), whole).unwrap();
-        let mut nginx = Command::new(tool("PANGEA_TEST_NGINX"));
-        nginx.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
-        let mut process = nginx.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        crate::support::postgres::until("nginx listens", || {
-            let log = || fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-            assert!(process.try_wait().unwrap().is_none(), "nginx ended: {}", log());
-            std::net::TcpStream::connect(("127.0.0.1", auth.0)).is_ok()
-        });
-        Self { process, authority: certificate }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let pid = self.process.id().to_string();
-        let _ = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        let _ = self.process.wait();
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_nginx_with_postgres() {
+    let postgres = PostgresServer::new();
+    let database = format!("postgres://{ROLE}@127.0.0.1:{}/{ROLE}", postgres.port());
+    let repository = ["--repository=postgres", "--repository-url", &database];
+    let given = ["--repository-secret-file=given-password"];
+    behind(ReverseProxy::nginx, &[&repository[..], &given].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_reverse_proxy_with_postgres() {
+async fn behind_caddy_with_sqlite() {
+    behind(ReverseProxy::caddy, &[]).await;
+}
+
+/// Sets up a daemon behind a proxy, with these answers about the repository, and signs somebody in.
+async fn behind(proxy: fn(&Path, [(u16, u16); 2]) -> ReverseProxy, repository: &[&str]) {
     let [public, inside, mcp, mcp_inside] = [(); 4].map(|()| free_port());
     let (public_url, mcp_url) =
         (format!("https://localhost:{public}"), format!("https://localhost:{mcp}/mcp"));
     let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
-    let postgres = PostgresServer::new();
     let home = Home::new();
     home.write("given-secret", PANGEA.1);
     home.write("given-password", PASSWORD);
-    let database = format!("postgres://{ROLE}@127.0.0.1:{}/{ROLE}", postgres.port());
-    let made = home.run(&[
-        "init",
-        "--non-interactive",
-        "--deployment=reverse-proxy",
-        "--public-url",
-        &public_url,
-        &format!("--listen=127.0.0.1:{inside}"),
-        "--mcp-url",
-        &mcp_url,
-        "--issuer-url",
-        &upstream,
-        "--client-id",
-        PANGEA.0,
-        "--client-secret-file=given-secret",
-        "--repository=postgres",
-        "--repository-url",
-        &database,
-        "--repository-secret-file=given-password",
-    ]);
+    let listen = format!("--listen=127.0.0.1:{inside}");
+    let flags =
+        ["init", "--non-interactive", "--deployment=reverse-proxy", "--public-url", &public_url, &listen];
+    let answers = ["--mcp-url", &mcp_url, "--issuer-url", &upstream, "--client-id", PANGEA.0];
+    let secret = ["--client-secret-file=given-secret"];
+    let made = home.run(&[&flags[..], &answers, &secret, repository].concat());
     assert_eq!(made.code, Some(0), "{made:?}");
     assert!(made.out.contains("docs/reverse-proxy.md"), "{}", made.out);
     assert!(!format!("{made:?}{}", home.read(&format!("{FOLDER}/config.toml"))).contains(PASSWORD));
@@ -159,8 +99,8 @@ async fn behind_a_reverse_proxy_with_postgres() {
     let mut daemon = Daemon::start(&mut home.command(&["serve"]));
     daemon.err.wait_for("ready public_url=");
     let folder = tempfile::tempdir().unwrap();
-    let nginx = Nginx::start(folder.path(), [(public, inside), (mcp, mcp_inside)]);
-    let trusting = [("SSL_CERT_FILE", nginx.authority.as_path())];
+    let proxy = proxy(folder.path(), [(public, inside), (mcp, mcp_inside)]);
+    let trusting = [("SSL_CERT_FILE", &*proxy.authority)];
     let program = program(&made.out).replace("port=9000", &format!("port={mcp_inside}"));
     let _server = readme::Server::start_with(&program, &home.path(""), &trusting);
     let said = sign_in(&mcp_url, &trusting);
