@@ -199,12 +199,12 @@ impl Connections {
 
     /// One round trip, for what a session keeps it was given when it began.
     async fn ask(&self, client: &Client, statement: &Statement<'_>) -> Result<Vec<Row>, Error> {
-        let (values, types): (Vec<_>, Vec<_>) = statement.parameters().into_iter().unzip();
+        let parameters = statement.parameters();
         if statement.plan == Plan::Once && self.sessions.are_own() {
+            let (values, types): (Vec<_>, Vec<_>) = parameters.into_iter().unzip();
             let kept = client.prepare_typed_cached(&statement.text, &types).await?;
             return client.query(&kept, &values).await;
         }
-        let parameters: Vec<_> = values.into_iter().zip(types).collect();
         client.query_typed(&statement.text, &parameters).await
     }
 
