@@ -2,12 +2,12 @@
 
 use std::{
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::mpsc::Receiver,
 };
 
 use crate::{
-    support::{Options, Server, lines, python, read_until},
+    support::{Options, Server, lines, python, read_until, self_signed},
     upstream::outcome,
 };
 
@@ -20,13 +20,7 @@ pub(crate) struct Stranger {
 
 impl Stranger {
     pub(crate) fn start(folder: &Path) -> Self {
-        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-        openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate).stderr(Stdio::null());
-        assert!(openssl.status().expect("openssl is there").success());
+        let [certificate, key] = self_signed(folder);
         let mut server = python("tls_server.py");
         let mut process = server.arg(&certificate).arg(&key).stdout(Stdio::piped()).spawn().unwrap();
         let said = lines(process.stdout.take().unwrap());

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     readme,
-    support::{postgres::until, process::free_port, tool},
+    support::{postgres::until, process::free_port, self_signed, tool},
 };
 
 /// The two servers of the page: their names, and the ports on which they are behind the proxy.
@@ -43,22 +43,10 @@ fn replaced(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
-/// A certificate for `localhost`, and its key.
-fn certificate(folder: &Path) -> [PathBuf; 2] {
-    let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-    openssl.args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
-    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate).stderr(Stdio::null());
-    assert!(openssl.status().expect("openssl is there").success());
-    [certificate, key]
-}
-
 impl ReverseProxy {
     /// nginx. Leads ports of this machine to other ports, as the page does with names.
     pub(super) fn nginx(folder: &Path, ports: [(u16, u16); 2]) -> Self {
-        let [authority, key] = certificate(folder);
+        let [authority, key] = self_signed(folder);
         let mut servers = documented("nginx");
         for ((name, its_own), (outside, inside)) in SERVERS.into_iter().zip(ports) {
             let block = format!("    listen 443 ssl;\n    server_name {name};\n");
@@ -82,7 +70,7 @@ impl ReverseProxy {
 
     /// The same with Caddy, which is given our certificate for the one that it would fetch.
     pub(super) fn caddy(folder: &Path, ports: [(u16, u16); 2]) -> Self {
-        let [authority, key] = certificate(folder);
+        let [authority, key] = self_signed(folder);
         let tls = format!("    tls {} {}\n", authority.display(), key.display());
         let mut servers = documented("caddyfile");
         for ((name, its_own), (outside, inside)) in SERVERS.into_iter().zip(ports) {

@@ -17,6 +17,7 @@ mod proxy;
 pub(crate) mod redis;
 mod redis_groups;
 mod scripted;
+mod self_signed;
 mod server;
 mod tool;
 pub(crate) mod tree;
@@ -40,6 +41,7 @@ pub use self::{
     redis::RedisServer,
     redis_groups::{RedisCluster, RedisSentinels},
     scripted::{Scene, Scripted},
+    self_signed::self_signed,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
     wire::Wire,
