@@ -19,15 +19,17 @@ const GET: &str = "
     WHERE kind = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
 
 /// A version is a random number of 62 bits: none comes back, not even after the file was restored
-/// from a backup, and there is no counter to be written along.
+/// from a backup, and there is no counter to be written along. It is drawn ahead of the write, which
+/// would need a table of its own to return it.
+const NEW_VERSION: &str = "SELECT 1 + (random() & 0x3fffffffffffffff)";
+
 const INSERT: &str = "
     INSERT INTO record (kind, key, value, parent, expires_at, version)
-    VALUES (?1, ?2, ?3, ?4, ?5, 1 + (random() & 0x3fffffffffffffff))
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (kind, key) DO UPDATE
     SET value = excluded.value, parent = excluded.parent, expires_at = excluded.expires_at,
         version = excluded.version
-    WHERE record.expires_at <= ?6
-    RETURNING version";
+    WHERE record.expires_at <= ?7";
 
 /// To name a column is to rewrite its index, whether or not the value is another, and in an old row that
 /// is one more page to write. So what most replaces leave as it was is left alone: the first of these
@@ -36,23 +38,20 @@ const REPLACE: [&str; 3] = [REPLACE_VALUE, REPLACE_EXPIRY, REPLACE_PARENT];
 
 const REPLACE_VALUE: &str = "
     UPDATE record
-    SET value = ?1, version = 1 + (random() & 0x3fffffffffffffff)
+    SET value = ?1, version = ?8
     WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)
-      AND parent IS ?7 AND expires_at IS ?2
-    RETURNING version";
+      AND parent IS ?7 AND expires_at IS ?2";
 
 const REPLACE_EXPIRY: &str = "
     UPDATE record
-    SET value = ?1, expires_at = ?2, version = 1 + (random() & 0x3fffffffffffffff)
+    SET value = ?1, expires_at = ?2, version = ?8
     WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)
-      AND parent IS ?7
-    RETURNING version";
+      AND parent IS ?7";
 
 const REPLACE_PARENT: &str = "
     UPDATE record
-    SET value = ?1, expires_at = ?2, version = 1 + (random() & 0x3fffffffffffffff), parent = ?7
-    WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)
-    RETURNING version";
+    SET value = ?1, expires_at = ?2, version = ?8, parent = ?7
+    WHERE kind = ?3 AND key = ?4 AND version = ?5 AND (expires_at IS NULL OR expires_at > ?6)";
 
 const TAKE: &str = "
     DELETE FROM record
@@ -95,15 +94,12 @@ pub(super) fn get(
 
 /// Stores a new record, also in the place of an expired one.
 pub(super) fn insert(connection: &Connection, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+    let (new, drawn) = new_version(connection)?;
     let expires_at = record.expires_at.map(seconds);
-    connection
-        .prepare_cached(INSERT)?
-        .query_row(
-            params![number(kind), record.key, record.value, record.parent, expires_at, seconds(now)],
-            |row| version(row, 0),
-        )
-        .optional()
-        .map(outcome)
+    let values =
+        params![number(kind), record.key, record.value, record.parent, expires_at, drawn, seconds(now)];
+    let stored = connection.prepare_cached(INSERT)?.execute(values)?;
+    Ok(if stored > 0 { Write::Done(new) } else { Write::Conflict })
 }
 
 /// Stores a record in the place of the one that was read.
@@ -114,29 +110,23 @@ pub(super) fn replace(
     read: Version,
     now: UnixTime,
 ) -> Result<Write> {
+    let (new, drawn) = new_version(connection)?;
     let read = i64::try_from(read.0.get()).unwrap_or_default();
     let expires_at = record.expires_at.map(seconds);
     for statement in REPLACE {
-        let stored = connection
-            .prepare_cached(statement)?
-            .query_row(
-                params![
-                    record.value,
-                    expires_at,
-                    number(kind),
-                    record.key,
-                    read,
-                    seconds(now),
-                    record.parent
-                ],
-                |row| version(row, 0),
-            )
-            .optional()?;
-        if stored.is_some() {
-            return Ok(outcome(stored));
+        let (kind, now) = (number(kind), seconds(now));
+        let values = params![record.value, expires_at, kind, record.key, read, now, record.parent, drawn];
+        if connection.prepare_cached(statement)?.execute(values)? > 0 {
+            return Ok(Write::Done(new));
         }
     }
     Ok(Write::Conflict)
+}
+
+/// A version for what is about to be written, and the number that stands for it in the file.
+fn new_version(connection: &Connection) -> Result<(Version, i64)> {
+    let mut draw = connection.prepare_cached(NEW_VERSION)?;
+    draw.query_row([], |row| Ok((version(row, 0)?, row.get(0)?)))
 }
 
 /// Removes the live record under a key.
@@ -206,10 +196,6 @@ fn version(row: &Row<'_>, column: usize) -> Result<Version> {
     let version: i64 = row.get(column)?;
     let positive = u64::try_from(version).ok().and_then(NonZeroU64::new);
     positive.map(Version).ok_or(Error::IntegralValueOutOfRange(column, version))
-}
-
-fn outcome(stored: Option<Version>) -> Write {
-    stored.map_or(Write::Conflict, Write::Done)
 }
 
 #[cfg(test)]
