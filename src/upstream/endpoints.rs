@@ -1,6 +1,6 @@
 //! Where the upstream's endpoints are: configured, else from its metadata, else where Pangea has them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::Url;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_hours(1);
 const BACK_OFF: Duration = Duration::from_mins(1);
 
 /// The endpoints of an authorization server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Endpoints {
     pub(super) authorization: Url,
     pub(super) token: Url,
@@ -61,7 +61,7 @@ struct Document {
 pub(super) struct Directory {
     issuer: Url,
     overrides: Overrides,
-    found: Mutex<Option<(Endpoints, UnixTime)>>,
+    found: Mutex<Option<(Arc<Endpoints>, UnixTime)>>,
 }
 
 impl Directory {
@@ -69,19 +69,19 @@ impl Directory {
         Self { issuer, overrides, found: Mutex::new(None) }
     }
 
-    pub(super) async fn endpoints(&self, fetch: &Fetch, now: UnixTime) -> Endpoints {
+    pub(super) async fn endpoints(&self, fetch: &Fetch, now: UnixTime) -> Arc<Endpoints> {
         let mut found = self.found.lock().await;
         if let Some((endpoints, _)) = found.as_ref().filter(|(_, until)| now < *until) {
-            return endpoints.clone();
+            return Arc::clone(endpoints);
         }
         let (endpoints, until) = match self.document(fetch).await {
-            Some(document) => (self.merged(document), now.plus(FRESH)),
+            Some(document) => (Arc::new(self.merged(document)), now.plus(FRESH)),
             None => match found.take() {
                 Some((known, _)) => (known, now.plus(BACK_OFF)),
-                None => (self.merged(Document::default()), now.plus(BACK_OFF)),
+                None => (Arc::new(self.merged(Document::default())), now.plus(BACK_OFF)),
             },
         };
-        *found = Some((endpoints.clone(), until));
+        *found = Some((Arc::clone(&endpoints), until));
         endpoints
     }
 

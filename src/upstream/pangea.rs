@@ -1,5 +1,7 @@
 //! Pangea AuthN's OAuth Server. What is unconfirmed of its wire format is accepted both ways.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use reqwest::Url;
 use serde::Deserialize;
@@ -80,7 +82,7 @@ impl Pangea {
         Self { settings, fetch, directory, keys: Keys::default() }
     }
 
-    async fn endpoints(&self, now: UnixTime) -> Endpoints {
+    async fn endpoints(&self, now: UnixTime) -> Arc<Endpoints> {
         self.directory.endpoints(&self.fetch, now).await
     }
 
@@ -264,7 +266,7 @@ impl Pangea {
 #[async_trait]
 impl Upstream for Pangea {
     async fn authorization_url(&self, sign_in: SignIn<'_>, now: UnixTime) -> String {
-        let mut url = self.endpoints(now).await.authorization;
+        let mut url = self.endpoints(now).await.authorization.clone();
         {
             let mut query = url.query_pairs_mut();
             query

@@ -83,7 +83,7 @@ impl Probe {
     /// Where the endpoints are.
     pub async fn endpoints(&self, now: UnixTime) -> LoginEndpoints {
         let endpoints = self.directory.endpoints(&self.fetch, now).await;
-        LoginEndpoints { authorization: endpoints.authorization, token: endpoints.token }
+        LoginEndpoints { authorization: endpoints.authorization.clone(), token: endpoints.token.clone() }
     }
 
     /// Presents a client with a code that nobody issued.
