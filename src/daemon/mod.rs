@@ -183,6 +183,7 @@ fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
         pkce: authn.pkce,
         service: authn.service.as_ref().map(|service| (service.api_url.clone(), service.token.clone())),
         groups_matter: !config.access.groups.is_empty(),
+        email_matters: !config.access.emails.is_empty() || !config.access.domains.is_empty(),
         endpoints: Overrides {
             authorization: authn.authorization_endpoint.clone(),
             token: authn.token_endpoint.clone(),

@@ -131,6 +131,10 @@ pub enum IdToken {
     Present,
     /// With a nonce that nobody sent.
     WrongNonce,
+    /// Without a nonce.
+    WithoutNonce,
+    /// Without the person's address.
+    WithoutEmail,
     /// For another client.
     WrongAudience,
     /// From another issuer.

@@ -108,6 +108,8 @@ impl Claims<'_> {
             }
             IdToken::WhenAsked | IdToken::Present | IdToken::BadSignature => {}
             IdToken::WrongNonce => claims["nonce"] = json!("a-nonce-that-nobody-sent"),
+            IdToken::WithoutNonce => leave_out(&mut claims, "nonce"),
+            IdToken::WithoutEmail => leave_out(&mut claims, "email"),
             IdToken::WrongAudience => claims["aud"] = json!("psa_another"),
             IdToken::WrongIssuer => claims["iss"] = json!("https://another-issuer.example"),
             IdToken::Expired => {
@@ -134,5 +136,11 @@ impl Claims<'_> {
             "groups": self.groups,
             "pangea.profile": people::profile(email),
         })
+    }
+}
+
+fn leave_out(claims: &mut Value, name: &str) {
+    if let Some(claims) = claims.as_object_mut() {
+        claims.remove(name);
     }
 }

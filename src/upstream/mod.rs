@@ -1,5 +1,6 @@
 //! The identity provider behind us: signs people in, and says later whether they may stay.
 
+mod answers;
 mod endpoints;
 mod id_token;
 pub mod pangea;

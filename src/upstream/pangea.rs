@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use reqwest::Url;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use super::endpoints::Overrides;
 use super::{
     Identity, SessionCheck, SignIn, SignedIn, Upstream, UpstreamError, UpstreamTokens,
+    answers::{
+        Introspection, TokenResponse, expiry, explained, group_list, identity, introspection, is_trouble,
+        token_info,
+    },
     endpoints::{Directory, Endpoints},
     id_token::{self, Keys},
 };
@@ -42,6 +45,8 @@ pub struct PangeaSettings {
     pub service: Option<(Url, Secret)>,
     /// Whether groups decide who may sign in, so that they must be known.
     pub groups_matter: bool,
+    /// Whether addresses do.
+    pub email_matters: bool,
     /// Endpoints that are not where they usually are.
     pub endpoints: Overrides,
 }
@@ -53,25 +58,6 @@ pub struct Pangea {
     fetch: Fetch,
     directory: Directory,
     keys: Keys,
-}
-
-/// The token response, read leniently: only `access_token` is certain.
-#[derive(Deserialize)]
-struct TokenResponse {
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_in: Option<Value>,
-    id_token: Option<String>,
-    error: Option<String>,
-}
-
-/// What introspection said.
-enum Introspection {
-    Active(Value),
-    Inactive,
-    /// There is no such endpoint, or it will not talk to us.
-    Unsupported(String),
-    Unavailable(String),
 }
 
 impl Pangea {
@@ -122,12 +108,16 @@ impl Pangea {
         now: UnixTime,
     ) -> Result<Identity, UpstreamError> {
         if let Some(id_token) = &response.id_token {
-            return self.identity_of_id_token(id_token, nonce, endpoints, now).await;
+            let claims = self.claims_of_id_token(id_token, nonce, endpoints, now).await?;
+            let named = identity(&claims, "sub")
+                .ok_or_else(|| UpstreamError::Unusable("ID token: it names nobody".to_owned()))?;
+            return self.with_email(named, &claims, access_token, endpoints).await;
         }
         if access_token.split('.').count() == 3 {
-            let claims = self.keys.verified(access_token, endpoints, &self.fetch, now).await;
-            if let Some(identity) = claims.ok().as_ref().and_then(|claims| self.own_identity(claims)) {
-                return Ok(identity);
+            let claims =
+                self.keys.verified(access_token, endpoints, &self.fetch, now).await.unwrap_or_default();
+            if let Some(named) = self.own_identity(&claims) {
+                return self.with_email(named, &claims, access_token, endpoints).await;
             }
         }
         let reason = match self.introspect(access_token, endpoints).await {
@@ -153,13 +143,13 @@ impl Pangea {
         }
     }
 
-    async fn identity_of_id_token(
+    async fn claims_of_id_token(
         &self,
         id_token: &str,
         nonce: &str,
         endpoints: &Endpoints,
         now: UnixTime,
-    ) -> Result<Identity, UpstreamError> {
+    ) -> Result<Value, UpstreamError> {
         let unusable = |reason: &str| UpstreamError::Unusable(format!("ID token: {reason}"));
         let claims =
             self.keys.verified(id_token, endpoints, &self.fetch, now).await.map_err(|e| unusable(&e))?;
@@ -173,7 +163,7 @@ impl Pangea {
         if claims.get("nonce").is_some_and(|claimed| claimed.as_str() != Some(nonce)) {
             return Err(unusable("its nonce is that of another login"));
         }
-        identity(&claims, "sub").ok_or_else(|| unusable("it names nobody"))
+        Ok(claims)
     }
 
     /// The identity in claims that were issued to this client.
@@ -198,6 +188,39 @@ impl Pangea {
             Ok(answer) => token_info(&answer),
             Err(error) => Introspection::Unavailable(error.to_string()),
         })
+    }
+
+    /// The person with their address where it decides who may sign in and the token does not say it:
+    /// by introspection, else from the AuthN service. One that the upstream has not verified is none,
+    /// whoever else repeats it.
+    async fn with_email(
+        &self,
+        mut named: Identity,
+        claims: &Value,
+        access_token: &str,
+        endpoints: &Endpoints,
+    ) -> Result<Identity, UpstreamError> {
+        let is_missing = named.email.is_none() && claims.get("email").is_none();
+        if !(self.settings.email_matters && is_missing) {
+            return Ok(named);
+        }
+        let introspected = self.introspect(access_token, endpoints).await;
+        let mut found = match &introspected {
+            Introspection::Active(claims) => self.own_identity(claims),
+            _ => None,
+        };
+        if found.as_ref().is_none_or(|found| found.email.is_none()) {
+            match (self.token_check(access_token).await, introspected) {
+                (Some(Introspection::Active(claims)), _) => found = identity(&claims, "identity"),
+                (Some(Introspection::Unavailable(reason)), _)
+                | (None, Introspection::Unavailable(reason)) => {
+                    return Err(UpstreamError::Unavailable(reason));
+                }
+                _ => {}
+            }
+        }
+        named.email = found.filter(|found| found.subject == named.subject).and_then(|found| found.email);
+        Ok(named)
     }
 
     /// The person with their groups, from `POST /v2/user/group/list` where they matter and nothing
@@ -225,18 +248,29 @@ impl Pangea {
         Some(self.fetch.post_json(&url, Sender::Bearer(token), body).await)
     }
 
-    async fn refreshed(&self, refresh_token: &str, endpoints: &Endpoints, now: UnixTime) -> SessionCheck {
+    async fn refreshed(
+        &self,
+        refresh_token: &str,
+        endpoints: &Endpoints,
+        now: UnixTime,
+    ) -> Result<UpstreamTokens, UpstreamError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
-        match self.token_request(&endpoints.token, &form).await {
-            Ok(mut response) => match response.access_token.take() {
-                Some(access_token) => SessionCheck::Good(Some(UpstreamTokens {
-                    access_token,
-                    refresh_token: response.refresh_token.or_else(|| Some(refresh_token.to_owned())),
-                    expires_at: expiry(response.expires_in.as_ref(), now),
-                })),
-                None => SessionCheck::Unknown("a refresh response without access_token".to_owned()),
-            },
-            Err(UpstreamError::Refused(error)) if error == "invalid_grant" => SessionCheck::Ended,
+        let response = self.token_request(&endpoints.token, &form).await?;
+        let unusable = || UpstreamError::Unusable("a refresh response without access_token".to_owned());
+        Ok(UpstreamTokens {
+            access_token: response.access_token.ok_or_else(unusable)?,
+            refresh_token: response.refresh_token.or_else(|| Some(refresh_token.to_owned())),
+            expires_at: expiry(response.expires_in.as_ref(), now),
+        })
+    }
+
+    /// For an access token that is no longer good: only a new one shows that the session goes on,
+    /// whatever the upstream's reason is to give none.
+    async fn renewed(&self, tokens: &UpstreamTokens, endpoints: &Endpoints, now: UnixTime) -> SessionCheck {
+        let Some(refresh_token) = &tokens.refresh_token else { return SessionCheck::Ended };
+        match self.refreshed(refresh_token, endpoints, now).await {
+            Ok(tokens) => SessionCheck::Good(Some(tokens)),
+            Err(UpstreamError::Refused(error)) if !is_trouble(&error) => SessionCheck::Ended,
             Err(error) => SessionCheck::Unknown(error.to_string()),
         }
     }
@@ -246,11 +280,20 @@ impl Pangea {
         &self,
         tokens: &UpstreamTokens,
         endpoints: &Endpoints,
-        reason: String,
+        mut reason: String,
         now: UnixTime,
     ) -> SessionCheck {
         if let Some(refresh_token) = &tokens.refresh_token {
-            return self.refreshed(refresh_token, endpoints, now).await;
+            match self.refreshed(refresh_token, endpoints, now).await {
+                Ok(tokens) => return SessionCheck::Good(Some(tokens)),
+                Err(UpstreamError::Refused(error))
+                    if error == "invalid_grant" || error == "access_denied" =>
+                {
+                    return SessionCheck::Ended;
+                }
+                Err(UpstreamError::Refused(error)) => reason = error,
+                Err(error) => return SessionCheck::Unknown(error.to_string()),
+            }
         }
         match self.token_check(&tokens.access_token).await {
             Some(Introspection::Active(_)) => SessionCheck::Good(None),
@@ -337,10 +380,7 @@ impl Upstream for Pangea {
                 Introspection::Unavailable(reason) => return SessionCheck::Unknown(reason),
             }
         }
-        match &tokens.refresh_token {
-            Some(refresh_token) => self.refreshed(refresh_token, &endpoints, now).await,
-            None => SessionCheck::Ended,
-        }
+        self.renewed(tokens, &endpoints, now).await
     }
 }
 
@@ -351,114 +391,5 @@ fn unavailable(error: FetchError) -> UpstreamError {
         FetchError::Timeout { .. } | FetchError::Unreachable { .. } => {
             UpstreamError::Unavailable(error.to_string())
         }
-    }
-}
-
-/// The upstream's word, with what it usually means for the operator.
-fn explained(error: &str) -> String {
-    let known = error.bytes().all(|b| b.is_ascii_graphic()) && error.len() <= 64;
-    match error {
-        "invalid_client" => {
-            "invalid_client (authn.client_id or authn.client_secret is wrong, or the secret has expired)"
-                .to_owned()
-        }
-        _ if known => error.to_owned(),
-        _ => "an unreadable error".to_owned(),
-    }
-}
-
-/// A number, or a number in a string; anything else says nothing.
-fn expiry(expires_in: Option<&Value>, now: UnixTime) -> Option<UnixTime> {
-    let seconds = match expires_in? {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
-    (0.0..1e10).contains(&seconds).then(|| now.plus(std::time::Duration::from_secs(seconds as u64)))
-}
-
-/// The person in a set of claims; `None` if they name nobody.
-fn identity(claims: &Value, subject: &str) -> Option<Identity> {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let verified = claims.get("email_verified").is_none_or(|verified| verified != false);
-    let email = text("email").filter(|_| verified).filter(|email| email.len() <= 320);
-    let subject =
-        text(subject).filter(|subject| subject.len() <= 255 && !subject.chars().any(char::is_control))?;
-    let groups = claims.get("groups").and_then(Value::as_array);
-    Some(Identity {
-        subject: subject.to_owned(),
-        email: email.filter(|email| !email.chars().any(char::is_control)).map(str::to_owned),
-        groups: groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
-    })
-}
-
-fn introspection(answer: &Answer) -> Introspection {
-    let claims: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    match (answer.status, claims) {
-        (200, Some(claims)) if claims["active"] == true => Introspection::Active(claims),
-        (200, Some(claims)) if claims["active"] == false => Introspection::Inactive,
-        (429 | 500.., _) => {
-            Introspection::Unavailable(format!("introspection answers HTTP {}", answer.status))
-        }
-        (status, _) => Introspection::Unsupported(format!("introspection answers HTTP {status}")),
-    }
-}
-
-/// Reads Pangea's envelope: `status` first, the HTTP code second.
-fn token_info(answer: &Answer) -> Introspection {
-    let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    match envelope["status"].as_str() {
-        Some("Success") if envelope["result"]["enabled"] == false => Introspection::Inactive,
-        Some("Success") => Introspection::Active(envelope["result"].clone()),
-        Some("ExpiredToken" | "InvalidToken" | "NotFound") => Introspection::Inactive,
-        Some(status) if status.len() <= 64 => {
-            Introspection::Unavailable(format!("token/check answers {status}"))
-        }
-        _ => Introspection::Unavailable(format!("token/check answers HTTP {}", answer.status)),
-    }
-}
-
-/// The names of groups on one page of `user/group/list`, and where the next one begins.
-fn group_list(answer: &Answer) -> Result<(Vec<String>, Option<String>), UpstreamError> {
-    let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let (status, result) = (envelope["status"].as_str(), &envelope["result"]);
-    match (status, result["groups"].as_array()) {
-        (Some("Success"), Some(groups)) => {
-            let names = groups.iter().filter_map(|group| group["name"].as_str()).map(str::to_owned);
-            let last = result["last"].as_str().filter(|last| !last.is_empty() && !groups.is_empty());
-            Ok((names.collect(), last.map(str::to_owned)))
-        }
-        (Some("NotFound"), _) => Ok((Vec::new(), None)),
-        _ => Err(UpstreamError::Unavailable(format!("user/group/list answers HTTP {}", answer.status))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lifetime_is_a_number_or_a_number_in_a_string() {
-        let now = UnixTime::from_secs(100);
-        for (value, expected) in [
-            (json!(60), Some(160)),
-            (json!("60"), Some(160)),
-            (json!(60.9), Some(160)),
-            (json!("soon"), None),
-            (json!(-1), None),
-            (json!(1e300), None),
-            (json!(null), None),
-        ] {
-            assert_eq!(expiry(Some(&value), now).map(UnixTime::as_secs), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_not_verified_is_no_address() {
-        let email = |claims: Value| identity(&claims, "sub").and_then(|identity| identity.email);
-        assert_eq!(email(json!({"sub": "p", "email": "a@b"})).as_deref(), Some("a@b"));
-        assert_eq!(email(json!({"sub": "p", "email": "a@b", "email_verified": false})), None);
-        assert_eq!(identity(&json!({"email": "a@b"}), "sub"), None);
     }
 }

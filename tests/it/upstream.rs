@@ -201,6 +201,7 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
     let server = Server::start().await;
     for (form, expected) in [
         (IdToken::Present, "code"),
+        (IdToken::WithoutNonce, "code"),
         (IdToken::WrongNonce, "server_error"),
         (IdToken::WrongAudience, "server_error"),
         (IdToken::WrongIssuer, "server_error"),
@@ -211,7 +212,7 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
         let (introspected, outcome) = counting(&server, INTROSPECTION, outcome(&server)).await;
         assert_eq!((&*outcome, introspected), (expected, 0), "{form:?}");
     }
-    assert_eq!(server.stored_grants().len(), 1);
+    assert_eq!(server.stored_grants().len(), 2);
 
     let server = Server::start().await;
     server.upstream.switches().token.set(|token| token.id_token = IdToken::Present);

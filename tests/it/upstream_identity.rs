@@ -39,6 +39,30 @@ async fn a_person_whom_the_policy_does_not_admit_gets_no_code() {
 
 /// Shows: UP-8.
 #[tokio::test]
+async fn an_address_that_matters_and_is_not_in_the_token_is_looked_for_elsewhere() {
+    let sections = "[access]\ndomains = [\"example.com\"]";
+    for (authn, introspection, expected) in [
+        ("", Fault::None, "code"),
+        (SERVICE, Fault::Status(404), "code"),
+        (SERVICE, Fault::Status(503), "code"),
+        ("", Fault::Status(404), "access_denied"),
+        ("", Fault::Status(503), "temporarily_unavailable"),
+    ] {
+        let server = Server::with(Options { sections, authn, ..Options::default() }).await;
+        let switches = server.upstream.switches();
+        switches.token.set(|token| token.id_token = IdToken::WithoutEmail);
+        switches.introspection.set(|answer| answer.fault = introspection.clone());
+        assert_eq!(outcome(&server).await, expected, "{introspection:?}, {authn:?}");
+    }
+
+    let server = Server::start().await;
+    server.upstream.switches().token.set(|token| token.id_token = IdToken::WithoutEmail);
+    let (introspected, outcome) = counting(&server, INTROSPECTION, outcome(&server)).await;
+    assert_eq!((&*outcome, introspected), ("code", 0), "nobody asks what does not matter");
+}
+
+/// Shows: UP-8.
+#[tokio::test]
 async fn groups_that_matter_and_cannot_be_learnt_let_nobody_in() {
     let sections = "[access]\ngroups = [\"staff\"]";
     let server = Server::with(Options { sections, authn: SERVICE, ..Options::default() }).await;

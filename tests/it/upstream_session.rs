@@ -126,6 +126,61 @@ async fn an_error_of_the_upstream_that_is_not_about_the_session_does_not_end_it(
 
 /// Shows: UP-10, REFRESH-8.
 #[tokio::test]
+async fn once_the_access_token_is_no_longer_good_whatever_refuses_a_new_one_ends_the_session() {
+    let refusals = [
+        "invalid_grant",
+        "access_denied",
+        "unsupported_grant_type",
+        "unauthorized_client",
+        "invalid_request",
+    ];
+    let troubles = ["invalid_client", "server_error", "temporarily_unavailable"];
+    let endings: [(Way, Duration); 2] = [
+        (
+            ("it is not active", |switches| {
+                switches.introspection.set(|introspection| introspection.inactive = true);
+            }),
+            MINUTE,
+        ),
+        (("it is over", |_| {}), HOUR),
+    ];
+    for ((why, switch), passed) in endings {
+        let cases =
+            refusals.map(|error| (error, true)).into_iter().chain(troubles.map(|error| (error, false)));
+        for (error, ends) in cases {
+            let server = Server::start().await;
+            let client = Client::public(&server).await;
+            let tokens = client.login(&server).await;
+            switch(server.upstream.switches());
+            server.upstream.switches().token.set(|token| {
+                token.fault = Fault::Error { status: 400, error: error.to_owned() };
+            });
+            server.advance(passed);
+            let response = client.refresh(&server, &tokens.refresh).await;
+            assert_eq!(is_invalid_grant(response).await, ends, "{why}, {error}");
+        }
+    }
+}
+
+/// Shows: UP-10.
+#[tokio::test]
+async fn where_nothing_can_be_refreshed_the_authn_service_is_asked() {
+    let server = Server::with(Options { authn: SERVICE, ..Options::default() }).await;
+    let client = Client::public(&server).await;
+    let mut tokens = client.login(&server).await;
+    without_introspection(server.upstream.switches());
+    server.upstream.switches().token.set(|token| {
+        token.fault = Fault::Error { status: 400, error: "unsupported_grant_type".to_owned() };
+    });
+    server.advance(MINUTE);
+    tokens = Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
+    server.upstream.disable(ADA);
+    server.advance(MINUTE);
+    assert!(is_invalid_grant(client.refresh(&server, &tokens.refresh).await).await);
+}
+
+/// Shows: UP-10, REFRESH-8.
+#[tokio::test]
 async fn a_session_that_the_upstream_has_ended_takes_the_grant_with_it() {
     for refresh_tokens in [true, false] {
         let server = Server::start().await;
