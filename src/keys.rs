@@ -5,7 +5,7 @@ mod rotation;
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -106,6 +106,8 @@ pub struct Keys {
     sealer: Sealer,
     algorithm: SigningAlgorithm,
     set: RwLock<Arc<KeySet>>,
+    /// The name of a key that could not be opened when the keys were last read.
+    unopened: Mutex<Option<String>>,
 }
 
 impl Keys {
@@ -140,7 +142,7 @@ impl Keys {
         algorithm: SigningAlgorithm,
     ) -> Self {
         let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
-        Self { stored: Collection::new(stored), sealer, algorithm, set }
+        Self { stored: Collection::new(stored), sealer, algorithm, set, unopened: Mutex::default() }
     }
 
     /// The names (`kid`) of the stored keys, each opened once; none in an empty repository, which stays
@@ -166,7 +168,13 @@ impl Keys {
     /// When the repository does not answer or its keys cannot be opened.
     pub async fn reload(&self, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
-        let keys = stored.iter().map(|key| self.open(key)).collect::<Result<Vec<_>, _>>()?;
+        let keys = stored.iter().map(|key| self.open(key)).collect::<Result<Vec<_>, _>>();
+        let unopened = match &keys {
+            Err(KeyError::Sealed(kid)) => Some(kid.clone()),
+            _ => None,
+        };
+        *self.unopened.lock().unwrap_or_else(PoisonError::into_inner) = unopened;
+        let keys = keys?;
         let public: Vec<Value> = keys.iter().map(SigningKey::public).collect();
         let published = Bytes::from(json!({ "keys": public }).to_string());
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet { keys, published });
@@ -177,6 +185,13 @@ impl Keys {
     #[must_use]
     pub fn published(&self) -> Bytes {
         self.set().published.clone()
+    }
+
+    /// The name of a key that is in the repository and cannot be published here, for it is sealed under
+    /// another sealing key or damaged.
+    #[must_use]
+    pub fn unopened_key(&self) -> Option<String> {
+        self.unopened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// An access token with these claims (RFC 9068 section 2).

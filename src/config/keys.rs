@@ -229,7 +229,7 @@ const OWN: &[Key] = &[
         "keys.algorithm",
         Kind::Choice(&["ES256", "RS256"]),
         Value("\"ES256\""),
-        "The signature algorithm of access tokens.",
+        "The signature algorithm of access tokens. Another one takes over like a new key: ten minutes after the start.",
     ),
     key(
         "keys.rotation",

@@ -209,13 +209,15 @@ impl AuthorizationServer {
         Ok(())
     }
 
-    /// Whether the repository answers.
+    /// Whether the repository answers, and each signing key that was in it when the keys were last read
+    /// is published here.
     ///
     /// # Errors
     ///
-    /// When it does not.
-    pub async fn ping(&self) -> Result<(), RepositoryError> {
-        self.repository.ping().await
+    /// When it does not, or one is not.
+    pub async fn ready(&self) -> Result<(), KeyError> {
+        self.repository.ping().await?;
+        self.keys.unopened_key().map_or(Ok(()), |kid| Err(KeyError::Sealed(kid)))
     }
 
     /// What an operator should know of how the repository is set up.

@@ -115,8 +115,9 @@ impl Keys {
         Err(RepositoryError::Unavailable("other processes make signing keys all the time".to_owned()).into())
     }
 
-    /// Makes the next key when the newest one is as old as `lifetime`. Of several processes that
-    /// find so at once, one makes it.
+    /// Makes the next key when the newest one is as old as `lifetime`, or has begun to sign with another
+    /// algorithm than is configured. Of several processes that find so at once, one makes it; while
+    /// some are configured otherwise than others, there is a new key every ten minutes.
     ///
     /// # Errors
     ///
@@ -128,7 +129,9 @@ impl Keys {
         now: UnixTime,
     ) -> Result<bool, KeyError> {
         let newest = self.stored.list(&all(), now).await?.pop();
-        let due = newest.is_some_and(|key| now.since(key.created_at) >= lifetime);
+        let due = newest.is_some_and(|key| {
+            key.algorithm != self.algorithm && key.signs_from <= now || now.since(key.created_at) >= lifetime
+        });
         if due {
             self.rotate(access_lifetime, now).await?;
         } else {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     flow::Settings,
-    keys::PUBLISHED_MAX_AGE,
+    keys::{KeyError, PUBLISHED_MAX_AGE},
     oauth::{
         error::{ErrorCode, OAuthError},
         metadata::{Offer, ResourceMetadata, ServerMetadata},
@@ -134,12 +134,11 @@ pub(super) async fn alive(State(web): State<Arc<Web>>) -> Response {
 
 /// Repository and keys are usable.
 pub(super) async fn ready(State(web): State<Arc<Web>>) -> Response {
-    match web.server.ping().await {
-        Ok(()) => web.reply().json(StatusCode::OK, &json!({ "status": "ready" })),
-        Err(error) => {
-            let unready =
-                OAuthError::new(ErrorCode::TemporarilyUnavailable, "the repository does not answer");
-            web.reply().error("readyz", &unready.caused_by(error))
-        }
-    }
+    let reason = match web.server.ready().await {
+        Ok(()) => return web.reply().json(StatusCode::OK, &json!({ "status": "ready" })),
+        Err(error @ KeyError::Repository(_)) => ("the repository does not answer", error),
+        Err(error) => ("a signing key cannot be opened", error),
+    };
+    let unready = OAuthError::new(ErrorCode::TemporarilyUnavailable, reason.0);
+    web.reply().error("readyz", &unready.caused_by(reason.1))
 }

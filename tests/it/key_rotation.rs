@@ -12,7 +12,7 @@ use pangea_mcp_auth::{
         scope::Scope,
         token::{Claims, SigningAlgorithm},
     },
-    repository::{Kind, MemoryRepository, Record, Repository, Write},
+    repository::{Kind, MemoryRepository, Record, Repository, SqliteRepository, Write},
     secret::{Sealer, SealingKey, SystemRandom},
 };
 
@@ -142,6 +142,53 @@ async fn of_many_who_rotate_at_once_one_makes_the_key() {
     assert_eq!(keys[0].expires_at, None);
     // Ten minutes until it signs, the life of the last token, and an hour.
     assert_eq!(keys[1].expires_at, Some(late.plus(Duration::from_mins(10 + 10 + 60))));
+}
+
+/// Whoever configures another algorithm gets it: after the ten minutes of every rotation, and once.
+#[tokio::test]
+async fn another_algorithm_is_a_reason_to_make_a_key() {
+    let now = UnixTime::from_secs(1_800_000_000);
+    let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    let sealer = Sealer::new(&SealingKey::generate(&SystemRandom), Arc::new(SystemRandom));
+    let load =
+        async |algorithm| Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, now).await.unwrap();
+    let before = load(SigningAlgorithm::Es256).await;
+    let after = load(SigningAlgorithm::Rs256).await;
+    let due = async |keys: &Keys, now| {
+        keys.reload(now).await.unwrap();
+        keys.rotate_when_due(Duration::from_hours(24), ACCESS, now).await.unwrap()
+    };
+    assert!(due(&after, now).await);
+    assert!(!due(&after, now.plus(Duration::from_secs(RELOAD))).await);
+    // One that still runs with the old configuration does not undo it every half minute.
+    assert!(!due(&before, now.plus(Duration::from_secs(RELOAD))).await);
+    for (minutes, algorithm) in [(9, jsonwebtoken::Algorithm::ES256), (10, jsonwebtoken::Algorithm::RS256)] {
+        let token = sign(&after, now.plus(Duration::from_mins(minutes)));
+        assert_eq!(jsonwebtoken::decode_header(token).unwrap().alg, algorithm, "after {minutes} minutes");
+    }
+    assert_eq!(keys::list(&repository, now).await.unwrap().len(), 2);
+}
+
+/// A verifier that asks a process which cannot publish a key fails when that key signs: no balancer
+/// may send one there.
+#[tokio::test]
+async fn who_cannot_open_a_signing_key_is_not_ready() {
+    let server = Server::start().await;
+    server.server.keep_keys().await.unwrap();
+    let ready = async || server.get("/readyz").await.status().as_u16();
+    assert_eq!(ready().await, 200);
+    let repository: Arc<dyn Repository> =
+        Arc::new(SqliteRepository::open(&server.folder.path().join("test.sqlite")).unwrap());
+    let elsewhere = Sealer::new(&SealingKey::generate(&SystemRandom), Arc::new(SystemRandom));
+    let others = Keys::unopened(Arc::clone(&repository), elsewhere, SigningAlgorithm::Es256);
+    others.rotate(ACCESS, server.server.now()).await.unwrap_err();
+    server.server.keep_keys().await.unwrap_err();
+    assert_eq!(ready().await, 503);
+    assert_eq!(server.get("/jwks.json").await.status(), 200, "what it has it publishes");
+    let taken = repository.take(Kind::Key, "00000002", server.server.now()).await.unwrap();
+    assert!(taken.is_some());
+    server.server.keep_keys().await.unwrap();
+    assert_eq!(ready().await, 200);
 }
 
 /// A process that dies between making a key and dating the old one leaves nothing that stays for good.
