@@ -1,10 +1,6 @@
 //! The OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
 //!
-//! The house, from the street to the cellar; arrows of `use` point down only, and a test says so:
-//!
-//! ```text
-//! main -> cli -> diagnosis -> daemon -> { web, dev } -> flow -> { repository, upstream -> fetch } -> oauth -> { secret, clock }
-//! ```
+//! Who may use whom is in `docs/architecture.md`, and a test says so.
 //!
 //! `oauth` is the protocol and could run on a calculator. `flow` is what happens. `repository` is
 //! where it is kept, and may be anybody's own. Each foreign world enters by one door.

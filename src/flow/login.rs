@@ -255,19 +255,23 @@ impl AuthorizationServer {
             return Err(CallbackError::Used);
         }
         let request = &pending.transaction.request;
-        let client = self.still_registered(request, now).await.map_err(CallbackError::Page)?;
-        let (address, client_state) = (request.return_address.clone(), request.state.clone());
-        match self.grant(params, &client, &pending, id, now).await {
-            Ok(Some(code)) => {
-                let location = self.location(&address, &[("code", &code)], client_state.as_deref());
-                Ok(Answered { location, address, by_itself: true, error: None })
-            }
+        // The person has seen and approved where the answer goes, and it was registered then.
+        let answered = |parameters: &[(&str, &str)]| {
+            let address = request.return_address.clone();
+            let location = self.location(&address, parameters, request.state.as_deref());
+            Answered { location, address, by_itself: true, error: None }
+        };
+        let granted = match self.still_registered(request, now).await {
+            Ok(client) => self.grant(params, &client, &pending, id, now).await,
+            Err(error) if error.is_ours() => Err(error),
+            Err(error) => return Err(CallbackError::Page(error)),
+        };
+        match granted {
+            Ok(Some(code)) => Ok(answered(&[("code", &code)])),
             Ok(None) => Err(CallbackError::Used),
             Err(error) => {
-                let mut answered = self.error_answer(&client, address, client_state.as_deref(), error);
-                // The person has seen and approved where the answer goes.
-                answered.by_itself = true;
-                Ok(answered)
+                let answered = answered(&error_parameters(&error));
+                Ok(Answered { error: Some(error), ..answered })
             }
         }
     }
@@ -385,8 +389,7 @@ impl AuthorizationServer {
         state: Option<&str>,
         error: OAuthError,
     ) -> Answered {
-        let parameters = [("error", error.code().as_str()), ("error_description", error.description())];
-        let location = self.location(&address, &parameters, state);
+        let location = self.location(&address, &error_parameters(&error), state);
         let by_itself = self.is_trusted(client, &address);
         Answered { location, address, by_itself, error: Some(error) }
     }
@@ -448,6 +451,10 @@ fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
         (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
         _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
     }
+}
+
+fn error_parameters(error: &OAuthError) -> [(&'static str, &str); 2] {
+    [("error", error.code().as_str()), ("error_description", error.description())]
 }
 
 fn unclear() -> OAuthError {

@@ -82,6 +82,12 @@ impl OAuthError {
         Self { code, description: allowed(description.into()), source: None }
     }
 
+    /// Whether it is a failure here, and no fault of whoever asked.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self.code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable)
+    }
+
     /// The same error with what caused it, for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

@@ -41,14 +41,14 @@ pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> 
             Ok(body) => body.to_vec(),
             Err(error) => {
                 let (status, error) = error.explained();
-                return refused(web.reply(), status, &error);
+                return refused(web.reply(), "authorize", status, &error);
             }
         },
         _ => return web.reply().method_not_allowed("authorize", "GET, POST"),
     };
     let params = match Params::parse(&encoded) {
         Ok(params) => params,
-        Err(error) => return refused(web.reply(), 400, &error),
+        Err(error) => return refused(web.reply(), "authorize", 400, &error),
     };
     let (browser, set_cookie) = name_browser(Cookies::of(&headers).browser(), web.server.random());
     match web.server.begin_login(&params, &browser).await {
@@ -56,7 +56,7 @@ pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> 
             let page = web.reply().page(StatusCode::OK, consent_page(&web, &consent), true);
             with_cookies(page, set_cookie)
         }
-        Err(Refusal::Page(error)) => refused(web.reply(), 400, &error),
+        Err(Refusal::Page(error)) => refused(web.reply(), "authorize", 400, &error),
         Err(Refusal::Answer(answered)) => answer(web.reply(), "authorize", &answered),
     }
 }
@@ -75,13 +75,13 @@ pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Re
         Ok(body) => body,
         Err(error) => {
             let (status, error) = error.explained();
-            return refused(web.reply(), status, &error);
+            return refused(web.reply(), "consent", status, &error);
         }
     };
     let cookies = Cookies::of(&headers);
     let (decision, sealed) = match Params::parse(&body).and_then(|params| decision(&params)) {
         Ok(decided) => decided,
-        Err(error) => return refused(web.reply(), 400, &error),
+        Err(error) => return refused(web.reply(), "consent", 400, &error),
     };
     let Some(browser) = cookies.browser().filter(|_| comes_from_us(&web, &headers)) else {
         return undecided(web.reply(), &DecisionError::Forged);
@@ -232,7 +232,7 @@ fn answer(reply: Reply<'_>, endpoint: &str, answered: &Answered) -> Response {
 }
 
 /// An authorization request that may not be answered by redirect.
-fn refused(reply: Reply<'_>, status: u16, error: &OAuthError) -> Response {
+fn refused(reply: Reply<'_>, endpoint: &str, status: u16, error: &OAuthError) -> Response {
     let text = match error.code() {
         ErrorCode::InvalidClient => [
             "This application is not known here",
@@ -260,14 +260,14 @@ fn refused(reply: Reply<'_>, status: u16, error: &OAuthError) -> Response {
         ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
     };
-    reply.notice("authorize", status, text, error)
+    reply.notice(endpoint, status, text, error)
 }
 
 /// A decision that is not taken.
 fn undecided(reply: Reply<'_>, error: &DecisionError) -> Response {
     const AGAIN: &str = "Go back to the application and start the sign-in again.";
     let (status, text, reason) = match error {
-        DecisionError::Page(error) => return refused(reply, 400, error),
+        DecisionError::Page(error) => return refused(reply, "consent", 400, error),
         DecisionError::Forged => (
             StatusCode::FORBIDDEN,
             [
@@ -298,7 +298,7 @@ fn undecided(reply: Reply<'_>, error: &DecisionError) -> Response {
 /// A return from the upstream that leads nowhere.
 fn uncompleted(reply: Reply<'_>, error: &CallbackError) -> Response {
     let (text, reason) = match error {
-        CallbackError::Page(error) => return refused(reply, 400, error),
+        CallbackError::Page(error) => return refused(reply, "callback", 400, error),
         CallbackError::Lost => (
             [
                 "This sign-in cannot be completed",

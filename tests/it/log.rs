@@ -321,11 +321,20 @@ async fn the_reference_of_an_error_is_in_the_log() {
     let json = server.form("/token", &[("grant_type", "x")]).send().await.unwrap();
     let of_json = json.headers()["x-request-id"].to_str().unwrap().to_owned();
     let page = Browser::new().get(&format!("{}/authorize", server.url)).await;
+    let form =
+        server.form("/consent", &[("decision", "perhaps")]).send().await.unwrap().text().await.unwrap();
     let events = captured.events();
-    let references: Vec<&str> = events.iter().filter_map(|event| event["reference"].as_str()).collect();
-    assert_eq!(references.len(), 2, "{references:?}");
-    assert_eq!(references[0], of_json);
-    assert!(page.html.contains(references[1]), "{}", page.html);
+    let logged: Vec<_> = events
+        .iter()
+        .filter_map(|event| Some((event["endpoint"].as_str()?, event["reference"].as_str()?)))
+        .collect();
+    assert_eq!(
+        logged.iter().map(|(endpoint, _)| *endpoint).collect::<Vec<_>>(),
+        ["token", "authorize", "consent"]
+    );
+    assert_eq!(logged[0].1, of_json);
+    assert!(page.html.contains(logged[1].1), "{}", page.html);
+    assert!(form.contains(logged[2].1), "{form}");
 }
 
 /// Shows: LOG-4.

@@ -177,6 +177,21 @@ async fn a_failure_after_the_request_was_found_lawful_is_answered_to_the_client(
     let mut browser = Browser::new();
     let page = browser.get(&client.authorize_url(&server, &[])).await;
     let page = browser.decide(&page, "approve").await;
+    let page = browser.get(&page.location().unwrap()).await;
+    let spoilt = "UPDATE record SET value = 'unreadable' || value WHERE kind = 1";
+    database.execute_batch(spoilt).unwrap();
+    let page = browser.get(&page.location().unwrap()).await;
+    let answer = error_redirect(&server, &page, &client.redirect_uri);
+    assert_eq!(
+        (&*answer["error"], &*answer["state"]),
+        ("server_error", "client-state"),
+        "the client's record"
+    );
+    database.execute_batch("UPDATE record SET value = substr(value, 11) WHERE kind = 1").unwrap();
+
+    let mut browser = Browser::new();
+    let page = browser.get(&client.authorize_url(&server, &[])).await;
+    let page = browser.decide(&page, "approve").await;
     let state = query(&page.location().unwrap()).remove("state").unwrap();
     let id = GrantId::of_login(&state, server.server.now());
     let unreadable = "INSERT INTO record (kind, key, version, value) VALUES (2, ?1, 1, 'unreadable')";
