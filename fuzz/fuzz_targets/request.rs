@@ -1,6 +1,7 @@
 //! Whole requests, cookies and all, at every endpoint: the answer is never 500.
 //!
-//! The input reads as HTTP does: `METHOD target`, header lines, an empty line, the body.
+//! The input reads as HTTP does: `METHOD target`, header lines, an empty line, the body. `mcp_x` in it
+//! stands for a client that is registered.
 
 #![no_main]
 
@@ -8,7 +9,7 @@ use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, to_bytes},
     http::{Request, StatusCode},
 };
 use libfuzzer_sys::fuzz_target;
@@ -58,15 +59,22 @@ impl Environment for Surroundings {
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-    static SERVER: RefCell<Option<(Router, u32)>> = const { RefCell::new(None) };
+    static SERVER: RefCell<Option<(Assembled, u32)>> = const { RefCell::new(None) };
+}
+
+/// A server, and the client that is registered there.
+#[derive(Clone)]
+struct Assembled {
+    router: Router,
+    client_id: String,
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some(request) = request(bytes) else { return };
-    let shown = format!("{request:?}");
     RUNTIME.with(|runtime| {
-        let mut server = router(runtime);
-        let Ok(response) = runtime.block_on(server.call(request));
+        let mut server = server(runtime);
+        let Some(request) = request(&with_client(bytes, server.client_id.as_bytes())) else { return };
+        let shown = format!("{request:?}");
+        let Ok(response) = runtime.block_on(server.router.call(request));
         assert_ne!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{shown}");
         assert!(!response.headers().is_empty(), "{shown}");
     });
@@ -85,19 +93,44 @@ fn request(bytes: &[u8]) -> Option<Request<Body>> {
     request.body(Body::from(body)).ok()
 }
 
-fn router(runtime: &Runtime) -> Router {
+fn with_client(bytes: &[u8], client_id: &[u8]) -> Vec<u8> {
+    const PLACE: &[u8] = b"mcp_x";
+    let mut replaced = Vec::with_capacity(bytes.len() + client_id.len());
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(PLACE.len()).position(|window| window == PLACE) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(client_id);
+        rest = &rest[at + PLACE.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    replaced
+}
+
+fn server(runtime: &Runtime) -> Assembled {
     SERVER.with_borrow_mut(|server| {
         let fresh = server.take().filter(|(_, left)| *left > 0);
-        let (router, left) = fresh.unwrap_or_else(|| (runtime.block_on(assembled()), REQUESTS));
-        *server = Some((router.clone(), left - 1));
-        router
+        let (assembled, left) = fresh.unwrap_or_else(|| (runtime.block_on(assemble()), REQUESTS));
+        *server = Some((assembled.clone(), left - 1));
+        assembled
     })
 }
 
-async fn assembled() -> Router {
+async fn assemble() -> Assembled {
     let file = Path::new("/nonexistent/config.toml");
     let mut config = config::parse(CONFIG, file, &Surroundings).expect("a configuration");
     config.repository.main = RepositoryConfig::Memory;
     let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-    daemon::assemble(&config, clock, Arc::new(SystemRandom)).await.expect("a server").router
+    let assembled = daemon::assemble(&config, clock, Arc::new(SystemRandom)).await;
+    let mut router = assembled.expect("a server").router;
+    let registration = Request::post("/register")
+        .header("content-type", "application/json")
+        .body(Body::from(
+            r#"{"redirect_uris":["http://127.0.0.1:4711/cb"],"token_endpoint_auth_method":"none"}"#,
+        ))
+        .expect("a request");
+    let Ok(response) = router.call(registration).await;
+    let body = to_bytes(response.into_body(), 65_536).await.expect("a body");
+    let client: serde_json::Value = serde_json::from_slice(&body).expect("a registration");
+    let client_id = client["client_id"].as_str().expect("a client id").to_owned();
+    Assembled { router, client_id }
 }
