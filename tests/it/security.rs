@@ -188,6 +188,10 @@ fn the_tests_that_the_documents_name_exist() {
             let source = std::fs::read_to_string(root.join(format!("{folder}{file}.rs"))).unwrap_or_default();
             assert!(source.contains(&format!("fn {test}(")), "{document}: {file}.rs has no test {test}");
         }
+        for code in text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("src/")) {
+            let path = code.split("::").next().unwrap_or_default();
+            assert!(root.join(path).exists(), "{document}: there is no {path}");
+        }
     }
 }
 
