@@ -200,7 +200,7 @@ impl Pangea {
         access_token: &str,
         endpoints: &Endpoints,
     ) -> Result<Identity, UpstreamError> {
-        let is_missing = named.email.is_none() && claims.get("email").is_none();
+        let is_missing = claims["email"].is_null() && claims["email_verified"] != false;
         if !(self.settings.email_matters && is_missing) {
             return Ok(named);
         }
