@@ -5,7 +5,7 @@
 
 #![no_main]
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, net::Ipv4Addr, path::Path, sync::Arc};
 
 use axum::{
     Router,
@@ -18,12 +18,14 @@ use pangea_mcp_auth::{
     config::{self, Directories, Environment, KeyringError, RepositoryConfig},
     daemon,
     secret::SystemRandom,
+    web::Peer,
 };
 use tokio::runtime::{Builder, Runtime};
 use tower_service::Service;
 
 const CONFIG: &str = r#"
 public_url = "http://localhost:8000"
+trusted_proxies = ["127.0.0.1"]
 [authn]
 issuer_url = "http://localhost:1"
 client_id = "psa_fuzz"
@@ -90,7 +92,7 @@ fn request(bytes: &[u8]) -> Option<Request<Body>> {
         let colon = line.iter().position(|&byte| byte == b':')?;
         request = request.header(&line[..colon], line[colon + 1..].trim_ascii());
     }
-    request.body(Body::from(body)).ok()
+    request.extension(Peer(Ipv4Addr::LOCALHOST.into())).body(Body::from(body)).ok()
 }
 
 fn with_client(bytes: &[u8], client_id: &[u8]) -> Vec<u8> {
