@@ -168,7 +168,8 @@ impl AuthorizationServer {
         )
         .map_err(|error| {
             let state = params.one("state").ok().flatten();
-            Refusal::Answer(Box::new(self.error_answer(&client, address, state, error)))
+            let by_itself = self.is_trusted(&client, &address);
+            Refusal::Answer(Box::new(self.error_answer(address, by_itself, state, error)))
         })?;
         let transaction = Transaction {
             id: random_token(self.random()),
@@ -220,7 +221,8 @@ impl AuthorizationServer {
         if decision == PersonDecides::Deny {
             let error = OAuthError::new(ErrorCode::AccessDenied, "the person declined");
             let (address, client_state) = (request.return_address.clone(), request.state.as_deref());
-            let answered = self.error_answer(&client, address, client_state, error);
+            let by_itself = self.is_trusted(&client, &address);
+            let answered = self.error_answer(address, by_itself, client_state, error);
             return Ok(Decision::Declined { answered, flow });
         }
         let sign_in =
@@ -256,23 +258,20 @@ impl AuthorizationServer {
         }
         let request = &pending.transaction.request;
         // The person has seen and approved where the answer goes, and it was registered then.
-        let answered = |parameters: &[(&str, &str)]| {
-            let address = request.return_address.clone();
-            let location = self.location(&address, parameters, request.state.as_deref());
-            Answered { location, address, by_itself: true, error: None }
-        };
+        let (address, by_itself) = (request.return_address.clone(), true);
+        let client_state = request.state.as_deref();
         let granted = match self.still_registered(request, now).await {
             Ok(client) => self.grant(params, &client, &pending, id, now).await,
             Err(error) if error.is_ours() => Err(error),
             Err(error) => return Err(CallbackError::Page(error)),
         };
         match granted {
-            Ok(Some(code)) => Ok(answered(&[("code", &code)])),
-            Ok(None) => Err(CallbackError::Used),
-            Err(error) => {
-                let answered = answered(&error_parameters(&error));
-                Ok(Answered { error: Some(error), ..answered })
+            Ok(Some(code)) => {
+                let location = self.location(&address, &[("code", &code)], client_state);
+                Ok(Answered { location, address, by_itself, error: None })
             }
+            Ok(None) => Err(CallbackError::Used),
+            Err(error) => Ok(self.error_answer(address, by_itself, client_state, error)),
         }
     }
 
@@ -384,13 +383,13 @@ impl AuthorizationServer {
 
     fn error_answer(
         &self,
-        client: &Client,
         address: ReturnAddress,
+        by_itself: bool,
         state: Option<&str>,
         error: OAuthError,
     ) -> Answered {
-        let location = self.location(&address, &error_parameters(&error), state);
-        let by_itself = self.is_trusted(client, &address);
+        let parameters = [("error", error.code().as_str()), ("error_description", error.description())];
+        let location = self.location(&address, &parameters, state);
         Answered { location, address, by_itself, error: Some(error) }
     }
 
@@ -451,10 +450,6 @@ fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
         (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
         _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
     }
-}
-
-fn error_parameters(error: &OAuthError) -> [(&'static str, &str); 2] {
-    [("error", error.code().as_str()), ("error_description", error.description())]
 }
 
 fn unclear() -> OAuthError {

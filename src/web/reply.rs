@@ -222,11 +222,11 @@ pub(super) fn with_retry_after(mut response: Response, wait: Duration) -> Respon
 /// The one line that a failure has in the log.
 pub(super) fn log(endpoint: &str, reference: &str, error: &OAuthError) {
     let code = error.code().as_str();
-    match (error.code(), error.cause()) {
-        (ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, Some(cause)) => {
+    match (error.is_ours(), error.cause()) {
+        (true, Some(cause)) => {
             tracing::error!(endpoint, reference, code, %cause, "{}", error.description());
         }
-        (_, Some(cause)) => tracing::warn!(endpoint, reference, code, %cause, "{}", error.description()),
+        (false, Some(cause)) => tracing::warn!(endpoint, reference, code, %cause, "{}", error.description()),
         (_, None) => tracing::info!(endpoint, reference, code, "{}", error.description()),
     }
 }

@@ -113,8 +113,8 @@ pub(super) fn replace(
     let (new, drawn) = new_version(connection)?;
     let read = i64::try_from(read.0.get()).unwrap_or_default();
     let expires_at = record.expires_at.map(seconds);
+    let (kind, now) = (number(kind), seconds(now));
     for statement in REPLACE {
-        let (kind, now) = (number(kind), seconds(now));
         let values = params![record.value, expires_at, kind, record.key, read, now, record.parent, drawn];
         if connection.prepare_cached(statement)?.execute(values)? > 0 {
             return Ok(Write::Done(new));
