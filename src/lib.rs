@@ -5,6 +5,7 @@
 //! `oauth` is the protocol and could run on a calculator. `flow` is what happens. `repository` is
 //! where it is kept, and may be anybody's own. Each foreign world enters by one door.
 
+pub mod audit;
 pub mod cli;
 pub mod clock;
 pub mod config;

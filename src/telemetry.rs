@@ -1,5 +1,7 @@
 //! The log, one line an event on standard error, and the metrics with every name that they have.
 
+mod lines;
+
 use std::{io, time::Duration};
 
 use prometheus_client::{
@@ -7,18 +9,32 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
 
-use crate::config::{Log, LogFormat};
+use self::lines::{Line, Nothing, SpanFields};
+use crate::config::Log;
 
 /// Starts the log of this process. A second call changes nothing.
 pub fn start(log: &Log) {
+    let _ = subscriber(log, io::stderr).try_init();
+}
+
+/// What takes the events of a process and writes each as one line. In JSON a line is one flat object.
+#[must_use]
+pub fn subscriber<W>(log: &Log, writer: W) -> impl Subscriber + Send + Sync + 'static
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(false);
-    let _ = match log.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+    let lines = fmt::layer().event_format(Line(log.format)).fmt_fields(Nothing).with_writer(writer);
+    registry().with(filter).with(SpanFields).with(lines.with_ansi(false))
 }
 
 /// What a request was about: an endpoint, never a path that a stranger chose.

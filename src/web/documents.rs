@@ -15,6 +15,7 @@ use super::{
     Web, WebSettings,
     reply::{allow_all_origins, with_cors},
     request::reads,
+    visit::Visit,
 };
 use crate::{
     flow::Settings,
@@ -103,7 +104,7 @@ pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> R
     let path = request.uri().path();
     let Some(body) = web.documents.by_path.get(path) else {
         let well_known = path.contains("/.well-known/");
-        let reply = web.reply();
+        let reply = Visit::new(&web, "metadata", &request).reply;
         if well_known && request.method() == Method::OPTIONS {
             return reply.preflight("GET, OPTIONS");
         }
@@ -111,34 +112,42 @@ pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> R
         let response = reply.json(StatusCode::NOT_FOUND, &body);
         return if well_known { with_cors(response) } else { response };
     };
-    serve(&web, request.method(), "metadata", || body.clone())
+    serve(&web, &request, "metadata", || body.clone())
 }
 
 /// The public keys.
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
-    serve(&web, request.method(), "jwks", || web.server.keys().published())
+    serve(&web, &request, "jwks", || web.server.keys().published())
 }
 
-fn serve(web: &Web, method: &Method, endpoint: &str, body: impl FnOnce() -> Bytes) -> Response {
-    match method {
-        method if reads(method) => web.documents.answer(body()),
-        &Method::OPTIONS => web.reply().preflight("GET, OPTIONS"),
-        _ => with_cors(web.reply().method_not_allowed(endpoint, "GET, OPTIONS")),
+/// Reading a document is nothing to tell of, so it has no span.
+fn serve(web: &Web, request: &Request, endpoint: &'static str, body: impl FnOnce() -> Bytes) -> Response {
+    if reads(request.method()) {
+        return web.documents.answer(body());
     }
+    let visit = Visit::new(web, endpoint, request);
+    if request.method() == Method::OPTIONS {
+        return visit.reply.preflight("GET, OPTIONS");
+    }
+    let refused = visit.span().in_scope(|| visit.reply.method_not_allowed("GET, OPTIONS"));
+    with_cors(visit.reply.under_reference(refused))
 }
 
 /// The process is alive.
-pub(super) async fn alive(State(web): State<Arc<Web>>) -> Response {
-    web.reply().json(StatusCode::OK, &json!({ "status": "alive" }))
+pub(super) async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
+    Visit::new(&web, "healthz", &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
 }
 
 /// Repository and keys are usable.
-pub(super) async fn ready(State(web): State<Arc<Web>>) -> Response {
+pub(super) async fn ready(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    if !reads(request.method()) {
+        return visit.reply.method_not_allowed("GET");
+    }
     let reason = match web.server.ready().await {
-        Ok(()) => return web.reply().json(StatusCode::OK, &json!({ "status": "ready" })),
+        Ok(()) => return visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })),
         Err(error @ KeyError::Repository(_)) => ("the repository does not answer", error),
         Err(error) => ("a signing key cannot be opened", error),
     };
     let unready = OAuthError::new(ErrorCode::TemporarilyUnavailable, reason.0);
-    web.reply().error("readyz", &unready.caused_by(reason.1))
+    visit.reply.error(&unready.caused_by(reason.1))
 }

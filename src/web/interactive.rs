@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
@@ -14,7 +14,8 @@ use super::{
     limits::Limiter,
     pages::{ClientKind, ConsentPage, ContinuePage, RedirectKind, ScopeLine, display_text},
     reply::{Reply, log, with_retry_after},
-    request::{address, body, limit, reads},
+    request::{body, limit, reads},
+    visit::Visit,
 };
 use crate::{
     flow::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
@@ -30,8 +31,9 @@ use crate::{
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// `GET` and `POST /authorize`. Asking twice is harmless: nothing is stored.
-pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Some(response) = overload(&web, "authorize", &web.limits.authorize, &request) {
+pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    let reply = visit.reply;
+    if let Some(response) = overload(visit, &web.limits.authorize) {
         return response;
     }
     let headers = request.headers().clone();
@@ -41,100 +43,100 @@ pub(super) async fn authorize(State(web): State<Arc<Web>>, request: Request) -> 
             Ok(body) => body.to_vec(),
             Err(error) => {
                 let (status, error) = error.explained();
-                return refused(web.reply(), "authorize", status, &error);
+                return refused(reply, status, &error);
             }
         },
-        _ => return web.reply().method_not_allowed("authorize", "GET, POST"),
+        _ => return reply.method_not_allowed("GET, POST"),
     };
     let params = match Params::parse(&encoded) {
         Ok(params) => params,
-        Err(error) => return refused(web.reply(), "authorize", 400, &error),
+        Err(error) => return refused(reply, 400, &error),
     };
     let (browser, set_cookie) = name_browser(Cookies::of(&headers).browser(), web.server.random());
     match web.server.begin_login(&params, &browser).await {
         Ok(consent) => {
-            let page = web.reply().page(StatusCode::OK, consent_page(&web, &consent), true);
+            let page = reply.page(StatusCode::OK, consent_page(&web, &consent), true);
             with_cookies(page, set_cookie)
         }
-        Err(Refusal::Page(error)) => refused(web.reply(), "authorize", 400, &error),
-        Err(Refusal::Answer(answered)) => answer(web.reply(), "authorize", &answered),
+        Err(Refusal::Page(error)) => refused(reply, 400, &error),
+        Err(Refusal::Answer(answered)) => answer(reply, &answered),
     }
 }
 
 /// `POST /consent`: the person's decision.
-pub(super) async fn consent(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Some(response) = overload(&web, "consent", &web.limits.authorize, &request) {
+pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    let reply = visit.reply;
+    if let Some(response) = overload(visit, &web.limits.authorize) {
         return response;
     }
     if request.method() != Method::POST {
-        return web.reply().method_not_allowed("consent", "POST");
+        return reply.method_not_allowed("POST");
     }
     let headers = request.headers().clone();
-    let from = address(&web, &request);
     let body = match body(request, FORM).await {
         Ok(body) => body,
         Err(error) => {
             let (status, error) = error.explained();
-            return refused(web.reply(), "consent", status, &error);
+            return refused(reply, status, &error);
         }
     };
     let cookies = Cookies::of(&headers);
     let (decision, sealed) = match Params::parse(&body).and_then(|params| decision(&params)) {
         Ok(decided) => decided,
-        Err(error) => return refused(web.reply(), "consent", 400, &error),
+        Err(error) => return refused(reply, 400, &error),
     };
     let Some(browser) = cookies.browser().filter(|_| comes_from_us(&web, &headers)) else {
-        return undecided(web.reply(), &DecisionError::Forged);
+        return undecided(reply, &DecisionError::Forged);
     };
     let declined = encode(&sha256(sealed.as_bytes())[..12]);
     if decision == PersonDecides::Approve && cookies.has_declined(&declined) {
-        return undecided(web.reply(), &DecisionError::Used);
+        return undecided(reply, &DecisionError::Used);
     }
-    match web.server.decide(browser, &sealed, decision, from).await {
+    match web.server.decide(browser, &sealed, decision, visit.address).await {
         Ok(Decision::SignIn { location, flow, sealed }) => {
-            let response = with_cookies(web.reply().see_other(&location), cookies.make_room());
+            let response = with_cookies(reply.see_other(&location), cookies.make_room());
             with_cookies(response, hold_login(&flow, &sealed))
         }
         Ok(Decision::Declined { answered, flow }) => {
-            let response =
-                with_cookies(answer(web.reply(), "consent", &answered), remember_declined(&declined));
+            let response = with_cookies(answer(reply, &answered), remember_declined(&declined));
             with_cookies(response, cookies.forget_login(&flow))
         }
-        Err(error) => undecided(web.reply(), &error),
+        Err(error) => undecided(reply, &error),
     }
 }
 
 /// `GET /pangea/callback`: the browser comes back from the upstream.
-pub(super) async fn callback(State(web): State<Arc<Web>>, request: Request) -> Response {
-    if let Some(response) = overload(&web, "callback", &web.limits.callback, &request) {
+pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    let reply = visit.reply;
+    if let Some(response) = overload(visit, &web.limits.callback) {
         return response;
     }
     if !reads(request.method()) {
-        return web.reply().method_not_allowed("callback", "GET");
+        return reply.method_not_allowed("GET");
     }
     let cookies = Cookies::of(request.headers());
     let params = match Params::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         Ok(params) => params,
-        Err(error) => return uncompleted(web.reply(), &CallbackError::Page(error)),
+        Err(error) => return uncompleted(reply, &CallbackError::Page(error)),
     };
-    let Some(browser) = cookies.browser() else { return uncompleted(web.reply(), &CallbackError::Lost) };
+    let Some(browser) = cookies.browser() else { return uncompleted(reply, &CallbackError::Lost) };
     let state = params.one("state").ok().flatten().unwrap_or_default();
     let response = match web.server.complete_login(&params, browser, |flow| cookies.login(flow)).await {
-        Ok(answered) => answer(web.reply(), "callback", &answered),
-        Err(error) => uncompleted(web.reply(), &error),
+        Ok(answered) => answer(reply, &answered),
+        Err(error) => uncompleted(reply, &error),
     };
     with_cookies(response, cookies.forget_login(&flow_name(state)))
 }
 
-fn overload(web: &Web, endpoint: &str, limiter: &Limiter, request: &Request) -> Option<Response> {
-    limit(address(web, request), limiter).err().map(|wait| {
+fn overload(visit: Visit, limiter: &Limiter) -> Option<Response> {
+    limit(visit.address, limiter).err().map(|wait| {
         let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
         let text = [
             "Too many requests",
             "More sign-ins come from your network than usual.",
             "Wait a moment, then try again.",
         ];
-        with_retry_after(web.reply().notice(endpoint, StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
+        with_retry_after(visit.reply.notice(StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
     })
 }
 
@@ -203,10 +205,9 @@ fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
 }
 
 /// An answer to the client: by redirect, or by a link where the person should decide.
-fn answer(reply: Reply<'_>, endpoint: &str, answered: &Answered) -> Response {
-    let reference = reply.reference();
+fn answer(reply: Reply, answered: &Answered) -> Response {
     if let Some(error) = &answered.error {
-        log(endpoint, &reference, error);
+        log(error);
     }
     if answered.by_itself {
         return reply.see_other(&answered.location);
@@ -226,13 +227,13 @@ fn answer(reply: Reply<'_>, endpoint: &str, answered: &Answered) -> Response {
         what_happened: &what_happened,
         href: &answered.location,
         host: &answered.address.host(),
-        reference: &reference,
+        reference: reply.reference.as_str(),
     };
     reply.page(if declined { StatusCode::OK } else { StatusCode::BAD_REQUEST }, page.render(), false)
 }
 
 /// An authorization request that may not be answered by redirect.
-fn refused(reply: Reply<'_>, endpoint: &str, status: u16, error: &OAuthError) -> Response {
+fn refused(reply: Reply, status: u16, error: &OAuthError) -> Response {
     let text = match error.code() {
         ErrorCode::InvalidClient => [
             "This application is not known here",
@@ -260,14 +261,14 @@ fn refused(reply: Reply<'_>, endpoint: &str, status: u16, error: &OAuthError) ->
         ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
     };
-    reply.notice(endpoint, status, text, error)
+    reply.notice(status, text, error)
 }
 
 /// A decision that is not taken.
-fn undecided(reply: Reply<'_>, error: &DecisionError) -> Response {
+fn undecided(reply: Reply, error: &DecisionError) -> Response {
     const AGAIN: &str = "Go back to the application and start the sign-in again.";
     let (status, text, reason) = match error {
-        DecisionError::Page(error) => return refused(reply, "consent", 400, error),
+        DecisionError::Page(error) => return refused(reply, 400, error),
         DecisionError::Forged => (
             StatusCode::FORBIDDEN,
             [
@@ -292,13 +293,13 @@ fn undecided(reply: Reply<'_>, error: &DecisionError) -> Response {
             "the request was answered before",
         ),
     };
-    reply.notice("consent", status, text, &OAuthError::new(ErrorCode::InvalidRequest, reason))
+    reply.notice(status, text, &OAuthError::new(ErrorCode::InvalidRequest, reason))
 }
 
 /// A return from the upstream that leads nowhere.
-fn uncompleted(reply: Reply<'_>, error: &CallbackError) -> Response {
+fn uncompleted(reply: Reply, error: &CallbackError) -> Response {
     let (text, reason) = match error {
-        CallbackError::Page(error) => return refused(reply, "callback", 400, error),
+        CallbackError::Page(error) => return refused(reply, 400, error),
         CallbackError::Lost => (
             [
                 "This sign-in cannot be completed",
@@ -317,7 +318,7 @@ fn uncompleted(reply: Reply<'_>, error: &CallbackError) -> Response {
         ),
     };
     let error = OAuthError::new(ErrorCode::InvalidRequest, reason);
-    reply.notice("callback", StatusCode::BAD_REQUEST, text, &error)
+    reply.notice(StatusCode::BAD_REQUEST, text, &error)
 }
 
 fn with_cookies(mut response: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {

@@ -1,10 +1,10 @@
 //! Endpoints for programs: token, registration, revocation, introspection. Their answers are JSON,
 //! whatever happens.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{Method, StatusCode},
     response::Response,
 };
@@ -14,7 +14,8 @@ use super::{
     Web,
     limits::{Limiter, limited_key},
     reply::with_cors,
-    request::{address, authorization, body, limit},
+    request::{authorization, body, limit},
+    visit::Visit,
 };
 use crate::oauth::{
     credentials::Credentials,
@@ -27,8 +28,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const LONGEST_NAME: usize = 255;
 
 /// `POST /token`.
-pub(super) async fn token(State(web): State<Arc<Web>>, request: Request) -> Response {
-    with_cors(post(&web, "token", &web.limits.token, request, token_answer).await)
+pub(super) async fn token(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    with_cors(post(&web, visit, &web.limits.token, request, token_answer).await)
 }
 
 async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
@@ -36,27 +37,27 @@ async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let credentials = call.credentials(web, &params)?;
     let answer = web.server.token(&params, &credentials).await;
     let response = call.noting_failure(web, &credentials, answer)?;
-    Ok(web.reply().json(StatusCode::OK, &response))
+    Ok(call.visit.reply.json(StatusCode::OK, &response))
 }
 
 /// `POST /register`.
-pub(super) async fn register(State(web): State<Arc<Web>>, request: Request) -> Response {
+pub(super) async fn register(web: Arc<Web>, visit: Visit, request: Request) -> Response {
     if !web.server.settings().registration.enabled {
         let gone =
             serde_json::json!({ "error": "not_found", "error_description": "registration is switched off" });
-        return with_cors(web.reply().json(StatusCode::NOT_FOUND, &gone));
+        return with_cors(visit.reply.json(StatusCode::NOT_FOUND, &gone));
     }
-    with_cors(post(&web, "register", &web.limits.register, request, register_answer).await)
+    with_cors(post(&web, visit, &web.limits.register, request, register_answer).await)
 }
 
 async fn register_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let registered = web.server.register(&call.body).await?;
-    Ok(web.reply().json(StatusCode::CREATED, &registered))
+    Ok(call.visit.reply.json(StatusCode::CREATED, &registered))
 }
 
 /// `POST /revoke`.
-pub(super) async fn revoke(State(web): State<Arc<Web>>, request: Request) -> Response {
-    with_cors(post(&web, "revoke", &web.limits.revoke, request, revoke_answer).await)
+pub(super) async fn revoke(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    with_cors(post(&web, visit, &web.limits.revoke, request, revoke_answer).await)
 }
 
 async fn revoke_answer(web: &Web, call: Call) -> Result<Response, Failure> {
@@ -66,15 +67,15 @@ async fn revoke_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let token = params.required("token")?;
     let answer = web.server.revoke(&credentials, token).await;
     call.noting_failure(web, &credentials, answer)?;
-    let mut response = web.reply().bare(StatusCode::OK, Bytes::new());
+    let mut response = call.visit.reply.bare(StatusCode::OK, Bytes::new());
     let no_store = axum::http::HeaderValue::from_static("no-store");
     response.headers_mut().insert(axum::http::header::CACHE_CONTROL, no_store);
     Ok(response)
 }
 
 /// `POST /introspect`. Resource servers are no browsers: no other origin may read the answer.
-pub(super) async fn introspect(State(web): State<Arc<Web>>, request: Request) -> Response {
-    post(&web, "introspect", &web.limits.introspect, request, introspect_answer).await
+pub(super) async fn introspect(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    post(&web, visit, &web.limits.introspect, request, introspect_answer).await
 }
 
 async fn introspect_answer(web: &Web, call: Call) -> Result<Response, Failure> {
@@ -88,15 +89,14 @@ async fn introspect_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     if token.is_none() {
         return Err(OAuthError::new(ErrorCode::InvalidRequest, "the parameter 'token' is missing").into());
     }
-    Ok(web.reply().json(StatusCode::OK, &introspected))
+    Ok(call.visit.reply.json(StatusCode::OK, &introspected))
 }
 
 /// A request, read.
 struct Call {
-    endpoint: &'static str,
+    visit: Visit,
     authorization: Vec<Vec<u8>>,
     body: Bytes,
-    address: Option<IpAddr>,
 }
 
 /// Why there is no good answer.
@@ -127,7 +127,7 @@ impl Call {
 
     /// The network from which secrets are tried; `None` for this machine.
     fn network(&self) -> Option<[u8; 8]> {
-        self.address.and_then(limited_key)
+        self.visit.address.and_then(limited_key)
     }
 
     /// Counts an answer that says the secret was wrong.
@@ -144,8 +144,7 @@ impl Call {
             let guess = (&credentials.client_id, self.network());
             web.limits.failures.admit(guess).map_err(Failure::TooMany)?;
             let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
-            tracing::warn!(target: "audit", event = "failed_authentication", endpoint = self.endpoint,
-                ?client_id, "wrong credentials");
+            tracing::warn!(target: "audit", event = "failed_authentication", client_id, "wrong credentials");
         }
         Ok(answer?)
     }
@@ -154,7 +153,7 @@ impl Call {
 /// Everything that the four have in common.
 async fn post<'a, F>(
     web: &'a Web,
-    endpoint: &'static str,
+    visit: Visit,
     limiter: &Limiter,
     request: Request,
     answer: impl FnOnce(&'a Web, Call) -> F,
@@ -162,15 +161,15 @@ async fn post<'a, F>(
 where
     F: Future<Output = Result<Response, Failure>>,
 {
-    let reply = web.reply();
+    let Visit { address, reply } = visit;
+    let endpoint = reply.endpoint;
     match *request.method() {
         Method::POST => {}
         Method::OPTIONS if endpoint != "introspect" => return reply.preflight("POST, OPTIONS"),
-        _ => return reply.method_not_allowed(endpoint, "POST"),
+        _ => return reply.method_not_allowed("POST"),
     }
-    let address = address(web, &request);
     if let Err(wait) = limit(address, limiter) {
-        return reply.too_many(endpoint, wait);
+        return reply.too_many(wait);
     }
     let authorization = authorization(request.headers()).into_iter().map(<[u8]>::to_vec).collect();
     let media_type = if endpoint == "register" { "application/json" } else { FORM };
@@ -182,12 +181,12 @@ where
                 error = OAuthError::new(ErrorCode::InvalidClientMetadata, error.description().to_owned());
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
-            return reply.error_with_status(endpoint, status, &error);
+            return reply.error_with_status(status, &error);
         }
     };
-    match answer(web, Call { endpoint, authorization, body, address }).await {
+    match answer(web, Call { visit, authorization, body }).await {
         Ok(response) => response,
-        Err(Failure::Protocol(error)) => reply.error(endpoint, &error),
-        Err(Failure::TooMany(wait)) => reply.too_many(endpoint, wait),
+        Err(Failure::Protocol(error)) => reply.error(&error),
+        Err(Failure::TooMany(wait)) => reply.too_many(wait),
     }
 }

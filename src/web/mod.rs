@@ -9,6 +9,7 @@ mod machine;
 pub mod pages;
 mod reply;
 mod request;
+mod visit;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +22,7 @@ pub use self::{
     address::{Peer, TrustedProxies},
     limits::{Limits, Rate},
 };
-use self::{documents::Documents, reply::Reply};
+use self::{documents::Documents, visit::visited};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
@@ -76,11 +77,6 @@ impl Web {
         let WebSettings { public_url, presentation, limits, proxies, .. } = settings;
         Self { server, public_url, presentation, limits, proxies, documents }
     }
-
-    /// Voices of answers.
-    fn reply(&self) -> Reply<'_> {
-        Reply { random: self.server.random(), https: self.public_url.is_https() }
-    }
 }
 
 /// All routes. Paths follow the public URL's.
@@ -88,16 +84,16 @@ pub fn router(web: Arc<Web>) -> Router {
     let base = web.public_url.path();
     let at = |path: &str| format!("{}{path}", base.replace('{', "{{").replace('}', "}}"));
     Router::new()
-        .route(&at("/authorize"), any(interactive::authorize))
-        .route(&at("/consent"), any(interactive::consent))
-        .route(&at(CALLBACK), any(interactive::callback))
-        .route(&at("/token"), any(machine::token))
-        .route(&at("/register"), any(machine::register))
-        .route(&at("/revoke"), any(machine::revoke))
-        .route(&at("/introspect"), any(machine::introspect))
+        .route(&at("/authorize"), visited("authorize", interactive::authorize))
+        .route(&at("/consent"), visited("consent", interactive::consent))
+        .route(&at(CALLBACK), visited("callback", interactive::callback))
+        .route(&at("/token"), visited("token", machine::token))
+        .route(&at("/register"), visited("register", machine::register))
+        .route(&at("/revoke"), visited("revoke", machine::revoke))
+        .route(&at("/introspect"), visited("introspect", machine::introspect))
         .route(&at("/jwks.json"), any(documents::jwks))
         .route("/healthz", get(documents::alive))
-        .route("/readyz", get(documents::ready))
+        .route("/readyz", visited("readyz", documents::ready))
         .fallback(documents::document)
         .with_state(web)
 }

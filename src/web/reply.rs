@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::pages::{NoticePage, style_csp};
 use crate::{
+    audit::Reference,
     oauth::error::{ErrorCode, OAuthError},
-    secret::{Random, encode},
 };
 
 /// One year (RFC 6797).
@@ -30,10 +30,13 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
      Mcp-Name, DPoP",
 );
 
-/// Makes answers.
+/// Makes the answer to one request.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reply<'a> {
-    pub(super) random: &'a dyn Random,
+pub(super) struct Reply {
+    /// What the endpoint is called in the log.
+    pub(super) endpoint: &'static str,
+    /// Under which the answer and the log can be joined.
+    pub(super) reference: Reference,
     /// Whether browsers are told to come back by https alone.
     pub(super) https: bool,
 }
@@ -66,7 +69,7 @@ struct ErrorBody<'a> {
     error_description: &'a str,
 }
 
-impl Reply<'_> {
+impl Reply {
     /// A JSON answer that nobody keeps.
     pub(super) fn json(self, status: StatusCode, value: &impl Serialize) -> Response {
         let body = serde_json::to_vec(value).unwrap_or_default();
@@ -79,25 +82,16 @@ impl Reply<'_> {
     }
 
     /// An error at an endpoint for machines. It is logged here, once.
-    pub(super) fn error(self, endpoint: &str, error: &OAuthError) -> Response {
-        self.error_with_status(endpoint, status(error.code()), error)
+    pub(super) fn error(self, error: &OAuthError) -> Response {
+        self.error_with_status(status(error.code()), error)
     }
 
     /// The same with a status of HTTP's own (405, 408, 413, 429).
-    pub(super) fn error_with_status(
-        self,
-        endpoint: &str,
-        status: StatusCode,
-        error: &OAuthError,
-    ) -> Response {
-        let reference = self.reference();
-        log(endpoint, &reference, error);
+    pub(super) fn error_with_status(self, status: StatusCode, error: &OAuthError) -> Response {
+        log(error);
         let body = ErrorBody { error: error.code().as_str(), error_description: error.description() };
         let mut response = self.json(status, &body);
         let headers = response.headers_mut();
-        if let Ok(reference) = HeaderValue::from_str(&reference) {
-            headers.insert(HeaderName::from_static("x-request-id"), reference);
-        }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Basic realm=\"pangea-mcp-auth\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -109,17 +103,17 @@ impl Reply<'_> {
     }
 
     /// Too many requests.
-    pub(super) fn too_many(self, endpoint: &str, wait: Duration) -> Response {
+    pub(super) fn too_many(self, wait: Duration) -> Response {
         let error =
             OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests; wait as Retry-After says");
-        let response = self.error_with_status(endpoint, StatusCode::TOO_MANY_REQUESTS, &error);
+        let response = self.error_with_status(StatusCode::TOO_MANY_REQUESTS, &error);
         with_retry_after(response, wait)
     }
 
     /// A method that an endpoint does not have.
-    pub(super) fn method_not_allowed(self, endpoint: &str, allow: &'static str) -> Response {
+    pub(super) fn method_not_allowed(self, allow: &'static str) -> Response {
         let error = OAuthError::new(ErrorCode::InvalidRequest, format!("use {allow}"));
-        let mut response = self.error_with_status(endpoint, StatusCode::METHOD_NOT_ALLOWED, &error);
+        let mut response = self.error_with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         response
     }
@@ -155,15 +149,13 @@ impl Reply<'_> {
     /// A page that says what happened, with the reference under which it is logged, once.
     pub(super) fn notice(
         self,
-        endpoint: &str,
         status: StatusCode,
         [title, what_happened, what_to_do]: [&str; 3],
         error: &OAuthError,
     ) -> Response {
-        let reference = self.reference();
-        log(endpoint, &reference, error);
-        let page =
-            NoticePage { title, what_happened, what_to_do, reference: Some(&reference), details: None };
+        log(error);
+        let reference = Some(self.reference.as_str());
+        let page = NoticePage { title, what_happened, what_to_do, reference, details: None };
         let mut response = self.page(status, page.render(), false);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -171,11 +163,12 @@ impl Reply<'_> {
         response
     }
 
-    /// A reference that a page shows and the log has.
-    pub(super) fn reference(self) -> String {
-        let mut bytes = [0; 9];
-        self.random.fill(&mut bytes);
-        encode(&bytes)
+    /// The answer with its reference, for clients to quote.
+    pub(super) fn under_reference(self, mut response: Response) -> Response {
+        if let Ok(reference) = HeaderValue::from_str(self.reference.as_str()) {
+            response.headers_mut().insert(HeaderName::from_static("x-request-id"), reference);
+        }
+        response
     }
 
     /// An answer with the headers that every answer has.
@@ -219,14 +212,14 @@ pub(super) fn with_retry_after(mut response: Response, wait: Duration) -> Respon
     response
 }
 
-/// The one line that a failure has in the log.
-pub(super) fn log(endpoint: &str, reference: &str, error: &OAuthError) {
+/// The one line that a failure has in the log; the span of its request says the rest.
+pub(super) fn log(error: &OAuthError) {
     let code = error.code().as_str();
     match (error.is_ours(), error.cause()) {
         (true, Some(cause)) => {
-            tracing::error!(endpoint, reference, code, %cause, "{}", error.description());
+            tracing::error!(code, %cause, "{}", error.description());
         }
-        (false, Some(cause)) => tracing::warn!(endpoint, reference, code, %cause, "{}", error.description()),
-        (_, None) => tracing::info!(endpoint, reference, code, "{}", error.description()),
+        (false, Some(cause)) => tracing::warn!(code, %cause, "{}", error.description()),
+        (_, None) => tracing::info!(code, "{}", error.description()),
     }
 }

@@ -7,7 +7,7 @@ use crate::support::tree::{self, File};
 
 /// Each room and the rooms that it uses. A room stands above all that it uses, so nothing goes in
 /// circles.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("main", &["cli"]),
     ("lib", &[]),
     // Commands look into the repository themselves: they must work while no daemon runs.
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "dev",
             "telemetry",
             "config",
+            "audit",
             "flow",
             "migration",
             "keys",
@@ -49,11 +50,12 @@ const ROOMS: [(&str, &[&str]); 18] = [
             "clock",
         ],
     ),
-    ("web", &["flow", "keys", "oauth", "secret"]),
+    ("web", &["flow", "audit", "keys", "oauth", "secret"]),
     ("dev", &["secret", "clock"]),
     ("telemetry", &["config"]),
     ("config", &["oauth", "secret"]),
-    ("flow", &["keys", "repository", "upstream", "oauth", "secret", "clock"]),
+    ("flow", &["audit", "keys", "repository", "upstream", "oauth", "secret", "clock"]),
+    ("audit", &["oauth", "secret"]),
     // It reads from clients and grants which of two records is newer.
     ("migration", &["repository", "oauth", "secret", "clock"]),
     ("keys", &["repository", "oauth", "secret", "clock"]),

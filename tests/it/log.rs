@@ -10,7 +10,11 @@ use std::{
     time::Duration,
 };
 
-use pangea_mcp_auth::dev::{AccessTokenForm, Fault, IdToken};
+use pangea_mcp_auth::{
+    config::{Log, LogFormat},
+    dev::{AccessTokenForm, Fault, IdToken},
+    telemetry,
+};
 use serde_json::{Value, json};
 use tracing::{Dispatch, subscriber::DefaultGuard};
 use tracing_subscriber::fmt::MakeWriter;
@@ -58,15 +62,16 @@ static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subsc
 
 /// Captures what is logged on this thread, where a test's server runs, too. The form is the daemon's.
 fn capture(as_json: bool) -> (Captured, DefaultGuard) {
+    capture_at("trace", as_json)
+}
+
+/// The same at a level.
+fn capture_at(level: &str, as_json: bool) -> (Captured, DefaultGuard) {
     LazyLock::force(&SECOND);
     let captured = Captured::default();
-    let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false);
-    let builder = builder.with_writer(captured.clone());
-    let guard = if as_json {
-        tracing::subscriber::set_default(builder.json().flatten_event(true).finish())
-    } else {
-        tracing::subscriber::set_default(builder.finish())
-    };
+    let format = if as_json { LogFormat::Json } else { LogFormat::Text };
+    let log = Log { format, level: level.to_owned() };
+    let guard = tracing::subscriber::set_default(telemetry::subscriber(&log, captured.clone()));
     (captured, guard)
 }
 

@@ -1,0 +1,222 @@
+//! One event, one line: its own fields and those of the spans around it, side by side.
+
+use std::fmt::{self, Debug};
+
+use serde::{
+    Serialize,
+    ser::{SerializeMap, Serializer},
+};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields,
+        format::Writer,
+        time::{FormatTime, time},
+    },
+    layer::Context,
+    registry::LookupSpan,
+};
+
+use crate::config::LogFormat;
+
+/// A value as it was given.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+enum Value {
+    /// A text, which strangers may have written.
+    Text(String),
+    /// How something shows itself.
+    Shown(String),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Bool(bool),
+}
+
+/// Names with their values; of the same name, the last.
+#[derive(Debug, Clone, Default)]
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Fields {
+    fn set(&mut self, name: &'static str, value: Value) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// Takes those of a span whose names are not in use.
+    fn add_missing(&mut self, from: &Self) {
+        for (name, value) in &from.0 {
+            if !self.0.iter().any(|(known, _)| known == name) {
+                self.0.push((name, value.clone()));
+            }
+        }
+    }
+
+    fn take_message(&mut self) -> Option<String> {
+        let at = self.0.iter().position(|(name, _)| *name == "message")?;
+        match self.0.remove(at).1 {
+            Value::Text(message) | Value::Shown(message) => Some(message),
+            _ => None,
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field.name(), Value::Text(value.to_owned()));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field.name(), Value::Unsigned(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field.name(), Value::Signed(value));
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.set(field.name(), Value::Float(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field.name(), Value::Bool(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.set(field.name(), Value::Shown(format!("{value:?}")));
+    }
+}
+
+/// Keeps the fields of each span for the lines of its events.
+pub(super) struct SpanFields;
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanFields {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+}
+
+/// Spans keep their fields themselves ([`SpanFields`]): nothing is written of them ahead of time.
+pub(super) struct Nothing;
+
+impl FormatFields<'_> for Nothing {
+    fn format_fields<R: tracing_subscriber::field::RecordFields>(&self, _: Writer<'_>, _: R) -> fmt::Result {
+        Ok(())
+    }
+}
+
+/// Writes an event as a line.
+pub(super) struct Line(pub(super) LogFormat);
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let message = fields.take_message().unwrap_or_default();
+        for span in context.event_scope().into_iter().flatten() {
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.add_missing(of_span);
+            }
+        }
+        let mut timestamp = String::with_capacity(27);
+        time().format_time(&mut Writer::new(&mut timestamp))?;
+        let metadata = event.metadata();
+        let (level, target) = (metadata.level().as_str(), metadata.target());
+        match self.0 {
+            LogFormat::Json => {
+                let line = JsonLine { timestamp: &timestamp, level, target, message: &message, fields };
+                writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
+            }
+            LogFormat::Text => {
+                write!(writer, "{timestamp} {level:>5} {target}: ")?;
+                write_readable(&mut writer, &message)?;
+                for (name, value) in &fields.0 {
+                    write!(writer, " {name}=")?;
+                    value.write(&mut writer)?;
+                }
+                writeln!(writer)
+            }
+        }
+    }
+}
+
+/// One flat object.
+struct JsonLine<'a> {
+    timestamp: &'a str,
+    level: &'a str,
+    target: &'a str,
+    message: &'a str,
+    fields: Fields,
+}
+
+impl Serialize for JsonLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut line = serializer.serialize_map(None)?;
+        for (name, value) in [
+            ("timestamp", self.timestamp),
+            ("level", self.level),
+            ("target", self.target),
+            ("message", self.message),
+        ] {
+            line.serialize_entry(name, value)?;
+        }
+        for (name, value) in &self.fields.0 {
+            line.serialize_entry(name, value)?;
+        }
+        line.end()
+    }
+}
+
+impl Value {
+    /// As it stands in a line for people: a text in quotes, and so that nothing in it ends the line.
+    fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+        match self {
+            Self::Shown(text) if !text.is_empty() && text.chars().all(is_plain) => writer.write_str(text),
+            Self::Text(text) | Self::Shown(text) => write!(writer, "{text:?}"),
+            Self::Unsigned(number) => write!(writer, "{number}"),
+            Self::Signed(number) => write!(writer, "{number}"),
+            Self::Float(number) => write!(writer, "{number}"),
+            Self::Bool(is_so) => write!(writer, "{is_so}"),
+        }
+    }
+}
+
+/// A message, with what would end or change the line escaped.
+fn write_readable(writer: &mut Writer<'_>, message: &str) -> fmt::Result {
+    message.chars().try_for_each(|c| {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            write!(writer, "{}", c.escape_default())
+        } else {
+            writer.write_char(c)
+        }
+    })
+}

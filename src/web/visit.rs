@@ -1,0 +1,51 @@
+//! One request, from its arrival to its answer.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+    routing::{MethodRouter, any},
+};
+use tracing::{Instrument, Span};
+
+use super::{Web, reply::Reply, request::address};
+use crate::audit::{self, Reference};
+
+/// What every handler knows of its request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visit {
+    /// The client's address, as far as it is known.
+    pub(super) address: Option<IpAddr>,
+    /// How the request is answered, under its reference.
+    pub(super) reply: Reply,
+}
+
+impl Visit {
+    /// A request as it arrives.
+    pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
+        let reference = Reference::new(web.server.random());
+        let reply = Reply { endpoint, reference, https: web.public_url.is_https() };
+        Self { address: address(web, request), reply }
+    }
+
+    /// What the lines of the log about this request have in common.
+    pub(super) fn span(&self) -> Span {
+        audit::request_span(self.reply.reference, self.reply.endpoint, self.address)
+    }
+}
+
+/// An endpoint whose requests are answered within their spans.
+pub(super) fn visited<F>(
+    endpoint: &'static str,
+    handler: impl FnOnce(Arc<Web>, Visit, Request) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter<Arc<Web>>
+where
+    F: Future<Output = Response> + Send,
+{
+    any(async move |State(web): State<Arc<Web>>, request: Request| {
+        let visit = Visit::new(&web, endpoint, &request);
+        let answer = handler(web, visit, request).instrument(visit.span()).await;
+        visit.reply.under_reference(answer)
+    })
+}
