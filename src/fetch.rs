@@ -10,6 +10,9 @@ use crate::secret::Secret;
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
+/// Idle connections that are kept for each host.
+const MOST_IDLE: usize = 16;
+
 /// Who sends a request, if it must say so.
 #[derive(Debug, Clone, Copy)]
 pub enum Sender<'a> {
@@ -93,6 +96,7 @@ impl Fetch {
             .timeout(timeout)
             .connect_timeout(timeout.min(Duration::from_secs(5)))
             .pool_idle_timeout(Duration::from_mins(1))
+            .pool_max_idle_per_host(MOST_IDLE)
             .tcp_nodelay(true)
             .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
             .build()?;

@@ -73,6 +73,7 @@ impl Serve {
         let mut development = if global.dev { Some(self.prepare_development().await?) } else { None };
         let mut config = self.configure(global, development.as_ref())?;
         telemetry::start(&config.log);
+        daemon::prepare_process();
         if let Some(any) = &mut config.any_loopback_resource {
             let sealer = Sealer::new(config.keys.sealing.oldest(), Arc::new(SystemRandom));
             let secret = format!("mcp_cs_{}", sealer.derive(&["introspection in development"]));
@@ -103,7 +104,7 @@ impl Serve {
         }
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
-            let admin = daemon::admin_router(Arc::clone(&metrics));
+            let admin = daemon::admin_router(Arc::clone(&metrics), assembled.health.clone());
             tokio::spawn(daemon::serve(vec![listener], admin, stop.clone()));
         }
         daemon::run(assembled, listeners, metrics, stop).await;

@@ -40,8 +40,9 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ),
     (
         "limits",
-        "How often one client address may ask. Many people may share one address, so the numbers are generous. \
-         Over the limit the answer is 429 with `Retry-After`.",
+        "How often one client address (of IPv6, one /64 network) may ask. Many people may share one address, so the \
+         numbers are generous. Each 2 KiB of a registration count as one request. `failed_authentications` limits wrong \
+         secrets only: a right one is never refused. Over the limit the answer is 429 with `Retry-After`.",
     ),
     (
         "log",
@@ -323,6 +324,19 @@ const OWN: &[Key] = &[
         "How long a client is kept with which nobody has signed in: 1 minute to 365 days.",
     ),
     key(
+        "registration.max_unused",
+        Kind::Number,
+        Value("10000"),
+        "How many registrations are kept that no user has signed in with: 1 to 1000000. Beyond that, the oldest \
+         is evicted.",
+    ),
+    key(
+        "registration.max_unused_bytes",
+        Kind::Number,
+        Value("32000000"),
+        "How many bytes those registrations may have in total: at least 65536. Beyond that, the oldest is evicted.",
+    ),
+    key(
         "registration.idle_lifetime",
         Kind::Duration,
         Value("\"30d\""),
@@ -382,8 +396,8 @@ const OWN: &[Key] = &[
     key("limits.authorize.burst", Kind::Number, Value("200"), BURST),
     key("limits.token.per_minute", Kind::Number, Value("3000"), PER_MINUTE),
     key("limits.token.burst", Kind::Number, Value("600"), BURST),
-    key("limits.register.per_minute", Kind::Number, Value("300"), PER_MINUTE),
-    key("limits.register.burst", Kind::Number, Value("150"), BURST),
+    key("limits.register.per_minute", Kind::Number, Value("30"), PER_MINUTE),
+    key("limits.register.burst", Kind::Number, Value("30"), BURST),
     key("limits.introspect.per_minute", Kind::Number, Value("60000"), PER_MINUTE),
     key("limits.introspect.burst", Kind::Number, Value("6000"), BURST),
     key("limits.revoke.per_minute", Kind::Number, Value("600"), PER_MINUTE),

@@ -271,6 +271,10 @@ pub struct Registration {
     pub enabled: bool,
     /// How long a client is kept with which nobody has signed in.
     pub unused_lifetime: Duration,
+    /// How many such clients are kept.
+    pub max_unused: u32,
+    /// How many bytes their records may have in total.
+    pub max_unused_bytes: u32,
     /// How long a client is kept after its last grant has ended.
     pub idle_lifetime: Duration,
     /// Which private-use URI schemes a redirect URI may have (RFC 8252 section 7.1).

@@ -164,6 +164,8 @@ pub(super) fn registration(reader: &mut Reader<'_>) -> Registration {
     Registration {
         enabled: reader.boolean("registration.enabled"),
         unused_lifetime: reader.duration("registration.unused_lifetime", &(MINUTE..=365 * DAY)),
+        max_unused: reader.number("registration.max_unused", &(1..=1_000_000)),
+        max_unused_bytes: reader.number("registration.max_unused_bytes", &(65_536..=u32::MAX)),
         idle_lifetime: reader.duration("registration.idle_lifetime", &(Duration::ZERO..=3650 * DAY)),
         private_use_schemes: private_use_schemes(reader),
         trusted_redirect_hosts: reader.texts("registration.trusted_redirect_hosts", value::host),

@@ -20,7 +20,8 @@ pub async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let Assembled { server, router, sealing, leases } = assembled;
+    let Assembled { server, router, connections, sealing, leases, .. } = assembled;
+    connections.warn_if_few();
     // Requests in flight may still write after the signal to stop.
     let silent = CancellationToken::new();
     let mut beside = JoinSet::new();
@@ -28,7 +29,7 @@ pub async fn run(
         beside.spawn(lease.keep(silent.clone()));
     }
     beside.spawn(keep_house(server, sealing, stop.clone()));
-    serve_measured(listeners, router, metrics, stop).await;
+    serve_measured(listeners, router, connections, metrics, stop).await;
     silent.cancel();
     while beside.join_next().await.is_some() {}
 }
@@ -45,8 +46,13 @@ async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, sto
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = purge.tick() => while matches!(server.purge().await, Ok(purged) if purged > 0) {
-                tokio::task::yield_now().await;
+            _ = purge.tick() => {
+                while matches!(server.purge().await, Ok(purged) if purged > 0) {
+                    tokio::task::yield_now().await;
+                }
+                if let Err(error) = server.bound_registrations().await {
+                    tracing::warn!(%error, "unused registrations cannot be counted or evicted");
+                }
             },
             _ = reload.tick() => {
                 if sealing.look(&server).await {

@@ -1,9 +1,11 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod connections;
 mod house;
 mod lease;
 mod one_writer;
 mod original_clients;
+mod process;
 mod rotation;
 mod sealing;
 mod storage;
@@ -26,7 +28,6 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,8 @@ use crate::{
     config::{self, Config},
     fetch::Fetch,
     flow::{
-        AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, RegistrationPolicy, Settings,
+        AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, MostUnused,
+        RegistrationPolicy, Settings,
     },
     keys::{KeyError, Keys},
     oauth::{authorization::Resources, resource::Resource, token::SigningAlgorithm},
@@ -48,22 +50,25 @@ use crate::{
     web::{self, Limits, Peer, Presentation, Rate, TrustedProxies, Web, WebSettings},
 };
 
-use self::storage::{Opened, guarded, open_for_daemon};
 pub use self::{
+    connections::Connections,
     house::run,
     lease::{Lease, LeaseError},
     one_writer::OneWriter,
+    process::prepare_process,
     rotation::{Added, RotationError, SEALS_AFTER, add_sealing_key, forget_old_sealing_keys},
     sealing::{SealingWatch, reseal},
     storage::{connect_vault, open_repository},
+};
+use self::{
+    connections::Place,
+    storage::{Opened, guarded, open_for_daemon},
 };
 
 /// How long the head of a request may take, and a connection may idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// Largest head of a request: request lines of 8000 octets and long tokens fit well.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// Connections at once; further ones wait.
-const MOST_CONNECTIONS: usize = 8192;
 /// How long requests in flight get when we stop.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -97,6 +102,10 @@ pub struct Assembled {
     pub server: Arc<AuthorizationServer>,
     /// Its routes.
     pub router: Router,
+    /// `/healthz` and `/readyz` alone, for the admin listener.
+    pub health: Router,
+    /// How many connections it serves at once.
+    pub connections: Connections,
     /// Its sealing keys.
     pub sealing: SealingWatch,
     /// The right to write to the repository, which [`Lease::keep`] keeps; empty where any number of
@@ -141,9 +150,14 @@ async fn assemble_on(
 ) -> Result<Assembled, StartError> {
     let leases = Lease::take_all(writers, &*random).await?;
     match build(config, repository, clock, random).await {
-        Ok((server, router)) => {
-            Ok(Assembled { server, router, sealing: SealingWatch::new(&config.keys), leases })
-        }
+        Ok((server, web)) => Ok(Assembled {
+            server,
+            router: web::router(Arc::clone(&web)),
+            health: web::health_router(web),
+            connections: connections(config),
+            sealing: SealingWatch::new(&config.keys),
+            leases,
+        }),
         Err(error) => {
             for lease in leases {
                 lease.give_back().await;
@@ -158,7 +172,7 @@ async fn build(
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-) -> Result<(Arc<AuthorizationServer>, Router), StartError> {
+) -> Result<(Arc<AuthorizationServer>, Arc<Web>), StartError> {
     let sealer = Sealer::with(&config.keys.sealing, clock.now(), Arc::clone(&random));
     let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
@@ -167,7 +181,11 @@ async fn build(
     let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
-    Ok((server, web::router(Arc::new(web))))
+    Ok((server, Arc::new(web)))
+}
+
+fn connections(config: &Config) -> Connections {
+    Connections::within(process::open_files(), TrustedProxies(config.trusted_proxies.clone()))
 }
 
 fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -230,6 +248,10 @@ fn settings(config: &Config) -> Settings {
         registration: RegistrationPolicy {
             enabled: registration.enabled,
             unused: registration.unused_lifetime,
+            most_unused: MostUnused {
+                clients: registration.max_unused as usize,
+                bytes: registration.max_unused_bytes as usize,
+            },
             idle: registration.idle_lifetime,
             schemes: registration.private_use_schemes.clone(),
             trusted_hosts: registration.trusted_redirect_hosts.clone(),
@@ -273,6 +295,7 @@ fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebSettings {
         introspection: config.any_loopback_resource.is_some()
             || config.resources.iter().any(|resource| resource.introspection.is_some()),
         algorithm: algorithm.as_str(),
+        loopback_only: config.any_loopback_resource.is_some(),
     }
 }
 
@@ -287,35 +310,47 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Serves until `stop`, then lets requests in flight finish.
 pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: CancellationToken) {
-    serve_measured(listeners, router, Arc::default(), stop).await;
+    let connections = Connections::within(process::open_files(), TrustedProxies::default());
+    serve_measured(listeners, router, connections, Arc::default(), stop).await;
 }
 
-/// The same, counting what is answered.
+/// The same with a limit of connections, counting what is answered.
 pub async fn serve_measured(
     listeners: Vec<TcpListener>,
     router: Router,
+    connections: Connections,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        accepting.spawn(accept(listener, router.clone(), Arc::clone(&metrics), stop.clone()));
+        let (router, connections, metrics) = (router.clone(), connections.clone(), Arc::clone(&metrics));
+        accepting.spawn(accept(listener, router, connections, metrics, stop.clone()));
     }
     while accepting.join_next().await.is_some() {}
 }
 
-/// `GET /metrics`, for the admin listener alone.
-pub fn admin_router(metrics: Arc<Metrics>) -> Router {
+/// `GET /metrics` next to the routes of [`Assembled::health`], for the admin listener alone.
+pub fn admin_router(metrics: Arc<Metrics>, health: Router) -> Router {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
-    Router::new().route("/metrics", get(text))
+    health.route("/metrics", get(text))
 }
 
-async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, stop: CancellationToken) {
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    connections: Connections,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        let free = tokio::select! {
+            () = stop.cancelled() => break,
+            free = connections.free() => free,
+        };
+        let Some(free) = free else { break };
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
@@ -329,11 +364,13 @@ async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, st
                 continue;
             }
         };
-        let connection = graceful.watch(connection(stream, peer, router.clone(), Arc::clone(&metrics)));
+        // A network that has its share is hung up on, so that others get through.
+        let Some(place) = connections.place(free, peer.ip()) else { continue };
+        let (router, metrics) = (router.clone(), Arc::clone(&metrics));
+        let connection = graceful.watch(connection(stream, peer, Arc::new(place), router, metrics));
         tokio::spawn(async move {
             // A client that goes away or sends nonsense is no failure of ours.
             let _ = connection.await;
-            drop(place);
         });
     }
     drop(listener);
@@ -345,6 +382,7 @@ async fn accept(listener: TcpListener, router: Router, metrics: Arc<Metrics>, st
 fn connection(
     stream: TcpStream,
     peer: SocketAddr,
+    place: Arc<Place>,
     router: Router,
     metrics: Arc<Metrics>,
 ) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> {
@@ -354,7 +392,14 @@ fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        let answer = Finished(Some(Box::pin(router.clone().call(request))));
+        let (mut router, place) = (router.clone(), Arc::clone(&place));
+        let answer = Finished(Some(Box::pin(async move {
+            let answer =
+                if web::names_one_host(&request) { router.call(request).await } else { Ok(web::no_host()) };
+            // What goes on after the client has hung up still counts as its connection.
+            drop(place);
+            answer
+        })));
         async move {
             let answer = answer.await?;
             metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());

@@ -4,7 +4,7 @@ use super::{
     Finding, Topic,
     finding::{Fix, Question},
 };
-use crate::config::{Problem, Survey};
+use crate::config::{Config, Problem, Survey};
 
 /// The last words of keys whose values are secrets.
 const SECRETS: [&str; 5] = ["client_secret", "sealing", "service_token", "password", "token"];
@@ -16,14 +16,31 @@ pub(super) fn findings(survey: &Survey) -> Vec<Finding> {
         Ok(config) => {
             let resources: Vec<&str> = config.resources.iter().map(|r| r.url.as_str()).collect();
             let found = format!("public_url {}, for {}", config.public_url, resources.join(", "));
-            vec![
+            let mut findings = vec![
                 Question::new(Topic::Configuration, format!("reading {file}")).pass(found),
                 Question::new(Topic::Secrets, "reading every secret that it names")
                     .pass("all are there, and files with secrets are for their owner alone"),
-            ]
+            ];
+            findings.extend(wide_proxies(config));
+            findings
         }
         Err(problems) => problems.iter().map(problem).collect(),
     }
+}
+
+/// A warning if `trusted_proxies` lets half the internet choose its own address.
+fn wide_proxies(config: &Config) -> Option<Finding> {
+    // 10.0.0.0/8 and fc00::/7 are the widest networks that belong to one operator.
+    let is_wide = |net: &&ipnet::IpNet| match net {
+        ipnet::IpNet::V4(net) => net.prefix_len() < 8,
+        ipnet::IpNet::V6(net) => net.prefix_len() < 7,
+    };
+    let wide = config.trusted_proxies.iter().find(is_wide)?;
+    Some(Question::new(Topic::Configuration, "reading trusted_proxies").warn(
+        format!("{wide} is trusted as a proxy"),
+        "every client in that network chooses the address that rate limits and the audit log see",
+        "List only the addresses of your own proxies in `trusted_proxies`",
+    ))
 }
 
 fn problem(problem: &Problem) -> Finding {

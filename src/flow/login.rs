@@ -21,6 +21,7 @@ use crate::{
         redirect::{Destination, ReturnAddress},
         token::{GrantId, code_text},
     },
+    repository::RepositoryError,
     secret::{KeyId, TokenHash, encode, random_token, sha256},
     upstream::{SignIn, SignedIn, UpstreamError},
 };
@@ -79,6 +80,8 @@ pub struct Answered {
     pub by_itself: bool,
     /// The error in it, if there is one.
     pub error: Option<OAuthError>,
+    /// Whether the upstream refused the code that the browser brought.
+    pub code_refused: bool,
 }
 
 /// Why an authorization request leads to no consent page.
@@ -140,8 +143,28 @@ pub enum CallbackError {
     Lost,
     /// This login has been completed.
     Used,
+    /// Too many calls of the upstream are under way. The login is as good as before.
+    Busy,
     /// Something else is wrong.
     Page(OAuthError),
+}
+
+/// Why there is no code for the client.
+struct NotGranted {
+    error: OAuthError,
+    code_refused: bool,
+}
+
+impl From<OAuthError> for NotGranted {
+    fn from(error: OAuthError) -> Self {
+        Self { error, code_refused: false }
+    }
+}
+
+impl From<RepositoryError> for NotGranted {
+    fn from(error: RepositoryError) -> Self {
+        OAuthError::from(error).into()
+    }
 }
 
 /// The name under which the browser keeps an approved login: derived from the upstream `state`,
@@ -252,6 +275,8 @@ impl AuthorizationServer {
             .filter(|pending: &Pending| now.since(pending.approved_at) < PATIENCE)
             .ok_or(CallbackError::Lost)?;
         let id = GrantId::of_login(state, pending.transaction.requested_at);
+        // Held until everything is stored, whether or not the browser waits for that.
+        let Ok(_turn) = self.upstream_calls.try_acquire() else { return Err(CallbackError::Busy) };
         let returned = Return { approval: &pending.approval, until: pending.approved_at.plus(PATIENCE) };
         if !self.returns.admit(&id, returned, now) {
             return Err(CallbackError::Used);
@@ -262,16 +287,19 @@ impl AuthorizationServer {
         let client_state = request.state.as_deref();
         let granted = match self.still_registered(request, now).await {
             Ok(client) => self.grant(params, &client, &pending, id, now).await,
-            Err(error) if error.is_ours() => Err(error),
+            Err(error) if error.is_ours() => Err(error.into()),
             Err(error) => return Err(CallbackError::Page(error)),
         };
         match granted {
             Ok(Some(code)) => {
                 let location = self.location(&address, &[("code", &code)], client_state);
-                Ok(Answered { location, address, by_itself, error: None })
+                Ok(Answered { location, address, by_itself, error: None, code_refused: false })
             }
             Ok(None) => Err(CallbackError::Used),
-            Err(error) => Ok(self.error_answer(address, by_itself, client_state, error)),
+            Err(NotGranted { error, code_refused }) => {
+                let answered = self.error_answer(address, by_itself, client_state, error);
+                Ok(Answered { code_refused, ..answered })
+            }
         }
     }
 
@@ -310,7 +338,7 @@ impl AuthorizationServer {
         pending: &Pending,
         id: GrantId,
         now: UnixTime,
-    ) -> Result<Option<String>, OAuthError> {
+    ) -> Result<Option<String>, NotGranted> {
         let transaction = &pending.transaction;
         let gone = || unclear().caused_by("the sealing key is gone under which this login began");
         let code = self.code(transaction, &id).ok_or_else(gone)?;
@@ -329,7 +357,9 @@ impl AuthorizationServer {
         let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
         if !self.settings.access.admits(identity.email.as_deref(), &identity.groups) {
             tracing::info!(target: "audit", event = "policy_denial", sub = %identity.subject, "not admitted");
-            return refuse(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
+            let error =
+                OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
+            return Err(error.into());
         }
         let tokens = serde_json::to_vec(&tokens).map_err(|error| unclear().caused_by(error))?;
         let upstream = UpstreamSession {
@@ -347,34 +377,37 @@ impl AuthorizationServer {
                 .approved_by(&pending.approval);
         grant.consented_from = pending.approved_from;
         let (id, client_id, sub) = (grant.id.clone(), grant.client_id.clone(), grant.person.subject.clone());
+        // Before the grant exists, so that a client with a grant is never taken for an unused one.
+        self.keep_client(client, now).await?;
         if self.grants.insert(grant, now).await?.is_none() {
             let made = self.grants.get(id.as_str(), now).await?;
             return Ok(made.and_then(|made| again(&made.value)));
         }
-        self.keep_client(client, now).await?;
         tracing::info!(target: "audit", event = "code", grant = %id, client_id = %client_id, sub = %sub, "code issued");
         Ok(Some(code))
     }
 
-    /// Makes a self-registered client outlive the grant that it has just been given, which begins when
-    /// the code is redeemed; but not its secret, without which it is nobody.
+    /// Makes a self-registered client outlive the grant that it is about to be given, which begins when
+    /// the code is redeemed, but not its secret. The client no longer counts as unused.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
         let lifetimes = &self.settings.lifetimes;
         let until = now.plus(lifetimes.code).plus(lifetimes.grant).plus(policy.idle);
         let until = client.secret_expires_at.map_or(until, |ends| ends.min(until));
         let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
-        if !client.expires_at.is_some_and(worth_a_write) {
+        if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
         }
         for _ in 0..ATTEMPTS {
             let Some(read) = self.clients.get(client.client_id.as_str(), now).await? else { return Ok(()) };
-            if !read.value.expires_at.is_some_and(worth_a_write) {
-                // Somebody else was faster.
+            if !read.value.unused && !read.value.expires_at.is_some_and(worth_a_write) {
+                // Another process was faster.
                 return Ok(());
             }
-            let kept = Client { expires_at: Some(until), ..read.value.clone() };
+            let expires_at = read.value.expires_at.map(|ends| ends.max(until));
+            let kept = Client { expires_at, unused: false, ..read.value.clone() };
             if self.clients.replace(read, kept, now).await?.is_some() {
+                self.unused.forget(&client.client_id);
                 return Ok(());
             }
         }
@@ -390,7 +423,7 @@ impl AuthorizationServer {
     ) -> Answered {
         let parameters = [("error", error.code().as_str()), ("error_description", error.description())];
         let location = self.location(&address, &parameters, state);
-        Answered { location, address, by_itself, error: Some(error) }
+        Answered { location, address, by_itself, error: Some(error), code_refused: false }
     }
 
     /// The address with the answer, the client's own `state` and our name (RFC 9207).
@@ -456,6 +489,8 @@ fn unclear() -> OAuthError {
     OAuthError::new(ErrorCode::ServerError, "the sign-in could not be completed")
 }
 
-fn sign_in_failed(error: UpstreamError) -> OAuthError {
-    OAuthError::new(error.code(), "the sign-in could not be completed").caused_by(error)
+fn sign_in_failed(error: UpstreamError) -> NotGranted {
+    let code_refused = matches!(error, UpstreamError::Refused(_));
+    let error = OAuthError::new(error.code(), "the sign-in could not be completed").caused_by(error);
+    NotGranted { error, code_refused }
 }

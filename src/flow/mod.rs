@@ -8,8 +8,11 @@ mod returns;
 mod revocation;
 mod sealed_sessions;
 mod tokens;
+mod unused;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
 
 pub use self::{
     introspection::Introspected,
@@ -17,6 +20,7 @@ pub use self::{
     registration::Registered,
     sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
     tokens::TokenResponse,
+    unused::MostUnused,
 };
 use crate::{
     clock::{Clock, SKEW, UnixTime},
@@ -37,6 +41,10 @@ use crate::{
 
 /// How long a person may take at the consent page, and again at the upstream.
 pub const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Maximum concurrent calls of the upstream. Beyond that, a browser that comes back is told to try again,
+/// and the check of a session waits for its turn.
+pub const MOST_UPSTREAM_CALLS: usize = 64;
 
 /// What the operator decided.
 #[derive(Debug)]
@@ -100,6 +108,8 @@ pub struct RegistrationPolicy {
     pub enabled: bool,
     /// How long a registration lives with which nobody signs in.
     pub unused: Duration,
+    /// How many of those are kept.
+    pub most_unused: MostUnused,
     /// How long it lives after the last grant's end.
     pub idle: Duration,
     /// Which private-use schemes are accepted.
@@ -121,6 +131,8 @@ pub struct AuthorizationServer {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     returns: returns::Returns,
+    unused: unused::Unused,
+    upstream_calls: Semaphore,
 }
 
 /// Everything that an authorization server stands on.
@@ -155,6 +167,8 @@ impl AuthorizationServer {
             clock: on.clock,
             random: on.random,
             returns: returns::Returns::default(),
+            unused: unused::Unused::default(),
+            upstream_calls: Semaphore::new(MOST_UPSTREAM_CALLS),
         }
     }
 
@@ -262,6 +276,10 @@ impl Entity for Client {
 
     fn key(&self) -> &str {
         self.client_id.as_str()
+    }
+
+    fn parent(&self) -> Option<&str> {
+        self.unused.then_some(unused::PARENT)
     }
 
     fn expires_at(&self) -> Option<UnixTime> {

@@ -1,5 +1,5 @@
-//! Clients register themselves (RFC 7591). It is all that may be written before anybody has signed in,
-//! and it goes away if nobody ever does.
+//! Clients register themselves (RFC 7591). Nothing else is written before a user has signed in.
+//! Registrations are bounded in number and bytes, and expire if no user signs in with them.
 
 use serde::Serialize;
 
@@ -45,6 +45,7 @@ impl AuthorizationServer {
             origin: Origin::SelfRegistered,
             issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
+            unused: true,
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             metadata,
@@ -53,6 +54,9 @@ impl AuthorizationServer {
             return Err(OAuthError::new(ErrorCode::ServerError, "something went wrong here"));
         };
         let client = stored.value;
+        if let Err(error) = self.bound_with(&client).await {
+            tracing::warn!(%error, "unused registrations cannot be counted or evicted");
+        }
         tracing::info!(
             target: "audit", event = "registration", client_id = %client.client_id,
             client_name = ?client.metadata.client_name,

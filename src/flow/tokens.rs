@@ -26,6 +26,8 @@ const CHECK_EVERY: Duration = Duration::from_mins(1);
 /// How long one process keeps the others from asking, should it die over it: also those whose clocks are
 /// ahead, for what the upstream gives out once must not be asked for twice.
 const CHECK_TAKES: Duration = SKEW.saturating_add(Duration::from_mins(2));
+/// How long a check waits until fewer calls of the upstream are under way.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 /// Attempts to replace a record that others replace at the same time.
 pub(super) const ATTEMPTS: usize = 64;
 
@@ -239,7 +241,7 @@ impl AuthorizationServer {
         let Some(read) = self.grants.replace(read, claimed, now).await? else { return Ok(None) };
         let id = read.value.id.clone();
         let tokens = self.upstream_tokens(&read.value)?;
-        match self.upstream.check(&tokens, now).await {
+        match self.check_in_turn(&tokens, now).await {
             SessionCheck::Good(tokens) => self.note_session(&id, tokens, now).await,
             SessionCheck::Unknown(reason) => {
                 tracing::warn!(grant = %id, reason, "the upstream cannot say whether the session is good");
@@ -251,6 +253,14 @@ impl AuthorizationServer {
             }
         }
         .map(|()| None)
+    }
+
+    /// Asks the upstream once fewer than [`MOST_UPSTREAM_CALLS`](super::MOST_UPSTREAM_CALLS) are under way.
+    async fn check_in_turn(&self, tokens: &UpstreamTokens, now: UnixTime) -> SessionCheck {
+        match tokio::time::timeout(TURN_PATIENCE, self.upstream_calls.acquire()).await {
+            Ok(Ok(_turn)) => self.upstream.check(tokens, now).await,
+            _ => SessionCheck::Unknown("too many calls of the upstream are under way".to_owned()),
+        }
     }
 
     /// Writes down that the session was checked, with the upstream's new tokens if it gave any.

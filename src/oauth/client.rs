@@ -104,6 +104,10 @@ pub struct Client {
     /// When the registration ends, if nobody signs in with it until then.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<UnixTime>,
+    /// Whether it registered itself and no user has signed in with it yet. Such a registration may be
+    /// evicted.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub unused: bool,
     /// The hash of its secret; a public client has none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<TokenHash>,
@@ -112,6 +116,11 @@ pub struct Client {
     pub secret_expires_at: Option<UnixTime>,
     /// What it registered.
     pub metadata: ClientMetadata,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a client registered of itself (RFC 7591 section 2), checked.

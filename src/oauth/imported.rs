@@ -72,6 +72,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         origin: Origin::SelfRegistered,
         issued_at: UnixTime::from_secs(number("client_id_issued_at").unwrap_or_default()),
         expires_at: Some(secret_ends.map_or(expires_at, |ends| ends.min(expires_at))),
+        unused: false,
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
         secret_expires_at: secret_ends,
         metadata,

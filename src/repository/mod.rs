@@ -71,7 +71,7 @@ pub struct Record {
     pub key: String,
     /// Versioned JSON.
     pub value: String,
-    /// The key of the record that this one belongs to, for listing: a grant's client.
+    /// What this record is listed under: a grant's client, or that a client is unused.
     pub parent: Option<String>,
     /// From this second on the record does not exist; `None` keeps it for good.
     pub expires_at: Option<UnixTime>,

@@ -1,4 +1,4 @@
-//! Documents that anybody may read: metadata in every well-known form, public keys, health.
+//! Documents that anybody may read: metadata in every well-known form, public keys.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,9 +19,8 @@ use super::{
 };
 use crate::{
     flow::Settings,
-    keys::{KeyError, PUBLISHED_MAX_AGE},
+    keys::PUBLISHED_MAX_AGE,
     oauth::{
-        error::{ErrorCode, OAuthError},
         metadata::{Offer, ResourceMetadata, ServerMetadata},
         resource::Resource,
         scope::Scope,
@@ -131,23 +130,4 @@ fn serve(web: &Web, request: &Request, endpoint: &'static str, body: impl FnOnce
     }
     let refused = visit.span().in_scope(|| visit.reply.method_not_allowed("GET, OPTIONS"));
     with_cors(visit.reply.under_reference(refused))
-}
-
-/// The process is alive.
-pub(super) async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
-    Visit::new(&web, "healthz", &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
-}
-
-/// Repository and keys are usable.
-pub(super) async fn ready(web: Arc<Web>, visit: Visit, request: Request) -> Response {
-    if !reads(request.method()) {
-        return visit.reply.method_not_allowed("GET");
-    }
-    let reason = match web.server.ready().await {
-        Ok(()) => return visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })),
-        Err(error @ KeyError::Repository(_)) => ("the repository does not answer", error),
-        Err(error) => ("a signing key cannot be opened", error),
-    };
-    let unready = OAuthError::new(ErrorCode::TemporarilyUnavailable, reason.0);
-    visit.reply.error(&unready.caused_by(reason.1))
 }

@@ -1,6 +1,6 @@
 //! Endpoints that a person's browser visits: authorize, consent, and the way back from the upstream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::Request,
@@ -14,7 +14,7 @@ use super::{
     limits::Limiter,
     pages::{ClientKind, ConsentPage, ContinuePage, RedirectKind, ScopeLine, display_text},
     reply::{Reply, log, with_retry_after},
-    request::{body, limit, reads},
+    request::{LARGEST_FORM, body, limit, reads},
     visit::Visit,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
     let headers = request.headers().clone();
     let encoded = match *request.method() {
         ref method if reads(method) => request.uri().query().unwrap_or_default().as_bytes().to_vec(),
-        Method::POST => match body(request, FORM).await {
+        Method::POST => match body(request, FORM, LARGEST_FORM).await {
             Ok(body) => body.to_vec(),
             Err(error) => {
                 let (status, error) = error.explained();
@@ -73,7 +73,7 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
         return reply.method_not_allowed("POST");
     }
     let headers = request.headers().clone();
-    let body = match body(request, FORM).await {
+    let body = match body(request, FORM, LARGEST_FORM).await {
         Ok(body) => body,
         Err(error) => {
             let (status, error) = error.explained();
@@ -92,7 +92,7 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
     if decision == PersonDecides::Approve && cookies.has_declined(&declined) {
         return undecided(reply, &DecisionError::Used);
     }
-    match web.server.decide(browser, &sealed, decision, visit.address).await {
+    match web.server.decide(browser, &sealed, decision, visit.caller.address).await {
         Ok(Decision::SignIn { location, flow, sealed }) => {
             let response = with_cookies(reply.see_other(&location), cookies.make_room());
             with_cookies(response, hold_login(&flow, &sealed))
@@ -114,6 +114,11 @@ pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> R
     if !reads(request.method()) {
         return reply.method_not_allowed("GET");
     }
+    let network = visit.caller.network;
+    let refused_codes = &web.limits.refused_codes;
+    if let Some(Err(wait)) = network.map(|network| refused_codes.would_admit(network)) {
+        return too_many(reply, wait);
+    }
     let cookies = Cookies::of(request.headers());
     let params = match Params::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         Ok(params) => params,
@@ -122,22 +127,33 @@ pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> R
     let Some(browser) = cookies.browser() else { return uncompleted(reply, &CallbackError::Lost) };
     let state = params.one("state").ok().flatten().unwrap_or_default();
     let response = match web.server.complete_login(&params, browser, |flow| cookies.login(flow)).await {
-        Ok(answered) => answer(reply, &answered),
+        Ok(answered) => {
+            match network {
+                Some(network) if answered.code_refused => refused_codes.charge(network, 1),
+                Some(network) if answered.error.is_none() => refused_codes.forgive(network),
+                _ => {}
+            }
+            answer(reply, &answered)
+        }
+        // The browser keeps the login, and may come again.
+        Err(CallbackError::Busy) => return uncompleted(reply, &CallbackError::Busy),
         Err(error) => uncompleted(reply, &error),
     };
     with_cookies(response, cookies.forget_login(&flow_name(state)))
 }
 
 fn overload(visit: Visit, limiter: &Limiter) -> Option<Response> {
-    limit(visit.address, limiter).err().map(|wait| {
-        let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
-        let text = [
-            "Too many requests",
-            "More sign-ins come from your network than usual.",
-            "Wait a moment, then try again.",
-        ];
-        with_retry_after(visit.reply.notice(StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
-    })
+    limit(visit.caller, limiter).err().map(|wait| too_many(visit.reply, wait))
+}
+
+fn too_many(reply: Reply, wait: Duration) -> Response {
+    let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
+    let text = [
+        "Too many requests",
+        "More sign-ins come from your network than usual.",
+        "Wait a moment, then try again.",
+    ];
+    with_retry_after(reply.notice(StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
 }
 
 /// A form of another site is no decision. Browsers that do not say where a form comes from are
@@ -300,6 +316,16 @@ fn undecided(reply: Reply, error: &DecisionError) -> Response {
 fn uncompleted(reply: Reply, error: &CallbackError) -> Response {
     let (text, reason) = match error {
         CallbackError::Page(error) => return refused(reply, 400, error),
+        CallbackError::Busy => {
+            let text = [
+                "Too many sign-ins at the moment",
+                "The server is completing as many sign-ins as it can.",
+                "Wait a few seconds, then reload this page.",
+            ];
+            let error =
+                OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many upstream calls are under way");
+            return reply.notice(StatusCode::SERVICE_UNAVAILABLE, text, &error);
+        }
         CallbackError::Lost => (
             [
                 "This sign-in cannot be completed",

@@ -1,18 +1,21 @@
-//! Rate limits in fixed memory: a flood of addresses fills no table.
+//! Rate limits in fixed memory: a flood of addresses fills no table and never spends another address's
+//! budget.
 //!
-//! Each limiter is an array of "theoretical arrival times" (GCRA). A key falls on one slot by a hash
-//! that is different in every process, so nobody can choose whose slot to share.
+//! Each limiter keeps a "theoretical arrival time" (GCRA) per key, in a small group that a per-process
+//! hash chooses. When a group is full, the key that owes least is dropped: its budget is full again, and
+//! no key pays for another.
 
 use std::{
     collections::hash_map::RandomState,
     hash::{BuildHasher, Hash},
-    net::IpAddr,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Slots of a limiter: 64 KiB.
-const SLOTS: usize = 8192;
+/// Keys that one group remembers.
+const WAYS: usize = 4;
+/// Groups of a limiter, which remembers 8192 keys in 144 KiB.
+const GROUPS: usize = 2048;
 
 /// How much one key may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct Rate {
 /// One limit for many keys.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    slots: Box<[AtomicU64]>,
+    groups: Box<[Mutex<[Entry; WAYS]>]>,
     hasher: RandomState,
     started: Instant,
     /// Microseconds between two requests.
@@ -35,11 +38,20 @@ pub(super) struct Limiter {
     tolerance: u64,
 }
 
+/// What one key owes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    /// The hash of the key, all of it: two keys share one about once in 2^64.
+    key: u64,
+    /// When its budget is full again, in microseconds since the limiter was made.
+    arrival: u64,
+}
+
 impl Limiter {
     fn new(rate: Rate) -> Self {
         let interval = 60_000_000 / u64::from(rate.per_minute.max(1));
         Self {
-            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+            groups: (0..GROUPS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
             started: Instant::now(),
             interval,
@@ -52,37 +64,80 @@ impl Limiter {
         self.admit_at(key, self.now())
     }
 
-    fn admit_at(&self, key: impl Hash, now: u64) -> Result<(), Duration> {
-        let mut judged = Ok(());
-        let _ = self.slot(key).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |arrival| {
-            let next = self.next(arrival, now);
-            judged = next.map(|_| ());
-            next.ok()
-        });
-        judged
+    /// Counts `requests` more of `key`, which is in debt if that is more than it has left.
+    pub(super) fn charge(&self, key: impl Hash, requests: u64) {
+        self.charge_at(key, requests, self.now());
     }
 
     /// Whether a request of `key` would be admitted, without counting it.
     pub(super) fn would_admit(&self, key: impl Hash) -> Result<(), Duration> {
-        self.next(self.slot(key).load(Ordering::Relaxed), self.now()).map(|_| ())
-    }
-
-    /// The arrival time that one more request leaves behind, or how long it must wait.
-    fn next(&self, arrival: u64, now: u64) -> Result<u64, Duration> {
-        let next = arrival.max(now) + self.interval;
+        let now = self.now();
+        let next = self.group(key).arrival().max(now) + self.interval;
         match next.saturating_sub(now + self.tolerance) {
-            0 => Ok(next),
+            0 => Ok(()),
             wait => Err(Duration::from_micros(wait)),
         }
     }
 
-    fn slot(&self, key: impl Hash) -> &AtomicU64 {
-        &self.slots[usize::try_from(self.hasher.hash_one(key) % SLOTS as u64).unwrap_or_default()]
+    /// Gives `key` its whole budget back.
+    pub(super) fn forgive(&self, key: impl Hash) {
+        let mut group = self.group(key);
+        if group.arrival() > 0 {
+            group.set_arrival(0);
+        }
+    }
+
+    fn admit_at(&self, key: impl Hash, now: u64) -> Result<(), Duration> {
+        let mut group = self.group(key);
+        let next = group.arrival().max(now) + self.interval;
+        match next.saturating_sub(now + self.tolerance) {
+            0 => {
+                group.set_arrival(next);
+                Ok(())
+            }
+            wait => Err(Duration::from_micros(wait)),
+        }
+    }
+
+    fn charge_at(&self, key: impl Hash, requests: u64, now: u64) {
+        if requests > 0 {
+            let mut group = self.group(key);
+            let next = group.arrival().max(now).saturating_add(self.interval.saturating_mul(requests));
+            group.set_arrival(next);
+        }
+    }
+
+    fn group(&self, key: impl Hash) -> Group<'_> {
+        let key = self.hasher.hash_one(key);
+        let group = &self.groups[usize::try_from(key % GROUPS as u64).unwrap_or_default()];
+        Group { key, entries: group.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
     /// Microseconds since the limiter was made.
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The entries among which a key may be.
+struct Group<'a> {
+    key: u64,
+    entries: MutexGuard<'a, [Entry; WAYS]>,
+}
+
+impl Group<'_> {
+    /// Zero for a key that owes nothing.
+    fn arrival(&self) -> u64 {
+        self.entries.iter().find(|entry| entry.key == self.key).map_or(0, |entry| entry.arrival)
+    }
+
+    fn set_arrival(&mut self, arrival: u64) {
+        let key = self.key;
+        // The key's own entry, or the one that owes least.
+        let place = self.entries.iter_mut().min_by_key(|entry| (entry.key != key, entry.arrival));
+        if let Some(place) = place {
+            *place = Entry { key, arrival };
+        }
     }
 }
 
@@ -95,9 +150,14 @@ pub struct Limits {
     pub(super) register: Limiter,
     pub(super) introspect: Limiter,
     pub(super) revoke: Limiter,
-    /// Failed client authentications, by client and address.
+    /// Failed client authentications, by client and network.
     pub(super) failures: Limiter,
+    /// Codes that the upstream refused, by the network whose browsers brought them.
+    pub(super) refused_codes: Limiter,
 }
+
+/// People bring the codes that the upstream gave them, and hardly ever one that it refuses.
+const REFUSED_CODES: Rate = Rate { per_minute: 12, burst: 10 };
 
 impl Limits {
     /// Limits in the order authorize, callback, token, register, introspect, revoke, and failed
@@ -105,28 +165,9 @@ impl Limits {
     #[must_use]
     pub fn new(rates: [Rate; 7]) -> Self {
         let [authorize, callback, token, register, introspect, revoke, failures] = rates.map(Limiter::new);
-        Self { authorize, callback, token, register, introspect, revoke, failures }
+        let refused_codes = Limiter::new(REFUSED_CODES);
+        Self { authorize, callback, token, register, introspect, revoke, failures, refused_codes }
     }
-}
-
-/// The part of an address that one party controls: a whole IPv4 address, a /64 of IPv6. `None` for
-/// this machine itself, which is not limited: behind a local proxy that is not configured as trusted,
-/// everybody would share one limit.
-pub(super) fn limited_key(address: IpAddr) -> Option<[u8; 8]> {
-    if address.is_loopback() {
-        return None;
-    }
-    Some(match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            [0, 0, 0, 0, a, b, c, d]
-        }
-        IpAddr::V6(address) => {
-            let mut prefix = [0; 8];
-            prefix.copy_from_slice(&address.octets()[..8]);
-            prefix
-        }
-    })
 }
 
 #[cfg(test)]
@@ -148,11 +189,24 @@ mod tests {
     }
 
     #[test]
-    fn one_party_has_one_key_and_this_machine_none() {
-        let key = |text: &str| limited_key(text.parse().unwrap());
-        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
-        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
-        assert_ne!(key("203.0.113.1"), key("203.0.113.2"));
-        assert_eq!((key("127.0.0.1"), key("::1")), (None, None));
+    fn a_large_request_counts_as_several_and_is_paid_for_afterwards() {
+        let limiter = Limiter::new(Rate { per_minute: 60, burst: 3 });
+        let second = 1_000_000;
+        assert!(limiter.admit_at("a", 0).is_ok());
+        limiter.charge_at("a", 9, 0);
+        assert_eq!(limiter.admit_at("a", 0), Err(Duration::from_secs(8)));
+        assert!(limiter.admit_at("a", 7 * second).is_err());
+        assert!(limiter.admit_at("a", 8 * second).is_ok());
+    }
+
+    #[test]
+    fn no_key_pays_for_another_however_many_there_are() {
+        let limiter = Limiter::new(Rate { per_minute: 1, burst: 1 });
+        for stranger in 0..100_000 {
+            assert!(limiter.admit_at(("stranger", stranger), 0).is_ok());
+        }
+        let refused = (0..10_000).filter(|key| limiter.admit_at(("honest", key), 0).is_err()).count();
+        assert_eq!(refused, 0);
+        assert!(limiter.admit_at(("honest", 9_999), 0).is_err(), "the last one is remembered");
     }
 }

@@ -12,9 +12,9 @@ use bytes::Bytes;
 
 use super::{
     Web,
-    limits::{Limiter, limited_key},
+    limits::Limiter,
     reply::with_cors,
-    request::{authorization, body, limit},
+    request::{LARGEST_FORM, authorization, body, limit},
     visit::Visit,
 };
 use crate::oauth::{
@@ -24,6 +24,10 @@ use crate::oauth::{
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
+/// Largest registration, in bytes. Known clients send less than 3 KiB.
+const LARGEST_REGISTRATION: usize = 8 * 1024;
+/// Bytes of a registration that count as one request, so that the limit is one of bytes as well.
+const REGISTRATION_UNIT: usize = 2 * 1024;
 /// What the log takes of a name that nobody has checked: as long as a client id may be.
 const LONGEST_NAME: usize = 255;
 
@@ -34,7 +38,7 @@ pub(super) async fn token(web: Arc<Web>, visit: Visit, request: Request) -> Resp
 
 async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let params = Params::parse(&call.body)?;
-    let credentials = call.credentials(web, &params)?;
+    let credentials = call.credentials(&params)?;
     let answer = web.server.token(&params, &credentials).await;
     let response = call.noting_failure(web, &credentials, answer)?;
     Ok(call.visit.reply.json(StatusCode::OK, &response))
@@ -63,7 +67,7 @@ pub(super) async fn revoke(web: Arc<Web>, visit: Visit, request: Request) -> Res
 async fn revoke_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let params = Params::parse(&call.body)?;
     params.refuse_repeated(&["token_type_hint"])?;
-    let credentials = call.credentials(web, &params)?;
+    let credentials = call.credentials(&params)?;
     let token = params.required("token")?;
     let answer = web.server.revoke(&credentials, token).await;
     call.noting_failure(web, &credentials, answer)?;
@@ -81,7 +85,7 @@ pub(super) async fn introspect(web: Arc<Web>, visit: Visit, request: Request) ->
 async fn introspect_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let params = Params::parse(&call.body)?;
     params.refuse_repeated(&["token_type_hint"])?;
-    let credentials = call.credentials(web, &params)?;
+    let credentials = call.credentials(&params)?;
     let token = params.one("token")?;
     // Whoever has no right to ask hears of nothing else.
     let answer = web.server.introspect(&credentials, token.unwrap_or_default()).await;
@@ -112,25 +116,13 @@ impl From<OAuthError> for Failure {
 }
 
 impl Call {
-    /// The caller's credentials, unless too many wrong ones came for them from there.
-    fn credentials(&self, web: &Web, params: &Params<'_>) -> Result<Credentials, Failure> {
+    fn credentials(&self, params: &Params<'_>) -> Result<Credentials, OAuthError> {
         let headers: Vec<&[u8]> = self.authorization.iter().map(Vec::as_slice).collect();
-        let credentials = Credentials::of_request(&headers, params)?;
-        // Behind a local proxy that is not configured everybody is this machine, and a stranger's
-        // failures must not lock out whoever knows the secret.
-        let network = self.network().filter(|_| credentials.client_secret.is_some());
-        if network.is_some() {
-            web.limits.failures.would_admit((&credentials.client_id, network)).map_err(Failure::TooMany)?;
-        }
-        Ok(credentials)
+        Credentials::of_request(&headers, params)
     }
 
-    /// The network from which secrets are tried; `None` for this machine.
-    fn network(&self) -> Option<[u8; 8]> {
-        self.visit.address.and_then(limited_key)
-    }
-
-    /// Counts an answer that says the secret was wrong.
+    /// Counts an answer that says the secret was wrong. Only such answers are limited: a right secret is
+    /// served, however many wrong ones came before it.
     fn noting_failure<T>(
         &self,
         web: &Web,
@@ -141,7 +133,7 @@ impl Call {
             && error.code() == ErrorCode::InvalidClient
             && credentials.client_secret.is_some()
         {
-            let guess = (&credentials.client_id, self.network());
+            let guess = (&credentials.client_id, self.visit.caller.network);
             web.limits.failures.admit(guess).map_err(Failure::TooMany)?;
             let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
             tracing::warn!(target: "audit", event = "failed_authentication", client_id, "wrong credentials");
@@ -161,29 +153,34 @@ async fn post<'a, F>(
 where
     F: Future<Output = Result<Response, Failure>>,
 {
-    let Visit { address, reply } = visit;
+    let reply = visit.reply;
     let endpoint = reply.endpoint;
     match *request.method() {
         Method::POST => {}
         Method::OPTIONS if endpoint != "introspect" => return reply.preflight("POST, OPTIONS"),
         _ => return reply.method_not_allowed("POST"),
     }
-    if let Err(wait) = limit(address, limiter) {
+    if let Err(wait) = limit(visit.caller, limiter) {
         return reply.too_many(wait);
     }
     let authorization = authorization(request.headers()).into_iter().map(<[u8]>::to_vec).collect();
-    let media_type = if endpoint == "register" { "application/json" } else { FORM };
-    let body = match body(request, media_type).await {
+    let registers = endpoint == "register";
+    let (media_type, largest) =
+        if registers { ("application/json", LARGEST_REGISTRATION) } else { (FORM, LARGEST_FORM) };
+    let body = match body(request, media_type, largest).await {
         Ok(body) => body,
         Err(error) => {
             let (status, mut error) = error.explained();
-            if endpoint == "register" {
+            if registers {
                 error = OAuthError::new(ErrorCode::InvalidClientMetadata, error.description().to_owned());
             }
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
             return reply.error_with_status(status, &error);
         }
     };
+    if let Some(network) = visit.caller.network.filter(|_| registers) {
+        limiter.charge(network, (body.len().saturating_sub(1) / REGISTRATION_UNIT) as u64);
+    }
     match answer(web, Call { visit, authorization, body }).await {
         Ok(response) => response,
         Err(Failure::Protocol(error)) => reply.error(&error),

@@ -3,6 +3,8 @@
 mod address;
 mod cookies;
 mod documents;
+mod health;
+mod host;
 mod interactive;
 mod limits;
 mod machine;
@@ -11,18 +13,19 @@ mod reply;
 mod request;
 mod visit;
 
-use std::{collections::HashMap, sync::Arc};
-
-use axum::{
-    Router,
-    routing::{any, get},
+use std::{
+    collections::HashMap,
+    sync::{Arc, Once},
 };
+
+use axum::{Router, middleware::from_fn_with_state, routing::any};
 
 pub use self::{
-    address::{Peer, TrustedProxies},
+    address::{Caller, Network, Peer, TrustedProxies},
+    host::{names_one_host, no_host},
     limits::{Limits, Rate},
 };
-use self::{documents::Documents, visit::visited};
+use self::{documents::Documents, health::Readiness, visit::visited};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
@@ -50,6 +53,11 @@ pub struct Web {
     limits: Limits,
     proxies: TrustedProxies,
     documents: Documents,
+    readiness: Readiness,
+    /// Whether hosts other than loopback ones and the public URL's are refused.
+    loopback_only: bool,
+    /// So that the operator hears only once of a proxy that names unreadable addresses.
+    unreadable_hop: Once,
 }
 
 /// What an HTTP face is made of.
@@ -67,6 +75,8 @@ pub struct WebSettings {
     pub introspection: bool,
     /// The algorithm of access tokens.
     pub algorithm: &'static str,
+    /// Whether to refuse requests for other hosts than loopback ones and the public URL's.
+    pub loopback_only: bool,
 }
 
 impl Web {
@@ -74,8 +84,18 @@ impl Web {
     #[must_use]
     pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> Self {
         let documents = Documents::new(server.settings(), &settings);
-        let WebSettings { public_url, presentation, limits, proxies, .. } = settings;
-        Self { server, public_url, presentation, limits, proxies, documents }
+        let WebSettings { public_url, presentation, limits, proxies, loopback_only, .. } = settings;
+        Self {
+            server,
+            public_url,
+            presentation,
+            limits,
+            proxies,
+            documents,
+            readiness: Readiness::default(),
+            loopback_only,
+            unreadable_hop: Once::new(),
+        }
     }
 }
 
@@ -83,7 +103,7 @@ impl Web {
 pub fn router(web: Arc<Web>) -> Router {
     let base = web.public_url.path();
     let at = |path: &str| format!("{}{path}", base.replace('{', "{{").replace('}', "}}"));
-    Router::new()
+    let routes = Router::new()
         .route(&at("/authorize"), visited("authorize", interactive::authorize))
         .route(&at("/consent"), visited("consent", interactive::consent))
         .route(&at(CALLBACK), visited("callback", interactive::callback))
@@ -92,8 +112,17 @@ pub fn router(web: Arc<Web>) -> Router {
         .route(&at("/revoke"), visited("revoke", machine::revoke))
         .route(&at("/introspect"), visited("introspect", machine::introspect))
         .route(&at("/jwks.json"), any(documents::jwks))
-        .route("/healthz", get(documents::alive))
-        .route("/readyz", visited("readyz", documents::ready))
-        .fallback(documents::document)
-        .with_state(web)
+        .merge(health::routes())
+        .fallback(documents::document);
+    let routes = if web.loopback_only {
+        routes.layer(from_fn_with_state(Arc::clone(&web), host::loopback_only))
+    } else {
+        routes
+    };
+    routes.with_state(web)
+}
+
+/// `/healthz` and `/readyz` alone, for the admin listener. They share what [`router`] remembers.
+pub fn health_router(web: Arc<Web>) -> Router {
+    health::routes().with_state(web)
 }

@@ -1,6 +1,6 @@
 //! What the handlers read of a request.
 
-use std::{net::IpAddr, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::to_bytes,
@@ -9,36 +9,64 @@ use axum::{
 };
 use bytes::Bytes;
 
-use super::{Web, address::Peer, limits::limited_key};
+use super::{
+    Web,
+    address::{Caller, Network, Peer},
+    limits::Limiter,
+};
 use crate::oauth::error::{ErrorCode, OAuthError};
 
-/// Largest body, in bytes.
-const LARGEST: usize = 64 * 1024;
+/// Largest form, in bytes.
+pub(super) const LARGEST_FORM: usize = 64 * 1024;
+/// Longest part of a header field that is logged, in bytes.
+const LONGEST_LOGGED: usize = 100;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why a body cannot be used.
 #[derive(Debug)]
 pub(super) enum BodyError {
-    TooLarge,
+    TooLarge { largest: usize },
     TooSlow,
     Broken,
     WrongType(&'static str),
 }
 
-/// The client's address.
-pub(super) fn address(web: &Web, request: &Request) -> Option<IpAddr> {
-    let peer = request.extensions().get::<Peer>()?;
-    Some(web.proxies.client(peer.0, request.headers()))
+/// Who sends a request. A request without a peer comes from a test of the router alone.
+pub(super) fn caller(web: &Web, request: &Request) -> Caller {
+    let Some(peer) = request.extensions().get::<Peer>() else {
+        return Caller { address: None, network: None };
+    };
+    let caller = web.proxies.caller(peer.0, request.headers());
+    if caller.network == Some(Network::Unreadable) {
+        web.unreadable_hop.call_once(|| warn_of_unreadable_hop(peer.0, request.headers()));
+    }
+    caller
+}
+
+fn warn_of_unreadable_hop(peer: std::net::IpAddr, headers: &HeaderMap) {
+    let last = headers.get_all("x-forwarded-for").iter().next_back().map(|value| value.as_bytes());
+    let last = last.unwrap_or_default();
+    let shown = String::from_utf8_lossy(&last[last.len().saturating_sub(LONGEST_LOGGED)..]);
+    tracing::warn!(
+        %peer, x_forwarded_for = ?shown,
+        "a trusted proxy names a client address that cannot be read: all such requests share one rate limit. \
+         Configure the proxy to send addresses"
+    );
 }
 
 /// Counts the request against a limit.
-pub(super) fn limit(address: Option<IpAddr>, limiter: &super::limits::Limiter) -> Result<(), Duration> {
-    address.and_then(limited_key).map_or(Ok(()), |key| limiter.admit(key))
+pub(super) fn limit(caller: Caller, limiter: &Limiter) -> Result<(), Duration> {
+    caller.network.map_or(Ok(()), |network| limiter.admit(network))
 }
 
-/// The body of a request of this media type (parameters such as `charset` aside).
-pub(super) async fn body(request: Request, media_type: &'static str) -> Result<Bytes, BodyError> {
+/// The body of a request of this media type (parameters such as `charset` aside), of at most `largest`
+/// bytes.
+pub(super) async fn body(
+    request: Request,
+    media_type: &'static str,
+    largest: usize,
+) -> Result<Bytes, BodyError> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case(media_type) {
@@ -46,13 +74,15 @@ pub(super) async fn body(request: Request, media_type: &'static str) -> Result<B
     }
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: u64| length > LARGEST as u64) {
-        return Err(BodyError::TooLarge);
+    if declared.is_some_and(|length: u64| length > largest as u64) {
+        return Err(BodyError::TooLarge { largest });
     }
-    match tokio::time::timeout(PATIENCE, to_bytes(request.into_body(), LARGEST)).await {
+    match tokio::time::timeout(PATIENCE, to_bytes(request.into_body(), largest)).await {
         Err(_) => Err(BodyError::TooSlow),
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(if is_too_large(&error) { BodyError::TooLarge } else { BodyError::Broken }),
+        Ok(Err(error)) => {
+            Err(if is_too_large(&error) { BodyError::TooLarge { largest } } else { BodyError::Broken })
+        }
     }
 }
 
@@ -81,7 +111,7 @@ impl BodyError {
     /// As an error of the protocol, with its HTTP status.
     pub(super) fn explained(&self) -> (u16, OAuthError) {
         let (status, description) = match self {
-            Self::TooLarge => (413, "the body is larger than 64 KiB".to_owned()),
+            Self::TooLarge { largest } => (413, format!("the body is larger than {} KiB", largest / 1024)),
             Self::TooSlow => (408, "the body did not arrive in time".to_owned()),
             Self::Broken => (400, "the body could not be read".to_owned()),
             Self::WrongType(media_type) => (400, format!("Content-Type must be {media_type}")),

@@ -1,6 +1,6 @@
 //! One request, from its arrival to its answer.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -9,14 +9,14 @@ use axum::{
 };
 use tracing::{Instrument, Span};
 
-use super::{Web, reply::Reply, request::address};
+use super::{Web, address::Caller, reply::Reply, request::caller};
 use crate::audit::{self, Reference};
 
 /// What every handler knows of its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visit {
-    /// The client's address, as far as it is known.
-    pub(super) address: Option<IpAddr>,
+    /// Who sends it.
+    pub(super) caller: Caller,
     /// How the request is answered, under its reference.
     pub(super) reply: Reply,
 }
@@ -26,12 +26,12 @@ impl Visit {
     pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
         let reference = Reference::new(web.server.random());
         let reply = Reply { endpoint, reference, https: web.public_url.is_https() };
-        Self { address: address(web, request), reply }
+        Self { caller: caller(web, request), reply }
     }
 
     /// What the lines of the log about this request have in common.
     pub(super) fn span(&self) -> Span {
-        audit::request_span(self.reply.reference, self.reply.endpoint, self.address)
+        audit::request_span(self.reply.reference, self.reply.endpoint, self.caller.address)
     }
 }
 

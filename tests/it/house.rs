@@ -50,7 +50,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
             "clock",
         ],
     ),
-    ("web", &["flow", "audit", "keys", "oauth", "secret"]),
+    ("web", &["flow", "audit", "keys", "oauth", "secret", "clock"]),
     ("dev", &["secret", "clock"]),
     ("telemetry", &["config"]),
     ("config", &["oauth", "secret"]),

@@ -124,6 +124,43 @@ async fn one_party_cannot_pass_for_many() {
     }
 }
 
+/// Shows: LIM-1.
+#[tokio::test]
+async fn a_hop_with_a_port_is_limited_as_the_address_that_it_is() {
+    let server = strict().await;
+    let spellings = [
+        "203.0.113.9:4711",
+        "203.0.113.9:4712",
+        "::ffff:203.0.113.9",
+        "203.0.113.9",
+        "1.1.1.1, 203.0.113.9:4713",
+    ];
+    let mut statuses = Vec::new();
+    for spelling in spellings {
+        statuses.push(ask(&server, "token", spelling).await.status() == 429);
+    }
+    assert_eq!(statuses, [false, false, false, true, true]);
+    for spelling in ["[2001:db8::1]:443", "[2001:db8::2]", "2001:db8::3"] {
+        assert_ne!(ask(&server, "token", spelling).await.status(), 429, "{spelling}: another network");
+    }
+    assert_eq!(ask(&server, "token", "[2001:db8::4]:443").await.status(), 429);
+}
+
+/// Shows: LIM-1.
+#[tokio::test]
+async fn a_trusted_proxy_that_names_nobody_is_limited_though_it_is_on_this_machine() {
+    let server = strict().await;
+    for unreadable in ["unknown", "nonsense", "203.0.113.9:x"] {
+        assert_ne!(ask(&server, "token", unreadable).await.status(), 429, "{unreadable}");
+    }
+    assert_eq!(ask(&server, "token", "_hidden").await.status(), 429, "all unreadable hops share one limit");
+    for _ in 0..3 {
+        assert_ne!(ask(&server, "token", "127.0.0.1").await.status(), 429);
+    }
+    let nothing_named = server.form("/token", &[]).send().await.unwrap();
+    assert_eq!(nothing_named.status(), 429, "the proxy itself");
+}
+
 /// How many records the database holds.
 fn records(server: &Server) -> i64 {
     let connection = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
@@ -205,7 +242,7 @@ async fn a_grant_holds_a_bounded_number_of_tokens_and_its_record_ends() {
     let mut tokens = client.login(&server).await;
     let size = |server: &Server| -> i64 {
         let connection = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
-        let query = "SELECT max(length(value)) FROM record WHERE kind = 'grant' OR parent IS NOT NULL";
+        let query = "SELECT max(length(value)) FROM record WHERE kind = 2";
         connection.query_row(query, [], |row| row.get(0)).unwrap()
     };
     for _ in 0..200 {

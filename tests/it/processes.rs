@@ -4,6 +4,7 @@ pub(crate) mod visitor;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    process::Stdio,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -369,16 +370,21 @@ async fn a_daemon_whose_database_fails_is_not_ready_and_promises_nothing() {
     let _daemon = home.serve();
     let visitor = Visitor::register(&url, &format!("{url}/mcp")).await;
     let tokens = visitor.login().await;
-    assert_eq!(get(&format!("{url}/readyz")).await.0, 200);
+    let ready = async || {
+        // The daemon repeats an answer for up to a second.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        get(&format!("{url}/readyz")).await.0
+    };
+    assert_eq!(ready().await, 200);
 
     let elsewhere = rusqlite::Connection::open(home.path("records.sqlite")).unwrap();
     elsewhere.execute_batch("ALTER TABLE record RENAME TO gone").unwrap();
-    assert_eq!(get(&format!("{url}/readyz")).await.0, 503);
+    assert_eq!(ready().await, 503);
     assert_eq!(get(&format!("{url}/healthz")).await.0, 200, "the process is alive all the same");
     assert_eq!(visitor.revoke(&tokens.refresh).await, 503, "a revocation is not promised");
 
     elsewhere.execute_batch("ALTER TABLE gone RENAME TO record").unwrap();
-    assert_eq!(get(&format!("{url}/readyz")).await.0, 200);
+    assert_eq!(ready().await, 200);
     let seen = introspect(&url, ("rs-1", RS_SECRET), &tokens.access).await;
     assert_eq!(seen["active"], true);
     assert_eq!(visitor.revoke(&tokens.refresh).await, 200);
@@ -427,4 +433,48 @@ async fn the_second_signal_stops_at_once() {
         assert_eq!(daemon.wait().code, Some(130));
         assert_eq!(login.await.unwrap(), None, "nobody was there to answer");
     }
+}
+
+/// A page on the web whose name was made to point to this machine gets nothing of a daemon that lets
+/// everyone sign in.
+#[tokio::test]
+async fn development_answers_loopback_names_only() {
+    let home = Home::new();
+    let mut daemon = Daemon::start(&mut home.command(&DEV));
+    let line = daemon.out.wait_for("authorization server");
+    let origin = line.split_whitespace().last().unwrap().replace("localhost", "127.0.0.1");
+    let port = origin.rsplit(':').next().unwrap();
+    for (host, status) in [
+        (format!("localhost:{port}"), 200),
+        (format!("127.0.0.1:{port}"), 200),
+        (format!("[::1]:{port}"), 200),
+        (format!("rebound.example:{port}"), 421),
+        (format!("localhost.example:{port}"), 421),
+    ] {
+        let request = http().get(format!("{origin}/jwks.json")).header("host", &host);
+        assert_eq!(request.send().await.unwrap().status(), status, "{host}");
+    }
+}
+
+/// Keys are in memory, so no copy of it may come to lie on a disk; and idle clients cannot use up a low
+/// soft limit.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_daemon_leaves_no_core_and_raises_its_limit_of_open_files() {
+    let home = Home::new();
+    let serve = home.command(&DEV);
+    let mut command = std::process::Command::new("/bin/sh");
+    command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["-c", "ulimit -Sn 256; ulimit -Sc unlimited; exec \"$@\"", "sh"]);
+    command.arg(serve.get_program()).args(serve.get_args());
+    let mut daemon = Daemon::start(&mut command);
+    daemon.out.wait_for("authorization server");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();
+    let soft = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(soft("Max core file size"), "0");
+    assert!(soft("Max open files").parse::<u64>().unwrap() > 256, "{limits}");
 }

@@ -57,6 +57,40 @@ async fn wrong_secrets_behind_an_unknown_local_proxy_lock_nobody_out() {
     assert_eq!(right.send().await.unwrap().status(), 200);
 }
 
+/// Wrong secrets from everywhere, for every client: the right one is still served from anywhere.
+#[tokio::test]
+async fn wrong_secrets_refuse_no_right_one_wherever_they_come_from() {
+    let top = "trusted_proxies = [\"127.0.0.1/32\"]";
+    let sections = "[limits.failed_authentications]\nper_minute = 1\nburst = 1";
+    let server = Server::with(Options { top, sections, ..Options::default() }).await;
+    let client = Client::confidential(&server).await;
+    let ask = async |from: &str, id: &str, secret: &str| {
+        let request = server.form("/introspect", &[("token", "x")]).basic_auth(id, Some(secret));
+        request.header("x-forwarded-for", from).send().await.unwrap().status().as_u16()
+    };
+    for network in 0..300 {
+        ask(&format!("2001:db8:0:{network:x}::1"), "rs-1", "wrong").await;
+        ask("203.0.113.9", &format!("stranger-{network}"), "wrong").await;
+    }
+    for network in 0..300 {
+        assert_eq!(ask(&format!("2001:db8:0:{network:x}::2"), "rs-1", RS_SECRET).await, 200);
+    }
+    assert_eq!(ask("203.0.113.9", "rs-1", RS_SECRET).await, 200);
+    assert_eq!(ask("203.0.113.9", "rs-1", "wrong").await, 401, "others' failures are not its own");
+    assert_eq!(ask("203.0.113.9", "rs-1", "wrong").await, 429);
+    for path in ["/token", "/revoke"] {
+        let pairs = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("token", "x")];
+        for (secret, limited) in
+            [("wrong", false), ("wrong", true), (client.secret.as_deref().unwrap(), false)]
+        {
+            let request = server.form(path, &pairs).basic_auth(&client.id, Some(secret));
+            let from = if path == "/token" { "198.51.100.1" } else { "198.51.100.2" };
+            let status = request.header("x-forwarded-for", from).send().await.unwrap().status();
+            assert_eq!(status == 429, limited, "{path}");
+        }
+    }
+}
+
 /// Whoever has one IPv6 network has 2^64 addresses, and one count of wrong secrets.
 #[tokio::test]
 async fn addresses_of_one_ipv6_network_share_their_wrong_guesses() {

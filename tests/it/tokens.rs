@@ -127,7 +127,7 @@ async fn a_failure_of_ours_is_json_too_and_gives_nothing_away() {
     let client = Client::public(&server).await;
     let (code, tokens) = (client.code(&server).await, client.login(&server).await);
     let database = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
-    let damaged = "UPDATE record SET value = '{\"damaged\":true}' WHERE parent IS NOT NULL";
+    let damaged = "UPDATE record SET value = '{\"damaged\":true}' WHERE kind = 2";
     assert_eq!(database.execute(damaged, []).unwrap(), 2);
     for response in [client.redeem(&server, &code).await, client.refresh(&server, &tokens.refresh).await] {
         assert_eq!(refusal(response).await, (500, "server_error".to_owned()));

@@ -5,6 +5,8 @@ mod disk;
 mod files;
 mod server;
 
+use std::time::Duration;
+
 use crate::{
     processes::{
         Upstream,
@@ -64,7 +66,9 @@ impl Patient {
         patient
     }
 
+    /// A fresh answer: the daemon repeats one for up to a second.
     async fn readiness(&self) -> u16 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
         self.status("readyz").await
     }
 

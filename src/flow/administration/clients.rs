@@ -83,6 +83,7 @@ impl Administration {
             origin: Origin::Operator,
             issued_at: now,
             expires_at: None,
+            unused: false,
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             metadata,

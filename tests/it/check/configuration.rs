@@ -17,6 +17,21 @@ async fn every_problem_is_a_finding_and_the_rest_is_still_checked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn proxies_that_may_be_anyone_are_warned_about() {
+    for (proxies, status) in [
+        ("\"10.0.0.0/8\", \"fc00::/7\", \"127.0.0.1\"", vec!["pass"]),
+        ("\"127.0.0.1\", \"0.0.0.0/0\"", vec!["pass", "warn"]),
+        ("\"::/0\"", vec!["pass", "warn"]),
+        ("\"128.0.0.0/1\"", vec!["pass", "warn"]),
+    ] {
+        let well = Well::start().await;
+        well.home.reconfigure("[authn]", &format!("trusted_proxies = [{proxies}]\n[authn]"));
+        let checked = check(&well.home, &[]);
+        assert_eq!(checked.status("configuration"), status, "{proxies} {}", checked.report);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_others_may_read_is_named_with_its_remedy() {
     let well = Well::start().await;
     well.home.set_mode("authn-client-secret", 0o644);

@@ -49,7 +49,9 @@ async fn pangea(redirect_uri: String) -> String {
     issuer
 }
 
+/// A fresh answer: the daemon repeats one for up to a second.
 async fn ready(public_url: &str) -> u16 {
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     http().get(format!("{public_url}/readyz")).send().await.unwrap().status().as_u16()
 }
 

@@ -39,6 +39,51 @@ async fn what_one_client_may_store_is_bounded() {
     }
 }
 
+/// Shows: DCR-16.
+#[tokio::test]
+async fn a_registration_has_at_most_8_kib() {
+    let server = Server::start().await;
+    let of_size = |size: usize| {
+        let ignored = |length: usize| with("unknown", json!("a".repeat(length)));
+        ignored(size - ignored(0).to_string().len())
+    };
+    for size in [3 * 1024, 8 * 1024] {
+        assert_eq!(of_size(size).to_string().len(), size);
+        registered(&server, &of_size(size)).await;
+    }
+    for size in [8 * 1024 + 1, 64 * 1024] {
+        let refused = register(&server, &of_size(size)).await;
+        assert_eq!(refused.status(), 413, "{size}");
+        assert_eq!(body(refused).await["error"], "invalid_client_metadata", "{size}");
+    }
+    let uris: Vec<String> =
+        (0..31).map(|n| format!("https://app.example/{n}/{}", "a".repeat(2000))).collect();
+    assert_eq!(register(&server, &with("redirect_uris", json!(uris))).await.status(), 413);
+}
+
+/// Shows: DCR-16, LIM-1.
+#[tokio::test]
+async fn registrations_of_one_address_are_limited_in_bytes() {
+    let options = Options { top: "trusted_proxies = [\"127.0.0.1/32\"]", ..Options::default() };
+    let server = Server::with(options).await;
+    let accepted = async |address: &'static str, metadata: serde_json::Value| {
+        for number in 0..100 {
+            let response = server.json("/register", &metadata).header("x-forwarded-for", address);
+            match response.send().await.unwrap().status().as_u16() {
+                201 => {}
+                429 => return number,
+                other => panic!("{other}"),
+            }
+        }
+        panic!("no limit");
+    };
+    let small = accepted("198.51.100.7", with("client_name", json!("A client"))).await;
+    let large = accepted("203.0.113.9", with("unknown", json!("a".repeat(8000)))).await;
+    assert!((30..=32).contains(&small) && (7..=9).contains(&large), "{small} and {large}");
+    let medium = accepted("203.0.113.10", with("unknown", json!("a".repeat(3000)))).await;
+    assert!((15..=16).contains(&medium), "{medium}");
+}
+
 /// Shows: DCR-16, LIM-1.
 #[tokio::test]
 async fn registrations_of_one_address_are_limited() {

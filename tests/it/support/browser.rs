@@ -84,7 +84,8 @@ impl Browser {
         Page { url: url.to_owned(), status, headers, html: response.text().await.unwrap() }
     }
 
-    fn cookie_header(&self, url: &str) -> String {
+    /// What it sends as `Cookie`.
+    pub fn cookie_header(&self, url: &str) -> String {
         let host = url::Url::parse(url).unwrap().authority().to_owned();
         let own = self.cookies.iter().filter(|((of, _), _)| *of == host);
         own.map(|((_, name), value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")

@@ -81,6 +81,8 @@ pub struct Server {
     pub sealing: SealingWatch,
     /// Where records live, if not in the database.
     pub repository: Option<Arc<dyn Repository>>,
+    /// The routes for health checks alone.
+    pub health: axum::Router,
     /// The right to write where only one may, which nobody renews by himself here.
     pub leases: tokio::sync::Mutex<Vec<Lease>>,
     configuration: String,
@@ -139,7 +141,7 @@ impl Server {
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
         let configuration = text;
-        let (sealing, leases) = (assembled.sealing, assembled.leases.into());
+        let (sealing, leases, health) = (assembled.sealing, assembled.leases.into(), assembled.health);
         Self {
             url,
             origin,
@@ -153,6 +155,7 @@ impl Server {
             config,
             sealing,
             repository,
+            health,
             leases,
             configuration,
             stop,
@@ -189,6 +192,7 @@ impl Server {
             config,
             sealing: assembled.sealing,
             repository: self.repository.clone(),
+            health: assembled.health,
             leases: assembled.leases.into(),
             configuration: self.configuration.clone(),
             stop,
@@ -207,8 +211,8 @@ impl Server {
     /// The grants as they are stored.
     pub fn stored_grants(&self) -> Vec<serde_json::Value> {
         let database = rusqlite::Connection::open(self.folder.path().join("test.sqlite")).unwrap();
-        // Of all records, grants alone have a parent: their client.
-        let mut query = database.prepare("SELECT value FROM record WHERE parent IS NOT NULL").unwrap();
+        // The number of grants in the file format.
+        let mut query = database.prepare("SELECT value FROM record WHERE kind = 2").unwrap();
         let values = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
         values.map(|value| serde_json::from_str(&value.unwrap()).unwrap()).collect()
     }

@@ -249,6 +249,7 @@ async fn a_daemon_that_slept_too_long_changes_nothing_of_what_its_successor_wrot
 
     give_back(successor).await;
     assert!(server.renew_leases().await, "the successor has gone");
+    server.advance(Duration::from_secs(1));
     assert_eq!(server.get("/readyz").await.status(), 200);
     Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
 }

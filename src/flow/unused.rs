@@ -1,0 +1,188 @@
+//! Registrations that no user has signed in with yet. Anyone may write them, so they are bounded in
+//! number and bytes over all networks: beyond that, the oldest is evicted.
+//!
+//! The record of such a client is marked ([`Client::unused`]) until the first sign-in. Clients that have
+//! been used, that the operator added or that were imported have no mark, and are never evicted.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::AuthorizationServer;
+use crate::{
+    clock::{SKEW, UnixTime},
+    oauth::client::{Client, ClientId},
+    repository::{Atomicity, Page, RepositoryError},
+};
+
+/// The parent of unused registrations, so that they can be listed without all the others.
+pub(super) const PARENT: &str = "unused";
+/// Most clients that one registration evicts, so that its answer does not wait for the rest.
+const MOST_PER_REGISTRATION: usize = 4;
+/// Most clients that are evicted in one go otherwise.
+const MOST_PER_COUNT: usize = 500;
+/// Records that are read at once.
+const PAGE: usize = 200;
+
+/// How many unused registrations are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct MostUnused {
+    /// Of them.
+    pub clients: usize,
+    /// Of their records in total.
+    pub bytes: usize,
+}
+
+/// The unused registrations that this process knows of: its own, and those that were stored at its last
+/// count.
+#[derive(Debug, Default)]
+pub(super) struct Unused(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_age: BTreeMap<Age, (ClientId, usize)>,
+    ages: HashMap<ClientId, Age>,
+    bytes: usize,
+    noted: u64,
+    /// Whether the repository has been looked through since the process started.
+    counted: bool,
+    /// Whether something was noted since then.
+    grown: bool,
+}
+
+/// When a client was registered; of those of one second, in which order this process noted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Age(UnixTime, u64);
+
+impl Known {
+    fn note(&mut self, client: &Client, bytes: usize) {
+        self.forget(&client.client_id);
+        self.noted += 1;
+        let age = Age(client.issued_at, self.noted);
+        self.by_age.insert(age, (client.client_id.clone(), bytes));
+        self.ages.insert(client.client_id.clone(), age);
+        self.bytes += bytes;
+    }
+
+    fn forget(&mut self, id: &ClientId) {
+        if let Some((_, bytes)) = self.ages.remove(id).and_then(|age| self.by_age.remove(&age)) {
+            self.bytes -= bytes;
+        }
+    }
+
+    /// Forgets the oldest client if there are too many, and says which it was.
+    fn pop_surplus(&mut self, most: MostUnused) -> Option<ClientId> {
+        if self.by_age.len() <= most.clients && self.bytes <= most.bytes {
+            return None;
+        }
+        let (_, (oldest, bytes)) = self.by_age.pop_first()?;
+        self.ages.remove(&oldest);
+        self.bytes -= bytes;
+        Some(oldest)
+    }
+}
+
+impl Unused {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client that has just been registered here.
+    pub(super) fn note(&self, client: &Client) {
+        let bytes = stored_size(client);
+        let mut known = self.known();
+        known.note(client, bytes);
+        known.grown = true;
+    }
+
+    /// A client that has been signed in with.
+    pub(super) fn forget(&self, id: &ClientId) {
+        self.known().forget(id);
+    }
+}
+
+impl AuthorizationServer {
+    /// Counts the unused registrations of all processes, and evicts the oldest ones above the ceiling.
+    /// Reads nothing when this process has registered no client since the last count.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn bound_registrations(&self) -> Result<(), RepositoryError> {
+        self.count_unused().await?;
+        self.evict_surplus(MOST_PER_COUNT).await
+    }
+
+    /// Notes a new registration, and evicts the oldest ones above the ceiling.
+    pub(super) async fn bound_with(&self, client: &Client) -> Result<(), RepositoryError> {
+        self.unused.note(client);
+        if !self.unused.known().counted {
+            self.count_unused().await?;
+        }
+        self.evict_surplus(MOST_PER_REGISTRATION).await
+    }
+
+    async fn count_unused(&self) -> Result<(), RepositoryError> {
+        let before: Vec<ClientId> = {
+            let mut known = self.unused.known();
+            let alone = self.repository.atomicity() == Atomicity::SingleProcess;
+            if known.counted && (alone || !known.grown) {
+                return Ok(());
+            }
+            known.grown = false;
+            known.ages.keys().cloned().collect()
+        };
+        let (mut stored, mut after) = (HashSet::new(), None);
+        loop {
+            let page = Page { parent: Some(PARENT.to_owned()), after, limit: PAGE, ..Page::default() };
+            let listed = self.clients.page(&page, self.now()).await?;
+            let Some(last) = listed.last else { break };
+            after = Some(last);
+            let mut known = self.unused.known();
+            for client in listed.values {
+                if !known.ages.contains_key(&client.client_id) {
+                    known.note(&client, stored_size(&client));
+                }
+                stored.insert(client.client_id);
+            }
+        }
+        let mut known = self.unused.known();
+        known.counted = true;
+        // Used, expired or removed since.
+        before.iter().filter(|id| !stored.contains(*id)).for_each(|id| known.forget(id));
+        Ok(())
+    }
+
+    async fn evict_surplus(&self, most: usize) -> Result<(), RepositoryError> {
+        let now = self.now();
+        let mut evicted = 0;
+        for _ in 0..most {
+            let Some(oldest) = self.unused.known().pop_surplus(self.settings.registration.most_unused) else {
+                break;
+            };
+            evicted += usize::from(self.evict(&oldest, now).await?);
+        }
+        if evicted > 0 {
+            tracing::debug!(evicted, "unused registrations were evicted");
+            self.purge().await?;
+        }
+        Ok(())
+    }
+
+    /// Ends an unused registration, unless a user signs in with it at this very moment; whether it did.
+    /// The record expires in the past, so that the next purge removes it.
+    async fn evict(&self, id: &ClientId, now: UnixTime) -> Result<bool, RepositoryError> {
+        let Some(read) = self.clients.get(id.as_str(), now).await? else { return Ok(false) };
+        if !read.value.unused {
+            return Ok(false);
+        }
+        let ended = Client { expires_at: Some(now.minus(SKEW)), ..read.value.clone() };
+        Ok(self.clients.replace(read, ended, now).await?.is_some())
+    }
+}
+
+/// The size of a client's record, as far as the client decides on it.
+fn stored_size(client: &Client) -> usize {
+    serde_json::to_vec(client).map_or(0, |text| text.len())
+}

@@ -1,0 +1,81 @@
+//! Whether the process is alive, and whether it can serve. Anyone may ask, as often as they like.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::{
+    Web,
+    request::reads,
+    visit::{Visit, visited},
+};
+use crate::{
+    clock::UnixTime,
+    keys::KeyError,
+    oauth::error::{ErrorCode, OAuthError},
+};
+
+/// The last answer of the repository, repeated until the clock shows another second. It is locked during
+/// a probe, so that requests which arrive meanwhile share the answer.
+#[derive(Debug, Default)]
+pub(super) struct Readiness(Mutex<Option<Answered>>);
+
+#[derive(Debug)]
+struct Answered {
+    at: UnixTime,
+    /// `None` when all is well.
+    reason: Option<&'static str>,
+}
+
+/// The routes, for the public listener and the admin listener alike.
+pub(super) fn routes() -> Router<Arc<Web>> {
+    Router::new().route("/healthz", get(alive)).route("/readyz", visited("readyz", ready))
+}
+
+/// The process is alive.
+async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
+    Visit::new(&web, "healthz", &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
+}
+
+/// Repository and keys are usable.
+async fn ready(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    if !reads(request.method()) {
+        return visit.reply.method_not_allowed("GET");
+    }
+    match web.readiness.ask(&web).await {
+        Ok(()) => visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })),
+        Err(error) => visit.reply.error(&error),
+    }
+}
+
+impl Readiness {
+    async fn ask(&self, web: &Web) -> Result<(), OAuthError> {
+        let mut last = self.0.lock().await;
+        let now = web.server.now();
+        if let Some(Answered { reason, .. }) = last.as_ref().filter(|last| last.at == now) {
+            return reason.map_or(Ok(()), |reason| Err(unready(reason)));
+        }
+        let outcome = web.server.ready().await.map_err(|error| {
+            let reason = match error {
+                KeyError::Repository(_) => "the repository does not answer",
+                _ => "a signing key cannot be opened",
+            };
+            (reason, error)
+        });
+        *last = Some(Answered { at: now, reason: outcome.as_ref().err().map(|(reason, _)| *reason) });
+        // The cause is logged once, by the request that asked.
+        outcome.map_err(|(reason, error)| unready(reason).caused_by(error))
+    }
+}
+
+fn unready(reason: &'static str) -> OAuthError {
+    OAuthError::new(ErrorCode::TemporarilyUnavailable, reason)
+}

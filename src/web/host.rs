@@ -1,0 +1,119 @@
+//! The `Host` of a request: one, and in development one of this machine.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Version, header, uri::Authority},
+    middleware::Next,
+    response::Response,
+};
+
+use super::Web;
+
+/// Whether a request names one host, as HTTP/1.1 demands (RFC 9112 section 3.2): of two, a proxy may mean
+/// one and we the other.
+pub fn names_one_host<B>(request: &http::Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => authority(host).is_some(),
+        (None, None) => request.version() < Version::HTTP_11,
+        _ => false,
+    }
+}
+
+/// The answer to a request that does not.
+#[must_use]
+pub fn no_host() -> Response {
+    refusal(StatusCode::BAD_REQUEST, "send one Host header with a host name or address")
+}
+
+/// Lets requests through that are meant for this machine, or for the public URL: a page on the web whose
+/// name was made to point here must get nothing (DNS rebinding).
+pub(super) async fn loopback_only(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
+    if is_for_loopback(request.headers(), web.public_url.origin()) {
+        return next.run(request).await;
+    }
+    refusal(StatusCode::MISDIRECTED_REQUEST, "in development, only loopback host names are answered")
+}
+
+fn is_for_loopback(headers: &HeaderMap, own_origin: &str) -> bool {
+    headers.get(header::HOST).and_then(authority).is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+            || own_origin.split("://").nth(1).is_some_and(|own| own.eq_ignore_ascii_case(authority.as_str()))
+    })
+}
+
+fn authority(host: &HeaderValue) -> Option<Authority> {
+    let authority: Authority = host.as_bytes().try_into().ok()?;
+    (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
+}
+
+fn refusal(status: StatusCode, description: &str) -> Response {
+    let body = serde_json::json!({ "error": "invalid_request", "error_description": description });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(hosts: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for host in hosts {
+            headers.append(header::HOST, host.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn http_1_1_names_one_host() {
+        for (hosts, version, sound) in [
+            (&["mcp.example.org"][..], Version::HTTP_11, true),
+            (&["mcp.example.org:8443"], Version::HTTP_11, true),
+            (&["[::1]:8000"], Version::HTTP_11, true),
+            (&["my_host"], Version::HTTP_11, true),
+            (&["a", "a"], Version::HTTP_11, false),
+            (&["a", "b"], Version::HTTP_10, false),
+            (&[], Version::HTTP_11, false),
+            (&[], Version::HTTP_10, true),
+            (&[""], Version::HTTP_11, false),
+            (&["a b"], Version::HTTP_11, false),
+            (&["a/b"], Version::HTTP_11, false),
+            (&["a, b"], Version::HTTP_11, false),
+            (&["user@a"], Version::HTTP_11, false),
+        ] {
+            let mut request = http::Request::new(());
+            *request.headers_mut() = headers(hosts);
+            *request.version_mut() = version;
+            assert_eq!(names_one_host(&request), sound, "{hosts:?} {version:?}");
+        }
+    }
+
+    #[test]
+    fn in_development_other_names_get_nothing() {
+        let own = "https://name-8000.preview.example";
+        for (host, answered) in [
+            ("localhost:8000", true),
+            ("LOCALHOST", true),
+            ("127.0.0.1:8000", true),
+            ("[::1]:8000", true),
+            ("name-8000.preview.example", true),
+            ("preview.example", false),
+            ("localhost.example.com", false),
+            ("10.0.0.1:8000", false),
+        ] {
+            assert_eq!(is_for_loopback(&headers(&[host]), own), answered, "{host}");
+        }
+        assert!(!is_for_loopback(&HeaderMap::new(), own));
+    }
+}
