@@ -167,6 +167,7 @@ impl House {
         let person = Person {
             subject: format!("pui_{number:032}"),
             email: Some(format!("person-{number}@example.com")),
+            unverified_email: None,
             groups: Vec::new(),
         };
         let upstream = UpstreamSession { sealed: "x".repeat(400), checked_at: now, checking_until: None };

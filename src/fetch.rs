@@ -1,10 +1,15 @@
-//! The one door for outbound HTTP: certificates verified, no redirects, bounded in time and size.
+//! The one door for outbound HTTP: certificates verified, no redirects, bounded in time and size, and
+//! addresses judged where another party named the host.
 
-use std::time::Duration;
+mod reach;
+
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, Url, header, redirect};
+use reqwest::{Client, Method, RequestBuilder, header, redirect};
 
+use self::reach::Resolver;
+pub use self::reach::{Reach, Target};
 use crate::secret::Secret;
 
 /// Largest answer that is read, in bytes.
@@ -68,6 +73,12 @@ pub enum FetchError {
         /// What the network said.
         reason: String,
     },
+    /// The host is an address of this machine or of its link, where another party must not send us.
+    #[error("{host} is no address that may be reached")]
+    Forbidden {
+        /// Whom we should have asked.
+        host: String,
+    },
     /// The answer is larger than any lawful one.
     #[error("{host} answered with more than {LARGEST} bytes")]
     TooLarge {
@@ -79,7 +90,8 @@ pub enum FetchError {
 /// The guarded client.
 #[derive(Debug, Clone)]
 pub struct Fetch {
-    client: Client,
+    configured: Client,
+    discovered: Client,
     timeout: Duration,
 }
 
@@ -90,17 +102,11 @@ impl Fetch {
     ///
     /// When TLS cannot be set up on this machine.
     pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
-        #[expect(clippy::disallowed_methods, reason = "this is the door")]
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(5)))
-            .pool_idle_timeout(Duration::from_mins(1))
-            .pool_max_idle_per_host(MOST_IDLE)
-            .tcp_nodelay(true)
-            .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, timeout })
+        Ok(Self {
+            configured: client(timeout, Reach::Configured)?,
+            discovered: client(timeout, Reach::Discovered)?,
+            timeout,
+        })
     }
 
     /// How long it waits for a whole answer.
@@ -114,8 +120,9 @@ impl Fetch {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn get(&self, url: &Url, sender: Sender<'_>) -> Result<Answer, FetchError> {
-        self.send(signed(self.client.request(Method::GET, url.clone()), sender), url).await
+    pub async fn get(&self, target: impl Into<Target>, sender: Sender<'_>) -> Result<Answer, FetchError> {
+        let target = target.into();
+        self.send(signed(self.request(Method::GET, &target), sender), &target).await
     }
 
     /// Gets a document as a page of another origin would.
@@ -123,8 +130,9 @@ impl Fetch {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn get_from(&self, origin: &str, url: &Url) -> Result<Answer, FetchError> {
-        self.send(self.client.request(Method::GET, url.clone()).header(header::ORIGIN, origin), url).await
+    pub async fn get_from(&self, origin: &str, target: impl Into<Target>) -> Result<Answer, FetchError> {
+        let target = target.into();
+        self.send(self.request(Method::GET, &target).header(header::ORIGIN, origin), &target).await
     }
 
     /// Posts a form.
@@ -134,14 +142,15 @@ impl Fetch {
     /// When there is no answer.
     pub async fn post_form(
         &self,
-        url: &Url,
+        target: impl Into<Target>,
         sender: Sender<'_>,
         form: &[(&str, &str)],
     ) -> Result<Answer, FetchError> {
+        let target = target.into();
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        let request = self.client.request(Method::POST, url.clone());
+        let request = self.request(Method::POST, &target);
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
-        self.send(signed(request, sender), url).await
+        self.send(signed(request, sender), &target).await
     }
 
     /// Posts JSON.
@@ -151,17 +160,29 @@ impl Fetch {
     /// When there is no answer.
     pub async fn post_json(
         &self,
-        url: &Url,
+        target: impl Into<Target>,
         sender: Sender<'_>,
         body: &serde_json::Value,
     ) -> Result<Answer, FetchError> {
-        let request = self.client.request(Method::POST, url.clone());
+        let target = target.into();
+        let request = self.request(Method::POST, &target);
         let request = request.header(header::CONTENT_TYPE, "application/json").body(body.to_string());
-        self.send(signed(request, sender), url).await
+        self.send(signed(request, sender), &target).await
     }
 
-    async fn send(&self, request: RequestBuilder, url: &Url) -> Result<Answer, FetchError> {
-        let host = || url.host_str().unwrap_or_default().to_owned();
+    fn request(&self, method: Method, target: &Target) -> RequestBuilder {
+        let client = match target.reach {
+            Reach::Configured => &self.configured,
+            Reach::Discovered => &self.discovered,
+        };
+        client.request(method, target.url.clone())
+    }
+
+    async fn send(&self, request: RequestBuilder, target: &Target) -> Result<Answer, FetchError> {
+        let host = || target.url.host_str().unwrap_or_default().to_owned();
+        if !target.is_allowed() {
+            return Err(FetchError::Forbidden { host: host() });
+        }
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
                 return FetchError::Timeout { host: host(), timeout: self.timeout };
@@ -180,6 +201,20 @@ impl Fetch {
         }
         Ok(Answer { status, headers, body })
     }
+}
+
+fn client(timeout: Duration, reach: Reach) -> Result<Client, reqwest::Error> {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .timeout(timeout)
+        .connect_timeout(timeout.min(Duration::from_secs(5)))
+        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_max_idle_per_host(MOST_IDLE)
+        .tcp_nodelay(true)
+        .dns_resolver(Arc::new(Resolver(reach)))
+        .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
+        .build()
 }
 
 fn signed(request: RequestBuilder, sender: Sender<'_>) -> RequestBuilder {

@@ -95,6 +95,7 @@ async fn listen() -> Peer {
         service: None,
         groups_matter: false,
         email_matters: true,
+        trust_unverified_email: false,
         endpoints: Overrides::default(),
     };
     Peer { answers, settings, fetch: Fetch::new(Duration::from_secs(5)).expect("a client") }

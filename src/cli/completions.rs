@@ -115,7 +115,7 @@ pub(super) fn clients(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Ids of grants that begin like this, the newest first, with their people.
 pub(super) fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, Order::Descending, |grant: &Grant| {
-        grant.person.email.clone().or_else(|| Some(grant.person.subject.clone()))
+        Some(grant.person.known_email().unwrap_or(&grant.person.subject).to_owned())
     })
 }
 

@@ -38,6 +38,8 @@ pub(super) struct GrantRow {
     redirect_host: String,
     subject: String,
     email: Option<String>,
+    /// `None` without an address.
+    email_verified: Option<bool>,
     resource: String,
     scopes: Vec<String>,
     state: &'static str,
@@ -55,7 +57,8 @@ impl GrantRow {
             client_name,
             redirect_host: grant.return_address.host(),
             subject: grant.person.subject.clone(),
-            email: grant.person.email.clone(),
+            email: grant.person.known_email().map(str::to_owned),
+            email_verified: grant.person.known_email().map(|_| grant.person.email.is_some()),
             resource: grant.resource.to_string(),
             scopes: words(&grant.scope),
             state: grant.standing(now).as_str(),
@@ -164,7 +167,8 @@ impl Sheet for GrantSheet {
     fn lines(&self, style: Style) -> Vec<(&'static str, String)> {
         let row = &self.row;
         let named = row.client_name.as_ref().map(|name| format!("{} ({name})", row.client_id));
-        let person = row.email.as_ref().map(|email| format!("{email} ({})", row.subject));
+        let unverified = if row.email_verified == Some(false) { ", unverified address" } else { "" };
+        let person = row.email.as_ref().map(|email| format!("{email} ({}{unverified})", row.subject));
         let from = self.consented_from.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
         let mut lines = vec![
             ("id", row.id.clone()),

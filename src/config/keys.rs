@@ -170,13 +170,30 @@ const OWN: &[Key] = &[
         "Whether to send the upstream a PKCE challenge. Switch it off for an upstream that chokes on it.",
     ),
     key(
+        "authn.trust_unverified_email",
+        Kind::Boolean,
+        Value("false"),
+        "Whether `[access]` believes an address that neither the upstream's tokens nor Pangea's record of the \
+         user call verified.",
+    ),
+    key(
         "authn.timeout",
         Kind::Duration,
         Value("\"10s\""),
         "How long to wait for the upstream, from 1 to 10 seconds.",
     ),
-    key("access.emails", Kind::List, Value("[]"), "Mail addresses of people who may sign in."),
-    key("access.domains", Kind::List, Value("[]"), "Mail domains whose people may sign in."),
+    key(
+        "access.emails",
+        Kind::List,
+        Value("[]"),
+        "Email addresses of people who may sign in. An address counts when the upstream says that it is verified.",
+    ),
+    key(
+        "access.domains",
+        Kind::List,
+        Value("[]"),
+        "Email domains whose people may sign in. An address counts when the upstream says that it is verified.",
+    ),
     key("access.groups", Kind::List, Value("[]"), "Groups at the upstream whose members may sign in."),
     key(
         "resources.#.url",

@@ -89,6 +89,8 @@ pub struct Authn {
     pub jwks_uri: Option<Url>,
     /// Whether to send a PKCE challenge (RFC 7636).
     pub pkce: bool,
+    /// Whether `[access]` believes an address that nothing verified.
+    pub trust_unverified_email: bool,
     /// How long to wait for an answer: 1 to 10 seconds.
     pub timeout: Duration,
 }

@@ -54,6 +54,7 @@ pub(super) fn authn(reader: &mut Reader<'_>) -> Option<Authn> {
     let introspection_endpoint = reader.text("authn.introspection_endpoint", value::safe_url);
     let jwks_uri = reader.text("authn.jwks_uri", value::safe_url);
     let pkce = reader.boolean("authn.pkce");
+    let trust_unverified_email = reader.boolean("authn.trust_unverified_email");
     let timeout = reader.duration("authn.timeout", &SECONDS);
     Some(Authn {
         issuer_url: issuer_url?,
@@ -66,6 +67,7 @@ pub(super) fn authn(reader: &mut Reader<'_>) -> Option<Authn> {
         introspection_endpoint,
         jwks_uri,
         pkce,
+        trust_unverified_email,
         timeout,
     })
 }

@@ -202,6 +202,7 @@ fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
         service: authn.service.as_ref().map(|service| (service.api_url.clone(), service.token.clone())),
         groups_matter: !config.access.groups.is_empty(),
         email_matters: !config.access.emails.is_empty() || !config.access.domains.is_empty(),
+        trust_unverified_email: authn.trust_unverified_email,
         endpoints: Overrides {
             authorization: authn.authorization_endpoint.clone(),
             token: authn.token_endpoint.clone(),

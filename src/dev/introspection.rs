@@ -39,7 +39,8 @@ fn description(stand_in: &StandIn, state: &Remembered, token: &str, client_id: &
     let (access, session) = state.live_access_token(token, stand_in.now())?;
     let groups = state.groups(&session.email);
     (session.client_id == client_id).then(|| {
-        json!({
+        let verified = stand_in.0.switches.addresses.take().email_verified;
+        let mut described = json!({
             "active": true,
             "client_id": session.client_id,
             "scope": access.scope,
@@ -54,7 +55,11 @@ fn description(stand_in: &StandIn, state: &Remembered, token: &str, client_id: &
             "groups": groups,
             "pangea.profile": people::profile(&session.email),
             "pangea.claims": {"groups": groups},
-        })
+        });
+        if !verified.is_null() {
+            described["email_verified"] = verified;
+        }
+        described
     })
 }
 

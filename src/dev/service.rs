@@ -116,7 +116,7 @@ pub(super) async fn profile_get(
             "email": email,
             "username": email,
             "profile": people::profile(&email),
-            "verified": true,
+            "verified": stand_in.0.switches.addresses.take().user_verified,
             "disabled": person.disabled,
             "locked_out": false,
             "last_login_at": person.last_login_at.map(timestamp),

@@ -26,6 +26,8 @@ pub struct Switches {
     pub jwks: Dial<Plain>,
     /// Looked at by the service API: `token/check`, `user/profile/get`, `user/group/list`.
     pub service: Dial<Plain>,
+    /// What is said of people's addresses, in tokens, by introspection and in the record of the user.
+    pub addresses: Dial<Addresses>,
     /// Looked at by Vault.
     pub vault: VaultSwitches,
 }
@@ -117,6 +119,8 @@ pub enum AccessTokenForm {
     Opaque,
     /// A signed JWT.
     Jwt,
+    /// A signed JWT that names another issuer.
+    JwtOfAnotherIssuer,
 }
 
 /// Whether and how ID tokens are issued.
@@ -137,12 +141,22 @@ pub enum IdToken {
     WithoutEmail,
     /// For another client.
     WrongAudience,
+    /// For this client among others, and issued to another of them (`azp`).
+    WrongParty,
+    /// For this client, which `azp` names too.
+    RightParty,
     /// From another issuer.
     WrongIssuer,
     /// Signed with a key that is not in the key set.
     BadSignature,
+    /// Naming a key that is not in the key set.
+    UnknownKey,
     /// Expired an hour ago.
     Expired,
+    /// With a critical extension in its header (RFC 7515 section 4.1.11).
+    Critical,
+    /// With the type of an access token (RFC 9068).
+    AccessTokenType,
 }
 
 /// The form of `expires_in` in a token response.
@@ -189,6 +203,21 @@ pub struct Metadata {
     pub fault: Fault,
     /// Whether `authorization_response_iss_parameter_supported` is claimed (RFC 9207).
     pub iss_advertised: bool,
+}
+
+/// What is said of people's addresses.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Addresses {
+    /// `email_verified` in ID tokens, JWT access tokens and introspection; `null` leaves it out.
+    pub email_verified: Value,
+    /// `verified` in the record of the user.
+    pub user_verified: bool,
+}
+
+impl Default for Addresses {
+    fn default() -> Self {
+        Self { email_verified: json!(true), user_verified: true }
+    }
 }
 
 /// An endpoint with nothing of its own to turn.
@@ -247,6 +276,7 @@ impl Switches {
             revocation: Dial::new(Plain::default()),
             jwks: Dial::new(Plain::default()),
             service: Dial::new(Plain::default()),
+            addresses: Dial::new(Addresses::default()),
             vault: VaultSwitches::new(),
         }
     }
@@ -270,6 +300,7 @@ impl Switches {
                 "revocation" => self.revocation.apply(change),
                 "jwks" => self.jwks.apply(change),
                 "service" => self.service.apply(change),
+                "addresses" => self.addresses.apply(change),
                 _ => return Err(SwitchError::Unknown(endpoint.clone())),
             }
             .map_err(|error| SwitchError::Refused(endpoint.clone(), error))?;
@@ -286,6 +317,7 @@ impl Switches {
         self.revocation.reset();
         self.jwks.reset();
         self.service.reset();
+        self.addresses.reset();
         self.vault.reset();
     }
 
@@ -299,6 +331,7 @@ impl Switches {
             "revocation": self.revocation.peek(),
             "jwks": self.jwks.peek(),
             "service": self.service.peek(),
+            "addresses": self.addresses.peek(),
             "vault": self.vault.to_json(),
         })
     }

@@ -44,6 +44,11 @@ impl Issue<'_> {
         let access_token = match settings.access_token {
             AccessTokenForm::Opaque => ids::fresh("ptu", random),
             AccessTokenForm::Jwt => stand_in.0.keys.sign(&claims.of_access_token())?,
+            AccessTokenForm::JwtOfAnotherIssuer => {
+                let mut of_another = claims.of_access_token();
+                of_another["iss"] = json!("https://another-issuer.example");
+                stand_in.0.keys.sign(&of_another)?
+            }
         };
         let mut response = Map::new();
         if let Some(id_token) = claims.id_token(settings.id_token)? {
@@ -106,11 +111,21 @@ impl Claims<'_> {
             IdToken::WhenAsked if !self.issue.scope.split(' ').any(|scope| scope == "openid") => {
                 return Ok(None);
             }
-            IdToken::WhenAsked | IdToken::Present | IdToken::BadSignature => {}
+            IdToken::WhenAsked
+            | IdToken::Present
+            | IdToken::BadSignature
+            | IdToken::UnknownKey
+            | IdToken::Critical
+            | IdToken::AccessTokenType => {}
             IdToken::WrongNonce => claims["nonce"] = json!("a-nonce-that-nobody-sent"),
             IdToken::WithoutNonce => leave_out(&mut claims, "nonce"),
             IdToken::WithoutEmail => leave_out(&mut claims, "email"),
             IdToken::WrongAudience => claims["aud"] = json!("psa_another"),
+            IdToken::WrongParty => {
+                claims["aud"] = json!([claims["aud"], "psa_another"]);
+                claims["azp"] = json!("psa_another");
+            }
+            IdToken::RightParty => claims["azp"] = claims["aud"].clone(),
             IdToken::WrongIssuer => claims["iss"] = json!("https://another-issuer.example"),
             IdToken::Expired => {
                 let issued_at = self.now.as_secs().saturating_sub(LONG_AGO.as_secs());
@@ -119,14 +134,19 @@ impl Claims<'_> {
             }
         }
         let keys = &self.stand_in.0.keys;
-        let sign_wrongly = form == IdToken::BadSignature;
-        let signed = if sign_wrongly { keys.sign_wrongly(&claims) } else { keys.sign(&claims) };
-        signed.map(Some)
+        match form {
+            IdToken::BadSignature => keys.sign_wrongly(&claims),
+            IdToken::UnknownKey => keys.sign_under_another_name(&claims),
+            IdToken::Critical => keys.sign_critically(&claims),
+            IdToken::AccessTokenType => keys.sign_as("at+jwt", &claims),
+            _ => keys.sign(&claims),
+        }
+        .map(Some)
     }
 
     fn of_person(&self) -> Value {
         let email = &self.issue.session.email;
-        json!({
+        let mut claims = json!({
             "iss": self.stand_in.0.issuer,
             "sub": people::user_id(email),
             "iat": self.now,
@@ -135,7 +155,12 @@ impl Claims<'_> {
             "username": email,
             "groups": self.groups,
             "pangea.profile": people::profile(email),
-        })
+        });
+        let verified = self.stand_in.0.switches.addresses.take().email_verified;
+        if !verified.is_null() {
+            claims["email_verified"] = verified;
+        }
+        claims
     }
 }
 

@@ -25,6 +25,7 @@ enum Obstacle {
     Nobody,
     NoTls,
     Stranger,
+    Forbidden,
     Network,
 }
 
@@ -34,6 +35,7 @@ impl Obstacle {
             FetchError::Unreachable { reason, .. } => reason.to_lowercase(),
             FetchError::Timeout { .. } => return Self::Silence,
             FetchError::TooLarge { .. } => return Self::Stranger,
+            FetchError::Forbidden { .. } => return Self::Forbidden,
         };
         let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
         if has(&["certificate", "unknownissuer", "notvalidforname", "expired"]) {
@@ -61,6 +63,7 @@ pub(super) fn cause_of(error: &FetchError) -> &'static str {
         Obstacle::Nobody => "nothing listens there",
         Obstacle::NoTls => "the port does not speak TLS",
         Obstacle::Stranger => "this is not the server that it should be",
+        Obstacle::Forbidden => "another party's document names this machine or its link",
         Obstacle::Network => "the network breaks on the way",
     }
 }

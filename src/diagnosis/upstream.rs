@@ -135,7 +135,7 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
     let Some(probe) = login.probe(fetch) else {
         return Question::new(Topic::UpstreamAuthorize, "nothing").skip("authn.issuer_url is not a URL");
     };
-    let endpoint = probe.endpoints(now).await.authorization;
+    let endpoint = probe.endpoints(now).await.authorization.url;
     let question = Question::new(
         Topic::UpstreamAuthorize,
         format!("GET {endpoint} as a browser would, for {} and {}", login.client_id, login.redirect_uri),
@@ -179,7 +179,7 @@ pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> 
             Question::new(Topic::UpstreamCredentials, "nothing").skip("authn.issuer_url is not a URL"),
         ];
     };
-    let token = probe.endpoints(now).await.token;
+    let token = probe.endpoints(now).await.token.url;
     let code = random_token(&*login.random);
     let wrong = Secret::new("made-up secret", format!("pck_{}", random_token(&*login.random)));
     let (right, wrong) = tokio::join!(

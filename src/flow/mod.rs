@@ -334,9 +334,9 @@ impl AccessPolicy {
 
     /// What is remembered of somebody, so that they can be judged again at each refresh.
     fn person(&self, identity: Identity) -> Person {
-        let Identity { subject, email, mut groups } = identity;
+        let Identity { subject, email, unverified_email, mut groups } = identity;
         groups.retain(|group| self.groups.contains(group));
-        Person { subject, email, groups }
+        Person { subject, email, unverified_email, groups }
     }
 
     /// An address with more than one `@` is nobody's.

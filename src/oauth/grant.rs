@@ -35,12 +35,23 @@ const MOST_ROTATIONS: usize = 32;
 pub struct Person {
     /// Stable upstream id, the `sub` of tokens.
     pub subject: String,
-    /// The address by which operators know them.
+    /// The address that counts for `[access]`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub email: Option<String>,
+    /// An address that nothing verified: operators see it, and nothing is decided by it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unverified_email: Option<String>,
     /// Those of their groups that the operator had listed when they signed in.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub groups: Vec<String>,
+}
+
+impl Person {
+    /// The address by which operators know the person, verified or not.
+    #[must_use]
+    pub fn known_email(&self) -> Option<&str> {
+        self.email.as_deref().or(self.unverified_email.as_deref())
+    }
 }
 
 /// The upstream's session behind a grant.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Identity, UpstreamError};
+use super::UpstreamError;
 use crate::{clock::UnixTime, fetch::Answer};
 
 /// The token response, read leniently: only `access_token` is certain.
@@ -54,19 +54,57 @@ pub(super) fn expiry(expires_in: Option<&Value>, now: UnixTime) -> Option<UnixTi
     (0.0..1e10).contains(&seconds).then(|| now.plus(std::time::Duration::from_secs(seconds as u64)))
 }
 
-/// The person in a set of claims; `None` if they name nobody.
-pub(super) fn identity(claims: &Value, subject: &str) -> Option<Identity> {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let verified = claims.get("email_verified").is_none_or(|verified| verified != false);
-    let email = text("email").filter(|_| verified).filter(|email| email.len() <= 320);
-    let subject =
-        text(subject).filter(|subject| subject.len() <= 255 && !subject.chars().any(char::is_control))?;
+/// An address as claims give it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) text: String,
+    /// Whether the claims say, in so many words, that the upstream verified it.
+    pub(super) verified: bool,
+}
+
+/// A person as a set of claims describes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Described {
+    pub(super) subject: String,
+    pub(super) address: Option<Address>,
+    pub(super) groups: Vec<String>,
+}
+
+/// The person in a set of claims; `None` if they name nobody. Only `true` and `"true"` verify an address:
+/// anything else, absence included, does not.
+pub(super) fn described(claims: &Value, subject: &str) -> Option<Described> {
+    let subject = text(claims, subject)
+        .filter(|subject| subject.len() <= 255 && !subject.chars().any(char::is_control))?;
+    let verified = &claims["email_verified"];
+    let address = address(claims, verified == true || verified == "true");
     let groups = claims.get("groups").and_then(Value::as_array);
-    Some(Identity {
+    Some(Described {
         subject: subject.to_owned(),
-        email: email.filter(|email| !email.chars().any(char::is_control)).map(str::to_owned),
+        address,
         groups: groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
     })
+}
+
+/// The address in Pangea's own record of the user `subject`, which has a `verified` of its own. `Ok(None)`
+/// when there is no such user or no address.
+pub(super) fn address_of_user(answer: &Answer, subject: &str) -> Result<Option<Address>, UpstreamError> {
+    let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let user = &envelope["result"];
+    match envelope["status"].as_str() {
+        Some("Success") if user["id"] == subject => Ok(address(user, user["verified"] == true)),
+        Some("Success" | "NotFound") => Ok(None),
+        _ => Err(UpstreamError::Unavailable(format!("user/profile/get answers HTTP {}", answer.status))),
+    }
+}
+
+fn address(claims: &Value, verified: bool) -> Option<Address> {
+    let email = text(claims, "email").filter(|email| email.len() <= 320);
+    let text = email.filter(|email| !email.chars().any(char::is_control))?.to_owned();
+    Some(Address { text, verified })
+}
+
+fn text<'a>(claims: &'a Value, name: &str) -> Option<&'a str> {
+    claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 pub(super) fn introspection(answer: &Answer) -> Introspection {
@@ -133,10 +171,51 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_not_verified_is_no_address() {
-        let email = |claims: Value| identity(&claims, "sub").and_then(|identity| identity.email);
-        assert_eq!(email(json!({"sub": "p", "email": "a@b"})).as_deref(), Some("a@b"));
-        assert_eq!(email(json!({"sub": "p", "email": "a@b", "email_verified": false})), None);
-        assert_eq!(identity(&json!({"email": "a@b"}), "sub"), None);
+    fn up_8_an_address_is_verified_by_true_alone() {
+        let verified = |value: Value| {
+            let claims = json!({"sub": "p", "email": "a@b", "email_verified": value});
+            described(&claims, "sub").and_then(|person| person.address).map(|address| address.verified)
+        };
+        for proof in [json!(true), json!("true")] {
+            assert_eq!(verified(proof.clone()), Some(true), "{proof}");
+        }
+        for none in [
+            json!(false),
+            json!("false"),
+            json!("no"),
+            json!("TRUE"),
+            json!("yes"),
+            json!(""),
+            json!(0),
+            json!(1),
+            json!(null),
+            json!([]),
+            json!([true]),
+            json!({}),
+        ] {
+            assert_eq!(verified(none.clone()), Some(false), "{none}");
+        }
+        let described = |claims| described(&claims, "sub");
+        let absent = described(json!({"sub": "p", "email": "a@b"})).unwrap();
+        assert!(!absent.address.unwrap().verified);
+        let foreign = described(json!({"sub": "p", "email": "a@b", "verified": true})).unwrap();
+        assert!(!foreign.address.unwrap().verified, "`verified` belongs to the user record alone");
+        assert_eq!(described(json!({"email": "a@b", "email_verified": true})), None);
+    }
+
+    #[test]
+    fn up_8_pangeas_record_of_a_user_verifies_with_true_alone() {
+        let user = |status: &str, result: Value| {
+            let body = json!({"status": status, "result": result}).to_string().into_bytes();
+            address_of_user(&Answer { status: 200, headers: http::HeaderMap::new(), body }, "pui_1")
+        };
+        for (verified, expected) in [(json!(true), true), (json!("true"), false), (json!(null), false)] {
+            let result = json!({"id": "pui_1", "email": "a@b", "verified": verified});
+            assert_eq!(user("Success", result).unwrap().unwrap().verified, expected);
+        }
+        let other = json!({"id": "pui_2", "email": "a@b", "verified": true});
+        assert_eq!(user("Success", other).unwrap(), None, "another user's record");
+        assert_eq!(user("NotFound", json!(null)).unwrap(), None);
+        assert!(user("Unauthorized", json!(null)).is_err());
     }
 }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::Url;
 use serde::Deserialize;
-use tokio::sync::Mutex;
 
+use super::kept::Kept;
 use crate::{
     clock::UnixTime,
-    fetch::{Fetch, Sender},
+    fetch::{Fetch, Reach, Sender, Target},
     oauth::resource::is_loopback,
 };
 
@@ -20,11 +20,11 @@ const BACK_OFF: Duration = Duration::from_mins(1);
 /// The endpoints of an authorization server.
 #[derive(Debug)]
 pub(super) struct Endpoints {
-    pub(super) authorization: Url,
-    pub(super) token: Url,
-    pub(super) introspection: Url,
+    pub(super) authorization: Target,
+    pub(super) token: Target,
+    pub(super) introspection: Target,
     /// In the order in which they are tried.
-    pub(super) jwks: Vec<Url>,
+    pub(super) jwks: Vec<Target>,
     /// The issuer that answers and ID tokens must name.
     pub(super) issuer: String,
     /// Whether `iss` must come back (RFC 9207).
@@ -61,34 +61,42 @@ struct Document {
 pub(super) struct Directory {
     issuer: Url,
     overrides: Overrides,
-    found: Mutex<Option<(Arc<Endpoints>, UnixTime)>>,
+    found: Kept<Endpoints>,
 }
 
 impl Directory {
     pub(super) fn new(issuer: Url, overrides: Overrides) -> Self {
-        Self { issuer, overrides, found: Mutex::new(None) }
+        Self { issuer, overrides, found: Kept::default() }
     }
 
+    /// The endpoints. Only the first call, and later one call an hour, waits for the upstream.
     pub(super) async fn endpoints(&self, fetch: &Fetch, now: UnixTime) -> Arc<Endpoints> {
-        let mut found = self.found.lock().await;
-        if let Some((endpoints, _)) = found.as_ref().filter(|(_, until)| now < *until) {
-            return Arc::clone(endpoints);
-        }
-        let (endpoints, until) = match self.document(fetch).await {
-            Some(document) => (Arc::new(self.merged(document)), now.plus(FRESH)),
-            None => match found.take() {
-                Some((known, _)) => (known, now.plus(BACK_OFF)),
-                None => (Arc::new(self.merged(Document::default())), now.plus(BACK_OFF)),
+        let _turn = match self.found.document() {
+            Some(known) if !self.found.is_due(now) => return known,
+            Some(known) => match self.found.turn_now() {
+                Some(turn) => turn,
+                None => return known,
             },
+            None => self.found.turn().await,
         };
-        *found = Some((Arc::clone(&endpoints), until));
+        if let Some(known) = self.found.document().filter(|_| !self.found.is_due(now)) {
+            return known;
+        }
+        let (found, until) = match self.document(fetch).await {
+            Some(document) => (Some(Arc::new(self.merged(document))), now.plus(FRESH)),
+            None => (None, now.plus(BACK_OFF)),
+        };
+        let endpoints = found
+            .or_else(|| self.found.document())
+            .unwrap_or_else(|| Arc::new(self.merged(Document::default())));
+        self.found.note(Some(Arc::clone(&endpoints)), until);
         endpoints
     }
 
     async fn document(&self, fetch: &Fetch) -> Option<Document> {
         for name in ["oauth-authorization-server", "openid-configuration"] {
-            let url = self.at(&format!("/.well-known/{name}"));
-            let Ok(answer) = fetch.get(&url, Sender::Anonymous).await else { return None };
+            let target = self.own(&format!("/.well-known/{name}"));
+            let Ok(answer) = fetch.get(&target, Sender::Anonymous).await else { return None };
             let document: Option<Document> = serde_json::from_slice(&answer.body).ok();
             if let Some(document) = document.filter(|document| answer.status == 200 && self.is_own(document))
             {
@@ -104,45 +112,101 @@ impl Directory {
     }
 
     fn merged(&self, document: Document) -> Endpoints {
-        let pick = |own: &Option<Url>, found: Option<Url>, path: &str| {
-            own.clone().or_else(|| found.filter(|url| self.is_safe(url))).unwrap_or_else(|| self.at(path))
+        let pick = |configured: &Option<Url>, named: Option<Url>| {
+            configured.clone().map(Target::configured).or_else(|| named.and_then(|url| self.named(url)))
         };
-        let jwks =
-            match self.overrides.jwks.clone().or_else(|| document.jwks_uri.filter(|url| self.is_safe(url))) {
-                Some(url) => vec![url],
-                None => vec![self.at("/v2/oauth/jwks.json"), self.at("/v1beta/oauth/jwks.json")],
-            };
+        let own = |path: &'static str| move || self.own(path);
+        let overrides = &self.overrides;
+        let jwks = pick(&overrides.jwks, document.jwks_uri).map_or_else(
+            || vec![self.own("/v2/oauth/jwks.json"), self.own("/v1beta/oauth/jwks.json")],
+            |target| vec![target],
+        );
         let issuer = if document.issuer.is_empty() {
             self.issuer.as_str().trim_end_matches('/').to_owned()
         } else {
             document.issuer
         };
         Endpoints {
-            authorization: pick(
-                &self.overrides.authorization,
-                document.authorization_endpoint,
-                "/v2/oauth/authorize",
-            ),
-            token: pick(&self.overrides.token, document.token_endpoint, "/v2/oauth/token"),
-            introspection: pick(
-                &self.overrides.introspection,
-                document.introspection_endpoint,
-                "/v2/oauth/token/introspect",
-            ),
+            authorization: pick(&overrides.authorization, document.authorization_endpoint)
+                .unwrap_or_else(own("/v2/oauth/authorize")),
+            token: pick(&overrides.token, document.token_endpoint).unwrap_or_else(own("/v2/oauth/token")),
+            introspection: pick(&overrides.introspection, document.introspection_endpoint)
+                .unwrap_or_else(own("/v2/oauth/token/introspect")),
             jwks,
             issuer,
             names_itself: document.authorization_response_iss_parameter_supported,
         }
     }
 
-    /// Found endpoints may not lead from https to http, nor from elsewhere onto this machine.
-    fn is_safe(&self, url: &Url) -> bool {
-        url.scheme() == "https" && !is_loopback(url) || is_loopback(&self.issuer) && is_loopback(url)
+    /// An endpoint that only the metadata names: https within the issuer's registrable domain. Another
+    /// domain's must be configured. Under a loopback issuer, loopback addresses alone.
+    fn named(&self, url: Url) -> Option<Target> {
+        if is_loopback(&self.issuer) {
+            return is_loopback(&url).then(|| Target::configured(url));
+        }
+        if url.scheme() != "https" {
+            return None;
+        }
+        if url.host() == self.issuer.host() {
+            return Some(Target::configured(url));
+        }
+        let domain = registrable_domain(&self.issuer)?;
+        (registrable_domain(&url)? == domain).then_some(Target { url, reach: Reach::Discovered })
     }
 
-    fn at(&self, path: &str) -> Url {
+    /// An endpoint on the issuer's own host.
+    fn own(&self, path: &str) -> Target {
         let mut url = self.issuer.clone();
         url.set_path(&format!("{}{path}", self.issuer.path().trim_end_matches('/')));
-        url
+        Target::configured(url)
+    }
+}
+
+/// The domain that one party registered, by the Public Suffix List; `None` for addresses and for names
+/// such as `localhost`.
+fn registrable_domain(url: &Url) -> Option<String> {
+    let name = url.domain()?.trim_end_matches('.');
+    psl::domain_str(name).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn up_3_metadata_names_endpoints_within_the_issuers_own_domain_alone() {
+        let directory = |issuer: &str| Directory::new(url(issuer), Overrides::default());
+        let reach =
+            |issuer: &str, named: &str| directory(issuer).named(url(named)).map(|target| target.reach);
+        let issuer = "https://login.example.co.uk";
+        for (named, expected) in [
+            ("https://login.example.co.uk/token", Some(Reach::Configured)),
+            ("https://api.example.co.uk/token", Some(Reach::Discovered)),
+            ("https://example.co.uk/token", Some(Reach::Discovered)),
+            ("http://login.example.co.uk/token", None),
+            ("https://evil.co.uk/token", None),
+            ("https://example.co.uk.evil.example/token", None),
+            ("https://0.0.0.0/token", None),
+            ("https://[::ffff:127.0.0.1]/token", None),
+            ("https://127.0.0.1/token", None),
+            ("https://169.254.169.254/latest/meta-data", None),
+            ("https://localhost/token", None),
+        ] {
+            assert_eq!(reach(issuer, named), expected, "{named}");
+        }
+        for (named, expected) in [
+            ("http://127.0.0.1:9000/token", Some(Reach::Configured)),
+            ("http://localhost:9000/token", Some(Reach::Configured)),
+            ("https://login.example.com/token", None),
+            ("http://169.254.169.254/token", None),
+        ] {
+            assert_eq!(reach("http://127.0.0.1:9000", named), expected, "{named}");
+        }
+        assert_eq!(reach("https://10.0.0.7", "https://10.0.0.7:8443/token"), Some(Reach::Configured));
+        assert_eq!(reach("https://10.0.0.7", "https://10.0.0.8/token"), None);
     }
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod endpoints;
 mod id_token;
+mod kept;
 pub mod pangea;
 pub mod probe;
 
@@ -44,8 +45,10 @@ pub struct SignedIn<'a> {
 pub struct Identity {
     /// Stable id.
     pub subject: String,
-    /// Verified address.
+    /// An address that counts for `[access]`: the upstream verified it, or the operator trusts it unseen.
     pub email: Option<String>,
+    /// An address without such proof. Operators see it; nothing is decided by it.
+    pub unverified_email: Option<String>,
     /// Names of groups.
     pub groups: Vec<String>,
 }

@@ -10,15 +10,15 @@ pub use super::endpoints::Overrides;
 use super::{
     Identity, SessionCheck, SignIn, SignedIn, Upstream, UpstreamError, UpstreamTokens,
     answers::{
-        Introspection, TokenResponse, expiry, explained, group_list, identity, introspection, is_trouble,
-        token_info,
+        Described, Introspection, TokenResponse, address_of_user, described, expiry, explained, group_list,
+        introspection, is_trouble, token_info,
     },
     endpoints::{Directory, Endpoints},
-    id_token::{self, Keys},
+    id_token::{self, Keys, Purpose},
 };
 use crate::{
     clock::UnixTime,
-    fetch::{Answer, Fetch, FetchError, Sender},
+    fetch::{Answer, Fetch, FetchError, Sender, Target},
     oauth::authorization::CodeChallenge,
     secret::Secret,
 };
@@ -45,8 +45,10 @@ pub struct PangeaSettings {
     pub service: Option<(Url, Secret)>,
     /// Whether groups decide who may sign in, so that they must be known.
     pub groups_matter: bool,
-    /// Whether addresses do.
+    /// Whether addresses do, so that they must be known and verified.
     pub email_matters: bool,
+    /// Whether an address counts that nothing verifies.
+    pub trust_unverified_email: bool,
     /// Endpoints that are not where they usually are.
     pub endpoints: Overrides,
 }
@@ -78,7 +80,7 @@ impl Pangea {
 
     async fn token_request(
         &self,
-        token_endpoint: &Url,
+        token_endpoint: &Target,
         form: &[(&str, &str)],
     ) -> Result<TokenResponse, UpstreamError> {
         let answer = self.fetch.post_form(token_endpoint, self.sender(), form).await.map_err(unavailable)?;
@@ -99,31 +101,31 @@ impl Pangea {
 
     /// Who somebody is: from the ID token, else from the access token where it is a JWT, else by
     /// introspection, else from the AuthN service.
-    async fn identity(
+    async fn described(
         &self,
         response: &TokenResponse,
         access_token: &str,
         nonce: &str,
         endpoints: &Endpoints,
         now: UnixTime,
-    ) -> Result<Identity, UpstreamError> {
+    ) -> Result<Described, UpstreamError> {
         if let Some(id_token) = &response.id_token {
             let claims = self.claims_of_id_token(id_token, nonce, endpoints, now).await?;
-            let named = identity(&claims, "sub")
-                .ok_or_else(|| UpstreamError::Unusable("ID token: it names nobody".to_owned()))?;
-            return self.with_email(named, &claims, access_token, endpoints).await;
+            let person = described(&claims, "sub")
+                .ok_or_else(|| UpstreamError::Unusable("ID token: it names no person".to_owned()))?;
+            return self.with_address(person, access_token, endpoints).await;
         }
         if access_token.split('.').count() == 3 {
             let claims =
-                self.keys.verified(access_token, endpoints, &self.fetch, now).await.unwrap_or_default();
-            if let Some(named) = self.own_identity(&claims) {
-                return self.with_email(named, &claims, access_token, endpoints).await;
+                self.keys.verified(access_token, Purpose::AccessToken, endpoints, &self.fetch, now).await;
+            if let Some(person) = self.own_person(&claims.unwrap_or_default()) {
+                return self.with_address(person, access_token, endpoints).await;
             }
         }
         let reason = match self.introspect(access_token, endpoints).await {
-            Introspection::Active(claims) => match self.own_identity(&claims) {
-                Some(identity) => return Ok(identity),
-                None => "introspection names nobody".to_owned(),
+            Introspection::Active(claims) => match self.own_person(&claims) {
+                Some(person) => return Ok(person),
+                None => "introspection names no person".to_owned(),
             },
             Introspection::Inactive => {
                 return Err(UpstreamError::Unusable("the new access token is not active".to_owned()));
@@ -134,8 +136,8 @@ impl Pangea {
             Introspection::Unsupported(reason) | Introspection::Unavailable(reason) => reason,
         };
         match self.token_check(access_token).await {
-            Some(Introspection::Active(claims)) => identity(&claims, "identity")
-                .ok_or_else(|| UpstreamError::Unusable("token/check names nobody".to_owned())),
+            Some(Introspection::Active(claims)) => described(&claims, "identity")
+                .ok_or_else(|| UpstreamError::Unusable("token/check names no person".to_owned())),
             Some(Introspection::Unavailable(reason)) => Err(UpstreamError::Unavailable(reason)),
             _ => Err(UpstreamError::Unusable(format!(
                 "no ID token, and {reason}: nothing says who signed in (authn.service_token would help)"
@@ -151,13 +153,10 @@ impl Pangea {
         now: UnixTime,
     ) -> Result<Value, UpstreamError> {
         let unusable = |reason: &str| UpstreamError::Unusable(format!("ID token: {reason}"));
-        let claims =
-            self.keys.verified(id_token, endpoints, &self.fetch, now).await.map_err(|e| unusable(&e))?;
-        if claims["iss"].as_str() != Some(&endpoints.issuer) {
-            return Err(unusable("it was issued by somebody else"));
-        }
-        if !id_token::is_for(&claims, &self.settings.client_id) {
-            return Err(unusable("it is for somebody else"));
+        let claims = self.keys.verified(id_token, Purpose::IdToken, endpoints, &self.fetch, now).await?;
+        let client_id = &self.settings.client_id;
+        if !id_token::is_for(&claims, client_id) || !id_token::is_authorized_party(&claims, client_id) {
+            return Err(unusable("it is for another client"));
         }
         // A provider that knows no nonce leaves it out; a wrong one is a token of another login.
         if claims.get("nonce").is_some_and(|claimed| claimed.as_str() != Some(nonce)) {
@@ -166,10 +165,10 @@ impl Pangea {
         Ok(claims)
     }
 
-    /// The identity in claims that were issued to this client.
-    fn own_identity(&self, claims: &Value) -> Option<Identity> {
+    /// The person in claims that were issued to this client.
+    fn own_person(&self, claims: &Value) -> Option<Described> {
         let issued_to = claims.get("client_id").and_then(Value::as_str);
-        identity(claims, "sub").filter(|_| issued_to.is_none_or(|client| client == self.settings.client_id))
+        described(claims, "sub").filter(|_| issued_to.is_none_or(|client| client == self.settings.client_id))
     }
 
     async fn introspect(&self, access_token: &str, endpoints: &Endpoints) -> Introspection {
@@ -190,54 +189,78 @@ impl Pangea {
         })
     }
 
-    /// The person with their address where it decides who may sign in and the token does not say it:
-    /// by introspection, else from the AuthN service. One that the upstream has not verified is none,
-    /// whoever else repeats it.
-    async fn with_email(
+    /// The person with the address that introspection knows, where it decides who may sign in and the
+    /// token leaves it out.
+    async fn with_address(
         &self,
-        mut named: Identity,
-        claims: &Value,
+        mut person: Described,
         access_token: &str,
         endpoints: &Endpoints,
-    ) -> Result<Identity, UpstreamError> {
-        let is_missing = claims["email"].is_null() && claims["email_verified"] != false;
-        if !(self.settings.email_matters && is_missing) {
-            return Ok(named);
+    ) -> Result<Described, UpstreamError> {
+        if !self.settings.email_matters || person.address.is_some() {
+            return Ok(person);
         }
-        let introspected = self.introspect(access_token, endpoints).await;
-        let mut found = match &introspected {
-            Introspection::Active(claims) => self.own_identity(claims),
-            _ => None,
-        };
-        if found.as_ref().is_none_or(|found| found.email.is_none()) {
-            match (self.token_check(access_token).await, introspected) {
-                (Some(Introspection::Active(claims)), _) => found = identity(&claims, "identity"),
-                (Some(Introspection::Unavailable(reason)), _)
-                | (None, Introspection::Unavailable(reason)) => {
-                    return Err(UpstreamError::Unavailable(reason));
-                }
-                _ => {}
+        match self.introspect(access_token, endpoints).await {
+            Introspection::Active(claims) => {
+                let found = self.own_person(&claims).filter(|found| found.subject == person.subject);
+                person.address = found.and_then(|found| found.address);
             }
+            Introspection::Unavailable(reason) if self.settings.service.is_none() => {
+                return Err(UpstreamError::Unavailable(reason));
+            }
+            Introspection::Inactive | Introspection::Unsupported(_) | Introspection::Unavailable(_) => {}
         }
-        named.email = found.filter(|found| found.subject == named.subject).and_then(|found| found.email);
-        Ok(named)
+        Ok(person)
+    }
+
+    /// The person with what Pangea's own record says of their address, where it decides who may sign in
+    /// and is missing or not verified. A record with another address proves nothing of this one.
+    async fn with_verified_address(&self, mut person: Described) -> Result<Described, UpstreamError> {
+        let enough = person
+            .address
+            .as_ref()
+            .is_some_and(|known| known.verified || self.settings.trust_unverified_email);
+        if !self.settings.email_matters || enough {
+            return Ok(person);
+        }
+        let body = json!({ "id": person.subject });
+        let Some(answer) = self.ask_service("/v2/user/profile/get", &body).await else { return Ok(person) };
+        let recorded = address_of_user(&answer.map_err(unavailable)?, &person.subject)?;
+        person.address = match (person.address, recorded) {
+            (Some(known), Some(recorded)) if known.text.eq_ignore_ascii_case(&recorded.text) => {
+                Some(recorded)
+            }
+            (Some(known), _) => Some(known),
+            (None, recorded) => recorded,
+        };
+        Ok(person)
     }
 
     /// The person with their groups, from `POST /v2/user/group/list` where they matter and nothing
     /// else named any.
-    async fn with_groups(&self, mut identity: Identity) -> Result<Identity, UpstreamError> {
-        if !self.settings.groups_matter || !identity.groups.is_empty() {
-            return Ok(identity);
+    async fn with_groups(&self, mut person: Described) -> Result<Described, UpstreamError> {
+        if !self.settings.groups_matter || !person.groups.is_empty() {
+            return Ok(person);
         }
-        let mut body = json!({ "id": identity.subject });
+        let mut body = json!({ "id": person.subject });
         for _ in 0..MOST_PAGES {
             let Some(answer) = self.ask_service("/v2/user/group/list", &body).await else { break };
             let (names, last) = group_list(&answer.map_err(unavailable)?)?;
-            identity.groups.extend(names);
+            person.groups.extend(names);
             let Some(last) = last else { break };
             body["last"] = json!(last);
         }
-        Ok(identity)
+        Ok(person)
+    }
+
+    /// What is decided by: an address counts when it is verified, or when the operator trusts it unseen.
+    fn identity(&self, person: Described) -> Identity {
+        let Described { subject, address, groups } = person;
+        let trusted = self.settings.trust_unverified_email;
+        let counts = address.as_ref().is_some_and(|address| address.verified || trusted);
+        let text = address.map(|address| address.text);
+        let (email, unverified_email) = if counts { (text, None) } else { (None, text) };
+        Identity { subject, email, unverified_email, groups }
     }
 
     /// Asks the AuthN service; `None` without a service token.
@@ -309,7 +332,7 @@ impl Pangea {
 #[async_trait]
 impl Upstream for Pangea {
     async fn authorization_url(&self, sign_in: SignIn<'_>, now: UnixTime) -> String {
-        let mut url = self.endpoints(now).await.authorization.clone();
+        let mut url = self.endpoints(now).await.authorization.url.clone();
         {
             let mut query = url.query_pairs_mut();
             query
@@ -362,8 +385,9 @@ impl Upstream for Pangea {
             .take()
             .filter(|token| !token.is_empty())
             .ok_or_else(|| UpstreamError::Unusable("a token response without access_token".to_owned()))?;
-        let identity = self.identity(&response, &access_token, signed_in.nonce, &endpoints, now).await?;
-        let identity = self.with_groups(identity).await?;
+        let person = self.described(&response, &access_token, signed_in.nonce, &endpoints, now).await?;
+        let person = self.with_groups(self.with_verified_address(person).await?).await?;
+        let identity = self.identity(person);
         let expires_at = expiry(response.expires_in.as_ref(), now);
         Ok((identity, UpstreamTokens { access_token, refresh_token: response.refresh_token, expires_at }))
     }
@@ -387,7 +411,9 @@ impl Upstream for Pangea {
 #[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
 fn unavailable(error: FetchError) -> UpstreamError {
     match error {
-        FetchError::TooLarge { .. } => UpstreamError::Unusable(error.to_string()),
+        FetchError::TooLarge { .. } | FetchError::Forbidden { .. } => {
+            UpstreamError::Unusable(error.to_string())
+        }
         FetchError::Timeout { .. } | FetchError::Unreachable { .. } => {
             UpstreamError::Unavailable(error.to_string())
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::endpoints::{Directory, Overrides};
 use crate::{
     clock::UnixTime,
-    fetch::{Answer, Fetch, FetchError, Sender},
+    fetch::{Answer, Fetch, FetchError, Sender, Target},
     secret::Secret,
 };
 
@@ -21,9 +21,9 @@ pub struct Probe {
 #[derive(Debug, Clone)]
 pub struct LoginEndpoints {
     /// Where the browser goes.
-    pub authorization: Url,
+    pub authorization: Target,
     /// Where codes are redeemed.
-    pub token: Url,
+    pub token: Target,
 }
 
 /// What the upstream says of a client id with its secret.
@@ -106,9 +106,9 @@ impl Probe {
         question: AuthorizationQuestion<'_>,
         now: UnixTime,
     ) -> AuthorizationAnswer {
-        let mut url = self.endpoints(now).await.authorization;
+        let mut target = self.endpoints(now).await.authorization;
         {
-            let mut query = url.query_pairs_mut();
+            let mut query = target.url.query_pairs_mut();
             query
                 .append_pair("client_id", question.client_id)
                 .append_pair("redirect_uri", question.redirect_uri)
@@ -118,7 +118,7 @@ impl Probe {
                 query.append_pair("scope", question.scope);
             }
         }
-        judge_authorization(self.fetch.get(&url, Sender::Anonymous).await)
+        judge_authorization(self.fetch.get(&target, Sender::Anonymous).await)
     }
 }
 

@@ -74,7 +74,7 @@ const DOORS: [(&[&str], &[&str]); 12] = [
     (&["tokio_postgres", "deadpool_postgres"], &["src/repository/postgres/"]),
     (&["redis::aio", "::redis::", "redis::cmd", "redis::Client"], &["src/repository/redis/"]),
     // The upstream needs its type for URLs alone, and the daemon to hand it one.
-    (&["reqwest"], &["src/fetch.rs", "src/upstream/", "src/daemon/"]),
+    (&["reqwest"], &["src/fetch.rs", "src/fetch/", "src/upstream/", "src/daemon/"]),
     (&["aws_lc_rs"], &["src/secret", "src/keys.rs", "src/dev/signing.rs"]),
     (&["keyring::v1", "directories::ProjectDirs"], &["src/config/"]),
     // A shell that completes hands its words over as arguments.

@@ -61,6 +61,8 @@ fn client_answer(client: &Client, page: &Page) -> BTreeMap<String, String> {
     answer
 }
 
+const KEY_SET: &str = "/v2/oauth/jwks.json";
+
 /// What the client gets of a login to which the person agrees: `code`, or the error.
 pub(crate) async fn outcome(server: &Server) -> String {
     let client = Client::public(server).await;
@@ -203,7 +205,11 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
         (IdToken::Present, "code"),
         (IdToken::WithoutNonce, "code"),
         (IdToken::WrongNonce, "server_error"),
+        (IdToken::RightParty, "code"),
         (IdToken::WrongAudience, "server_error"),
+        (IdToken::WrongParty, "server_error"),
+        (IdToken::Critical, "server_error"),
+        (IdToken::AccessTokenType, "server_error"),
         (IdToken::WrongIssuer, "server_error"),
         (IdToken::BadSignature, "server_error"),
         (IdToken::Expired, "server_error"),
@@ -212,15 +218,60 @@ async fn an_id_token_that_is_not_right_in_every_way_signs_nobody_in() {
         let (introspected, outcome) = counting(&server, INTROSPECTION, outcome(&server)).await;
         assert_eq!((&*outcome, introspected), (expected, 0), "{form:?}");
     }
-    assert_eq!(server.stored_grants().len(), 2);
+    assert_eq!(server.stored_grants().len(), 3);
 
     let server = Server::start().await;
     server.upstream.switches().token.set(|token| token.id_token = IdToken::Present);
     for fault in [Fault::Status(503), Fault::NotJson, Fault::Drop] {
         server.upstream.switches().jwks.set_for_next(2, |jwks| jwks.fault = fault.clone());
-        assert_ne!(outcome(&server).await, "code", "unverified, for the keys answer {fault:?}");
+        assert_eq!(outcome(&server).await, "temporarily_unavailable", "the keys answer {fault:?}");
         server.upstream.switches().jwks.reset();
+        server.clock.advance(Duration::from_secs(5));
     }
+    assert_eq!(outcome(&server).await, "code");
+}
+
+/// Shows: UP-3.
+#[tokio::test]
+async fn a_slow_key_set_holds_up_only_the_logins_that_need_it() {
+    let server = Server::start().await;
+    let switches = server.upstream.switches();
+    switches.token.set(|token| token.id_token = IdToken::Present);
+    assert_eq!(outcome(&server).await, "code", "the keys are known from here on");
+    server.clock.advance(Duration::from_secs(30));
+    switches.jwks.set(|jwks| jwks.delay_ms = 60_000);
+    switches.token.set_for_next(1, |token| token.id_token = IdToken::UnknownKey);
+    let waits = outcome(&server);
+    let others = async {
+        while server.upstream.requests().of(KEY_SET) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for _ in 0..3 {
+            assert_eq!(outcome(&server).await, "code");
+        }
+    };
+    tokio::select! {
+        outcome = waits => panic!("the key set has not answered: {outcome}"),
+        () = others => {}
+    }
+}
+
+/// Shows: UP-3, UP-7.
+#[tokio::test]
+async fn a_key_set_that_fails_is_left_alone_for_a_while() {
+    let server = Server::start().await;
+    let switches = server.upstream.switches();
+    switches.token.set(|token| token.id_token = IdToken::Present);
+    switches.jwks.set(|jwks| jwks.fault = Fault::Drop);
+    let (asked, ()) = counting(&server, KEY_SET, async {
+        for _ in 0..5 {
+            assert_eq!(outcome(&server).await, "temporarily_unavailable");
+        }
+    })
+    .await;
+    assert_eq!(asked, 1);
+    switches.jwks.reset();
+    server.clock.advance(Duration::from_secs(5));
     assert_eq!(outcome(&server).await, "code");
 }
 

@@ -1,6 +1,7 @@
 //! Who signed in, in whatever form the upstream says it, and whether they may.
 
 use pangea_mcp_auth::dev::{AccessTokenForm, ExpiresIn, Fault, IdToken};
+use serde_json::json;
 
 use crate::{
     support::{Client, Options, Server, claims},
@@ -63,6 +64,50 @@ async fn an_address_that_matters_and_is_not_in_the_token_is_looked_for_elsewhere
 
 /// Shows: UP-8.
 #[tokio::test]
+async fn an_address_admits_only_when_the_upstream_says_that_it_is_verified() {
+    let sections = "[access]\ndomains = [\"example.com\"]";
+    let trusting = "trust_unverified_email = true";
+    for (authn, in_tokens, in_the_record, expected) in [
+        ("", json!(true), false, "code"),
+        ("", json!("true"), false, "code"),
+        ("", json!(false), true, "access_denied"),
+        ("", json!("false"), true, "access_denied"),
+        ("", json!(1), true, "access_denied"),
+        ("", json!(null), true, "access_denied"),
+        (SERVICE, json!(false), true, "code"),
+        (SERVICE, json!(null), true, "code"),
+        (SERVICE, json!(null), false, "access_denied"),
+        (trusting, json!(null), false, "code"),
+        (trusting, json!(false), false, "code"),
+    ] {
+        let server = Server::with(Options { sections, authn, ..Options::default() }).await;
+        let switches = server.upstream.switches();
+        switches.addresses.set(|addresses| {
+            (addresses.email_verified, addresses.user_verified) = (in_tokens.clone(), in_the_record);
+        });
+        let what = format!("{authn:?} {in_tokens} {in_the_record}");
+        assert_eq!(outcome(&server).await, expected, "by introspection: {what}");
+        switches.token.set_for_next(1, |token| token.id_token = IdToken::Present);
+        assert_eq!(outcome(&server).await, expected, "by ID token: {what}");
+        switches.token.set_for_next(1, |token| token.access_token = AccessTokenForm::Jwt);
+        assert_eq!(outcome(&server).await, expected, "by JWT: {what}");
+    }
+}
+
+/// Shows: UP-8.
+#[tokio::test]
+async fn an_address_that_nothing_verifies_is_known_to_operators_and_in_no_answer() {
+    let server = Server::start().await;
+    server.upstream.switches().addresses.set(|addresses| addresses.email_verified = json!(false));
+    let tokens = Client::public(&server).await.login(&server).await;
+    assert_eq!(server.introspect(&tokens.access).await["username"], json!(null));
+    let grants = server.stored_grants();
+    let person = &grants[0]["person"];
+    assert_eq!((&person["email"], &person["unverified_email"]), (&json!(null), &json!("ada@example.com")));
+}
+
+/// Shows: UP-8.
+#[tokio::test]
 async fn groups_that_matter_and_cannot_be_learnt_let_nobody_in() {
     let sections = "[access]\ngroups = [\"staff\"]";
     let server = Server::with(Options { sections, authn: SERVICE, ..Options::default() }).await;
@@ -87,6 +132,7 @@ async fn who_signed_in_is_learnt_in_whatever_form_the_upstream_answers() {
         (AccessTokenForm::Opaque, IdToken::Present, 0),
         (AccessTokenForm::Jwt, IdToken::Absent, 0),
         (AccessTokenForm::Jwt, IdToken::Present, 0),
+        (AccessTokenForm::JwtOfAnotherIssuer, IdToken::Absent, 1),
     ] {
         for expires_in in [ExpiresIn::Number, ExpiresIn::String, ExpiresIn::Absent] {
             for refresh_token in [true, false] {

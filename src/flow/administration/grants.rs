@@ -48,7 +48,7 @@ impl GrantFilter {
 }
 
 fn is_of(grant: &Grant, user: &str) -> bool {
-    let email = grant.person.email.as_deref();
+    let email = grant.person.known_email();
     grant.person.subject == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
 }
 
