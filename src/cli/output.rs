@@ -20,7 +20,7 @@ use super::{
     table::{self, Column},
     times,
 };
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, oauth::display_text::is_hidden};
 
 /// Rows of a table that are laid out together.
 const LAID_OUT_AT_ONCE: usize = 1000;
@@ -370,7 +370,8 @@ fn folded_to(width: usize, text: &str, mut column: usize, indent: usize) -> Stri
     out
 }
 
-/// JSON in which nothing that a stranger wrote moves a cursor: what is harmful is escaped.
+/// JSON in which nothing that a stranger wrote moves a cursor or cannot be seen: such characters are
+/// escaped.
 fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
     // The serializer has escaped all below a space, so that what is left of ASCII is harmless but for one.
@@ -380,8 +381,10 @@ fn pretty(value: &impl Serialize) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
         // Those below a space stand between values.
-        if is_harmful(c) && c >= ' ' {
-            let _ = write!(text, "\\u{:04x}", u32::from(c));
+        if is_hidden(c) && c >= ' ' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
         } else {
             text.push(c);
         }
@@ -389,18 +392,13 @@ fn pretty(value: &impl Serialize) -> String {
     text
 }
 
-/// Characters that move the cursor, end the line or turn the writing. All of them fit into one `\uXXXX`.
-fn is_harmful(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A text of somebody else: nothing in it may move the cursor, end the line or turn the writing.
+/// A text of somebody else on one line: what moves the cursor, turns the writing or cannot be seen is
+/// replaced by U+FFFD, so that the reader knows of it.
 pub(super) fn readable(text: &str) -> String {
     if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
         return text.to_owned();
     }
-    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// The same for words of several lines.
@@ -416,6 +414,8 @@ mod tests {
     fn nothing_that_a_stranger_wrote_reaches_the_terminal_as_a_command() {
         assert_eq!(readable("a\u{1b}[2Jb\tc\nd\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
         assert_eq!(readable("Zoë ✓ 日本"), "Zoë ✓ 日本");
+        // Tags, zero widths and blank fillers are seen by nobody, and so make two names look like one.
+        assert_eq!(readable("a\u{e0041}b\u{200b}c\u{3164}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
         assert_eq!(readable_lines("a\u{9b}2J\nb"), "a\u{fffd}2J\nb");
     }
 
@@ -425,6 +425,9 @@ mod tests {
         let json = pretty(&[name]);
         assert_eq!(json, "[\n  \"a\\u001b[2J\\u009b2J\\u007f\\u202eé\\n\"\n]");
         assert_eq!(serde_json::from_str::<[String; 1]>(&json).unwrap(), [name]);
+        let tagged = pretty(&["a\u{e0041}\u{200b}"]);
+        assert_eq!(tagged, "[\n  \"a\\udb40\\udc41\\u200b\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&tagged).unwrap(), ["a\u{e0041}\u{200b}"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod authorization;
 pub mod client;
 pub mod credentials;
+pub mod display_text;
 pub mod error;
 pub mod grant;
 pub mod imported;

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     client::{AuthenticationMethod, ClientMetadata, GrantType},
+    display_text::display_text,
     error::{ErrorCode, OAuthError, refuse},
     redirect::{Destination, PrivateUseSchemes, RedirectUri},
     scope::Scope,
@@ -38,7 +39,7 @@ impl ClientMetadata {
         let metadata = Self {
             client_name: members
                 .text("client_name")?
-                .map(|name| readable(&name))
+                .map(|name| display_text(&name, LONGEST_TEXT))
                 .filter(|name| !name.is_empty()),
             redirect_uris: redirect_uris(&members, schemes, application_type.as_deref())?,
             token_endpoint_auth_method: authentication_method(&members)?,
@@ -56,15 +57,6 @@ impl ClientMetadata {
         };
         Ok(metadata)
     }
-}
-
-/// A name without control and direction characters, at most 256 characters long.
-fn readable(name: &str) -> String {
-    let shown = |c: &char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{061c}')
-    };
-    name.chars().filter(shown).take(LONGEST_TEXT).collect::<String>().trim().to_owned()
 }
 
 fn redirect_uris(
@@ -344,7 +336,8 @@ mod tests {
     #[test]
     fn dcr_12_names_lose_what_cannot_be_read() {
         let name = |text: &str| parse(&with("client_name", json!(text))).unwrap().client_name;
-        assert_eq!(name("A\u{202e}B\r\n\u{200b}C (beta)").as_deref(), Some("ABC (beta)"));
+        assert_eq!(name("A\u{202e}B\r\n\u{200b}C (beta)").as_deref(), Some("AB C (beta)"));
+        assert_eq!(name("A\u{e0041}\u{3164}B").as_deref(), Some("AB"));
         assert_eq!(name(&"é".repeat(999)).map(|name| name.chars().count()), Some(256));
         assert_eq!(name("\u{202e} \n"), None);
     }

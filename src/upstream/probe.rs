@@ -7,6 +7,7 @@ use super::endpoints::{Directory, Overrides};
 use crate::{
     clock::UnixTime,
     fetch::{Answer, Fetch, FetchError, Sender, Target},
+    oauth::display_text::display_text,
     secret::Secret,
 };
 
@@ -197,7 +198,7 @@ fn judge_authorization(answer: Result<Answer, FetchError>) -> AuthorizationAnswe
 }
 
 fn word(body: &Value, name: &str) -> String {
-    body[name].as_str().unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect()
+    display_text(body[name].as_str().unwrap_or_default(), 200)
 }
 
 /// The first words of a page, without its markup.
@@ -213,12 +214,10 @@ fn visible_text(body: &[u8]) -> String {
                 out.push(' ');
             }
             _ if in_tag => {}
-            c if c.is_whitespace() || c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }
-    let words: Vec<&str> = out.split_whitespace().collect();
-    words.join(" ").chars().take(160).collect()
+    display_text(&out, 160)
 }
 
 #[cfg(test)]

@@ -479,7 +479,8 @@ async fn a_name_is_any_text_that_can_be_shown() {
     for (sent, stored) in [
         ("Claude (Web) – éditeur 日本 🦀", Some("Claude (Web) – éditeur 日本 🦀")),
         ("<script>alert('x')</script> & \"co\"", Some("<script>alert('x')</script> & \"co\"")),
-        ("a\u{202e}b\u{0}c\r\nd\u{200b}e\u{2066}f\u{1b}[31m", Some("abcdef[31m")),
+        ("a\u{202e}b\u{0}c\r\nd\u{200b}e\u{2066}f\u{1b}[31m", Some("abc def[31m")),
+        ("Claude\u{e0041}\u{3164}", Some("Claude")),
         ("  spaced  ", Some("spaced")),
         ("\u{200b}\u{202e}", None),
     ] {

@@ -109,11 +109,13 @@ async fn whoever_reads_a_few_lines_and_goes_ends_it_in_peace() {
     assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(0), &b""[..]));
 }
 
-/// Shown to an operator, a name that a stranger chose moves no cursor, ends no line, turns no writing.
+/// Shown to an operator, a name that a stranger chose moves no cursor, ends no line, turns no writing and
+/// hides nothing.
 #[tokio::test]
 async fn what_strangers_call_themselves_is_text_everywhere() {
     let records = Records::none();
-    let name = "Claude\u{1b}[2J\u{9b}2J\u{202e}\n\tx";
+    let hostile = ['\u{1b}', '\u{9b}', '\u{202e}', '\u{200b}', '\u{e0041}', '\u{3164}'];
+    let name = "Claude\u{1b}[2J\u{9b}2J\u{202e}\n\tx\u{200b}\u{e0041}\u{3164}";
     let mut theirs = records.active(&grant(15), "mcp_evil", -600);
     theirs["person"] = json!({ "subject": "pui_x", "email": format!("{name}@example.com") });
     records.keep(vec![theirs]).await;
@@ -122,10 +124,10 @@ async fn what_strangers_call_themselves_is_text_everywhere() {
         for form in ["", " -o json"] {
             let outcome = records.run(&format!("{arguments}{form}"));
             assert_eq!(outcome.code, Some(0), "{outcome:?}");
-            assert!(!outcome.out.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{arguments}{form} {outcome:?}");
+            assert!(!outcome.out.contains(hostile), "{arguments}{form} {outcome:?}");
         }
         let (_, seen) = Terminal::open(&records.home, &format!("pangea-mcp-auth {arguments}"), 120).end();
-        assert!(!seen.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\t']), "{arguments} {seen:?}");
+        assert!(!seen.contains(hostile) && !seen.contains('\t'), "{arguments} {seen:?}");
     }
     assert_eq!(records.json("clients list -o json")[0]["name"], name, "programs get it as it is");
     assert_eq!(records.run("tokens list").out.lines().count(), 1);

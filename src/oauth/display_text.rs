@@ -1,4 +1,6 @@
-//! Makes text that a stranger chose fit to be shown.
+//! Makes text that a stranger chose fit to be shown: on pages, in the terminal, in the log.
+//!
+//! One rule says which characters are hidden, so that a name looks the same wherever it is read.
 
 /// `raw` as one trimmed line of at most `max_chars` characters, the last of them `…` when it was cut.
 ///
@@ -28,20 +30,22 @@ pub fn display_text(raw: &str, max_chars: usize) -> String {
     shown
 }
 
-/// White space, the controls that move to another place, and the empty Braille cell.
-fn is_blank(character: char) -> bool {
-    character.is_whitespace() || character == '\u{2800}'
-}
-
-/// Controls, and what Unicode calls default ignorable code points (UAX #44): drawn as nothing.
-fn is_hidden(character: char) -> bool {
+/// Whether a character is invisible, or changes the order of what is read: controls, line and paragraph
+/// separators, and what Unicode calls default ignorable code points (UAX #44).
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
-            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}'
-            | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}')
+            | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
+            | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+}
+
+/// White space, the controls that move to another place, and the empty Braille cell.
+fn is_blank(character: char) -> bool {
+    character.is_whitespace() || character == '\u{2800}'
 }
 
 #[cfg(test)]
