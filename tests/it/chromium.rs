@@ -1,6 +1,6 @@
 //! A sign-in in a real browser, with a person's hands: what only a browser's own rules can show.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use fantoccini::{
     actions::{Actions, InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction},
@@ -9,20 +9,9 @@ use fantoccini::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Chromium, Client, Listener, Options, Server, Tokens, WIDE, query};
+use crate::support::{Chromium, Client, Listener, PHONE, Server, Tokens, query};
 
 const ASKS: &str = "Test client asks for access";
-/// The MCP server on the picture in the README.
-const WIKI: &str = r#"
-[[resources]]
-url = "https://mcp.example.org/mcp"
-name = "Team wiki"
-scopes = [
-    { name = "user", description = "Know who you are" },
-    { name = "wiki:write", description = "Read and change pages in your name" },
-]
-"#;
-const PHONE: u32 = 390;
 
 /// A person at a browser, an application that wants to be let in, and Pangea with its sign-in page.
 struct Scene {
@@ -34,21 +23,18 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        Self::with(Options::default()).await
-    }
-
-    async fn with(options: Options) -> Self {
-        let server = Server::with(options).await;
+        let server = Server::start().await;
         server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
         let app = Listener::start().await;
         let client = Client { redirect_uri: app.redirect_uri.clone(), ..Client::public(&server).await };
         Self { chromium: Chromium::start().await, server, app, client }
     }
 
-    /// Goes to the consent page.
+    /// Goes to the consent page, and reads it.
     async fn ask(&self, state: &str) {
         self.chromium.open(&self.client.authorize_url(&self.server, &[("state", state)])).await;
         self.chromium.wait_for_heading(ASKS).await;
+        self.chromium.settle().await;
     }
 
     /// Answers the sign-in page of the stand-in.
@@ -132,19 +118,7 @@ async fn a_double_click_on_allow_is_one_sign_in() {
             authorize.delay_ms = delay_ms;
         });
         scene.ask("s").await;
-        let allow = scene.chromium.find("button[value=approve]").await;
-        let click = [
-            PointerAction::Down { button: MOUSE_BUTTON_LEFT },
-            PointerAction::Up { button: MOUSE_BUTTON_LEFT },
-        ];
-        let mouse = MouseActions::new("mouse".to_owned()).then(PointerAction::MoveToElement {
-            element: allow,
-            duration: None,
-            x: 0.0,
-            y: 0.0,
-        });
-        let mouse = click.iter().chain(&click).cloned().fold(mouse, InputSource::then);
-        scene.chromium.client.perform_actions(mouse).await.unwrap();
+        click_at(&scene, place(&scene, "approve").await, 2).await;
         if person_is_asked {
             scene.sign_in().await;
         }
@@ -244,12 +218,98 @@ async fn tab_and_enter_are_enough() {
     scene.was_clean().await;
 }
 
+/// For its first second the page takes a refusal and no approval, by mouse or keyboard, also from people
+/// who asked for no movement: a double click that began on another page says nothing about this one.
+///
+/// Shows: CONSENT-1.
+#[tokio::test]
+async fn what_grants_access_is_inert_until_the_page_can_have_been_read() {
+    for reduced in ["no-preference", "reduce"] {
+        let mut scene = Scene::set().await;
+        let motion = json!({ "features": [{ "name": "prefers-reduced-motion", "value": reduced }] });
+        scene.chromium.devtools("Emulation.setEmulatedMedia", motion).await;
+        open_afresh(&scene).await;
+        for moment in [100, 900] {
+            stop_the_clock(&scene, moment).await;
+            click(&scene, "approve").await;
+            press_key(&scene, Key::Enter).await;
+            let mut reached = vec![];
+            for _ in 0..4 {
+                press_key(&scene, Key::Tab).await;
+                reached.push(scene.chromium.evaluate("return document.activeElement.value ?? ''").await);
+            }
+            assert!(reached.contains(&json!("deny")), "{reached:?}");
+            assert!(!reached.contains(&json!("approve")), "{reached:?}");
+            scene.chromium.evaluate("document.activeElement.blur()").await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        scene.chromium.wait_for_heading(ASKS).await;
+        assert_eq!(scene.sign_ins_begun(), 0);
+
+        stop_the_clock(&scene, 1_500).await;
+        click(&scene, "approve").await;
+        scene.sign_in().await;
+        scene.connected("s").await;
+    }
+}
+
+/// The same by the clock on the wall, and without a tool that stops it.
+#[tokio::test]
+async fn a_click_on_another_page_does_not_approve_with_its_second_half() {
+    let mut scene = Scene::set().await;
+    let consent = scene.client.authorize_url(&scene.server, &[("state", "s")]);
+    // Where "Allow" is going to be.
+    scene.ask("s").await;
+    let allow = place(&scene, "approve").await;
+    scene.chromium.open(&scene.app.origin).await;
+    scene.app.answer().await;
+    let lure = "onmousedown = () => { location = arguments[0] }";
+    scene.chromium.client.execute(lure, vec![json!(consent)]).await.unwrap();
+    click_at(&scene, allow, 1).await;
+    scene.chromium.wait_for_heading(ASKS).await;
+    // On a machine that is slower than the second, the click comes when it counts: it proves nothing.
+    let in_time = "return document.getAnimations().length === 1 && performance.now() < 600";
+    let in_time = scene.chromium.evaluate(in_time).await == json!(true);
+    click_at(&scene, allow, 1).await;
+    if in_time && scene.chromium.evaluate("return performance.now() < 900").await == json!(true) {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(scene.sign_ins_begun(), 0);
+    }
+}
+
+/// Both decisions are in sight on a phone before anything is scrolled, however much a client says, and
+/// nothing lies over them.
+#[tokio::test]
+async fn the_decision_is_in_sight_on_a_phone() {
+    let scene = Scene::set().await;
+    let most = json!({
+        "client_name": "An application with a name that is as long as a name can be without being cut o",
+        "redirect_uris": ["https://a-rather-long-host-name-of-a-web-application.example.com/callback"],
+    });
+    let most = Client::registered(&scene.server, most).await;
+    scene.chromium.look(PHONE, false).await;
+    for client in [&scene.client, &most] {
+        scene.chromium.open(&client.authorize_url(&scene.server, &[])).await;
+        scene.chromium.settle().await;
+        for decision in ["approve", "deny"] {
+            let hit = format!(
+                "const b = document.querySelector('button[value={decision}]'), r = b.getBoundingClientRect();
+                 return scrollY === 0 && r.top >= 0 && r.bottom <= innerHeight && innerHeight === {} &&
+                     document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2) === b",
+                PHONE.1
+            );
+            assert_eq!(scene.chromium.evaluate(&hit).await, json!(true), "{decision}");
+        }
+    }
+}
+
 /// Shows: HDR-2.
 #[tokio::test]
 async fn no_javascript_is_needed() {
     let mut scene = Scene::set().await;
     scene.chromium.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
-    scene.ask("s").await;
+    scene.chromium.open(&scene.client.authorize_url(&scene.server, &[("state", "s")])).await;
+    scene.chromium.wait_for_heading(ASKS).await;
     scene.chromium.press("approve").await;
     scene.sign_in().await;
     scene.connected("s").await;
@@ -296,49 +356,6 @@ async fn no_page_can_be_put_into_a_frame() {
     }
 }
 
-/// On a wide screen and on a phone, by day and by night: text can be read, nothing is cut off, fingers
-/// hit the buttons. Pictures are kept for people to look at.
-#[tokio::test]
-async fn every_page_is_readable_everywhere() {
-    let scene = Scene::with(Options { resources: Some(WIKI), ..Options::default() }).await;
-    let resource = [("resource", "https://mcp.example.org/mcp")];
-    let ask = |client: &Client, change: &[(&str, &str)]| {
-        client.authorize_url(&scene.server, &[change, &resource].concat())
-    };
-    let editor = json!({
-        "client_name": "Acme Editor",
-        "redirect_uris": ["https://editor.example.com/mcp/callback"],
-        "client_uri": "https://editor.example.com/",
-    });
-    let editor = Client::registered(&scene.server, editor).await;
-    let sign_in = {
-        let mut browser = Browser::new();
-        let consent = browser.get(&ask(&scene.client, &[])).await;
-        browser.decide(&consent, "approve").await.location().unwrap()
-    };
-    let pages = [
-        ("consent", "Acme Editor asks for access", ask(&editor, &[])),
-        ("consent-loopback", ASKS, ask(&scene.client, &[])),
-        ("error", "This application is not known here", ask(&editor, &[("client_id", "unknown")])),
-        ("continue", "This request cannot be granted", ask(&editor, &[("scope", "no such scope")])),
-        ("sign-in", "Sign in", sign_in),
-    ];
-    for (name, heading, url) in pages {
-        for (screen, width, dark) in [
-            ("light", WIDE, false),
-            ("dark", WIDE, true),
-            ("phone", PHONE, false),
-            ("phone-dark", PHONE, true),
-        ] {
-            scene.chromium.look(width, dark).await;
-            scene.chromium.open(&url).await;
-            scene.chromium.wait_for_heading(heading).await;
-            scene.chromium.photograph(&format!("{name}-{screen}.png")).await;
-            is_readable(&scene.chromium, width, dark, &format!("{name}-{screen}")).await;
-        }
-    }
-}
-
 /// Shows: AUTHZ-27.
 #[tokio::test]
 async fn nobody_is_sent_to_a_strangers_host_without_a_click() {
@@ -378,58 +395,52 @@ async fn set_transaction(scene: &Scene, value: &str) {
     scene.chromium.client.execute(set, vec![json!(value)]).await.unwrap();
 }
 
+/// Goes to the consent page and stops its clock in its first second, which a busy machine may miss.
+async fn open_afresh(scene: &Scene) {
+    for _ in 0..20 {
+        scene.chromium.open(&scene.client.authorize_url(&scene.server, &[("state", "s")])).await;
+        let pause = "const all = document.getAnimations(); all.forEach(one => one.pause()); return all.length";
+        if scene.chromium.evaluate(pause).await != json!(0) {
+            return;
+        }
+    }
+    panic!("nothing on the page waits");
+}
+
+/// Makes the page as old as this, in milliseconds; it grows no older.
+async fn stop_the_clock(scene: &Scene, moment: u32) {
+    let set = format!("document.getAnimations().forEach(one => {{ one.currentTime = {moment} }})");
+    scene.chromium.evaluate(&set).await;
+}
+
+/// The middle of a button, hidden or not.
+async fn place(scene: &Scene, decision: &str) -> (f64, f64) {
+    let middle = format!(
+        "const r = document.querySelector('button[value={decision}]').getBoundingClientRect();
+         return [r.left + r.width / 2, r.top + r.height / 2]"
+    );
+    serde_json::from_value(scene.chromium.evaluate(&middle).await).unwrap()
+}
+
+async fn click(scene: &Scene, decision: &str) {
+    click_at(scene, place(scene, decision).await, 1).await;
+}
+
+/// Clicks, as often as said, without a pause.
+async fn click_at(scene: &Scene, (x, y): (f64, f64), times: usize) {
+    let move_there = PointerAction::MoveTo { duration: None, x, y };
+    let mut mouse = MouseActions::new("mouse".to_owned()).then(move_there);
+    for _ in 0..times {
+        mouse = mouse.then(PointerAction::Down { button: MOUSE_BUTTON_LEFT });
+        mouse = mouse.then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+    }
+    scene.chromium.client.perform_actions(mouse).await.unwrap();
+}
+
 async fn press_key(scene: &Scene, key: Key) {
     let value = char::from(key);
     let keys =
         KeyActions::new("keys".to_owned()).then(KeyAction::Down { value }).then(KeyAction::Up { value });
     let pressed: Result<(), CmdError> = scene.chromium.client.perform_actions(Actions::from(keys)).await;
     pressed.unwrap();
-}
-
-async fn is_readable(chromium: &Chromium, width: u32, dark: bool, page: &str) {
-    let measured = chromium.evaluate(MEASURE).await;
-    assert_eq!(measured["width"], width, "{page} is wider than the screen");
-    assert_eq!(measured["title"], true, "{page} has no title");
-    assert_eq!(measured["language"], "en", "{page}");
-    assert!(measured["text"].as_f64().unwrap() >= 15.0, "{page} has text of {} pixels", measured["text"]);
-    assert!(measured["button"].as_f64().unwrap() >= 44.0, "{page} has a button of {}", measured["button"]);
-    let colors = measured["colors"].as_array().unwrap();
-    assert!(colors.len() > 2, "{page}: {colors:?}");
-    for pair in colors {
-        let [text, behind] = [&pair[0], &pair[1]].map(luminance);
-        let contrast = (text.max(behind) + 0.05) / (text.min(behind) + 0.05);
-        assert!(contrast >= 4.5, "{page}: {pair} has a contrast of {contrast}");
-    }
-    let page_is_dark = luminance(&measured["behind"]) < 0.2;
-    assert_eq!(page_is_dark, dark, "{page}");
-}
-
-/// Width in use, the smallest text, the lowest button, and each text's color with the one behind it.
-const MEASURE: &str = r"
-    const behind = e => {
-        for (; e; e = e.parentElement) {
-            const color = getComputedStyle(e).backgroundColor;
-            if (!color.startsWith('rgba(')) return color;
-        }
-        return 'rgb(255, 255, 255)';
-    };
-    const texts = [...document.querySelectorAll('body *')]
-        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
-    const buttons = [...document.querySelectorAll('button, .button')];
-    return {
-        width: Math.max(document.documentElement.scrollWidth, innerWidth),
-        title: document.title.length > 0,
-        language: document.documentElement.lang,
-        text: Math.min(...texts.map(e => parseFloat(getComputedStyle(e).fontSize))),
-        button: Math.min(...buttons.map(e => e.getBoundingClientRect().height), 99),
-        colors: texts.map(e => [getComputedStyle(e).color, behind(e)]),
-        behind: behind(document.body),
-    }";
-
-/// How bright a color such as `rgb(1, 2, 3)` is, from 0 to 1 (WCAG 2.2, relative luminance).
-fn luminance(color: &Value) -> f64 {
-    let numbers = color.as_str().unwrap().trim_start_matches("rgb(").trim_end_matches(')');
-    let channels = numbers.split(',').map(|number| number.trim().parse::<f64>().unwrap() / 255.0);
-    let linear = channels.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) });
-    linear.zip([0.2126, 0.7152, 0.0722]).map(|(channel, weight)| channel * weight).sum()
 }

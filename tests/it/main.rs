@@ -6,6 +6,7 @@
 
 mod support;
 
+mod appearance;
 mod at_rest;
 mod authorization;
 mod bad_input;
@@ -58,3 +59,4 @@ mod upstream_session;
 mod upstream_tls;
 mod vault;
 mod vault_outside;
+mod webkit;

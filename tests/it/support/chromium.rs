@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Lines, Read, Write},
     net::TcpStream,
+    ops::Deref,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     time::Duration,
@@ -11,8 +12,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fantoccini::{
-    Client, ClientBuilder, Locator,
-    elements::Element,
+    ClientBuilder,
     wd::{Capabilities, WebDriverCompatibleCommand},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -21,10 +21,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::{ParseError, Url};
 
-use super::tool;
+use super::{tool, window::Window};
 
-/// The usual width of a page, in pixels.
-pub const WIDE: u32 = 760;
+/// The width and height of a laptop's window, in pixels.
+pub const LAPTOP: (u32, u32) = (1280, 900);
+/// The same of a small phone, what its browser takes of the screen aside.
+pub const PHONE: (u32, u32) = (390, 664);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Nothing but loopback can be reached, whatever a page or Chromium itself would like.
 const ARGUMENTS: [&str; 10] = [
@@ -40,11 +42,26 @@ const ARGUMENTS: [&str; 10] = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ];
 
+/// Pages are drawn with a typeface like those of people's machines, not with the one for test machines.
+const FONTS: &str = r#"<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd"><fontconfig>
+<include>/etc/fonts/fonts.conf</include>
+<alias binding="strong"><family>system-ui</family><prefer><family>Inter</family></prefer></alias>
+<alias binding="strong"><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
+<alias binding="strong"><family>sans</family><prefer><family>Inter</family></prefer></alias>
+</fontconfig>"#;
+
 /// A browser; it ends with the test.
 pub struct Chromium {
-    /// Steers it.
-    pub client: Client,
+    window: Window,
     _driver: Driver,
+}
+
+impl Deref for Chromium {
+    type Target = Window;
+
+    fn deref(&self) -> &Window {
+        &self.window
+    }
 }
 
 /// The driver, which ends the browser when it ends.
@@ -58,7 +75,7 @@ struct Driver {
 }
 
 impl Chromium {
-    /// Starts the browser with a wide, light page.
+    /// Starts the browser with a wide, light window.
     pub async fn start() -> Self {
         let profile = tempfile::tempdir().unwrap();
         let mut arguments = ARGUMENTS.map(str::to_owned).to_vec();
@@ -74,14 +91,15 @@ impl Chromium {
             .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .unwrap_or_else(|error| panic!("Chromium does not start: {error}"));
-        let chromium = Self { client, _driver: driver };
-        chromium.look(WIDE, false).await;
+        let chromium = Self { window: Window { client }, _driver: driver };
+        chromium.look(LAPTOP, false).await;
         chromium
     }
 
-    /// Looks at pages through a window of this many pixels' width, by day or by night.
-    pub async fn look(&self, width: u32, dark: bool) {
-        let size = json!({ "width": width, "height": 844, "deviceScaleFactor": 2, "mobile": width < WIDE });
+    /// Looks at pages through a window of this size, by day or by night. The page need not be loaded again.
+    pub async fn look(&self, (width, height): (u32, u32), dark: bool) {
+        let phone = width < LAPTOP.0;
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": phone });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
         let scheme = if dark { "dark" } else { "light" };
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
@@ -89,36 +107,18 @@ impl Chromium {
         self.devtools("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
     }
 
-    /// Goes to an address.
-    pub async fn open(&self, url: &str) {
-        self.client.goto(url).await.unwrap();
-    }
-
-    /// Waits for an element.
-    pub async fn find(&self, css: &str) -> Element {
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        match found {
-            Ok(element) => element,
-            Err(error) => panic!("no {css} ({error}) in {}", self.client.source().await.unwrap_or_default()),
-        }
-    }
-
-    /// Waits for a button and presses it.
-    pub async fn press(&self, decision: &str) {
-        self.find(&format!("button[value={decision}]")).await.click().await.unwrap();
-    }
-
-    /// Waits until the page's heading has this text.
-    pub async fn wait_for_heading(&self, text: &str) {
-        let path = format!("//h1[normalize-space()='{text}']");
-        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(&path)).await;
-        let page = self.client.source().await.unwrap_or_default();
-        assert!(found.is_ok(), "the heading is not {text:?} in {page}");
-    }
-
-    /// What JavaScript, from outside the page's own policy, gives for `return …`.
-    pub async fn evaluate(&self, script: &str) -> Value {
-        self.client.execute(script, vec![]).await.unwrap()
+    /// What axe-core finds against WCAG 2.2, levels A and AA, one line each.
+    pub async fn accessibility_faults(&self) -> Vec<String> {
+        let axe = fs::read_to_string(tool("PANGEA_TEST_AXE")).unwrap();
+        self.client.execute(&axe, vec![]).await.unwrap();
+        let run = "const done = arguments[0];
+            const values = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+            axe.run(document, { runOnly: { type: 'tag', values } }).then(
+                found => done(found.violations.flatMap(
+                    rule => rule.nodes.map(node => `${rule.id}: ${rule.help}: ${node.html}`))),
+                error => done([String(error)]))";
+        let found = self.client.execute_async(run, vec![]).await.unwrap();
+        serde_json::from_value(found).unwrap()
     }
 
     /// A command of the browser's developer tools.
@@ -144,11 +144,9 @@ impl Chromium {
         urls.filter(|url| ["http", "https", "ws", "wss"].contains(&url.scheme())).collect()
     }
 
-    /// Keeps a picture of the whole page among the artifacts.
+    /// Keeps a picture of the window among the artifacts.
     pub async fn photograph(&self, name: &str) {
-        let size = self.evaluate("return document.body.getBoundingClientRect()").await;
-        let clip = json!({ "x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1 });
-        let picture = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let picture = json!({ "format": "png" });
         let picture = self.devtools("Page.captureScreenshot", picture).await;
         fs::write(artifact(name), STANDARD.decode(picture["data"].as_str().unwrap()).unwrap()).unwrap();
     }
@@ -172,8 +170,11 @@ fn artifact(name: &str) -> PathBuf {
 
 impl Driver {
     fn start(profile: TempDir) -> Self {
+        let fonts = profile.path().join("fonts.conf");
+        fs::write(&fonts, FONTS).unwrap();
         let mut process = Command::new(tool("PANGEA_TEST_CHROMEDRIVER"))
             .arg("--port=0")
+            .env("FONTCONFIG_FILE", fonts)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

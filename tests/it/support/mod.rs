@@ -21,6 +21,8 @@ mod self_signed;
 mod server;
 mod tool;
 pub(crate) mod tree;
+mod webkit;
+mod window;
 mod wire;
 
 use std::task::Poll;
@@ -30,7 +32,7 @@ pub use self::{
     authority::Authority,
     browser::{Browser, Page},
     chance::Chance,
-    chromium::{Chromium, WIDE},
+    chromium::{Chromium, LAPTOP, PHONE},
     client::{Client, Tokens, VERIFIER, challenge},
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
     fastmcp::{FastMcp, Finished, python},
@@ -44,6 +46,7 @@ pub use self::{
     self_signed::self_signed,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
+    webkit::WebKit,
     wire::Wire,
 };
 

@@ -1,0 +1,196 @@
+//! How every page looks, in a real browser: on a laptop and on a phone, by day and by night. Pictures of
+//! them are kept in `tests/artifacts` for people to look at.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Browser, Chromium, Client, LAPTOP, Options, PHONE, Server};
+
+/// What the pictures show.
+const WIKI: &str = r#"
+[[resources]]
+url = "https://mcp.example.org/mcp"
+name = "Team wiki"
+scopes = [
+    { name = "user", description = "Know who you are" },
+    { name = "wiki:write", description = "Read and change pages in your name" },
+]
+"#;
+const RESOURCE: (&str, &str) = ("resource", "https://mcp.example.org/mcp");
+/// Contrast of all text with what is behind it (WCAG 2.2, success criterion 1.4.6, level AAA).
+const CONTRAST: f64 = 7.0;
+
+/// A browser that goes from page to page.
+struct Tour {
+    server: Server,
+    chromium: Chromium,
+}
+
+impl Tour {
+    async fn begin() -> Self {
+        let server = Server::with(Options { resources: Some(WIKI), ..Options::default() }).await;
+        server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
+        Self { server, chromium: Chromium::start().await }
+    }
+
+    /// A client that says this of itself.
+    async fn client(&self, name: Option<&str>, redirect_uri: &str) -> Client {
+        let more = json!({
+            "client_name": name,
+            "redirect_uris": [redirect_uri],
+            "client_uri": "https://editor.example.com/",
+        });
+        Client::registered(&self.server, more).await
+    }
+
+    fn ask(&self, client: &Client, change: &[(&str, &str)]) -> String {
+        client.authorize_url(&self.server, &[change, &[RESOURCE]].concat())
+    }
+
+    /// Goes to an address and looks at the page there.
+    async fn visit(&self, name: &str, heading: &str, url: &str) {
+        self.chromium.open(url).await;
+        self.look(name, heading).await;
+    }
+
+    /// Looks at the page that is open, in every way that people may see it.
+    async fn look(&self, name: &str, heading: &str) {
+        self.chromium.wait_for_heading(heading).await;
+        for (screen, size) in [("laptop", LAPTOP), ("phone", PHONE)] {
+            for (light, dark) in [("light", false), ("dark", true)] {
+                let name = format!("{name}-{screen}-{light}");
+                self.chromium.look(size, dark).await;
+                self.chromium.settle().await;
+                self.chromium.photograph(&format!("{name}.png")).await;
+                is_readable(&self.chromium, size.0, dark, &name).await;
+                assert_eq!(self.chromium.accessibility_faults().await, [""; 0], "{name}");
+            }
+        }
+    }
+}
+
+/// Text can be read, nothing is cut off, fingers hit the buttons, and axe-core finds nothing at A and AA.
+#[tokio::test]
+async fn every_question_can_be_read_by_everyone() {
+    let tour = Tour::begin().await;
+    for (name, client, redirect_uri) in [
+        ("consent-unknown", Some("Acme Editor"), "https://editor.example.com/mcp/callback"),
+        ("consent-known", Some("Claude"), "https://claude.ai/api/mcp/auth_callback"),
+        ("consent-this-computer", Some("Claude Code"), "http://localhost:4711/callback"),
+        ("consent-app-link", Some("Cursor"), "cursor://anysphere.cursor-retrieval/oauth/callback"),
+        ("consent-nameless", None, "http://127.0.0.1:33418/"),
+    ] {
+        let asking = tour.client(client, redirect_uri).await;
+        let heading = format!("{} asks for access", client.unwrap_or("127.0.0.1:33418"));
+        tour.visit(name, &heading, &tour.ask(&asking, &[])).await;
+    }
+    // What is folded away can be read, too.
+    tour.chromium.evaluate("document.querySelector('details').open = true; scrollTo(0, 10000)").await;
+    tour.look("consent-details", "127.0.0.1:33418 asks for access").await;
+}
+
+/// The same for what is said when there is nothing to decide.
+#[tokio::test]
+async fn every_other_page_can_be_read_by_everyone() {
+    let tour = Tour::begin().await;
+    let editor = tour.client(Some("Acme Editor"), "https://editor.example.com/mcp/callback").await;
+    let consent = tour.ask(&editor, &[]);
+    let asks = "Acme Editor asks for access";
+
+    tour.visit("root", "This is a sign-in service", &tour.server.url).await;
+    tour.visit("not-found", "There is no page here", &format!("{}/nothing", tour.server.url)).await;
+    let unknown = tour.ask(&editor, &[("client_id", "unknown")]);
+    tour.visit("unknown-app", "This application is not known here", &unknown).await;
+    let refused = tour.ask(&editor, &[("scope", "no such scope")]);
+    tour.visit("refused", "This request cannot be granted", &refused).await;
+
+    tour.chromium.open(&consent).await;
+    tour.chromium.wait_for_heading(asks).await;
+    tour.chromium.press("deny").await;
+    tour.look("declined", "You declined").await;
+    tour.chromium.open(&consent).await;
+    tour.chromium.wait_for_heading(asks).await;
+    tour.server.advance(Duration::from_mins(10));
+    tour.chromium.press("approve").await;
+    tour.look("too-late", "This took too long").await;
+    let nowhere = format!("{}/pangea/callback?code=x&state=y", tour.server.url);
+    tour.visit("lost", "This sign-in cannot be completed", &nowhere).await;
+}
+
+/// The same for the stand-in's own pages.
+#[tokio::test]
+async fn the_stand_ins_pages_can_be_read_by_everyone() {
+    let tour = Tour::begin().await;
+    let editor = tour.client(Some("Acme Editor"), "https://editor.example.com/mcp/callback").await;
+    let mut browser = Browser::new();
+    let consent = browser.get(&tour.ask(&editor, &[])).await;
+    let sign_in = browser.decide(&consent, "approve").await.location().unwrap();
+    tour.visit("stand-in", "Sign in", &sign_in).await;
+    tour.chromium.evaluate("document.querySelector('form').noValidate = true; email.value = 'x'").await;
+    tour.chromium.press("approve").await;
+    tour.look("stand-in-again", "Sign in").await;
+    let wrong = sign_in.replace("client_id=", "client_id=another-");
+    tour.visit("stand-in-refuses", "This sign-in cannot start", &wrong).await;
+}
+
+/// The picture in the README; `docs/images` has a copy.
+#[tokio::test]
+async fn the_readme_shows_the_consent_page() {
+    let tour = Tour::begin().await;
+    let claude = tour.client(Some("Claude"), "https://claude.ai/api/mcp/auth_callback").await;
+    for (name, dark) in [("consent", false), ("consent-dark", true)] {
+        tour.chromium.look((720, 660), dark).await;
+        tour.chromium.open(&tour.ask(&claude, &[])).await;
+        tour.chromium.settle().await;
+        tour.chromium.photograph(&format!("{name}.png")).await;
+    }
+}
+
+async fn is_readable(chromium: &Chromium, width: u32, dark: bool, page: &str) {
+    let measured = chromium.evaluate(MEASURE).await;
+    assert_eq!(measured["width"], width, "{page} is wider than the screen");
+    assert_eq!(measured["title"], true, "{page} has no title");
+    assert_eq!(measured["language"], "en", "{page}");
+    assert!(measured["text"].as_f64().unwrap() >= 15.0, "{page} has text of {} pixels", measured["text"]);
+    assert!(measured["button"].as_f64().unwrap() >= 44.0, "{page} has a button of {}", measured["button"]);
+    let colors = measured["colors"].as_array().unwrap();
+    assert!(colors.len() > 2, "{page}: {colors:?}");
+    for pair in colors {
+        let [text, behind] = [&pair[0], &pair[1]].map(luminance);
+        let contrast = (text.max(behind) + 0.05) / (text.min(behind) + 0.05);
+        assert!(contrast >= CONTRAST, "{page}: {pair} has a contrast of {contrast}");
+    }
+    let page_is_dark = luminance(&measured["behind"]) < 0.2;
+    assert_eq!(page_is_dark, dark, "{page}");
+}
+
+/// Width in use, the smallest text, the lowest button, and each text's color with the one behind it.
+const MEASURE: &str = r"
+    const behind = e => {
+        for (; e; e = e.parentElement) {
+            const color = getComputedStyle(e).backgroundColor;
+            if (!color.startsWith('rgba(')) return color;
+        }
+        return 'rgb(255, 255, 255)';
+    };
+    const texts = [...document.querySelectorAll('body *')]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
+    const buttons = [...document.querySelectorAll('button, .button')];
+    return {
+        width: Math.max(document.documentElement.scrollWidth, innerWidth),
+        title: document.title.length > 0,
+        language: document.documentElement.lang,
+        text: Math.min(...texts.map(e => parseFloat(getComputedStyle(e).fontSize))),
+        button: Math.min(...buttons.map(e => e.getBoundingClientRect().height), 99),
+        colors: texts.map(e => [getComputedStyle(e).color, behind(e)]),
+        behind: behind(document.body),
+    }";
+
+/// How bright a color such as `rgb(1, 2, 3)` is, from 0 to 1 (WCAG 2.2, relative luminance).
+fn luminance(color: &Value) -> f64 {
+    let numbers = color.as_str().unwrap().trim_start_matches("rgb(").trim_end_matches(')');
+    let channels = numbers.split(',').map(|number| number.trim().parse::<f64>().unwrap() / 255.0);
+    let linear = channels.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) });
+    linear.zip([0.2126, 0.7152, 0.0722]).map(|(channel, weight)| channel * weight).sum()
+}
