@@ -373,8 +373,8 @@ const OWN: &[Key] = &[
             "[\"claude.ai\", \"claude.com\", \"chatgpt.com\", \"vscode.dev\", \"insiders.vscode.dev\", \
              \"cursor.com\", \"www.cursor.com\", \"global.consent.azure-apim.net\"]",
         ),
-        "Hosts of redirect URIs that the consent page presents as known. Others are accepted, with a warning to \
-         the person.",
+        "Hosts of redirect URIs that the consent page presents as known, and to which errors are sent without a \
+         click. Other websites are accepted, and the page warns of them.",
     ),
     key(
         "tokens.access_lifetime",

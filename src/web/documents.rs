@@ -13,14 +13,17 @@ use serde_json::json;
 
 use super::{
     Web, WebSettings,
+    https::Https,
+    pages::NoticePage,
     reply::{allow_all_origins, with_cors},
-    request::reads,
+    request::{reads, wants_page},
     visit::Visit,
 };
 use crate::{
     flow::Settings,
     keys::PUBLISHED_MAX_AGE,
     oauth::{
+        issuer::Issuer,
         metadata::{Offer, ResourceMetadata, ServerMetadata},
         resource::Resource,
         scope::Scope,
@@ -58,7 +61,7 @@ impl Documents {
                 by_path.entry("/.well-known/oauth-protected-resource".to_owned()).or_insert(document);
             }
         }
-        Self { by_path, headers: headers(web.public_url.is_https()) }
+        Self { by_path, headers: headers(&web.public_url) }
     }
 
     fn answer(&self, body: Bytes) -> Response {
@@ -83,7 +86,7 @@ fn resource_document(settings: &Settings, web: &WebSettings, resource: &Resource
     Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
 }
 
-fn headers(https: bool) -> HeaderMap {
+fn headers(public_url: &Issuer) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -91,8 +94,8 @@ fn headers(https: bool) -> HeaderMap {
     if let Ok(max_age) = HeaderValue::from_str(&max_age) {
         headers.insert(header::CACHE_CONTROL, max_age);
     }
-    if https {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    if let Some(policy) = Https::of(public_url).policy() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, policy);
     }
     allow_all_origins(&mut headers);
     headers
@@ -101,18 +104,55 @@ fn headers(https: bool) -> HeaderMap {
 /// Metadata and everything that is not there.
 pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> Response {
     let path = request.uri().path();
-    let Some(body) = web.documents.by_path.get(path) else {
-        let well_known = path.contains("/.well-known/");
-        let reply = Visit::new(&web, "metadata", &request).reply;
-        if well_known && request.method() == Method::OPTIONS {
-            return reply.preflight("GET, OPTIONS");
-        }
-        let body = json!({ "error": "not_found", "error_description": "there is nothing here" });
-        let response = reply.json(StatusCode::NOT_FOUND, &body);
-        return if well_known { with_cors(response) } else { response };
-    };
+    let Some(body) = web.documents.by_path.get(path) else { return missing(&web, &request) };
     serve(&web, &request, "metadata", || body.clone())
 }
+
+/// What is not there: a page for a person, JSON for a program. Only programs look for metadata.
+fn missing(web: &Web, request: &Request) -> Response {
+    let path = request.uri().path();
+    let well_known = path.contains("/.well-known/");
+    let reply = Visit::new(web, "metadata", request).reply;
+    if well_known && request.method() == Method::OPTIONS {
+        return reply.preflight("GET, OPTIONS");
+    }
+    if !well_known && reads(request.method()) && wants_page(request.headers()) {
+        let at_the_root = ["", web.public_url.path()].contains(&path.trim_end_matches('/'));
+        let (status, page) = if at_the_root {
+            (StatusCode::OK, root_page(&web.presentation.upstream_name))
+        } else {
+            (StatusCode::NOT_FOUND, NO_PAGE.render())
+        };
+        return reply.page(status, page, false);
+    }
+    let body = json!({ "error": "not_found", "error_description": "there is nothing here" });
+    let response = reply.json(StatusCode::NOT_FOUND, &body);
+    if well_known { with_cors(response) } else { response }
+}
+
+/// What this server is, for someone who opens its address.
+fn root_page(upstream_name: &str) -> String {
+    let what_happened = format!(
+        "When you connect an app to one of the servers behind this service, the app sends you here. You decide \
+         what it may do, then sign in with {upstream_name}."
+    );
+    let page = NoticePage {
+        title: "This is a sign-in service",
+        what_happened: &what_happened,
+        what_to_do: "There is nothing to do on this page. To connect an app, start in the app.",
+        reference: None,
+        details: None,
+    };
+    page.render()
+}
+
+const NO_PAGE: NoticePage<'_> = NoticePage {
+    title: "There is no page here",
+    what_happened: "The address may be incomplete or out of date.",
+    what_to_do: "If an app sent you here, go back to it and start the sign-in again.",
+    reference: None,
+    details: None,
+};
 
 /// The public keys.
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {

@@ -12,15 +12,16 @@ use super::{
     Web,
     cookies::{Cookies, hold_login, name_browser, remember_declined},
     limits::Limiter,
-    pages::{ClientKind, ConsentPage, ContinuePage, RedirectKind, ScopeLine, display_text},
+    pages::{ClientKind, ConsentPage, ContinuePage, NoticePage, RedirectTrust, ScopeLine},
     reply::{Reply, log, with_retry_after},
-    request::{LARGEST_FORM, body, limit, reads},
+    request::{LARGEST_FORM, body, limit, reads, wants_page},
     visit::Visit,
 };
 use crate::{
     flow::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
     oauth::{
         client::Origin,
+        display_text::display_text,
         error::{ErrorCode, OAuthError},
         params::Params,
         redirect::Destination,
@@ -70,6 +71,9 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
         return response;
     }
     if request.method() != Method::POST {
+        if reads(request.method()) && wants_page(request.headers()) {
+            return not_to_be_opened(reply);
+        }
         return reply.method_not_allowed("POST");
     }
     let headers = request.headers().clone();
@@ -184,7 +188,7 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
         .collect();
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        client_name: if name.is_empty() { &host } else { &name },
+        client_name: Some(name.as_str()).filter(|name| !name.is_empty()),
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
@@ -195,10 +199,11 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
         tos_uri: metadata.tos_uri.as_deref(),
         redirect_host: &host,
         redirect_uri: address.as_str(),
-        redirect_kind: match address.destination() {
-            Destination::Loopback => RedirectKind::Loopback,
-            Destination::PrivateUse => RedirectKind::PrivateScheme,
-            Destination::Web => RedirectKind::Web,
+        redirect_trust: match address.destination() {
+            Destination::Loopback => RedirectTrust::ThisComputer,
+            Destination::PrivateUse => RedirectTrust::AppLink,
+            Destination::Web if web.server.trusts(client, address) => RedirectTrust::Known,
+            Destination::Web => RedirectTrust::Unknown,
         },
         resource: request.resource.as_str(),
         resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
@@ -278,6 +283,20 @@ fn refused(reply: Reply, status: u16, error: &OAuthError) -> Response {
         _ => StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
     };
     reply.notice(status, text, error)
+}
+
+/// The address of the form, opened by itself: reloaded, or from the browser's history.
+fn not_to_be_opened(reply: Reply) -> Response {
+    let page = NoticePage {
+        title: "There is no page here",
+        what_happened: "This address only takes the answer to a question that you were asked before.",
+        what_to_do: "If an app sent you here, go back to it and start the sign-in again.",
+        reference: None,
+        details: None,
+    };
+    let mut response = reply.page(StatusCode::METHOD_NOT_ALLOWED, page.render(), false);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
 }
 
 /// A decision that is not taken.

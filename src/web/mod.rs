@@ -5,6 +5,7 @@ mod cookies;
 mod documents;
 mod health;
 mod host;
+mod https;
 mod interactive;
 mod limits;
 mod machine;
@@ -25,7 +26,7 @@ pub use self::{
     host::{names_one_host, no_host},
     limits::{Limits, Rate},
 };
-use self::{documents::Documents, health::Readiness, visit::visited};
+use self::{documents::Documents, health::Readiness, https::Https, visit::visited};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
@@ -53,6 +54,7 @@ pub struct Web {
     limits: Limits,
     proxies: TrustedProxies,
     documents: Documents,
+    https: Https,
     readiness: Readiness,
     /// Whether hosts other than loopback ones and the public URL's are refused.
     loopback_only: bool,
@@ -85,6 +87,7 @@ impl Web {
     pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> Self {
         let documents = Documents::new(server.settings(), &settings);
         let WebSettings { public_url, presentation, limits, proxies, loopback_only, .. } = settings;
+        let https = Https::of(&public_url);
         Self {
             server,
             public_url,
@@ -92,6 +95,7 @@ impl Web {
             limits,
             proxies,
             documents,
+            https,
             readiness: Readiness::default(),
             loopback_only,
             unreadable_hop: Once::new(),

@@ -1,7 +1,8 @@
 //! The HTML pages: consent, "return to the application", and notices.
 //!
 //! No script, nothing from elsewhere, one inline style that the policy names by its hash. Every value
-//! is escaped by the templates; what a stranger chose goes through [`display_text`] first.
+//! is escaped by the templates; what a stranger chose goes through
+//! [`display_text`](crate::oauth::display_text::display_text) first.
 
 use std::sync::LazyLock;
 
@@ -10,11 +11,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::secret::sha256;
 
-mod display_text;
 #[cfg(test)]
 mod tests;
-
-pub use display_text::display_text;
 
 const STYLE: &str = include_str!("pages/style.css");
 
@@ -44,8 +42,8 @@ pub fn style_csp() -> &'static str {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "consent.html", config = "src/web/pages/askama.toml")]
 pub struct ConsentPage<'a> {
-    /// The name that the client goes by.
-    pub client_name: &'a str,
+    /// The name that the client goes by, if it gave one.
+    pub client_name: Option<&'a str>,
     /// Who vouches for that name.
     pub client_kind: ClientKind,
     /// The client's `client_id`.
@@ -60,15 +58,15 @@ pub struct ConsentPage<'a> {
     pub redirect_host: &'a str,
     /// The whole redirect URI.
     pub redirect_uri: &'a str,
-    /// Who could receive what is sent there.
-    pub redirect_kind: RedirectKind,
+    /// How far the user can rely on what is there.
+    pub redirect_trust: RedirectTrust,
     /// URL of the MCP server.
     pub resource: &'a str,
     /// Name of the MCP server, from the operator.
     pub resource_name: Option<&'a str>,
     /// What is granted there.
     pub scopes: &'a [ScopeLine<'a>],
-    /// Where one signs in next.
+    /// Where the user signs in next.
     pub upstream_name: &'a str,
     /// What is asked of the upstream.
     pub upstream_scopes: &'a [&'a str],
@@ -87,15 +85,17 @@ pub enum ClientKind {
     Operator,
 }
 
-/// Who could receive what is sent to a redirect URI.
+/// How far the user can rely on the receiver of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RedirectKind {
-    /// Any program on the person's computer that listens on the port (RFC 8252 section 7.3).
-    Loopback,
-    /// Any program on the person's computer that claimed the scheme (RFC 8252 section 7.1).
-    PrivateScheme,
-    /// The host that it names.
-    Web,
+pub enum RedirectTrust {
+    /// A website that the operator trusts, or of a client that the operator registered.
+    Known,
+    /// A program on the user's computer, the one that listens on the port (RFC 8252 section 7.3).
+    ThisComputer,
+    /// A program on the user's computer, the one that claimed the scheme (RFC 8252 section 7.1).
+    AppLink,
+    /// Any other website.
+    Unknown,
 }
 
 /// One scope that is granted.
@@ -112,6 +112,11 @@ impl ConsentPage<'_> {
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
+    }
+
+    /// The client's name; without one, where it is.
+    fn shown_name(&self) -> &str {
+        self.client_name.unwrap_or(self.redirect_host)
     }
 
     fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -10,14 +10,20 @@ use axum::{
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::pages::{NoticePage, style_csp};
+use super::{
+    https::Https,
+    pages::{NoticePage, style_csp},
+};
 use crate::{
     audit::Reference,
     oauth::error::{ErrorCode, OAuthError},
 };
 
-/// One year (RFC 6797).
-const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+/// What no page of ours needs.
+const PERMISSIONS: HeaderValue = HeaderValue::from_static(
+    "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), publickey-credentials-get=(), \
+     usb=()",
+);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -37,8 +43,8 @@ pub(super) struct Reply {
     pub(super) endpoint: &'static str,
     /// Under which the answer and the log can be joined.
     pub(super) reference: Reference,
-    /// Whether browsers are told to come back by https alone.
-    pub(super) https: bool,
+    /// What browsers are told about https.
+    pub(super) https: Https,
 }
 
 /// The HTTP status of a code at an endpoint for machines (RFC 6749 section 5.2).
@@ -141,6 +147,12 @@ impl Reply {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+        // No Cross-Origin-Opener-Policy: clients that open a popup wait for it through `window.opener`.
+        headers.insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        );
+        headers.insert(HeaderName::from_static("permissions-policy"), PERMISSIONS);
         let referrer = if has_form { "same-origin" } else { "no-referrer" };
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static(referrer));
         response
@@ -176,10 +188,10 @@ impl Reply {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.reserve(12);
+        headers.reserve(14);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        if self.https {
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+        if let Some(policy) = self.https.policy() {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, policy);
         }
         response
     }

@@ -107,6 +107,18 @@ pub(super) fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
+/// Whether a person looks at the answer: browsers list `text/html` when they open a page, programs ask
+/// for JSON or for anything (RFC 9110 section 12.5.1).
+pub(super) fn wants_page(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(','));
+    ranges.any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/html"));
+        is_html && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
 impl BodyError {
     /// As an error of the protocol, with its HTTP status.
     pub(super) fn explained(&self) -> (u16, OAuthError) {
@@ -117,5 +129,27 @@ impl BodyError {
             Self::WrongType(media_type) => (400, format!("Content-Type must be {media_type}")),
         };
         (status, OAuthError::new(ErrorCode::InvalidRequest, description))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_pages_and_programs_do_not() {
+        for (accept, page) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8", true),
+            ("application/json, Text/HTML;q=0.1", true),
+            ("text/html;q=0, application/json", false),
+            ("application/json, text/event-stream", false),
+            ("*/*", false),
+            ("text/*", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+            assert_eq!(wants_page(&headers), page, "{accept}");
+        }
+        assert!(!wants_page(&HeaderMap::new()));
     }
 }

@@ -25,7 +25,7 @@ impl Visit {
     /// A request as it arrives.
     pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
         let reference = Reference::new(web.server.random());
-        let reply = Reply { endpoint, reference, https: web.public_url.is_https() };
+        let reply = Reply { endpoint, reference, https: web.https };
         Self { caller: caller(web, request), reply }
     }
 

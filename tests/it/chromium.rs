@@ -399,7 +399,8 @@ async fn set_transaction(scene: &Scene, value: &str) {
 async fn open_afresh(scene: &Scene) {
     for _ in 0..20 {
         scene.chromium.open(&scene.client.authorize_url(&scene.server, &[("state", "s")])).await;
-        let pause = "const all = document.getAnimations(); all.forEach(one => one.pause()); return all.length";
+        let pause =
+            "const all = document.getAnimations(); all.forEach(one => one.pause()); return all.length";
         if scene.chromium.evaluate(pause).await != json!(0) {
             return;
         }

@@ -56,6 +56,61 @@ async fn every_page(server: &Server) -> Vec<(&'static str, Page)> {
     ]
 }
 
+/// What a browser is given at `path`: it asks for a page.
+async fn opened(server: &Server, path: &str) -> Page {
+    let url = format!("{}{path}", server.url);
+    let browsers = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let response = server.http.get(&url).header("accept", browsers).send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Page { url, status, headers, html: response.text().await.unwrap() }
+}
+
+/// A person who opens an address by hand, reloads a form's target or follows an old link sees a page.
+/// Metadata is for programs alone.
+///
+/// Shows: HDR-1.
+#[tokio::test]
+async fn a_browser_is_shown_a_page_wherever_it_goes() {
+    let server = Server::start().await;
+    for (path, status, title) in [
+        ("", 200, "This is a sign-in service"),
+        ("/", 200, "This is a sign-in service"),
+        ("/nothing", 404, "There is no page here"),
+        ("/token/", 404, "There is no page here"),
+        ("/consent", 405, "There is no page here"),
+    ] {
+        let page = opened(&server, path).await;
+        assert_eq!(page.status, status, "{path}");
+        assert!(page.html.contains(&format!("<h1>{title}</h1>")), "{path}: {}", page.html);
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
+        assert_eq!(page.header("x-frame-options"), "DENY", "{path}");
+    }
+    for path in ["/.well-known/nothing", "/.well-known/oauth-authorization-server", "/jwks.json"] {
+        assert_eq!(opened(&server, path).await.header("content-type"), "application/json", "{path}");
+    }
+}
+
+/// The root names the sign-in and nothing that is configured.
+#[tokio::test]
+async fn the_root_tells_no_stranger_which_servers_there_are() {
+    let resources = "[[resources]]\nurl = \"https://payroll.example.org/mcp\"\nname = \"Payroll\"\n";
+    let server = Server::with(Options { resources: Some(resources), ..Options::default() }).await;
+    let page = opened(&server, "/").await;
+    assert_eq!(page.status, 200);
+    assert!(!page.html.to_lowercase().contains("payroll"), "{}", page.html);
+}
+
+/// Scripts of other origins read metadata and keys, and are given no page.
+#[tokio::test]
+async fn what_programs_read_is_kept_from_no_origin() {
+    let server = Server::start().await;
+    for path in ["/.well-known/oauth-authorization-server", "/jwks.json"] {
+        let response = server.http.get(format!("{}{path}", server.url)).send().await.unwrap();
+        assert!(!response.headers().contains_key("cross-origin-resource-policy"), "{path}");
+        assert_eq!(response.headers()["access-control-allow-origin"], "*", "{path}");
+    }
+}
+
 /// Shows: CONSENT-8, HDR-1, HDR-2.
 #[tokio::test]
 async fn no_page_can_be_framed_run_anything_or_tell_where_it_came_from() {
@@ -79,6 +134,8 @@ async fn no_page_can_be_framed_run_anything_or_tell_where_it_came_from() {
         let referrer = if page.html.contains("<form") { "same-origin" } else { "no-referrer" };
         assert_eq!(page.header("referrer-policy"), referrer, "{what}");
         assert_eq!(page.html.contains("<form"), what == "consent");
+        assert_eq!(page.header("cross-origin-resource-policy"), "same-origin", "{what}");
+        assert!(page.header("permissions-policy").contains("publickey-credentials-get=()"), "{what}");
         // A client that opened a popup keeps its window.
         assert_eq!(page.header("cross-origin-opener-policy"), "", "{what}");
         for script in ["<script", "javascript:", " onclick", " onload", " onsubmit", " style="] {
@@ -187,13 +244,15 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
         ..Options::default()
     })
     .await;
-    for (redirect_uri, host, caution) in [
-        ("http://127.0.0.1:4711/callback", "127.0.0.1:4711", "any program running on it could receive"),
-        ("http://localhost:1/cb", "localhost:1", "any program running on it could receive"),
-        ("http://[::1]/cb", "[::1]", "any program running on it could receive"),
-        ("cursor://anysphere/cb", "cursor:", "any program on it could receive"),
-        ("https://App.Example:8443/cb?a=b", "app.example:8443", "Decline if you do not know this address"),
-        ("https://xn--pple-43d.com/cb", "xn--pple-43d.com", "Decline if you do not know this address"),
+    for (redirect_uri, host, cue) in [
+        ("http://127.0.0.1:4711/callback", "127.0.0.1:4711", None),
+        ("http://localhost:1/cb", "localhost:1", None),
+        ("http://[::1]/cb", "[::1]", None),
+        ("https://claude.ai/api/mcp/auth_callback", "claude.ai", None),
+        ("cursor://anysphere/cb", "cursor:", Some("cue caution")),
+        ("https://App.Example:8443/cb?a=b", "app.example:8443", Some("cue warning")),
+        ("https://xn--pple-43d.com/cb", "xn--pple-43d.com", Some("cue warning")),
+        ("https://claude.ai.example/cb", "claude.ai.example", Some("cue warning")),
     ] {
         let more = json!({ "client_name": "Ada's editor", "redirect_uris": [redirect_uri] });
         let client = Client::registered(&server, more).await;
@@ -204,20 +263,23 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
             after.split("</section>").next().unwrap().to_owned()
         };
         assert!(html.contains("<h1><bdi>Ada's editor</bdi> asks for access</h1>"));
-        assert!(html.contains("gave itself this name. Nobody has verified it."));
+        assert!(html.contains("chose this name itself"));
         assert!(html.contains(&format!("<bdi dir=\"ltr\">{}</bdi>", client.id)));
-        let to = section("Answer goes to");
+        let to = section("You will be sent back to");
         assert!(to.contains(&format!("<p class=\"strong\"><bdi dir=\"ltr\">{host}</bdi></p>")), "{to}");
-        assert!(to.contains(&format!("<bdi dir=\"ltr\">{redirect_uri}</bdi>")), "{to}");
-        assert!(to.contains(caution), "{to}");
-        assert_eq!(to.contains("class=\"caution\""), !redirect_uri.starts_with("https:"), "{to}");
-        let resource = section("MCP server");
+        let cues = ["cue caution", "cue warning"].into_iter().filter(|cue| to.contains(cue));
+        assert_eq!(cues.collect::<Vec<_>>(), Vec::from_iter(cue), "{to}");
+        assert!(html.contains(&format!("<bdi dir=\"ltr\">{redirect_uri}</bdi>")), "{html}");
+        let resource = section("Access to");
         assert!(resource.contains("Notes & More") && resource.contains(&server.resource), "{resource}");
         let scopes = section("What it may do");
         for shown in ["<bdi>notes</bdi>", "<bdi>admin</bdi>", "Change things"] {
             assert!(scopes.contains(shown), "{scopes}");
         }
-        assert!(section("What comes next").contains("<code class=\"scope\"><bdi>user</bdi></code>"));
+        let next = html.split("</form>").nth(1).unwrap();
+        assert!(
+            next.contains("sign in with") && next.contains("<code class=\"scope\"><bdi>user</bdi></code>")
+        );
     }
     let client = Client::public(&server).await;
     let page = consent_page(&server, &client, &[("scope", "notes unknown")]).await;

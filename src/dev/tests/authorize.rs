@@ -50,7 +50,7 @@ async fn pages_load_nothing_and_run_nothing() {
         assert_eq!(page.headers()[header::CACHE_CONTROL], "no-store");
         assert_eq!(page.headers()[header::REFERRER_POLICY], "no-referrer");
         let html = page.text().await.unwrap();
-        assert!(html.contains("there are no passwords") && html.contains("<html lang=\"en\">"));
+        assert!(html.contains("for development only") && html.contains("<html lang=\"en\">"));
         assert_eq!(html.matches("<h1>").count(), 1);
         assert!(!html.contains("<script") && !html.contains("http-equiv"), "{html}");
     }

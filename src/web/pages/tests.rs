@@ -6,7 +6,7 @@ const TRANSACTION: &str = "AAAAsealed-transaction_";
 
 fn consent() -> ConsentPage<'static> {
     ConsentPage {
-        client_name: "Claude",
+        client_name: Some("Claude"),
         client_kind: ClientKind::SelfRegistered,
         client_id: "c_1",
         client_uri: Some("https://claude.example/"),
@@ -14,7 +14,7 @@ fn consent() -> ConsentPage<'static> {
         tos_uri: None,
         redirect_host: "claude.example",
         redirect_uri: "https://claude.example/callback?a=b",
-        redirect_kind: RedirectKind::Web,
+        redirect_trust: RedirectTrust::Unknown,
         resource: "https://mcp.example.org/mcp",
         resource_name: Some("Team wiki"),
         scopes: &[
@@ -54,7 +54,7 @@ fn pages_full_of(text: &str) -> [String; 3] {
         [ScopeLine { name: text, description: Some(text) }, ScopeLine { name: text, description: None }];
     [
         ConsentPage {
-            client_name: text,
+            client_name: Some(text),
             client_kind: ClientKind::SelfRegistered,
             client_id: text,
             client_uri: Some(text),
@@ -62,7 +62,7 @@ fn pages_full_of(text: &str) -> [String; 3] {
             tos_uri: Some(text),
             redirect_host: text,
             redirect_uri: text,
-            redirect_kind: RedirectKind::Loopback,
+            redirect_trust: RedirectTrust::ThisComputer,
             resource: text,
             resource_name: Some(text),
             scopes: &scopes,
@@ -87,7 +87,7 @@ fn pages_full_of(text: &str) -> [String; 3] {
 fn pages() -> [String; 5] {
     let bare = ConsentPage {
         client_kind: ClientKind::Operator,
-        redirect_kind: RedirectKind::PrivateScheme,
+        redirect_trust: RedirectTrust::AppLink,
         client_uri: None,
         policy_uri: None,
         resource_name: None,
@@ -154,7 +154,7 @@ fn consent_16_a_value_is_shown_as_it_is() {
         ("<b>&lt;\"'", "&#60;b&#62;&#38;lt;&#34;&#39;"),
         ("محرر", "محرر"),
     ] {
-        let page = ConsentPage { client_name: name, ..consent() }.render();
+        let page = ConsentPage { client_name: Some(name), ..consent() }.render();
         assert!(page.contains(&format!("<h1><bdi>{escaped}</bdi> asks for access</h1>")), "{name}");
     }
 }
@@ -217,10 +217,18 @@ fn authz_27_the_way_on_is_a_link_that_names_the_destination() {
 
 #[test]
 fn consent_3_the_page_says_who_vouches_for_the_name() {
-    let said = |client_kind| text(&ConsentPage { client_kind, ..consent() }.render());
-    assert!(said(ClientKind::SelfRegistered).contains("gave itself this name. Nobody has verified it."));
-    assert!(said(ClientKind::Operator).contains("registered by the operator"));
-    assert!(!said(ClientKind::Operator).contains("Nobody has verified"));
+    let lead = |client_kind, client_name| {
+        let page = ConsentPage { client_kind, client_name, ..consent() }.render();
+        text(&page).split(" You will be sent back").next().unwrap().to_owned()
+    };
+    let leads = [
+        lead(ClientKind::SelfRegistered, Some("X")),
+        lead(ClientKind::SelfRegistered, None),
+        lead(ClientKind::Operator, Some("X")),
+    ];
+    assert_eq!(leads[0], "X asks for access The app chose this name itself. No one has checked it.");
+    assert_eq!(leads[1], "claude.example asks for access The app did not give a name.");
+    assert_eq!(leads[2], "X asks for access The operator of this service registered this app.");
 }
 
 #[test]
@@ -229,19 +237,19 @@ fn consent_4_and_5_the_page_shows_what_is_granted_and_where_the_answer_goes_in_t
     let mut rest = text.as_str();
     for part in [
         "Claude asks for access",
-        "MCP server",
+        "You will be sent back to",
+        "claude.example",
+        "Access to",
         "Team wiki",
         "https://mcp.example.org/mcp",
         "What it may do",
         "Know who you are user",
         "wiki:read",
-        "Answer goes to",
-        "claude.example",
-        "https://claude.example/callback?a=b",
-        "You sign in with Pangea. It is asked to share openid, email.",
         "Allow",
         "Decline",
+        "you sign in with Pangea. It is asked to share openid, email.",
         "http://claude.example/privacy",
+        "https://claude.example/callback?a=b",
         "c_1",
     ] {
         let found = rest.split_once(part);
@@ -254,17 +262,26 @@ fn consent_4_and_5_the_page_shows_what_is_granted_and_where_the_answer_goes_in_t
 fn consent_4_no_scope_is_said_in_words() {
     let page = text(&ConsentPage { scopes: &[], upstream_scopes: &[], ..consent() }.render());
     assert!(page.contains("It asks for no particular permission."));
-    assert!(page.contains("You sign in with Pangea. Allow"));
+    assert!(page.contains("you sign in with Pangea. About"));
 }
 
+/// No cue where the operator vouches, a calm sentence for this computer, stronger ones the less is known.
 #[test]
-fn consent_6_a_redirect_that_any_program_may_receive_is_warned_of() {
-    let said = |redirect_kind| text(&ConsentPage { redirect_kind, ..consent() }.render());
-    for kind in [RedirectKind::Loopback, RedirectKind::PrivateScheme] {
-        let said = said(kind);
-        assert!(said.contains("any program") && said.contains("started this sign-in yourself"), "{kind:?}");
+fn consent_6_the_cue_is_the_stronger_the_less_is_known_of_the_address() {
+    for (redirect_trust, cue, own_act) in [
+        (RedirectTrust::Known, None, false),
+        (RedirectTrust::ThisComputer, None, true),
+        (RedirectTrust::AppLink, Some("caution"), true),
+        (RedirectTrust::Unknown, Some("warning"), false),
+    ] {
+        let page = ConsentPage { redirect_trust, ..consent() }.render();
+        let cues: Vec<_> = ["caution", "warning"]
+            .into_iter()
+            .filter(|cue| page.contains(&format!("class=\"cue {cue}\"")))
+            .collect();
+        assert_eq!(cues, Vec::from_iter(cue), "{redirect_trust:?}");
+        assert_eq!(text(&page).contains("started this yourself"), own_act, "{redirect_trust:?}");
     }
-    assert!(!said(RedirectKind::Web).contains("any program"));
 }
 
 #[test]
@@ -274,7 +291,7 @@ fn consent_7_one_form_posts_the_transaction_and_the_decision() {
     let at = |tag: &str| tags.iter().position(|found| *found == tag).unwrap_or_else(|| panic!("{tag}"));
     let form = at("form method=\"post\" action=\"https://mcp.example.org/consent\" autocomplete=\"off\"");
     let hidden = at(&format!("input type=\"hidden\" name=\"transaction\" value=\"{TRANSACTION}\""));
-    let approve = at("button type=\"submit\" name=\"decision\" value=\"approve\"");
+    let approve = at("button class=\"primary\" type=\"submit\" name=\"decision\" value=\"approve\"");
     let deny = at("button type=\"submit\" name=\"decision\" value=\"deny\"");
     assert!(form < hidden && hidden < approve && approve < deny && deny < at("/form"));
     assert_eq!((count(&page, "form"), count(&page, "input"), count(&page, "button")), (1, 1, 2));
@@ -343,10 +360,15 @@ fn every_part_of_a_page_has_its_heading() {
     }
 }
 
+/// The one animation hides what grants access for a second, and is no movement: it has no exception for
+/// people who want none.
 #[test]
 fn pages_do_not_move_and_follow_the_dark() {
     assert!(STYLE.contains("prefers-color-scheme: dark") && STYLE.contains("overflow-wrap: anywhere"));
-    assert!(!STYLE.contains("animation") && !STYLE.contains("transition"));
+    assert_eq!(STYLE.matches("animation").count(), 1);
+    assert_eq!(STYLE.matches("@keyframes").count(), 1);
+    assert!(STYLE.contains("@keyframes unread { from, to { visibility: hidden; } }"));
+    assert!(!STYLE.contains("transition") && !STYLE.contains("prefers-reduced-motion"));
 }
 
 #[test]
@@ -361,7 +383,7 @@ fn a_notice_says_what_happened_what_to_do_and_the_reference() {
 }
 
 #[test]
-fn colours_of_text_have_the_contrast_of_wcag_aa() {
+fn colours_of_text_have_the_contrast_of_wcag_aaa() {
     let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
     for theme in [light, dark] {
         let luminance = |name: &str| {
@@ -380,11 +402,14 @@ fn colours_of_text_have_the_contrast_of_wcag_aa() {
             ("text", "card", 7.0),
             ("text", "page", 7.0),
             ("text", "caution", 7.0),
-            ("quiet", "card", 4.5),
-            ("accent", "card", 4.5),
-            ("on-accent", "accent", 4.5),
+            ("text", "warning", 7.0),
+            ("quiet", "card", 7.0),
+            ("quiet", "page", 7.0),
+            ("accent", "card", 7.0),
+            ("on-accent", "accent", 7.0),
             ("edge", "card", 3.0),
             ("caution-edge", "caution", 3.0),
+            ("warning-edge", "warning", 3.0),
         ] {
             assert!(contrast(text, ground) >= wanted, "{text} on {ground}: {}", contrast(text, ground));
         }
