@@ -1,8 +1,8 @@
 //! A sign-in in WebKit, the engine of Safari.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Daemon, Listener, VERIFIER, WebKit, challenge, http};
+use crate::support::{Daemon, Listener, VERIFIER, WebKit, body, challenge, http};
 
 /// Over `http://localhost` WebKit keeps no `Secure` cookie, neither Debian's nor Safari's, where
 /// Chromium and Firefox do; and it sends no `Sec-Fetch-User`.
@@ -17,8 +17,8 @@ async fn safaris_engine_signs_in_over_http_localhost() {
         "redirect_uris": [app.redirect_uri],
         "token_endpoint_auth_method": "none",
     });
-    let registered = http().post(format!("{issuer}/register")).json(&metadata).send().await.unwrap();
-    let registered: Value = serde_json::from_str(&registered.text().await.unwrap()).unwrap();
+    let request = http().post(format!("{issuer}/register")).header("content-type", "application/json");
+    let registered = body(request.body(metadata.to_string()).send().await.unwrap()).await;
     let id = registered["client_id"].as_str().unwrap();
     let challenge = challenge();
     let ask = [
