@@ -59,4 +59,3 @@ mod upstream_session;
 mod upstream_tls;
 mod vault;
 mod vault_outside;
-mod webkit;

@@ -295,7 +295,7 @@ async fn what_a_client_says_of_itself_is_text_and_nothing_is_fetched_for_it() {
         ("\"><img src=x onerror=alert(1)>", "&#34;&#62;&#60;img src=x onerror=alert(1)&#62;"),
         ("</title></h1><form action=//evil>", "&#60;/title&#62;&#60;/h1&#62;&#60;form action=//evil&#62;"),
         ("{{ 7*7 }}&lt;b&gt;", "{{ 7*7 }}&#38;lt;b&#38;gt;"),
-        ("Ed\u{202e}itor\u{0}\u{200b}\r\nby\u{1b}[1m  Bank", "Editorby[1m Bank"),
+        ("Ed\u{202e}itor\u{0}\u{200b}\r\nby\u{1b}[1m  Bank", "Editor by[1m Bank"),
         ("\u{202e}\u{200b}", "127.0.0.1:4711"),
     ] {
         let client = Client::registered(&server, json!({ "client_name": name })).await;

@@ -21,7 +21,6 @@ mod self_signed;
 mod server;
 mod tool;
 pub(crate) mod tree;
-mod webkit;
 mod window;
 mod wire;
 
@@ -46,7 +45,6 @@ pub use self::{
     self_signed::self_signed,
     server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
-    webkit::WebKit,
     wire::Wire,
 };
 
