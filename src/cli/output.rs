@@ -392,8 +392,8 @@ fn pretty(value: &impl Serialize) -> String {
     text
 }
 
-/// A text of somebody else on one line: what moves the cursor, turns the writing or cannot be seen is
-/// replaced by U+FFFD, so that the reader knows of it.
+/// A stranger's text on one line: characters that move the cursor, reverse the writing or are invisible
+/// become U+FFFD, so that the reader notices them.
 pub(super) fn readable(text: &str) -> String {
     if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
         return text.to_owned();
@@ -414,7 +414,7 @@ mod tests {
     fn nothing_that_a_stranger_wrote_reaches_the_terminal_as_a_command() {
         assert_eq!(readable("a\u{1b}[2Jb\tc\nd\u{202e}e"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e");
         assert_eq!(readable("Zoë ✓ 日本"), "Zoë ✓ 日本");
-        // Tags, zero widths and blank fillers are seen by nobody, and so make two names look like one.
+        // Tags, zero-width characters and blank fillers are invisible: two names can look the same.
         assert_eq!(readable("a\u{e0041}b\u{200b}c\u{3164}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
         assert_eq!(readable_lines("a\u{9b}2J\nb"), "a\u{fffd}2J\nb");
     }

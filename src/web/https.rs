@@ -1,4 +1,4 @@
-//! For how much of a domain browsers are told to use https alone (RFC 6797).
+//! How much of a domain browsers reach over HTTPS only (RFC 6797).
 
 use axum::http::HeaderValue;
 use url::Url;

@@ -285,7 +285,7 @@ fn refused(reply: Reply, status: u16, error: &OAuthError) -> Response {
     reply.notice(status, text, error)
 }
 
-/// The address of the form, opened by itself: reloaded, or from the browser's history.
+/// `GET` on the form's address: a reload, or an entry of the browser's history.
 fn not_to_be_opened(reply: Reply) -> Response {
     let page = NoticePage {
         title: "There is no page here",

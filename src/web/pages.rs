@@ -58,7 +58,7 @@ pub struct ConsentPage<'a> {
     pub redirect_host: &'a str,
     /// The whole redirect URI.
     pub redirect_uri: &'a str,
-    /// How far the user can rely on what is there.
+    /// How far the user can trust that address.
     pub redirect_trust: RedirectTrust,
     /// URL of the MCP server.
     pub resource: &'a str,
@@ -85,7 +85,7 @@ pub enum ClientKind {
     Operator,
 }
 
-/// How far the user can rely on the receiver of an answer.
+/// How far the user can trust the receiver of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedirectTrust {
     /// A website that the operator trusts, or of a client that the operator registered.

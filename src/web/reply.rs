@@ -43,7 +43,7 @@ pub(super) struct Reply {
     pub(super) endpoint: &'static str,
     /// Under which the answer and the log can be joined.
     pub(super) reference: Reference,
-    /// What browsers are told about https.
+    /// The policy for HTTPS.
     pub(super) https: Https,
 }
 
