@@ -191,7 +191,7 @@ impl AuthorizationServer {
         )
         .map_err(|error| {
             let state = params.one("state").ok().flatten();
-            let by_itself = self.trusts(&client, &address);
+            let by_itself = self.is_trusted(&client, &address);
             Refusal::Answer(Box::new(self.error_answer(address, by_itself, state, error)))
         })?;
         let transaction = Transaction {
@@ -244,7 +244,7 @@ impl AuthorizationServer {
         if decision == PersonDecides::Deny {
             let error = OAuthError::new(ErrorCode::AccessDenied, "the person declined");
             let (address, client_state) = (request.return_address.clone(), request.state.as_deref());
-            let by_itself = self.trusts(&client, &address);
+            let by_itself = self.is_trusted(&client, &address);
             let answered = self.error_answer(address, by_itself, client_state, error);
             return Ok(Decision::Declined { answered, flow });
         }
@@ -434,11 +434,11 @@ impl AuthorizationServer {
         address.answer(&all)
     }
 
-    /// Whether a browser may be sent to this address before the user has agreed to anything: otherwise
-    /// any stranger could register a client and use us to send people wherever they like (RFC 9700
-    /// section 4.11.2). The consent page warns of every other website.
+    /// Whether a browser may be sent to this address before the person has agreed to anything:
+    /// else anybody who registers a client could use us to send people wherever they like
+    /// (RFC 9700 section 4.11.2).
     #[must_use]
-    pub fn trusts(&self, client: &Client, address: &ReturnAddress) -> bool {
+    pub fn is_trusted(&self, client: &Client, address: &ReturnAddress) -> bool {
         let listed = |host: String| self.settings.registration.trusted_hosts.contains(&host);
         client.origin == Origin::Operator
             || address.destination() == Destination::Loopback

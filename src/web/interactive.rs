@@ -202,7 +202,7 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
         redirect_trust: match address.destination() {
             Destination::Loopback => RedirectTrust::ThisComputer,
             Destination::PrivateUse => RedirectTrust::AppLink,
-            Destination::Web if web.server.trusts(client, address) => RedirectTrust::Known,
+            Destination::Web if web.server.is_trusted(client, address) => RedirectTrust::Known,
             Destination::Web => RedirectTrust::Unknown,
         },
         resource: request.resource.as_str(),
