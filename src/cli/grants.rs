@@ -111,6 +111,8 @@ pub(super) struct GrantSheet {
     tokens_issued: u64,
     refreshes: u64,
     last_refreshed_at: Option<Moment>,
+    /// Refreshes with a token that had been used before, after the grace period.
+    late_retries: u64,
     /// When the upstream last said that its session is good.
     upstream_checked_at: Moment,
     live_tokens: Vec<TokenRow>,
@@ -138,6 +140,7 @@ impl GrantSheet {
             refreshes: grant.refreshes(),
             // Whatever was issued last was issued at a refresh, if there was one.
             last_refreshed_at: (grant.refreshes() > 0).then(|| grant.last_used_at.into()),
+            late_retries: grant.late_retries,
             upstream_checked_at: grant.upstream.checked_at.into(),
             live_tokens: grant.live_tokens(now).map(|token| TokenRow::of(grant, token)).collect(),
             revoked_at: revocation.map(|(at, _)| at.into()),
@@ -183,6 +186,9 @@ impl Sheet for GrantSheet {
             ("refreshed", times(self.refreshes, self.last_refreshed_at, style)),
             ("upstream checked", style.full_time(self.upstream_checked_at.time())),
         ];
+        if self.late_retries > 0 {
+            lines.push(("late retries", self.late_retries.to_string()));
+        }
         if let Some(end) = row.expires_at {
             lines.push(("ends unless used", style.full_time(end.time())));
         }

@@ -393,8 +393,8 @@ const OWN: &[Key] = &[
         "tokens.refresh_grace",
         Kind::Duration,
         Value("\"2m\""),
-        "How long the previous refresh token still gets an answer after a rotation, up to 10 minutes. `\"0s\"` \
-         switches it off.",
+        "How long a refresh token that was used gets the same answer again: up to 10 minutes. `\"0s\"` is strict: \
+         using a token twice ends the grant. See [Refresh tokens](security.md#refresh-tokens).",
     ),
     key(
         "tokens.grant_lifetime",

@@ -292,7 +292,8 @@ pub struct Tokens {
     pub access_lifetime: Duration,
     /// Of a refresh token that is not used.
     pub refresh_lifetime: Duration,
-    /// How long the previous refresh token still works after a rotation; zero means not at all.
+    /// How long a refresh token that was used gets the same answer again; zero means that using a
+    /// token twice ends the grant.
     pub refresh_grace: Duration,
     /// Of a grant, from sign-in, whatever is refreshed.
     pub grant_lifetime: Duration,

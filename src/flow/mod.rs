@@ -91,7 +91,7 @@ pub struct Lifetimes {
     pub access: Duration,
     /// Refresh tokens that nobody uses.
     pub refresh: Duration,
-    /// How long a rotated refresh token may be retried.
+    /// How long a refresh token that was used gets the same answer again; zero is strict.
     pub grace: Duration,
     /// Grants, however much they are used.
     pub grant: Duration,

@@ -135,6 +135,6 @@ impl SealedSessions {
 
 /// When the refresh token before the current one was issued.
 fn previous_issued_at(chain: &RefreshChain, grant: &Grant) -> UnixTime {
-    let before_last = chain.rotated_at.len().checked_sub(2).and_then(|at| chain.rotated_at.get(at));
-    before_last.copied().unwrap_or(grant.created_at)
+    let before_last = chain.exchanges.iter().rev().nth(1);
+    before_last.map_or(grant.created_at, |exchange| exchange.at)
 }

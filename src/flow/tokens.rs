@@ -14,7 +14,7 @@ use crate::{
         grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy, unknown_code},
         params::Params,
         scope::Scope,
-        token::{Claims, GrantId, RefreshToken, grant_of_code},
+        token::{Claims, GrantId, RefreshToken, grant_of_code, issued_at},
     },
     repository::Stored,
     secret::{Sealer, TokenHash, constant_time_eq, encode},
@@ -134,15 +134,12 @@ impl AuthorizationServer {
         for _ in 0..ATTEMPTS {
             let (read, refresh_use) = self.judge_refresh(&refresh, now).await?;
             let Some(read) = self.checked_upstream(read, now).await? else { continue };
-            let (grant, next) = self.successor(read.value.clone(), refresh_use, now)?;
+            let (grant, next) = self.successor(read.value.clone(), &refresh, refresh_use, now)?;
             let narrowed = refresh.scope.clone().filter(|scope| !scope.is_empty() && *scope != grant.scope);
             let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now)?;
             let granted = narrowed.unwrap_or_else(|| grant.scope.clone());
             if let Some(stored) = self.grants.replace(read, grant.with_token(live), now).await? {
-                audit_issued(
-                    if refresh_use == RefreshUse::Retry { "refresh_retry" } else { "refresh" },
-                    &stored.value,
-                );
+                audit_refreshed(&stored.value, &refresh, refresh_use);
                 return Ok(self.response(access_token, Some(next), granted));
             }
         }
@@ -167,8 +164,7 @@ impl AuthorizationServer {
         let refresh_use =
             grant.judge_refresh(refresh.token.generation, grace, now).ok_or_else(unknown_refresh_token)?;
         if refresh_use == RefreshUse::Reuse {
-            tracing::warn!(target: "audit", event = "refresh_reuse", grant = %grant.id, client_id = %grant.client_id,
-                generation = refresh.token.generation, "an old refresh token came back");
+            audit_suspicion("refresh_reuse", grant, refresh);
             self.end(read, RevokedBy::RefreshReuse, now).await?;
             return refuse(
                 ErrorCode::InvalidGrant,
@@ -198,21 +194,22 @@ impl AuthorizationServer {
         made.any(|made| constant_time_eq(made.as_bytes(), text.as_bytes()))
     }
 
-    /// The grant after a refresh, and the refresh token that the client gets. A retry gets the
-    /// current one, so that all who race with one token go on with the same successor.
+    /// The grant after a refresh, and the refresh token that the client gets. Within the grace period
+    /// that is the current one again, so that all who race with one token go on with the same successor.
     fn successor(
         &self,
         grant: Grant,
+        refresh: &Refresh<'_>,
         refresh_use: RefreshUse,
         now: UnixTime,
     ) -> Result<(Grant, String), OAuthError> {
         let chain =
             grant.active().and_then(|active| active.refresh.as_ref()).ok_or_else(unknown_refresh_token)?;
         match refresh_use {
-            RefreshUse::Current => {
+            RefreshUse::Current | RefreshUse::LateRetry => {
                 let next = self.refresh_text(&grant.id, chain, chain.generation + 1);
-                let hash = TokenHash::of(&next);
-                Ok((grant.rotated(hash, self.settings.lifetimes.refresh, now), next))
+                let (hash, idle) = (TokenHash::of(&next), self.settings.lifetimes.refresh);
+                Ok((grant.refreshed(refresh.token.generation, hash, idle, now), next))
             }
             RefreshUse::Retry | RefreshUse::Reuse => {
                 let current = refresh_texts(&self.sealer, &grant.id, chain, chain.generation)
@@ -224,8 +221,9 @@ impl AuthorizationServer {
     }
 
     /// The grant, once the upstream has had its say; `None` when the record changed meanwhile and
-    /// must be judged again. At most one process asks, at most once a minute; whoever comes in
-    /// between is served, for an upstream that is slow or down ends nobody's session.
+    /// must be judged again. At most one process asks, at most once a minute. Requests that come in
+    /// between are served, and so is one that would wait too long: an upstream that is slow or down ends
+    /// no session. Its answer is stored whenever it comes, because it may bring a new one-time token.
     async fn checked_upstream(
         &self,
         read: Stored<Grant>,
@@ -343,7 +341,7 @@ impl AuthorizationServer {
             seed: encode(&seed),
             generation: 0,
             current: TokenHash::of(""),
-            rotated_at: Vec::new(),
+            exchanges: Vec::new(),
             expires_at: now.plus(self.settings.lifetimes.refresh).min(ends),
         };
         let text = self.refresh_text(id, &chain, 0);
@@ -436,6 +434,24 @@ fn audit_issued(event: &str, grant: &Grant) {
         target: "audit", event, grant = %grant.id, jti = %format_args!("{}.{}", grant.id, grant.issued),
         client_id = %grant.client_id, sub = %grant.person.subject, "tokens issued"
     );
+}
+
+fn audit_refreshed(grant: &Grant, refresh: &Refresh<'_>, refresh_use: RefreshUse) {
+    match refresh_use {
+        RefreshUse::Current => audit_issued("refresh", grant),
+        RefreshUse::Retry | RefreshUse::Reuse => audit_issued("refresh_retry", grant),
+        RefreshUse::LateRetry => {
+            audit_suspicion("refresh_late_retry", grant, refresh);
+            audit_issued("refresh", grant);
+        }
+    }
+}
+
+/// A refresh token came back, perhaps because it was copied.
+fn audit_suspicion(event: &str, grant: &Grant, refresh: &Refresh<'_>) {
+    tracing::warn!(target: "audit", event, grant = %grant.id, client_id = %grant.client_id,
+        sub = %grant.person.subject, generation = refresh.token.generation,
+        "a refresh token that was used before came back");
 }
 
 fn unknown_refresh_token() -> OAuthError {

@@ -3,13 +3,17 @@
 //! A grant is one record. Its code, its refresh token, its live access tokens and its sealed
 //! upstream session live and die in it, and each transition here makes the next record.
 
+mod refresh;
 mod standing;
 
 use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::standing::Standing;
+pub use self::{
+    refresh::{Exchange, RefreshChain, RefreshUse},
+    standing::Standing,
+};
 use super::{
     authorization::{AuthorizationRequest, CodeChallenge},
     client::ClientId,
@@ -111,21 +115,6 @@ pub struct Code {
     pub approval: Option<String>,
 }
 
-/// The refresh token of a grant: a chain of generations, each made from the seed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RefreshChain {
-    /// Random, the grant's part in the derivation of every generation.
-    pub seed: String,
-    /// Rotations so far; the generation of the token that is current.
-    pub generation: u64,
-    /// The hash of the current token.
-    pub current: TokenHash,
-    /// When the latest rotations happened, latest last.
-    pub rotated_at: Vec<UnixTime>,
-    /// When the current token ends for lack of use.
-    pub expires_at: UnixTime,
-}
-
 /// Why a grant ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -217,6 +206,9 @@ pub struct Grant {
     pub expires_at: UnixTime,
     /// Access tokens issued so far.
     pub issued: u64,
+    /// How often a refresh token was used again after the grace period, because its successor was unused.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub late_retries: u64,
     /// The upstream's session.
     pub upstream: UpstreamSession,
     /// Where it stands.
@@ -243,18 +235,6 @@ pub enum CodeUse {
     First,
     /// Everything fits, but the code was used before: what it yielded must end.
     Replay,
-}
-
-/// What a presented refresh token means. Its text has been found genuine by then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RefreshUse {
-    /// It is the current one.
-    Current,
-    /// It was rotated, and the answer may have been lost: the successor is unused, or the grace
-    /// period runs.
-    Retry,
-    /// It was rotated and its successor used, long ago: somebody has a copy.
-    Reuse,
 }
 
 impl Grant {
@@ -286,6 +266,7 @@ impl Grant {
             last_used_at: now,
             expires_at,
             issued: 0,
+            late_retries: 0,
             upstream,
             state: State::CodeIssued(code),
         }
@@ -361,30 +342,17 @@ impl Grant {
     /// Judges a genuine refresh token of `generation`. `None` when the grant has none any more.
     #[must_use]
     pub fn judge_refresh(&self, generation: u64, grace: Duration, now: UnixTime) -> Option<RefreshUse> {
-        let chain = self.active()?.refresh.as_ref().filter(|chain| now < chain.expires_at)?;
-        let behind = chain.generation.checked_sub(generation)?;
-        let rotated_at = usize::try_from(behind).ok().and_then(|behind| {
-            chain.rotated_at.len().checked_sub(behind).and_then(|at| chain.rotated_at.get(at))
-        });
-        Some(match (behind, rotated_at) {
-            (0, _) => RefreshUse::Current,
-            (1, _) => RefreshUse::Retry,
-            (_, Some(&rotated_at)) if now.since(rotated_at) < grace => RefreshUse::Retry,
-            _ => RefreshUse::Reuse,
-        })
+        self.active()?.refresh.as_ref()?.judge(generation, grace, now)
     }
 
-    /// The grant with its refresh token rotated to `successor`.
+    /// The grant with its refresh token of `generation` exchanged for `successor`.
     #[must_use]
-    pub fn rotated(mut self, successor: TokenHash, idle: Duration, now: UnixTime) -> Self {
+    pub fn refreshed(mut self, generation: u64, successor: TokenHash, idle: Duration, now: UnixTime) -> Self {
         let end = self.expires_at;
         if let State::Active(Active { refresh: Some(chain), .. }) = &mut self.state {
-            chain.generation += 1;
-            chain.current = successor;
+            self.late_retries += u64::from(generation != chain.generation);
+            chain.exchange(generation, successor, now);
             chain.expires_at = now.plus(idle).min(end);
-            let surplus = (chain.rotated_at.len() + 1).saturating_sub(MOST_ROTATIONS);
-            chain.rotated_at.drain(..surplus);
-            chain.rotated_at.push(now);
         }
         self
     }
@@ -445,6 +413,11 @@ impl Grant {
             State::CodeIssued(_) | State::Revoked { .. } => None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The one answer to every code that was not issued to whoever presents it, so that nobody learns

@@ -320,6 +320,27 @@ async fn each_step_of_a_grants_life_is_an_event_under_the_grants_name() {
 
 /// Shows: LOG-3.
 #[tokio::test]
+async fn a_refresh_token_that_comes_back_late_is_a_warning_with_its_address() {
+    let (captured, _guard) = capture(true);
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let first = client.login(&server).await;
+    let lost = Tokens::of(client.refresh(&server, &first.refresh).await).await;
+    server.advance(Duration::from_mins(2));
+    Tokens::of(client.refresh(&server, &first.refresh).await).await;
+    assert_eq!(client.refresh(&server, &lost.refresh).await.status(), 400);
+    let events = captured.events();
+    for (kind, generation) in [("refresh_late_retry", 0), ("refresh_reuse", 1)] {
+        let told: Vec<&Value> = events.iter().filter(|event| event["event"] == kind).collect();
+        assert_eq!(told.len(), 1, "{kind}: {told:?}");
+        assert_eq!((&told[0]["target"], &told[0]["level"]), (&json!("audit"), &json!("WARN")));
+        assert_eq!(told[0]["address"], "127.0.0.1");
+        assert_eq!((&told[0]["client_id"], &told[0]["generation"]), (&json!(client.id), &json!(generation)));
+    }
+}
+
+/// Shows: LOG-3.
+#[tokio::test]
 async fn the_reference_of_an_error_is_in_the_log() {
     let (captured, _guard) = capture(true);
     let server = Server::start().await;

@@ -21,6 +21,7 @@ mod consent;
 mod cors;
 mod custom_repository;
 mod discovery;
+mod earlier_release;
 mod fire;
 mod generated;
 mod health;

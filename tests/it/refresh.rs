@@ -8,6 +8,8 @@ use crate::support::{Client, Options, Server, TWO_RESOURCES, Tokens, body};
 
 const DAY: Duration = Duration::from_hours(24);
 const AFTER_GRACE: Duration = Duration::from_mins(2);
+const WITHIN_GRACE: Duration = Duration::from_secs(119);
+const SECOND: Duration = Duration::from_secs(1);
 
 async fn refusal(response: Response) -> (u16, String) {
     let status = response.status().as_u16();
@@ -24,6 +26,11 @@ async fn refreshed(client: &Client, server: &Server, refresh_token: &str) -> Tok
     let tokens = Tokens::of(client.refresh(server, refresh_token).await).await;
     assert_eq!(server.introspect(&tokens.access).await["active"], true);
     tokens
+}
+
+async fn assert_is_over(client: &Client, server: &Server, tokens: &Tokens, what: &str) {
+    assert_eq!(server.introspect(&tokens.access).await["active"], false, "{what}");
+    assert_invalid_grant(client, server, &tokens.refresh, what).await;
 }
 
 async fn refresh_with(client: &Client, server: &Server, token: &str, more: &[(&str, &str)]) -> Response {
@@ -72,8 +79,7 @@ async fn a_rotated_token_gets_a_working_answer_within_the_grace_period_and_not_a
                 refreshed(&client, &server, &again.refresh).await;
             } else {
                 assert_invalid_grant(&client, &server, &first.refresh, grace).await;
-                assert_invalid_grant(&client, &server, &third.refresh, grace).await;
-                assert_eq!(server.introspect(&third.access).await["active"], false);
+                assert_is_over(&client, &server, &third, grace).await;
             }
         }
     }
@@ -81,22 +87,95 @@ async fn a_rotated_token_gets_a_working_answer_within_the_grace_period_and_not_a
 
 /// Shows: REFRESH-3.
 #[tokio::test]
-async fn a_lost_answer_can_be_fetched_again_while_its_successor_is_unused() {
-    for sections in ["", "[tokens]\nrefresh_grace = \"0s\""] {
-        let server = Server::with(Options { sections, ..Options::default() }).await;
+async fn within_the_grace_period_a_lost_answer_is_given_again_and_later_replaced_by_another() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let first = client.login(&server).await;
+    let lost = refreshed(&client, &server, &first.refresh).await;
+    server.advance(WITHIN_GRACE);
+    let again = refreshed(&client, &server, &first.refresh).await;
+    assert_eq!(again.refresh, lost.refresh);
+    assert_ne!(again.access, lost.access);
+    server.advance(SECOND);
+    let mut given = vec![lost.refresh];
+    for retries in 1..=3 {
+        let late = refreshed(&client, &server, &first.refresh).await;
+        assert!(!given.contains(&late.refresh), "another one");
+        server.advance(WITHIN_GRACE);
+        let again = refreshed(&client, &server, &first.refresh).await;
+        assert_eq!(again.refresh, late.refresh, "a late retry starts a grace period of its own");
+        assert_eq!(server.stored_grants()[0]["late_retries"], retries);
+        given.push(late.refresh);
+        server.advance(DAY);
+    }
+    let next = refreshed(&client, &server, given.last().unwrap()).await;
+    let racing = refreshed(&client, &server, given.last().unwrap()).await;
+    assert_eq!(racing.refresh, next.refresh);
+    server.advance(AFTER_GRACE);
+    refreshed(&client, &server, &next.refresh).await;
+    assert_invalid_grant(&client, &server, &first.refresh, "its successor was used").await;
+    assert_is_over(&client, &server, &next, "the family ended").await;
+}
+
+/// Shows: REFRESH-2, REFRESH-3.
+#[tokio::test]
+async fn a_successor_that_was_replaced_unused_ends_the_grant_even_within_the_grace_period() {
+    for seconds in [0, 60, 3600] {
+        let server = Server::start().await;
         let client = Client::public(&server).await;
         let first = client.login(&server).await;
-        let lost = refreshed(&client, &server, &first.refresh).await;
-        for _ in 0..3 {
-            server.advance(DAY);
-            let again = refreshed(&client, &server, &first.refresh).await;
-            assert_eq!(again.refresh, lost.refresh);
-            assert_ne!(again.access, lost.access);
-        }
-        let next = refreshed(&client, &server, &lost.refresh).await;
+        let replaced = refreshed(&client, &server, &first.refresh).await;
         server.advance(AFTER_GRACE);
-        assert_invalid_grant(&client, &server, &first.refresh, "its successor was used").await;
-        assert_invalid_grant(&client, &server, &next.refresh, "the family ended").await;
+        let late = refreshed(&client, &server, &first.refresh).await;
+        server.advance(Duration::from_secs(seconds));
+        assert_invalid_grant(&client, &server, &replaced.refresh, "it was replaced").await;
+        for tokens in [&first, &replaced, &late] {
+            assert_is_over(&client, &server, tokens, "the family ended").await;
+        }
+    }
+}
+
+/// Whoever of the two is one generation behind, and however they take turns.
+///
+/// Shows: REFRESH-2, REFRESH-3.
+#[tokio::test]
+async fn two_holders_of_one_token_cannot_refresh_in_step() {
+    for seconds in [120, 600, 86_400] {
+        let server = Server::start().await;
+        let client = Client::public(&server).await;
+        let mut held = [client.login(&server).await.refresh, String::new()];
+        held[1] = held[0].clone();
+        let mut served = 0;
+        for turn in 0.. {
+            server.advance(Duration::from_secs(seconds));
+            let answer = client.refresh(&server, &held[turn % 2]).await;
+            if answer.status() != 200 {
+                assert_eq!(refusal(answer).await, (400, "invalid_grant".to_owned()));
+                break;
+            }
+            held[turn % 2] = Tokens::of(answer).await.refresh;
+            served += 1;
+        }
+        assert_eq!(served, 2, "each got one, and the first who used it was found out");
+        for token in &held {
+            assert_invalid_grant(&client, &server, token, "of an ended family").await;
+        }
+    }
+}
+
+/// Shows: REFRESH-2, REFRESH-3.
+#[tokio::test]
+async fn without_a_grace_period_whatever_was_used_before_ends_the_grant() {
+    const STRICT: &str = "[tokens]\nrefresh_grace = \"0s\"";
+    for reused in 0..=1 {
+        let server = Server::with(Options { sections: STRICT, ..Options::default() }).await;
+        let client = Client::public(&server).await;
+        let first = client.login(&server).await;
+        let second = refreshed(&client, &server, &first.refresh).await;
+        let third = refreshed(&client, &server, &second.refresh).await;
+        let used = [&first, &second][reused];
+        assert_invalid_grant(&client, &server, &used.refresh, "used before").await;
+        assert_is_over(&client, &server, &third, "the family ended").await;
     }
 }
 

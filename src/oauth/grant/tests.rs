@@ -1,9 +1,8 @@
-use proptest::prelude::*;
+mod chain;
+mod holders;
 
 use super::*;
 
-const GRACE: Duration = Duration::from_mins(2);
-const IDLE: Duration = Duration::from_hours(1);
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 const fn at(seconds: u64) -> UnixTime {
@@ -21,7 +20,8 @@ fn token(number: u64, now: UnixTime) -> LiveToken {
 
 fn chain() -> RefreshChain {
     let current = TokenHash::of("rt0");
-    RefreshChain { seed: String::new(), generation: 0, current, rotated_at: vec![], expires_at: at(3600) }
+    let (exchanges, expires_at) = (Vec::new(), at(3600));
+    RefreshChain { seed: String::new(), generation: 0, current, exchanges, expires_at }
 }
 
 fn with_code() -> Grant {
@@ -76,39 +76,6 @@ fn code_1_a_code_ends_but_its_replay_is_known_for_longer() {
 }
 
 #[test]
-fn a_predecessor_is_retried_while_its_successor_is_unused_or_grace_runs() {
-    let once = active().rotated(TokenHash::of("rt1"), IDLE, at(10));
-    let twice = once.clone().rotated(TokenHash::of("rt2"), IDLE, at(1000));
-    for (grant, generation, now, expected) in [
-        (&active(), 0, at(10), Some(RefreshUse::Current)),
-        (&active(), 1, at(10), None),
-        (&once, 1, at(11), Some(RefreshUse::Current)),
-        (&once, 0, at(11), Some(RefreshUse::Retry)),
-        (&once, 0, at(3000), Some(RefreshUse::Retry)),
-        (&twice, 2, at(1001), Some(RefreshUse::Current)),
-        (&twice, 1, at(3000), Some(RefreshUse::Retry)),
-        (&twice, 0, at(1001), Some(RefreshUse::Reuse)),
-    ] {
-        assert_eq!(grant.judge_refresh(generation, GRACE, now), expected, "{generation} {now:?}");
-    }
-    let quick = once.rotated(TokenHash::of("rt2"), IDLE, at(20));
-    assert_eq!(quick.judge_refresh(0, GRACE, at(129)), Some(RefreshUse::Retry));
-    assert_eq!(quick.judge_refresh(0, GRACE, at(130)), Some(RefreshUse::Reuse));
-    assert_eq!(quick.judge_refresh(0, Duration::ZERO, at(20)), Some(RefreshUse::Reuse));
-}
-
-#[test]
-fn refresh_7_idle_and_absolute_ends_hold() {
-    assert_eq!(active().judge_refresh(0, GRACE, at(3600)), None);
-    let mut grant = active();
-    for round in 1..40 {
-        grant = grant.rotated(TokenHash::of("x"), IDLE, at(round * 3000));
-    }
-    let end = grant.active().unwrap().refresh.as_ref().unwrap().expires_at;
-    assert_eq!(end, at(100_000));
-}
-
-#[test]
 fn live_tokens_are_few_and_known_by_their_text() {
     let mut grant = active();
     for number in 2..=100 {
@@ -128,29 +95,4 @@ fn revoking_forgets_the_upstream_and_keeps_the_first_reason() {
     let grant = active().revoked(RevokedBy::Client, at(5)).revoked(RevokedBy::Operator, at(6));
     assert!(matches!(grant.state, State::Revoked { by: RevokedBy::Client, .. }));
     assert!(grant.upstream.sealed.is_empty());
-}
-
-proptest! {
-    /// However a family is used, an old token is never current again, and a token that was
-    /// rotated out of grace with its successor used never gets an answer.
-    #[test]
-    fn a_family_never_goes_back(steps in prop::collection::vec(0_u64..200, 1..60), probe in 0_u64..60) {
-        let (mut grant, mut now, mut rotations) = (active(), 0, Vec::new());
-        for step in steps {
-            now += step;
-            grant = grant.rotated(TokenHash::of("x"), Duration::from_secs(1_000_000), at(now));
-            rotations.push(now);
-        }
-        let generation = rotations.len() as u64;
-        let verdict = grant.judge_refresh(probe, GRACE, at(now));
-        let expected = match generation.checked_sub(probe) {
-            None => None,
-            Some(0) => Some(RefreshUse::Current),
-            Some(1) => Some(RefreshUse::Retry),
-            Some(behind) if usize::try_from(behind).unwrap() > MOST_ROTATIONS => Some(RefreshUse::Reuse),
-            Some(_) if now - rotations[usize::try_from(probe).unwrap()] < 120 => Some(RefreshUse::Retry),
-            Some(_) => Some(RefreshUse::Reuse),
-        };
-        prop_assert_eq!(verdict, expected);
-    }
 }

@@ -82,6 +82,7 @@ impl Records {
             14 => {
                 let mut refreshed = self.active(id, "mcp_claude", -3 * DAY);
                 refreshed["issued"] = 6.into();
+                refreshed["late_retries"] = 2.into();
                 refreshed["state"]["active"]["live"] = json!([
                     [
                         5,

@@ -14,13 +14,16 @@ use super::{SEED, actors, aftermath, site::Site};
 use crate::support::{Browser, Client, Options, Server, Tokens, body, claims, query};
 
 const MINUTE: Duration = Duration::from_mins(1);
+/// Longer than the clocks are apart: otherwise every retry at the one ahead is a late one.
+const GRACE: &str = "[tokens]\nrefresh_grace = \"5m\"";
 /// Longer than nothing here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One daemon, and another one whose clock is two minutes ahead.
 async fn apart() -> [Server; 2] {
     let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
-    let slow = Server::with(Options { repository: Some(repository), ..Options::default() }).await;
+    let slow =
+        Server::with(Options { repository: Some(repository), sections: GRACE, ..Options::default() }).await;
     let ahead = Arc::new(ManualClock::at(slow.clock.now().plus(SKEW)));
     let fast = slow.twin_at(ahead).await;
     [slow, fast]
@@ -52,8 +55,8 @@ async fn is_active(server: &Server, token: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn everybody_is_served_by_whoever_is_asked() {
     let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
-    let first =
-        Server::with(Options { repository: Some(Arc::clone(&repository)), ..Options::default() }).await;
+    let shared = Some(Arc::clone(&repository));
+    let first = Server::with(Options { repository: shared, sections: GRACE, ..Options::default() }).await;
     let later = |minutes| {
         let now = first.clock.now().plus(MINUTE * minutes);
         first.twin_at(Arc::new(ManualClock::at(now)))
