@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     task::JoinSet,
-    time::{Interval, MissedTickBehavior, interval},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembled, SealingWatch, reseal, serve_measured};
+use super::{Assembled, DRAIN, SealingWatch, reseal, serve_measured};
 use crate::{flow::AuthorizationServer, telemetry::Metrics};
 
 /// Serves and keeps the house until `stop`; then requests in flight finish, and what was held for
@@ -28,8 +28,11 @@ pub async fn run(
     for lease in leases {
         beside.spawn(lease.keep(silent.clone()));
     }
-    beside.spawn(keep_house(server, sealing, stop.clone()));
+    beside.spawn(keep_house(Arc::clone(&server), sealing, stop.clone()));
     serve_measured(listeners, router, connections, metrics, stop).await;
+    if timeout(DRAIN, server.finish()).await.is_err() {
+        tracing::warn!("what the upstream still had to say of sessions was not waited for");
+    }
     silent.cancel();
     while beside.join_next().await.is_some() {}
 }

@@ -1,6 +1,7 @@
 //! The use cases, where protocol, repository, upstream and clock meet.
 
 pub mod administration;
+mod background;
 mod introspection;
 mod login;
 mod registration;
@@ -133,6 +134,7 @@ pub struct AuthorizationServer {
     returns: returns::Returns,
     unused: unused::Unused,
     upstream_calls: Semaphore,
+    background: background::Background,
 }
 
 /// Everything that an authorization server stands on.
@@ -169,7 +171,13 @@ impl AuthorizationServer {
             returns: returns::Returns::default(),
             unused: unused::Unused::default(),
             upstream_calls: Semaphore::new(MOST_UPSTREAM_CALLS),
+            background: background::Background::default(),
         }
+    }
+
+    /// Returns when all work is done that was left over from requests. For after the last one.
+    pub async fn finish(&self) {
+        self.background.finish().await;
     }
 
     /// The present time.

@@ -1,6 +1,6 @@
 //! Codes and refresh tokens become access tokens. Each request replaces one record, once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ use crate::{
 
 /// How often the upstream is asked about one grant, at most.
 const CHECK_EVERY: Duration = Duration::from_mins(1);
+/// How long a client waits for the upstream. Many give up after five seconds.
+const CHECK_PATIENCE: Duration = Duration::from_secs(3);
 /// How long one process keeps the others from asking, should it die over it: also those whose clocks are
 /// ahead, for what the upstream gives out once must not be asked for twice.
 const CHECK_TAKES: Duration = SKEW.saturating_add(Duration::from_mins(2));
@@ -51,6 +53,13 @@ struct Refresh<'a> {
     resource: Vec<&'a str>,
 }
 
+/// What came of asking the upstream about a grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    GoesOn,
+    Ended,
+}
+
 impl AuthorizationServer {
     /// Serves a token request of a caller with these credentials.
     ///
@@ -58,7 +67,7 @@ impl AuthorizationServer {
     ///
     /// As RFC 6749 section 5.2 has them.
     pub async fn token(
-        &self,
+        self: &Arc<Self>,
         params: &Params<'_>,
         credentials: &Credentials,
     ) -> Result<TokenResponse, OAuthError> {
@@ -122,7 +131,7 @@ impl AuthorizationServer {
     }
 
     async fn refresh(
-        &self,
+        self: &Arc<Self>,
         params: &Params<'_>,
         client: &Client,
         now: UnixTime,
@@ -225,7 +234,7 @@ impl AuthorizationServer {
     /// between are served, and so is one that would wait too long: an upstream that is slow or down ends
     /// no session. Its answer is stored whenever it comes, because it may bring a new one-time token.
     async fn checked_upstream(
-        &self,
+        self: &Arc<Self>,
         read: Stored<Grant>,
         now: UnixTime,
     ) -> Result<Option<Stored<Grant>>, OAuthError> {
@@ -237,20 +246,34 @@ impl AuthorizationServer {
         let mut claimed = read.value.clone();
         claimed.upstream.checking_until = Some(now.plus(CHECK_TAKES));
         let Some(read) = self.grants.replace(read, claimed, now).await? else { return Ok(None) };
+        let (id, server) = (read.value.id.clone(), Arc::clone(self));
+        let asking = async move { server.ask_upstream(read, now).await };
+        match self.background.within(CHECK_PATIENCE, asking).await.transpose()? {
+            Some(Verdict::GoesOn) => {}
+            Some(Verdict::Ended) => {
+                return refuse(ErrorCode::InvalidGrant, "the sign-in session has ended; sign in again");
+            }
+            None => tracing::warn!(grant = %id, "the upstream takes long to say whether the session is good"),
+        }
+        Ok(None)
+    }
+
+    /// Asks whether the session is good, and writes down the answer.
+    async fn ask_upstream(&self, read: Stored<Grant>, now: UnixTime) -> Result<Verdict, OAuthError> {
         let id = read.value.id.clone();
         let tokens = self.upstream_tokens(&read.value)?;
         match self.check_in_turn(&tokens, now).await {
-            SessionCheck::Good(tokens) => self.note_session(&id, tokens, now).await,
+            SessionCheck::Good(tokens) => self.note_session(&id, tokens, now).await?,
             SessionCheck::Unknown(reason) => {
                 tracing::warn!(grant = %id, reason, "the upstream cannot say whether the session is good");
-                self.note_session(&id, None, now).await
+                self.note_session(&id, None, now).await?;
             }
             SessionCheck::Ended => {
                 self.end(read, RevokedBy::Upstream, now).await?;
-                refuse(ErrorCode::InvalidGrant, "the sign-in session has ended; sign in again")
+                return Ok(Verdict::Ended);
             }
         }
-        .map(|()| None)
+        Ok(Verdict::GoesOn)
     }
 
     /// Asks the upstream once fewer than [`MOST_UPSTREAM_CALLS`](super::MOST_UPSTREAM_CALLS) are under way.

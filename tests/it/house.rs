@@ -83,11 +83,12 @@ const DOORS: [(&[&str], &[&str]); 12] = [
     (&["println!", "eprintln!", "print!", "eprint!", "stdout"], &["src/cli/output.rs"]),
     (&["stderr"], &["src/cli/output.rs", "src/telemetry.rs"]),
     (
-        &["tokio::spawn", "task::spawn", "JoinSet"],
+        &["tokio::spawn", "task::spawn", "JoinSet", "TaskTracker"],
         &[
             "src/daemon/",
             "src/diagnosis/",
             "src/cli/serve.rs",
+            "src/flow/background.rs",
             "src/migration/",
             "src/repository/conformance/",
         ],

@@ -1,6 +1,6 @@
 //! After the sign-in: whoever the upstream has disabled loses access, and nobody else does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pangea_mcp_auth::dev::{ExpiresIn, Fault, Switches};
 use reqwest::{Response, StatusCode};
@@ -106,6 +106,39 @@ async fn an_upstream_that_is_down_ends_nobodys_session_and_is_believed_again_whe
         server.advance(MINUTE);
         assert!(is_invalid_grant(client.refresh(&server, &tokens.refresh).await).await, "{fault:?}");
     }
+}
+
+/// Shows: UP-10.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_upstream_keeps_no_client_waiting_and_what_it_says_later_counts() {
+    const SLOW: u64 = 5_000;
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let first = client.login(&server).await;
+    let switches = server.upstream.switches();
+    // The session can only be checked with its refresh token, which is good for once.
+    without_introspection(switches);
+    switches.token.set(|token| token.delay_ms = SLOW);
+    server.advance(MINUTE);
+    let started = Instant::now();
+    let second = Tokens::of(client.refresh(&server, &first.refresh).await).await;
+    assert!(started.elapsed() < Duration::from_millis(SLOW - 1_000), "{:?}", started.elapsed());
+    let asked = server.upstream.requests().of(TOKEN);
+    let third = Tokens::of(client.refresh(&server, &second.refresh).await).await;
+    assert_eq!(server.upstream.requests().of(TOKEN), asked, "nobody asks meanwhile");
+    server.server.finish().await;
+    switches.token.set(|token| token.delay_ms = 0);
+    server.advance(MINUTE);
+    let fourth = Tokens::of(client.refresh(&server, &third.refresh).await).await;
+    assert_eq!(server.upstream.requests().of(TOKEN), asked + 1, "with the new token, which was kept");
+
+    server.upstream.disable(ADA);
+    switches.token.set(|token| token.delay_ms = SLOW);
+    server.advance(MINUTE);
+    let fifth = Tokens::of(client.refresh(&server, &fourth.refresh).await).await;
+    server.server.finish().await;
+    assert_eq!(server.introspect(&fifth.access).await["active"], false, "a late no counts, too");
+    assert!(is_invalid_grant(client.refresh(&server, &fifth.refresh).await).await);
 }
 
 /// Shows: UP-10.
