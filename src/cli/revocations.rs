@@ -1,5 +1,7 @@
 //! What is told of a revocation: how many, and until when who may still accept what was revoked.
 
+use std::num::NonZero;
+
 use serde::Serialize;
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
 use crate::{
     config::Config,
     flow::administration::Tally,
+    oauth::grant::MOST_LIVE_TOKENS,
     repository::{RepositoryError, Unreadable},
 };
 
@@ -17,6 +20,9 @@ use crate::{
 pub(super) struct Report {
     pub(super) revoked: u64,
     pub(super) already_revoked: u64,
+    /// Access tokens that are no longer tracked, and cannot be revoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untracked: Option<NonZero<u64>>,
     /// Ids with which nothing was done.
     failed: Vec<Failed>,
     dry_run: bool,
@@ -72,6 +78,7 @@ impl Report {
         Self {
             revoked: tally.revoked,
             already_revoked: tally.already_revoked,
+            untracked: NonZero::new(tally.untracked),
             failed: tally.unreadable.iter().map(Failed::unreadable).collect(),
             dry_run,
             accepted_until: tally.accepted_until.values().copied().max().flatten().map(Moment::from),
@@ -86,12 +93,19 @@ impl Report {
 
     pub(super) fn words(&self) -> String {
         let done = if self.dry_run { "would be revoked" } else { "revoked" };
+        let untracked = self.untracked.map(|count| {
+            format!("{count} no longer tracked (the latest {MOST_LIVE_TOKENS} access tokens of a grant are)")
+        });
         let words = match (self.revoked, self.already_revoked) {
-            (0, 0) => "nothing to revoke".to_owned(),
+            (0, 0) => untracked.clone().unwrap_or_else(|| "nothing to revoke".to_owned()),
             (0, 1) => "already revoked".to_owned(),
             (0, already) => format!("all {already} already revoked"),
             (revoked, 0) => format!("{revoked} {done}"),
             (revoked, already) => format!("{revoked} {done}, {already} already revoked"),
+        };
+        let words = match untracked.filter(|untracked| *untracked != words) {
+            Some(untracked) => format!("{words}, {untracked}"),
+            None => words,
         };
         words + &self.resources.iter().map(ResourceReport::words).collect::<String>()
     }

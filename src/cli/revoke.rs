@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    flow::administration::{Administration, Leak, Revocation, Tally, tokens_in},
+    flow::administration::{Administration, Leak, Revocation, Tally, TokenRevocation, tokens_in},
     oauth::{
         grant::Grant,
         token::{GrantId, TokenId},
@@ -107,7 +107,7 @@ impl Ending<'_> {
                 break;
             }
         }
-        let is_done = tally.revoked + tally.already_revoked > 0;
+        let is_done = tally.revoked + tally.already_revoked + tally.untracked > 0;
         if is_done {
             let failed = failures.iter().map(|(text, failure)| Failed::of(text, failure));
             self.tell(&tally, failed.collect());
@@ -131,16 +131,15 @@ impl Ending<'_> {
         tally: &mut Tally,
     ) -> Result<(), Failure> {
         let id = TokenId { grant: grant.id.clone(), number };
-        let (grant, until) = if self.dry_run {
-            let live = grant.live_tokens(self.administration.now()).find(|token| token.number == number);
-            let until = live.map(|token| token.expires_at);
-            (grant, until)
+        let (grant, revocation) = if self.dry_run {
+            let revocation = self.administration.look_at_token(&grant, number);
+            (grant, revocation)
         } else {
             let ended = self.administration.revoke_token(&id).await?;
             ended.ok_or_else(|| not_found("token", text))?
         };
-        tally.add_token(&grant, until);
-        if until.is_some() {
+        tally.add_token(&grant, revocation);
+        if matches!(revocation, TokenRevocation::Done(_)) {
             self.output.done(&id.to_string());
         }
         Ok(())

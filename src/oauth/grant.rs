@@ -28,11 +28,9 @@ use crate::{
     secret::TokenHash,
 };
 
-/// Access tokens of one grant that are alive at once; the oldest gives way. Far above what clients
-/// that race with one refresh token come to, and low enough to keep the record small.
-const MOST_LIVE_TOKENS: usize = 32;
-/// Rotations whose time is remembered for the grace period.
-const MOST_ROTATIONS: usize = 32;
+/// Access tokens of one grant that are remembered at once; another one drops the oldest. Far above what
+/// clients that race with one refresh token come to, and low enough to keep the record small.
+pub const MOST_LIVE_TOKENS: usize = 32;
 
 /// The person, as the upstream vouched for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +173,18 @@ pub struct Active {
     pub refresh: Option<RefreshChain>,
     /// Its access tokens.
     pub live: Vec<LiveToken>,
+    /// The access tokens that were dropped though they had not expired.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dropped: Option<DroppedTokens>,
+}
+
+/// Access tokens that are no longer remembered, because too many others were issued after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedTokens {
+    /// The number of the last one.
+    pub last: u64,
+    /// When the last of them ends.
+    pub expires_at: UnixTime,
 }
 
 /// How long after a decision the same decision has the same outcome: the person clicked twice.
@@ -333,7 +343,7 @@ impl Grant {
     pub fn redeemed(mut self, refresh: Option<RefreshChain>, token: LiveToken, expires_at: UnixTime) -> Self {
         if let State::CodeIssued(mut code) = self.state {
             code.approval = None;
-            self.state = State::Active(Active { code, refresh, live: Vec::new() });
+            self.state = State::Active(Active { code, refresh, live: Vec::new(), dropped: None });
             self.expires_at = expires_at;
         }
         self.with_token(token)
@@ -366,7 +376,12 @@ impl Grant {
             self.last_used_at = token.issued_at;
             active.live.retain(|live| token.issued_at < live.expires_at.plus(SKEW));
             let surplus = (active.live.len() + 1).saturating_sub(MOST_LIVE_TOKENS);
-            active.live.drain(..surplus);
+            let dropped = active.live.drain(..surplus).map(|live| (live.number, live.expires_at));
+            active.dropped = dropped.fold(active.dropped, |before, (last, ends)| {
+                let expires_at = before.map_or(ends, |before| before.expires_at.max(ends));
+                Some(DroppedTokens { last, expires_at })
+            });
+            active.dropped = active.dropped.filter(|dropped| token.issued_at < dropped.expires_at);
             active.live.push(token);
         }
         self

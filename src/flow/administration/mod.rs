@@ -12,7 +12,7 @@ pub use self::{
     clients::{ClientUse, NewClient, Pruned},
     grants::{GrantFilter, Walk},
     leaked::{Leak, tokens_in},
-    revoking::{Revocation, Tally},
+    revoking::{Revocation, Tally, TokenRevocation},
 };
 use crate::{
     clock::{Clock, UnixTime},

@@ -29,6 +29,18 @@ pub enum Revocation {
     Absent,
 }
 
+/// What came of revoking one access token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRevocation {
+    /// It is revoked now. It would have expired then.
+    Done(UnixTime),
+    /// It had expired, or was revoked before.
+    Already,
+    /// The grant no longer tracks it, because too many others were issued after it. It cannot be
+    /// revoked, and introspection refuses it anyway. It expires then at the latest.
+    Untracked(UnixTime),
+}
+
 /// What came of many revocations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -36,6 +48,8 @@ pub struct Tally {
     pub revoked: u64,
     /// Those that were over before.
     pub already_revoked: u64,
+    /// Access tokens that are no longer tracked.
+    pub untracked: u64,
     /// Records that cannot be read: nothing was done with them, and nobody knows whether they were meant.
     pub unreadable: BTreeSet<Unreadable>,
     /// For each resource: until when it may accept a token that was ended, if it does not ask.
@@ -59,13 +73,14 @@ impl Tally {
     }
 
     /// Adds one access token that was ended alone.
-    pub fn add_token(&mut self, grant: &Grant, ended: Option<UnixTime>) {
-        if ended.is_some() {
-            self.revoked += 1;
-        } else {
-            self.already_revoked += 1;
-        }
-        self.note(grant, ended);
+    pub fn add_token(&mut self, grant: &Grant, revocation: TokenRevocation) {
+        let (count, until) = match revocation {
+            TokenRevocation::Done(until) => (&mut self.revoked, Some(until)),
+            TokenRevocation::Already => (&mut self.already_revoked, None),
+            TokenRevocation::Untracked(until) => (&mut self.untracked, Some(until)),
+        };
+        *count += 1;
+        self.note(grant, until);
     }
 
     fn note(&mut self, grant: &Grant, until: Option<UnixTime>) {
@@ -96,8 +111,20 @@ impl Administration {
         Err(contended())
     }
 
-    /// Ends one access token; its grant goes on. The grant, and when the token would have ended,
-    /// `None` if it was over before; `None` if there is no such grant.
+    /// What revoking one access token of `grant` would come to.
+    #[must_use]
+    pub fn look_at_token(&self, grant: &Grant, number: u64) -> TokenRevocation {
+        let now = self.now();
+        let live = grant.live_tokens(now).find(|token| token.number == number);
+        match (live, grant.untracked_until(number, now)) {
+            (Some(live), _) => TokenRevocation::Done(live.expires_at),
+            (None, Some(until)) => TokenRevocation::Untracked(until),
+            (None, None) => TokenRevocation::Already,
+        }
+    }
+
+    /// Ends one access token; its grant goes on. The grant, and what came of it; `None` if there is no
+    /// such token.
     ///
     /// # Errors
     ///
@@ -105,19 +132,21 @@ impl Administration {
     pub async fn revoke_token(
         &self,
         id: &TokenId,
-    ) -> Result<Option<(Grant, Option<UnixTime>)>, RepositoryError> {
+    ) -> Result<Option<(Grant, TokenRevocation)>, RepositoryError> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
             let Some(read) = self.grants.get(id.grant.as_str(), now).await? else { return Ok(None) };
             if id.number == 0 || id.number > read.value.issued {
                 return Ok(None);
             }
-            let live = read.value.live_tokens(now).find(|token| token.number == id.number);
-            let Some(until) = live.map(|token| token.expires_at) else { return Ok(Some((read.value, None))) };
+            let revocation = self.look_at_token(&read.value, id.number);
+            if !matches!(revocation, TokenRevocation::Done(_)) {
+                return Ok(Some((read.value, revocation)));
+            }
             let without = read.value.clone().without_token(id.number);
             if let Some(stored) = self.grants.replace(read, without, now).await? {
                 tracing::info!(target: "audit", event = "revocation", jti = %id, by = "operator", "access token revoked");
-                return Ok(Some((stored.value, Some(until))));
+                return Ok(Some((stored.value, revocation)));
             }
         }
         Err(contended())

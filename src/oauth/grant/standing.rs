@@ -67,6 +67,14 @@ impl Grant {
         live.iter().filter(move |token| now < token.expires_at)
     }
 
+    /// Until when a resource server that does not ask us may accept the access token of this number,
+    /// although it is no longer remembered: too many were issued after it. `None` for any other.
+    #[must_use]
+    pub fn untracked_until(&self, number: u64, now: UnixTime) -> Option<UnixTime> {
+        let dropped = self.active()?.dropped.filter(|dropped| number <= dropped.last)?;
+        Some(dropped.expires_at).filter(|until| now < *until)
+    }
+
     /// Until when somebody who does not ask us may still accept one of its access tokens, if it
     /// has been revoked; else when the last of them ends.
     #[must_use]

@@ -82,6 +82,13 @@ fn live_tokens_are_few_and_known_by_their_text() {
         grant = grant.with_token(token(number, at(2)));
     }
     assert_eq!(grant.active().unwrap().live.len(), MOST_LIVE_TOKENS);
+    for (number, seconds, until) in
+        [(1, 3, Some(602)), (68, 3, Some(602)), (69, 3, None), (68, 601, Some(602)), (68, 602, None)]
+    {
+        assert_eq!(grant.untracked_until(number, at(seconds)), until.map(at), "{number} {seconds}");
+    }
+    let later = grant.clone().with_token(token(101, at(700)));
+    assert_eq!(later.active().unwrap().dropped, None, "they have expired");
     assert!(grant.live_token(100, "at100", at(3)).is_some());
     assert!(grant.live_token(100, "at99", at(3)).is_none());
     assert!(grant.live_token(1, "at1", at(3)).is_none());

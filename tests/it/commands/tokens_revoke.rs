@@ -1,5 +1,9 @@
 //! `tokens revoke`: by name, in bulk, and by the leaked token itself.
 
+use std::time::Duration;
+
+use serde_json::json;
+
 use super::{
     records::{Records, access_token, code, grant, refresh_token},
     terminal::Terminal,
@@ -34,6 +38,35 @@ async fn by_name_one_after_another() {
     }
     fits(&transcript.run("tokens revoke 145k9c 995k9c -o json"));
     transcript.is("tokens-revoke.txt");
+}
+
+/// It fell out of those that a grant remembers, and may be accepted still by who does not ask.
+#[tokio::test]
+async fn an_access_token_that_is_no_longer_tracked_is_not_called_revoked() {
+    let records = Records::none();
+    let (id, ends) = (grant(14), records.now.plus(Duration::from_mins(9)));
+    let mut busy = records.active(&id, "mcp_busy", -3600);
+    busy["issued"] = 40.into();
+    busy["state"]["active"]["live"][0][0] = 40.into();
+    busy["state"]["active"]["dropped"] = json!({ "last": 8, "expires_at": ends });
+    records.keep(vec![busy]).await;
+    for dry_run in [" --dry-run", ""] {
+        let told = |number: u64| records.json(&format!("tokens revoke {id}.{number} -o json{dry_run}"));
+        let untracked = told(8);
+        crate::check::fits_schema("tokens-revoke.json", &untracked);
+        assert_eq!((&untracked["untracked"], &untracked["revoked"]), (&json!(1), &json!(0)));
+        assert_eq!(untracked["accepted_until"], ends.to_string());
+        let revoked_before = told(9);
+        assert_eq!(revoked_before["already_revoked"], 1);
+        assert_eq!(
+            (revoked_before.get("untracked"), &revoked_before["accepted_until"]),
+            (None, &json!(null))
+        );
+    }
+    let outcome = records.run(&format!("tokens revoke {id}.8"));
+    assert_eq!(outcome.code, Some(0));
+    assert!(outcome.err.contains(&ends.to_string()), "{outcome:?}");
+    assert!(!outcome.err.contains("already revoked"), "{outcome:?}");
 }
 
 #[tokio::test]
