@@ -162,8 +162,9 @@ async fn a_failure_after_the_request_was_found_lawful_is_answered_to_the_client(
 
     let database = rusqlite::Connection::open(server.folder.path().join("test.sqlite")).unwrap();
     for (failing, trigger) in [
-        ("the grant cannot be stored", "BEFORE INSERT ON record WHEN NEW.kind = 2"),
+        // A client is kept before its first grant is stored, and then for a while.
         ("the client cannot be kept", "BEFORE UPDATE ON record WHEN NEW.kind = 1"),
+        ("the grant cannot be stored", "BEFORE INSERT ON record WHEN NEW.kind = 2"),
     ] {
         let sql = format!("CREATE TRIGGER fails {trigger} BEGIN SELECT RAISE(ABORT, 'disk'); END");
         database.execute_batch(&sql).unwrap();
