@@ -13,7 +13,7 @@ mod unused;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use self::{
     introspection::Introspected,
@@ -258,6 +258,11 @@ impl AuthorizationServer {
     /// When the repository does not answer.
     pub async fn purge(&self) -> Result<u64, RepositoryError> {
         self.repository.purge_expired(self.now().minus(SKEW)).await
+    }
+
+    /// The right to call the upstream, which ends with the value; `None` if it cannot be had in time.
+    async fn upstream_turn(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(patience, self.upstream_calls.acquire()).await.ok()?.ok()
     }
 
     /// The client of that name that is authenticated by what it presented.

@@ -65,7 +65,7 @@ async fn calls_of_the_upstream_are_bounded_and_whoever_is_too_many_may_come_agai
     let started = Instant::now();
     let busy = person.get(&back).await;
     assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (503, "5"), "{}", busy.html);
-    assert!(started.elapsed() < Duration::from_secs(1), "a quick answer");
+    assert!(started.elapsed() < Duration::from_secs(3), "a quick answer");
     assert_eq!(asked() - before, MOST_UPSTREAM_CALLS as u64);
     server.upstream.switches().token.set(|token| token.delay_ms = 0);
     for _ in 0..200 {

@@ -60,7 +60,8 @@ async fn crosswise(client: &Client, servers: [&Server; 2], tokens: &[Tokens]) ->
 async fn a_daemon_that_is_killed_while_it_seals_anew_goes_on_at_its_next_start() {
     let server = Server::start().await;
     let client = Client::public(&server).await;
-    let tokens = at_once((0..130).map(|_| client.login(&server))).await;
+    let mut tokens = at_once((0..65).map(|_| client.login(&server))).await;
+    tokens.extend(at_once((0..65).map(|_| client.login(&server))).await);
     let new = SealingKey::generate(&SystemRandom);
     let home =
         Home::with_configuration(&format!("http://127.0.0.1:{}", process::free_port()), &server.upstream_url);
