@@ -1,12 +1,12 @@
 //! From the authorization request to the code. Until the upstream has vouched for the person, all
 //! that is known of a login travels sealed with the browser; nothing is stored.
 
-use std::{net::IpAddr, time::Duration};
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    AuthorizationServer, PATIENCE,
+    AuthorizationServer, PATIENCE, RETURN_PATIENCE,
     returns::Return,
     tokens::{ATTEMPTS, too_much_contention},
 };
@@ -29,10 +29,6 @@ use crate::{
 /// Longest sealed request, in characters: room for a request line of 8000 octets however it is
 /// encoded, and what a browser can still carry in cookies and forms.
 const LONGEST_SEALED: usize = 32_000;
-
-/// How long a browser that comes back waits until fewer calls of the upstream are under way: many users
-/// may sign in at the same moment.
-const RETURN_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A request that waits for the person's decision. The browser holds it, sealed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -280,9 +276,8 @@ impl AuthorizationServer {
             .ok_or(CallbackError::Lost)?;
         let id = GrantId::of_login(state, pending.transaction.requested_at);
         // Held until everything is stored, whether or not the browser waits for that.
-        let Some(_turn) = self.upstream_turn(RETURN_PATIENCE).await else {
-            return Err(CallbackError::Busy);
-        };
+        let turn = self.upstream_turn(RETURN_PATIENCE).await;
+        let _turn = turn.ok_or(CallbackError::Busy)?;
         let returned = Return { approval: &pending.approval, until: pending.approved_at.plus(PATIENCE) };
         if !self.returns.admit(&id, returned, now) {
             return Err(CallbackError::Used);

@@ -46,6 +46,8 @@ pub const PATIENCE: Duration = Duration::from_mins(10);
 /// Maximum concurrent calls of the upstream. Beyond that, a browser that comes back is told to try again,
 /// and the check of a session waits for its turn.
 pub const MOST_UPSTREAM_CALLS: usize = 64;
+/// How long a browser that comes back waits for its turn: many users may sign in at the same moment.
+const RETURN_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the operator decided.
 #[derive(Debug)]
