@@ -14,7 +14,7 @@ use crate::{
         grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy, unknown_code},
         params::Params,
         scope::Scope,
-        token::{Claims, GrantId, RefreshToken, grant_of_code, issued_at},
+        token::{Claims, GrantId, RefreshToken, grant_of_code},
     },
     repository::Stored,
     secret::{Sealer, TokenHash, constant_time_eq, encode},
