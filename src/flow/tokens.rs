@@ -29,7 +29,7 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(3);
 /// ahead, for what the upstream gives out once must not be asked for twice.
 const CHECK_TAKES: Duration = SKEW.saturating_add(Duration::from_mins(2));
 /// How long a check waits until fewer calls of the upstream are under way.
-const CHECK_PATIENCE: Duration = Duration::from_secs(5);
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 /// Attempts to replace a record that others replace at the same time.
 pub(super) const ATTEMPTS: usize = 64;
 
@@ -278,7 +278,7 @@ impl AuthorizationServer {
 
     /// Asks the upstream once fewer than [`MOST_UPSTREAM_CALLS`](super::MOST_UPSTREAM_CALLS) are under way.
     async fn check_in_turn(&self, tokens: &UpstreamTokens, now: UnixTime) -> SessionCheck {
-        match self.upstream_turn(CHECK_PATIENCE).await {
+        match self.upstream_turn(TURN_PATIENCE).await {
             Some(_turn) => self.upstream.check(tokens, now).await,
             None => SessionCheck::Unknown("too many calls of the upstream are under way".to_owned()),
         }
