@@ -282,7 +282,7 @@ impl Environment for Secrets {
     fn variables(&self) -> BTreeMap<String, String> {
         let pairs = [
             ("PANGEA_SECRET", "pck_bench"),
-            ("RS_SECRET", "rs-secret"),
+            ("RS_SECRET", "rs-secret-of-more-than-32-characters"),
             ("SEALING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

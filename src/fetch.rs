@@ -1,16 +1,22 @@
 //! The one door for outbound HTTP: certificates verified, no redirects, bounded in time and size, and
-//! addresses judged where another party named the host.
+//! addresses judged where another party named the host. Requests to this machine never go through a proxy;
+//! others go through the one of the environment.
 
 mod reach;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use reqwest::{Client, Method, RequestBuilder, header, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url, header, redirect};
+use rustls::ClientConfig;
 
 use self::reach::Resolver;
-pub use self::reach::{Reach, Target};
-use crate::secret::Secret;
+pub use self::{
+    reach::{Reach, Target},
+    tls::NoAuthorities,
+};
+use crate::{oauth::resource::is_loopback, secret::Secret};
 
 /// Largest answer that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -79,6 +85,9 @@ pub enum FetchError {
         /// Whom we should have asked.
         host: String,
     },
+    /// The certificate of an `https` address could not be verified.
+    #[error(transparent)]
+    NoAuthorities(#[from] NoAuthorities),
     /// The answer is larger than any lawful one.
     #[error("{host} answered with more than {LARGEST} bytes")]
     TooLarge {
@@ -91,22 +100,42 @@ pub enum FetchError {
 #[derive(Debug, Clone)]
 pub struct Fetch {
     configured: Client,
+    /// For configured addresses of this machine. A proxy would reach its own machine there, and read what is
+    /// sent in clear.
+    unproxied: Client,
     discovered: Client,
+    no_authorities: Option<NoAuthorities>,
     timeout: Duration,
 }
 
 impl Fetch {
-    /// A client that waits at most `timeout` for a whole answer.
+    /// A client that waits at most `timeout` for a whole answer. Without certificate authorities on this
+    /// machine it can do without `https`.
     ///
     /// # Errors
     ///
-    /// When TLS cannot be set up on this machine.
+    /// When the clients cannot be built.
     pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
+        let (tls, no_authorities) = tls::config();
         Ok(Self {
-            configured: client(timeout, Reach::Configured)?,
-            discovered: client(timeout, Reach::Discovered)?,
+            configured: builder(timeout, Reach::Configured, &tls).build()?,
+            unproxied: builder(timeout, Reach::Configured, &tls).no_proxy().build()?,
+            discovered: builder(timeout, Reach::Discovered, &tls).build()?,
+            no_authorities,
             timeout,
         })
+    }
+
+    /// Whether certificates of this URL can be verified.
+    ///
+    /// # Errors
+    ///
+    /// When it is `https` and this machine has no certificate authorities.
+    pub fn can_verify(&self, url: &Url) -> Result<(), NoAuthorities> {
+        match &self.no_authorities {
+            Some(error) if url.scheme() == "https" => Err(error.clone()),
+            _ => Ok(()),
+        }
     }
 
     /// How long it waits for a whole answer.
@@ -172,6 +201,7 @@ impl Fetch {
 
     fn request(&self, method: Method, target: &Target) -> RequestBuilder {
         let client = match target.reach {
+            Reach::Configured if is_loopback(&target.url) => &self.unproxied,
             Reach::Configured => &self.configured,
             Reach::Discovered => &self.discovered,
         };
@@ -183,6 +213,7 @@ impl Fetch {
         if !target.is_allowed() {
             return Err(FetchError::Forbidden { host: host() });
         }
+        self.can_verify(&target.url)?;
         let failed = |error: reqwest::Error| {
             if error.is_timeout() {
                 return FetchError::Timeout { host: host(), timeout: self.timeout };
@@ -203,7 +234,7 @@ impl Fetch {
     }
 }
 
-fn client(timeout: Duration, reach: Reach) -> Result<Client, reqwest::Error> {
+fn builder(timeout: Duration, reach: Reach, tls: &ClientConfig) -> ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     Client::builder()
         .redirect(redirect::Policy::none())
@@ -213,8 +244,8 @@ fn client(timeout: Duration, reach: Reach) -> Result<Client, reqwest::Error> {
         .pool_max_idle_per_host(MOST_IDLE)
         .tcp_nodelay(true)
         .dns_resolver(Arc::new(Resolver(reach)))
+        .tls_backend_preconfigured(tls.clone())
         .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 fn signed(request: RequestBuilder, sender: Sender<'_>) -> RequestBuilder {

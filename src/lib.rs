@@ -17,6 +17,7 @@ pub mod flow;
 pub mod keys;
 pub mod migration;
 pub mod oauth;
+pub mod permissions;
 pub mod repository;
 pub mod secret;
 pub mod telemetry;

@@ -82,11 +82,12 @@ impl From<RepositoryError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match error {
-            StartError::Repository(_) | StartError::Lease(_) | StartError::Keys(KeyError::Repository(_)) => {
-                Exit::Unreachable
-            }
-            StartError::Keys(_) | StartError::Folder(..) => Exit::Configuration,
-            StartError::Tls(_) | StartError::Listen(..) => Exit::Failed,
+            StartError::Repository(_)
+            | StartError::Database { .. }
+            | StartError::Lease(_)
+            | StartError::Keys(KeyError::Repository(_)) => Exit::Unreachable,
+            StartError::Keys(_) | StartError::Folder { .. } => Exit::Configuration,
+            StartError::Tls(_) | StartError::NoAuthorities(_) | StartError::Listen(..) => Exit::Failed,
         };
         let failure = Self::new(exit, error.to_string());
         match error {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Config, Overrides, RepositoryConfig, Source, SystemEnvironment},
+    config::{self, Config, FromEnvironment, Overrides, RepositoryConfig, Source, SystemEnvironment},
     daemon,
     dev::{StandIn, StandInConfig},
     secret::{Random, Sealer, Secret, SystemRandom},
@@ -90,6 +90,7 @@ impl Serve {
         let assembled = daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let stop = CancellationToken::new();
         stop_on_signals(&stop)?;
+        tell_of_configuration(&config, global.dev);
         if let Some(development) = development {
             output::print(&banner(&config, &development.stand_in_url));
             let stand_in = self.stand_in(&config, &development, clock, random)?;
@@ -204,6 +205,25 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
         });
     }
     Ok(())
+}
+
+/// Where the configuration comes from and whom it lets in: names of variables, never their values.
+fn tell_of_configuration(config: &Config, dev: bool) {
+    for FromEnvironment { variable, key, instead_of } in &config.from_environment {
+        match instead_of {
+            Some(place) => tracing::info!(variable, key, file = %place, "the environment overrules the file"),
+            None => tracing::info!(variable, key, "this value comes from the environment"),
+        }
+    }
+    let access = &config.access;
+    if access.is_open() && !access.says_everybody && !dev {
+        tracing::warn!(%access, "who may sign in: there is no [access] section");
+    } else {
+        tracing::info!(%access, "who may sign in");
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
 /// What is read but not done, and what will not work as it may be meant.

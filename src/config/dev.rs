@@ -1,6 +1,9 @@
 //! What `--dev` puts in the place of missing keys.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     model::LoopbackResources,
@@ -85,7 +88,7 @@ fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Co
             )
         })?;
     }
-    let text = secret_source::read_file(&path)?;
+    let text = secret_source::read_file(&path, &BTreeMap::new())?;
     KeyRing::parse(&text).map(|_| path.clone()).map_err(|_| {
         let what = format!("{} does not hold a sealing key", path.display());
         Complaint::new(what, "Remove it together with the database beside it, and both are made again")

@@ -13,20 +13,27 @@ pub fn filled_example(values: &BTreeMap<&str, String>) -> String {
     let mut out = String::with_capacity(EXAMPLE.len());
     for line in EXAMPLE.lines() {
         let bare = line.strip_prefix('#').unwrap_or(line);
-        // A table that is switched off has its keys below it, too.
-        if let Some(header) = bare.strip_prefix('[') {
-            section = format!("{}.", header.trim_matches(['[', ']']));
-        }
-        match bare
+        let header = bare.strip_prefix('[').map(|header| format!("{}.", header.trim_matches(['[', ']'])));
+        let value = bare
             .split_once(" = ")
-            .and_then(|(name, _)| Some((name, values.get(&*format!("{section}{name}"))?)))
-        {
-            Some((name, value)) => out.extend([name, " = ", value]),
-            None => out.push_str(line),
+            .and_then(|(name, _)| Some((name, values.get(&*format!("{section}{name}"))?)));
+        match (header, value) {
+            (Some(header), _) => {
+                // A table that is commented out starts a section all the same.
+                let is_filled = values.keys().any(|key| key.strip_prefix(&header).is_some_and(is_name));
+                out.push_str(if is_filled { bare } else { line });
+                section = header;
+            }
+            (None, Some((name, value))) => out.extend([name, " = ", value]),
+            (None, None) => out.push_str(line),
         }
         out.push('\n');
     }
     out
+}
+
+fn is_name(rest: &str) -> bool {
+    !rest.contains('.')
 }
 
 #[cfg(test)]
@@ -38,12 +45,21 @@ mod tests {
         let values = [
             ("listen", "\"127.0.0.1:1\""),
             ("authn.scopes", "[\"a\"]"),
+            ("access.domains", "[\"d\"]"),
             ("repository.kind", "\"k\""),
             ("repository.url", "\"u\""),
         ];
         let filled = filled_example(&values.map(|(key, value)| (key, value.to_owned())).into());
         let changed: Vec<_> =
             filled.lines().zip(EXAMPLE.lines()).filter(|(new, old)| new != old).map(|(new, _)| new).collect();
-        assert_eq!(changed, ["listen = \"127.0.0.1:1\"", "scopes = [\"a\"]", "kind = \"k\"", "url = \"u\""]);
+        let expected = [
+            "listen = \"127.0.0.1:1\"",
+            "scopes = [\"a\"]",
+            "[access]",
+            "domains = [\"d\"]",
+            "kind = \"k\"",
+            "url = \"u\"",
+        ];
+        assert_eq!(changed, expected);
     }
 }

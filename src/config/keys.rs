@@ -4,7 +4,7 @@
 use super::{
     elsewhere,
     table::{
-        Fallback::{self, Absent, Required, Value},
+        Fallback::{self, Absent, Made, Required, Value},
         Key, Kind,
     },
 };
@@ -20,7 +20,12 @@ pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redi
 pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ("", "These stand at the top of the file, before the first `[section]`."),
     ("authn", "Who signs people in: an OAuth client of Pangea AuthN's OAuth Server, or of another provider."),
-    ("access", "Who may sign in. With all three lists empty, everybody for whom the upstream vouches."),
+    (
+        "access",
+        "Who may sign in: people in any of the lists. Without this section, everybody for whom the upstream vouches; \
+         `everybody = true` says so explicitly. A section that admits no one, and a list that is given and empty, are \
+         errors.",
+    ),
     (
         "resources.#",
         "One table for each MCP server; at least one. `introspection` is the credential with which this MCP \
@@ -184,23 +189,34 @@ const OWN: &[Key] = &[
     ),
     key(
         "access.emails",
-        Kind::List,
-        Value("[]"),
+        Kind::AllowList,
+        Absent("none"),
         "Email addresses of people who may sign in. An address counts when the upstream says that it is verified.",
     ),
     key(
         "access.domains",
-        Kind::List,
-        Value("[]"),
+        Kind::AllowList,
+        Absent("none"),
         "Email domains whose people may sign in. An address counts when the upstream says that it is verified.",
     ),
-    key("access.groups", Kind::List, Value("[]"), "Groups at the upstream whose members may sign in."),
+    key(
+        "access.groups",
+        Kind::AllowList,
+        Absent("none"),
+        "Groups at the upstream whose members may sign in.",
+    ),
+    key(
+        "access.everybody",
+        Kind::Boolean,
+        Value("false"),
+        "Admits everybody for whom the upstream vouches. Stands alone in its section.",
+    ),
     key(
         "resources.#.url",
         Kind::Url,
         Required("\"https://mcp.example.org/mcp\""),
         "The MCP server's URL as people enter it in their client; tokens carry it as `aud`. `https`, or `http` \
-         on loopback.",
+         on loopback. Written canonically: host in lower case, no default port, no `..`.",
     ),
     key("resources.#.name", Kind::Text, Absent("the URL"), "What the consent page calls this MCP server."),
     key(
@@ -231,13 +247,13 @@ const OWN: &[Key] = &[
     key(
         "resources.#.introspection.client_secret",
         Kind::Secret,
-        Required("{ file = \"rs-1-secret\" }"),
-        "A secret of your choice, from a generator such as `openssl rand -hex 32`.",
+        Made("{ file = \"rs-1-secret\" }", "(umask 077; openssl rand -hex 32 > rs-1-secret)"),
+        "A secret of your choice, from a generator such as `openssl rand -hex 32`: at least 16 characters, better 32.",
     ),
     key(
         "keys.sealing",
         Kind::Secret,
-        Required("{ file = \"sealing-key\" }"),
+        Made("{ file = \"sealing-key\" }", "(umask 077; openssl rand -base64 32 > sealing-key)"),
         "32 random bytes in base64 under which everything at rest is sealed; without them, all that is stored is \
          lost. Make them beside the configuration file with `(umask 077; openssl rand -base64 32 > sealing-key)`. \
          While one key takes another's place there are several, with white space between them and `@` before the time \
@@ -400,7 +416,7 @@ const OWN: &[Key] = &[
         "tokens.grant_lifetime",
         Kind::Duration,
         Value("\"180d\""),
-        "How long after sign-in a person must sign in again, whatever was refreshed: up to 3650 days.",
+        "How long after sign-in a person must sign in again, whatever was refreshed: 1 minute to 3650 days.",
     ),
     key(
         "tokens.code_lifetime",

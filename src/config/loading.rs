@@ -18,7 +18,7 @@ use super::{
     table::FILE_VARIABLE,
     value, variables,
 };
-use crate::oauth::issuer::Issuer;
+use crate::{oauth::issuer::Issuer, permissions::Contents};
 
 /// Larger files are not configuration.
 const LARGEST_FILE: u64 = 1024 * 1024;
@@ -183,6 +183,9 @@ fn finish(
     if let Some(complaint) = dev_complaint {
         reader.complain("keys.sealing", complaint);
     }
+    if let Some(path) = path.as_ref().filter(|_| file == File::Read) {
+        reader.judge_file("", path, Contents::Trusted);
+    }
     if file == File::Absent && source.dev.is_none() {
         complain_of_missing_file(&mut reader);
     } else {
@@ -215,7 +218,7 @@ fn reader<'a>(
     problems: Vec<Problem>,
 ) -> Reader<'a> {
     let file = path.map_or(Place::Nowhere, |path| Place::File(path, None));
-    Reader { settings, environment: source.environment, variables, file, problems }
+    Reader { settings, environment: source.environment, variables, file, problems, warnings: Vec::new() }
 }
 
 const fn allows_memory(source: &Source<'_>) -> bool {
@@ -288,6 +291,10 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
     let tokens = sections::tokens(&mut reader);
     let limits = sections::limits(&mut reader);
     let log = sections::log(&mut reader);
+    if dev.is_some() {
+        sections::expect_loopback(&mut reader, "public_url", public_url.as_ref());
+        sections::expect_loopback(&mut reader, "issuer", issuer.as_ref());
+    }
     let issuer = issuer.or_else(|| public_url.clone());
     let parts = Survey {
         file: None,
@@ -319,6 +326,8 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
                 tokens,
                 limits,
                 log,
+                from_environment: reader.settings.from_environment(),
+                warnings: reader.warnings,
             })
         }
         _ => Err(Problems::new(reader.problems)),

@@ -37,15 +37,15 @@ pub use self::{
     filled::filled_example,
     loading::{Survey, load, load_repositories, parse, survey},
     model::{
-        Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
-        Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig,
-        Tokens, VaultConfig,
+        Access, Authn, AuthnService, Config, FromEnvironment, Introspection, Keys, Limits, Log, LogFormat,
+        LoopbackResources, Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig,
+        ServerConfig, Tokens, VaultConfig,
     },
     private_file::{Existing, create_private_folder, write_private_file},
     problem::{Place, Problem, Problems},
     reference::{reference, variables},
     sealing_keys::{read_sealing_keys, store_sealing_keys},
-    secret_source::{SecretPlace, read_secret_file},
+    secret_source::{SecretPlace, handed_over_secret, read_secret_file},
     value::service_url,
 };
 

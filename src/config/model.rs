@@ -1,11 +1,14 @@
 //! The valid configuration, as the rest of the program reads it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
 
-use super::secret_source::SecretPlace;
+use super::{
+    problem::{Place, Problem},
+    secret_source::SecretPlace,
+};
 use crate::{
     oauth::{
         issuer::Issuer, redirect::PrivateUseSchemes, resource::Resource, scope::Scope,
@@ -47,6 +50,21 @@ pub struct Config {
     pub limits: Limits,
     /// The log.
     pub log: Log,
+    /// What comes from environment variables.
+    pub from_environment: Vec<FromEnvironment>,
+    /// What works, but should be corrected.
+    pub warnings: Vec<Problem>,
+}
+
+/// A value that an environment variable sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromEnvironment {
+    /// The variable.
+    pub variable: String,
+    /// The key that it sets, such as `authn.client_id`.
+    pub key: String,
+    /// Where the configuration file sets the same key, which is not used.
+    pub instead_of: Option<Place>,
 }
 
 impl Config {
@@ -104,15 +122,42 @@ pub struct AuthnService {
     pub token: Secret,
 }
 
-/// Who may sign in. All three lists empty: everybody for whom the upstream vouches.
+/// Who may sign in: without lists, every user for whom the upstream vouches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
+    /// Whether the configuration has `everybody = true`.
+    pub says_everybody: bool,
     /// Mail addresses, in lower case.
     pub emails: Vec<String>,
     /// Mail domains, in lower case.
     pub domains: Vec<String>,
     /// Groups at the upstream.
     pub groups: Vec<String>,
+}
+
+impl Access {
+    /// Whether every user of the upstream may sign in.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.emails.is_empty() && self.domains.is_empty() && self.groups.is_empty()
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_open() {
+            return f.write_str("everybody for whom the upstream vouches");
+        }
+        let emails = match self.emails.len() {
+            0 => None,
+            1 => Some("one address".to_owned()),
+            several => Some(format!("{several} addresses")),
+        };
+        let named =
+            |what, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+        let all = [emails, named("people at", &self.domains), named("members of", &self.groups)];
+        f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    }
 }
 
 /// One MCP server.

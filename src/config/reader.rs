@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ops::RangeInclusive,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -20,7 +20,10 @@ use super::{
     unknown::whereabouts,
     value::{self, quoted},
 };
-use crate::secret::{KeyRing, Secret};
+use crate::{
+    permissions::{self, Contents, Fault, Verdict},
+    secret::{KeyRing, Secret},
+};
 
 /// Takes values out of the settings. A method whose value is missing or wrong notes the problem
 /// and returns an empty value, which nobody sees: with problems there is no configuration.
@@ -31,7 +34,14 @@ pub(super) struct Reader<'a> {
     /// Where missing keys would be written.
     pub(super) file: Place,
     pub(super) problems: Vec<Problem>,
+    /// What works, but should be corrected.
+    pub(super) warnings: Vec<Problem>,
 }
+
+/// Shorter secrets are refused, in characters: an attacker can guess them.
+const SHORTEST_SECRET: usize = 16;
+/// Shorter secrets get a warning, in characters: generators make longer ones.
+const SHORT_SECRET: usize = 32;
 
 impl Reader<'_> {
     /// Notes a problem with a key, at the place of its value, else of its table, else of the file.
@@ -40,10 +50,20 @@ impl Reader<'_> {
         self.problems.push(complaint.at(place, path));
     }
 
+    /// Notes a warning about a key, once for each text.
+    pub(super) fn warn(&mut self, path: &str, complaint: Complaint) {
+        let warning = complaint.at(self.place(path), path);
+        let is_known = self.warnings.iter().any(|known| known.what == warning.what);
+        if !is_known {
+            self.warnings.push(warning);
+        }
+    }
+
     /// Where a key's value was written, or should have been.
     fn place(&self, path: &str) -> Place {
         let is_written = |place: &&Place| **place != Place::Nowhere;
-        let value = self.settings.get(path).map(|given| &given.place).filter(is_written);
+        let value = self.settings.get(path).map(|given| &given.place).or_else(|| self.settings.section(path));
+        let value = value.filter(is_written);
         let section = path.rsplit_once('.').and_then(|(section, _)| self.settings.section(section));
         let section = section.filter(|place| matches!(place, Place::File(..)));
         value.or(section).unwrap_or(&self.file).clone()
@@ -113,6 +133,22 @@ impl Reader<'_> {
         self.list(path, |given| value::text(&given.value).and_then(&parse))
     }
 
+    /// A list of who may sign in. An empty one is a mistake: it could mean all users or none.
+    pub(super) fn allow_list<T>(
+        &mut self,
+        path: &str,
+        parse: impl Fn(&str) -> Result<T, Complaint>,
+    ) -> Vec<T> {
+        if let Some(Value::List(items)) = self.settings.get(path).map(|given| &given.value)
+            && items.is_empty()
+        {
+            let fix =
+                "Name who may sign in, or remove it; `everybody = true` under `[access]` admits everybody";
+            self.complain(path, Complaint::new("is an empty list", fix));
+        }
+        self.texts(path, parse)
+    }
+
     /// A list, each item with its own place in complaints.
     pub(super) fn list<T>(&mut self, path: &str, parse: impl Fn(&Given) -> Result<T, Complaint>) -> Vec<T> {
         let settings = self.settings;
@@ -158,15 +194,71 @@ impl Reader<'_> {
     pub(super) fn secret(&mut self, path: &str) -> Option<Secret> {
         let given = self.settings.get(path)?;
         let name = find(path).map_or("secret", |key| key.path);
+        if let Ok(place) = secret_source::place_of(given) {
+            self.warn_of_secret_file(path, &place);
+        }
         secret_source::read(given, name, self.environment, self.variables)
             .map_err(|complaint| self.complain(path, complaint))
             .ok()
+    }
+
+    /// A secret that the operator made up.
+    pub(super) fn chosen_secret(&mut self, path: &str) -> Option<Secret> {
+        let secret = self.secret(path)?;
+        let length = secret.expose().chars().count();
+        let complaint = |limit: usize| {
+            let what = format!("the secret has {length} characters, fewer than {limit}");
+            Complaint::new(what, "Make one with `openssl rand -hex 32`")
+        };
+        if length < SHORTEST_SECRET {
+            self.complain(path, complaint(SHORTEST_SECRET));
+        } else if length < SHORT_SECRET {
+            self.warn(path, complaint(SHORT_SECRET));
+        }
+        Some(secret)
+    }
+
+    /// Warns about a secret file that is accepted; reading it refuses the others.
+    fn warn_of_secret_file(&mut self, path: &str, place: &SecretPlace) {
+        if let SecretPlace::File(file) = place {
+            let faults =
+                permissions::faults(file, Contents::Secret, secret_source::credentials(self.variables));
+            for fault in faults.into_iter().flatten().filter(|fault| fault.verdict == Verdict::Tolerated) {
+                self.warn(path, Complaint::new(fault.what, fault.fix));
+            }
+        }
+    }
+
+    /// Judges who may read and change a file that a key names, if it is there, and its folder.
+    pub(super) fn judge_file(&mut self, path: &str, file: &Path, contents: Contents) {
+        let faults = permissions::faults(file, contents, None).unwrap_or_else(|_| {
+            let folder = file.ancestors().skip(1).find(|folder| folder.is_dir());
+            folder
+                .and_then(|folder| permissions::faults_of_folder(folder).ok())
+                .flatten()
+                .into_iter()
+                .collect()
+        });
+        for Fault { what, fix, verdict } in faults {
+            match verdict {
+                Verdict::Refused => self.complain(path, Complaint::new(what, fix)),
+                Verdict::Tolerated => self.warn(path, Complaint::new(what, fix)),
+            }
+        }
+    }
+
+    /// The path of a file that is believed.
+    pub(super) fn trusted_file(&mut self, path: &str) -> Option<PathBuf> {
+        let file = self.path(path)?;
+        self.judge_file(path, &file, Contents::Trusted);
+        Some(file)
     }
 
     /// The sealing keys, and where they are kept.
     pub(super) fn sealing_keys(&mut self, path: &str) -> Option<(KeyRing, SecretPlace)> {
         let given = self.settings.get(path)?;
         let read = secret_source::place_of(given).and_then(|place| {
+            self.warn_of_secret_file(path, &place);
             let keys = sealing_keys::read(&place, self.environment, self.variables)?;
             Ok((keys, place))
         });
@@ -194,7 +286,8 @@ impl Reader<'_> {
     /// The paths of required keys that are not given, wherever their table is or must be; those
     /// about which something was said already are left out.
     pub(super) fn missing(&self) -> Vec<(&'static Key, String)> {
-        let required = KEYS.iter().filter(|key| matches!(key.fallback, Fallback::Required(_)));
+        let required =
+            KEYS.iter().filter(|key| matches!(key.fallback, Fallback::Required(_) | Fallback::Made(..)));
         let paths = required.flat_map(|key| {
             let sections = self.settings.instances(key.section());
             sections.into_iter().map(move |section| (key, join(&section, key.name())))
@@ -210,12 +303,22 @@ impl Reader<'_> {
             .any(|rest| rest.is_empty() || (rest.len() < path.len() && rest.starts_with('.')))
     }
 
+    /// Whether there is a problem with a key of a table.
+    pub(super) fn has_complaint_below(&self, section: &str) -> bool {
+        let below = join(section, "");
+        self.problems.iter().any(|problem| problem.key.starts_with(&below))
+    }
+
     /// Notes that a required key is not given.
     pub(super) fn complain_of_missing(&mut self, key: &Key, path: &str) {
-        if let Fallback::Required(example) = key.fallback {
-            let fix = format!("Add `{} = {example}` {}. {}", key.name(), whereabouts(key.section()), key.doc);
-            self.complain(path, Complaint::new("is missing", fix));
-        }
+        let (example, command) = match key.fallback {
+            Fallback::Required(example) => (example, None),
+            Fallback::Made(example, command) => (example, Some(command)),
+            Fallback::Value(_) | Fallback::Absent(_) => return,
+        };
+        let made = command.map(|command| format!("; `{command}` makes its file")).unwrap_or_default();
+        let fix = format!("Add `{} = {example}` {}{made}", key.name(), whereabouts(key.section()));
+        self.complain(path, Complaint::new("is missing", fix));
     }
 
     /// Notes each value but the first of those that must differ.

@@ -22,12 +22,24 @@ an error. `serve` names everything that is wrong at once, with line and remedy, 
 loopback.
 
 **Secrets** never stand in the file. Write where they are: `{ keyring = \"name\" }` in the platform's keyring, under the
-service `pangea-mcp-auth`; `{ file = \"path\" }` for a file that nobody else may read (mode 600), its path starting at
-the configuration file's folder; or `{ env = \"NAME\" }`.
+service `pangea-mcp-auth`; `{ file = \"path\" }`, its path starting at the configuration file's folder; or
+`{ env = \"NAME\" }`. A byte order mark at the start is removed; a value in quotation marks is refused.
 
-**Environment.** Every key has a variable. An empty one counts as not set. Lists are separated by commas; a single comma
-is the empty list. A secret's variable holds the secret itself, and the same name with `_FILE` at its end the path of a
+**Permissions.** A secret's file is for this process alone: mode 600 or 400, owned by the user that the daemon runs as. A
+file of root's may be readable by one of the daemon's groups (mode 440 or 640), as Kubernetes (`defaultMode: 0440`,
+`fsGroup`) and systemd make them; files in `$CREDENTIALS_DIRECTORY` are accepted as they are. The configuration file and
+`ca_file` must not be writable by every user; the database must not be open to other users, nor writable by its group
+unless its folder hands that group on (`chmod g+s`). No folder of these may be writable by every user, except sticky ones
+and the roots of mounted volumes, which get a warning.
+
+**Environment.** Every key has a variable. An empty one counts as not set, except for the lists of `[access]`, where it is
+an error. Lists are separated by commas; a single comma is the empty list. At its start the daemon names the variables
+that set something, and those that overrule the file. A secret's variable holds the secret itself, and the same name with `_FILE` at its end the path of a
 file with it. `RESOURCES__0__` is the first resource, `RESOURCES__1__` the second, and so on.
+
+**Proxies.** Requests to `https` addresses go through the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, with `NO_PROXY`
+for exceptions (lower case works, too); it sees host names and nothing else. Requests to this machine never go through a
+proxy, so no secret reaches one in clear. PostgreSQL and Redis are connected to directly.
 ";
 
 /// The reference of every key, in Markdown: the text of `docs/configuration.md`.
@@ -73,7 +85,7 @@ fn name_in(section: &str, key: &Key) -> Option<&'static str> {
 
 fn write_key(out: &mut String, name: &str, key: &Key) -> fmt::Result {
     let default = match key.fallback {
-        Fallback::Required(example) => format!("required, such as `{example}`"),
+        Fallback::Required(example) | Fallback::Made(example, _) => format!("required, such as `{example}`"),
         Fallback::Value(default) => format!("`{default}`"),
         Fallback::Absent(words) => words.to_owned(),
     };
@@ -89,7 +101,7 @@ fn type_words(kind: Kind) -> String {
         Kind::Boolean => "true or false".to_owned(),
         Kind::Number => "number".to_owned(),
         Kind::Duration => "duration".to_owned(),
-        Kind::List => "list".to_owned(),
+        Kind::List | Kind::AllowList => "list".to_owned(),
         Kind::TextOrList => "text or list".to_owned(),
         Kind::Secret => "secret".to_owned(),
         Kind::TextOrSecret => "text or secret".to_owned(),

@@ -10,6 +10,7 @@ use super::{
     table::{LEGACY, join},
     value,
 };
+use crate::permissions::Contents;
 
 const MAIN: &str = "repository";
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
@@ -96,7 +97,9 @@ fn repository(
             let path = place_of(reader, section, "path");
             let found = reader.path(&path);
             let what = "is missing, and without a home directory there is no default";
-            needed(reader, &path, found, what, fix).map(|path| RepositoryConfig::Sqlite { path })
+            let file = needed(reader, &path, found, what, fix)?;
+            reader.judge_file(&path, &file, Contents::Records);
+            Some(RepositoryConfig::Sqlite { path: file })
         }
         Kind::Postgres => server(reader, section, &POSTGRES_SCHEMES).map(RepositoryConfig::Postgres),
         Kind::Redis => server(reader, section, &REDIS_SCHEMES).map(RepositoryConfig::Redis),
@@ -117,7 +120,7 @@ fn server(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<Se
         ["password", "ca_file", "connections", "timeout"].map(|name| place_of(reader, section, name));
     Some(ServerConfig {
         password: reader.secret(&password),
-        ca_file: reader.path(&ca_file),
+        ca_file: reader.trusted_file(&ca_file),
         connections: reader.number(&connections, &(1..=1000)),
         timeout: reader.duration(&timeout, &PATIENCE),
         url: url?,

@@ -22,6 +22,10 @@ pub(super) fn read(
             RingError::Empty | RingError::NotAKey(_) => "Make one with `openssl rand -base64 32`",
             RingError::NotATime(_) => "Write the time in UTC, or leave it out with the `@`",
             RingError::Twice(_) => "Remove one of the two",
+            RingError::Weak => {
+                "Make one with `openssl rand -base64 32`; with records under the old one, put it below that one \
+                 (docs/sealing-keys.md)"
+            }
         };
         Complaint::new(format!("the secret {error}"), fix)
     })

@@ -9,12 +9,15 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    environment::{APPLICATION, Environment, KeyringError},
+    environment::{APPLICATION, Environment, KeyringError, SystemEnvironment},
     problem::{Complaint, Place, did_you_mean},
     settings::{Given, Value},
     value::{quoted, text},
 };
-use crate::secret::Secret;
+use crate::{
+    permissions::{self, Contents, Verdict},
+    secret::Secret,
+};
 
 const FORMS: [&str; 3] = ["keyring", "file", "env"];
 const FIX: &str = "Write { keyring = \"name\" }, { file = \"path\" } or { env = \"NAME\" }";
@@ -53,15 +56,17 @@ impl SecretPlace {
         environment: &dyn Environment,
         variables: &BTreeMap<String, String>,
     ) -> Result<Zeroizing<String>, Complaint> {
-        match self {
-            Self::Keyring(name) => from_keyring(name, environment),
-            Self::File(path) => read_file(path),
+        let text = match self {
+            Self::Keyring(name) => from_keyring(name, environment)?,
+            Self::File(path) => return read_file(path, variables),
             Self::Variable(name) => {
                 let value = variables.get(name).filter(|value| !value.is_empty()).cloned();
                 let what = || format!("the environment variable `{name}` is not set");
-                value.map(Zeroizing::new).ok_or_else(|| Complaint::new(what(), "Set it to the secret"))
+                let value = value.map(Zeroizing::new);
+                value.ok_or_else(|| Complaint::new(what(), "Set it to the secret"))?
             }
-        }
+        };
+        unquoted(&text).map(|text| Zeroizing::new(text.to_owned()))
     }
 }
 
@@ -92,7 +97,17 @@ pub(super) fn place_of(given: &Given) -> Result<SecretPlace, Complaint> {
 ///
 /// The sentence that says why it cannot be read.
 pub fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, String> {
-    let read = read_file(path).and_then(|value| bare(&value, name));
+    let read = read_file(path, &SystemEnvironment.variables()).and_then(|value| bare(&value, name));
+    read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
+}
+
+/// A secret from a prompt, a variable or standard input, without a byte order mark and surrounding blanks.
+///
+/// # Errors
+///
+/// The problem, in a sentence that does not repeat the secret.
+pub fn handed_over_secret(text: &str, name: &'static str) -> Result<Secret, String> {
+    let read = unquoted(text).and_then(|value| bare(value.trim(), name));
     read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
 
@@ -147,12 +162,15 @@ pub(super) fn relative_to_file(place: &Place, path: &str) -> PathBuf {
     }
 }
 
-/// Reads a file that nobody else may read.
-pub(super) fn read_file(path: &Path) -> Result<Zeroizing<String>, Complaint> {
+/// Reads a file with a secret, if only those may read it who should.
+pub(super) fn read_file(
+    path: &Path,
+    variables: &BTreeMap<String, String>,
+) -> Result<Zeroizing<String>, Complaint> {
     let shown = path.display();
     let unreadable = |error: &io::Error| {
         let what = format!("{shown} cannot be read ({error})");
-        Complaint::new(what, "Create it with mode 600, owned by whom the daemon runs as")
+        Complaint::new(what, permissions::advice_for_unreadable(path))
     };
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if !metadata.is_file() || metadata.len() > LONGEST {
@@ -161,26 +179,37 @@ pub(super) fn read_file(path: &Path) -> Result<Zeroizing<String>, Complaint> {
             "Name a plain file that holds nothing but the secret",
         ));
     }
-    if let Some(mode) = mode_for_others(&metadata) {
-        return Err(Complaint::new(
-            format!("{shown} can be read by others (mode {mode:o})"),
-            format!("Run `chmod 600 {shown}`; where a container mounts it, ask for mode 0400"),
-        ));
+    let faults = permissions::faults(path, Contents::Secret, credentials(variables));
+    let faults = faults.map_err(|error| unreadable(&error))?;
+    if let Some(fault) = faults.into_iter().find(|fault| fault.verdict == Verdict::Refused) {
+        return Err(Complaint::new(fault.what, fault.fix));
     }
-    fs::read_to_string(path).map(Zeroizing::new).map_err(|error| unreadable(&error))
+    let bytes = Zeroizing::new(fs::read(path).map_err(|error| unreadable(&error))?);
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        let what = format!("{shown} is not text in UTF-8");
+        return Err(Complaint::new(what, "Save it as UTF-8; PowerShell's `>` writes UTF-16"));
+    };
+    unquoted(text).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// The mode of a file that its group or the world may use.
-#[cfg(unix)]
-fn mode_for_others(metadata: &fs::Metadata) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = metadata.permissions().mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
+/// The folder in which systemd hands secrets to this process.
+pub(super) fn credentials(variables: &BTreeMap<String, String>) -> Option<&Path> {
+    variables.get("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(Path::new)
 }
 
-#[cfg(not(unix))]
-fn mode_for_others(_: &fs::Metadata) -> Option<u32> {
-    None
+/// The text without a byte order mark. Quotation marks around it are refused: the operator wrote them for a
+/// shell, and `docker --env-file` keeps them.
+pub(super) fn unquoted(text: &str) -> Result<&str, Complaint> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let value = text.trim();
+    let is_quoted =
+        |mark: char| value.len() > 1 && value.strip_prefix(mark).is_some_and(|rest| rest.ends_with(mark));
+    if is_quoted('"') || is_quoted('\'') {
+        let what = "the value is in quotation marks, which would become part of it";
+        let fix = "Remove them; `docker --env-file` and secret files take every character as it is";
+        return Err(Complaint::new(what, fix));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -209,6 +238,36 @@ mod tests {
         for (form, of) in [("file", path.to_str().unwrap()), ("env", "NAME"), ("keyring", "entry")] {
             assert_eq!(from(form, of, &environment).as_deref(), Ok("canary"), "{form}");
         }
+    }
+
+    /// What `docker --env-file`, Notepad and PowerShell add to a value.
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_secret_and_quotation_marks_are_refused_in_every_form() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let told = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let mut environment = FakeEnvironment::of([("NAME", text.as_str())]);
+            environment.keyring.insert("entry".to_owned(), Ok(text));
+            [("file", path.to_str().unwrap()), ("env", "NAME"), ("keyring", "entry")]
+                .map(|(form, of)| from(form, of, &environment))
+        };
+        for text in ["\u{feff}canary", "\u{feff}canary\r\n"] {
+            assert_eq!(told(text.as_bytes()), [(); 3].map(|()| Ok("canary".to_owned())));
+        }
+        for text in ["\"canary\"", "'canary'\n", "\u{feff}\"canary\"", "\"\""] {
+            for told in told(text.as_bytes()) {
+                let told = told.unwrap_err();
+                assert!(told.contains("quotation marks") && !told.contains("canary"), "{told}");
+            }
+        }
+        for text in ["\"canary", "can'ary'", "\""] {
+            assert_eq!(told(text.as_bytes()), [(); 3].map(|()| Ok(text.to_owned())));
+        }
+        let utf_16: Vec<u8> = "\u{feff}canary".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(told(&utf_16)[0].as_ref().unwrap_err().contains("is not text in UTF-8"));
     }
 
     #[test]
@@ -242,13 +301,18 @@ mod tests {
         let (path, link) = (folder.path().join("s"), folder.path().join("l"));
         fs::write(&path, "canary").unwrap();
         symlink(&path, &link).unwrap();
-        for mode in [0o644, 0o640, 0o604, 0o660] {
+        for mode in [0o644, 0o604, 0o660] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             for path in [&path, &link] {
-                let complaint = read_file(path).unwrap_err();
+                let complaint = read_file(path, &BTreeMap::new()).unwrap_err();
                 assert!(complaint.what.contains(&format!("{mode:o}")), "{complaint:?}");
                 assert!(complaint.fix.starts_with(&format!("Run `chmod 600 {}`", path.display())));
             }
         }
+        let inside = BTreeMap::from([(
+            "CREDENTIALS_DIRECTORY".to_owned(),
+            folder.path().to_string_lossy().into_owned(),
+        )]);
+        assert_eq!(read_file(&path, &inside).unwrap().as_str(), "canary");
     }
 }

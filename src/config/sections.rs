@@ -2,18 +2,22 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
+use url::Url;
+
 use super::{
     model::{
         Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Rate, Registration,
         ResourceConfig, Tokens,
     },
-    problem::Complaint,
+    problem::{Complaint, Place},
     reader::Reader,
     settings::Value,
     table::join,
     value,
 };
-use crate::oauth::{redirect::PrivateUseSchemes, scope::Scope, token::SigningAlgorithm};
+use crate::oauth::{
+    issuer::Issuer, redirect::PrivateUseSchemes, resource::is_loopback, scope::Scope, token::SigningAlgorithm,
+};
 
 /// The addresses that are served, public and administrative.
 pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>, Option<SocketAddr>) {
@@ -90,10 +94,34 @@ fn authn_service(reader: &mut Reader<'_>) -> Option<AuthnService> {
 
 /// `[access]`.
 pub(super) fn access(reader: &mut Reader<'_>) -> Access {
-    Access {
-        emails: reader.texts("access.emails", value::email),
-        domains: reader.texts("access.domains", value::host),
-        groups: reader.texts("access.groups", |group| Ok(group.to_owned())),
+    let access = Access {
+        says_everybody: reader.boolean("access.everybody"),
+        emails: reader.allow_list("access.emails", value::email),
+        domains: reader.allow_list("access.domains", value::host),
+        groups: reader.allow_list("access.groups", |group| Ok(group.to_owned())),
+    };
+    let is_there = reader.settings.section("access").is_some_and(|place| *place != Place::Nowhere);
+    let has_list =
+        ["emails", "domains", "groups"].iter().any(|list| reader.is_written(&join("access", list)));
+    if access.says_everybody && !access.is_open() {
+        let fix = "Remove it, or the lists of who may sign in";
+        reader.complain("access.everybody", Complaint::new("contradicts the lists in the same section", fix));
+    } else if is_there && !access.says_everybody && !has_list && !reader.has_complaint_below("access") {
+        let fix = "Add `domains = [\"example.org\"]`, `emails` or `groups`, or write `everybody = true` to admit everybody \
+                   for whom the upstream vouches";
+        reader.complain("access", Complaint::new("admits no one", fix));
+    }
+    access
+}
+
+/// With `--dev` everybody may sign in, at a stand-in that browsers of this machine alone reach.
+pub(super) fn expect_loopback(reader: &mut Reader<'_>, path: &str, issuer: Option<&Issuer>) {
+    let is_elsewhere = |issuer: &Issuer| Url::parse(issuer.as_str()).is_ok_and(|url| !is_loopback(&url));
+    if let Some(issuer) = issuer.filter(|issuer| is_elsewhere(issuer)) {
+        let what = format!("{issuer} is not on this machine, where --dev signs everybody in");
+        let fix = "Remove it and open the loopback URL that `serve --dev` prints; to serve other machines, configure \
+                   `[authn]` (`pangea-mcp-auth init`) and leave out --dev";
+        reader.complain(path, Complaint::new(what, fix));
     }
 }
 
@@ -121,7 +149,7 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
     let upstream = reader.text(&at("upstream"), value::web_url);
     let default = reader.boolean(&at("default"));
     let client_id = reader.text(&at("introspection.client_id"), value::plain_id);
-    let client_secret = reader.secret(&at("introspection.client_secret"));
+    let client_secret = reader.chosen_secret(&at("introspection.client_secret"));
     let introspection = client_id.zip(client_secret);
     let introspection =
         introspection.map(|(client_id, client_secret)| Introspection { client_id, client_secret });
@@ -131,7 +159,8 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
 fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(String, ResourceConfig)]) {
     for (index, (path, resource)) in resources.iter().enumerate() {
         let earlier = &resources[..index];
-        if earlier.iter().any(|(_, other)| other.url.is_named_by(resource.url.as_str())) {
+        let spelling = value::without_slash(&resource.url);
+        if earlier.iter().any(|(_, other)| value::without_slash(&other.url) == spelling) {
             let what = format!("{} is configured twice", value::quoted(resource.url.as_str()));
             reader.complain(&join(path, "url"), Complaint::new(what, "Keep one of the two"));
         }

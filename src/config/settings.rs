@@ -11,6 +11,7 @@ use toml::{
 };
 
 use super::{
+    model::FromEnvironment,
     problem::{Complaint, Place, Problem},
     table::{find, header, is_list_of_sections, is_section, join, pattern},
     unknown,
@@ -94,6 +95,8 @@ pub(super) struct Given {
 pub(super) struct Settings {
     values: BTreeMap<String, Given>,
     sections: BTreeMap<String, Place>,
+    /// Where the file gives a value that is not used.
+    overruled: BTreeMap<String, Place>,
 }
 
 impl Settings {
@@ -108,7 +111,23 @@ impl Settings {
             section = outer;
             self.sections.entry(section.to_owned()).or_insert_with(|| place.clone());
         }
-        self.values.insert(path.to_owned(), Given { value, place });
+        let before = self.values.insert(path.to_owned(), Given { value, place });
+        if let Some(Given { place: place @ Place::File(..), .. }) = before {
+            self.overruled.insert(path.to_owned(), place);
+        }
+    }
+
+    /// The values that come from environment variables.
+    pub(super) fn from_environment(&self) -> Vec<FromEnvironment> {
+        let from_variable = |(path, given): (&String, &Given)| match &given.place {
+            Place::Variable(name) => Some(FromEnvironment {
+                variable: name.clone(),
+                key: path.clone(),
+                instead_of: self.overruled.get(path).cloned(),
+            }),
+            Place::Flag(_) | Place::File(..) | Place::Nowhere => None,
+        };
+        self.values.iter().filter_map(from_variable).collect()
     }
 
     /// Puts a value where there is none.

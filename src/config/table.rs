@@ -40,6 +40,8 @@ pub(super) enum Kind {
     Number,
     Duration,
     List,
+    /// A list of who is let in: one that is given and empty is a mistake.
+    AllowList,
     TextOrList,
     Choice(&'static [&'static str]),
     Secret,
@@ -52,6 +54,8 @@ pub(super) enum Kind {
 pub(super) enum Fallback {
     /// It must be given; an example in TOML.
     Required(&'static str),
+    /// It must be given, and the operator makes it: an example in TOML, and the command that makes its file.
+    Made(&'static str, &'static str),
     /// This value, in TOML.
     Value(&'static str),
     /// Nothing, or what these words say.

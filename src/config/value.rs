@@ -160,14 +160,34 @@ pub(super) fn base_url(text: &str) -> Result<String> {
     }
 }
 
+/// A resource in its one spelling, which tokens carry and others compare.
 pub(super) fn resource(text: &str) -> Result<Resource> {
-    safe_url(text)?;
-    Resource::parse(text).map_err(|error| {
+    let canonical = canonical(safe_url(text)?);
+    let resource = Resource::parse(text).map_err(|error| {
         Complaint::new(
             format!("{} cannot be used: {error}", shown(text)),
             "Write it like \"https://host.example/mcp\"",
         )
-    })
+    })?;
+    // The slash of an empty path may be left out.
+    if text == canonical || (!text.ends_with('/') && format!("{text}/") == canonical) {
+        return Ok(resource);
+    }
+    let fix = format!("Write it as {canonical:?}: tokens carry this spelling, and MCP servers compare it");
+    Err(Complaint::new(format!("{} is not spelt canonically", shown(text)), fix))
+}
+
+fn canonical(mut url: Url) -> String {
+    if url.query() == Some("") {
+        url.set_query(None);
+    }
+    url.into()
+}
+
+/// The resource's URL without a slash at the end of its path: with and without one it is the same MCP server.
+pub(super) fn without_slash(resource: &Resource) -> String {
+    let (path, query) = resource.as_str().split_once('?').unwrap_or((resource.as_str(), ""));
+    format!("{}?{query}", path.trim_end_matches('/'))
 }
 
 /// An address and a port; `localhost` is 127.0.0.1.

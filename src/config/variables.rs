@@ -4,33 +4,54 @@ use std::collections::BTreeMap;
 
 use super::{
     problem::{Complaint, Place, Problem},
+    secret_source::unquoted,
     settings::{Given, Settings, Value},
     table::{FILE_SUFFIX, FILE_VARIABLE, Kind, LEGACY, PREFIX, find},
     unknown,
 };
 
-/// Lays the variables over what is there. An empty variable counts as not set.
+/// Lays the variables over what is there. An empty variable counts as not set, except for lists of who may
+/// sign in: there it is an empty list.
 pub(super) fn read(
     settings: &mut Settings,
     variables: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) {
-    let is_set = |(_, value): &(&String, &String)| !value.is_empty();
     for (legacy, path) in LEGACY {
-        if let Some((name, value)) = variables.get_key_value(legacy).filter(is_set)
+        if let Some((name, value)) = variables.get_key_value(legacy).filter(|(_, value)| !value.is_empty())
             && let Some(key) = find(path)
         {
-            settings.set(path, value_of(key.kind, name, value), Place::Variable(name.clone()));
+            set(settings, (path, key.kind), name, value, problems);
         }
     }
+    if let Some(Err(complaint)) = variables.get(FILE_VARIABLE).map(|value| unquoted(value)) {
+        problems.push(complaint.at(Place::Variable(FILE_VARIABLE.to_owned()), ""));
+    }
     let ours = variables.iter().filter(|(name, _)| name.starts_with(PREFIX) && *name != FILE_VARIABLE);
-    for (name, value) in ours.filter(is_set) {
-        match meaning(name) {
-            Some((path, kind)) => {
-                settings.set(&path, value_of(kind, name, value), Place::Variable(name.clone()));
-            }
+    for (name, value) in ours {
+        let meaning = meaning(name);
+        if value.is_empty() && meaning.as_ref().is_none_or(|(_, kind)| *kind != Kind::AllowList) {
+            continue;
+        }
+        match meaning {
+            Some((path, kind)) => set(settings, (&path, kind), name, value, problems),
             None => read_file_form(settings, name, value, variables, problems),
         }
+    }
+}
+
+/// Sets a key. A secret's variable is read, and judged, where secrets are.
+fn set(
+    settings: &mut Settings,
+    (path, kind): (&str, Kind),
+    name: &str,
+    value: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let place = Place::Variable(name.to_owned());
+    match unquoted(value) {
+        Err(complaint) if kind != Kind::Secret => problems.push(complaint.at(place, path)),
+        text => settings.set(path, value_of(kind, name, text.unwrap_or(value)), place),
     }
 }
 
@@ -58,7 +79,10 @@ fn read_file_form(
             let what = format!("`{direct}` is set, too");
             problems.push(Complaint::new(what, "Unset one of them").at(place, &path));
         }
-        Some((path, _)) => settings.set(&path, source(&place, "file", value), place.clone()),
+        Some((path, _)) => match unquoted(value) {
+            Err(complaint) => problems.push(complaint.at(place, &path)),
+            Ok(value) => settings.set(&path, source(&place, "file", value), place.clone()),
+        },
     }
 }
 
@@ -69,7 +93,7 @@ fn value_of(kind: Kind, name: &str, value: &str) -> Value {
         Kind::Boolean => value.parse().map_or_else(|_| text(), Value::Boolean),
         Kind::Number => value.parse().map_or_else(|_| text(), Value::Number),
         Kind::TextOrList if !value.contains(',') => text(),
-        Kind::List | Kind::TextOrList => Value::List(
+        Kind::List | Kind::AllowList | Kind::TextOrList => Value::List(
             value
                 .split(',')
                 .map(str::trim)
@@ -108,7 +132,7 @@ mod tests {
         match key.kind {
             Kind::Boolean => ("false", Value::Boolean(false)),
             Kind::Number => ("7", Value::Number(7)),
-            Kind::List => (
+            Kind::List | Kind::AllowList => (
                 "a, b",
                 Value::List(["a", "b"].map(|t| Given { value: text(t), place: Place::Nowhere }).into()),
             ),
@@ -150,6 +174,41 @@ mod tests {
             problems,
             [format!("${file}: authn.client_secret: `{name}` is set, too. Unset one of them.")]
         );
+    }
+
+    #[test]
+    fn an_empty_variable_is_not_set_but_an_empty_allow_list_lets_nobody_in() {
+        for (name, is_set) in [
+            ("PANGEA_MCP_AUTH_ACCESS__EMAILS", true),
+            ("PANGEA_MCP_AUTH_ACCESS__DOMAINS", true),
+            ("PANGEA_MCP_AUTH_ACCESS__GROUPS", true),
+            ("PANGEA_MCP_AUTH_ACCESS__EVERYBODY", false),
+            ("PANGEA_MCP_AUTH_TRUSTED_PROXIES", false),
+            ("PANGEA_MCP_AUTH_LISTEN", false),
+        ] {
+            let (settings, problems) = read_all(&[(name, "")]);
+            let (path, _) = meaning(name).unwrap();
+            assert_eq!((settings.get(&path).is_some(), problems), (is_set, vec![]), "{name}");
+        }
+    }
+
+    #[test]
+    fn quotation_marks_around_a_value_are_a_mistake_wherever_it_is_for() {
+        for name in [
+            "PANGEA_MCP_AUTH_PUBLIC_URL",
+            "PANGEA_MCP_AUTH_ACCESS__DOMAINS",
+            "PANGEA_MCP_AUTH_REPOSITORY__URL",
+            "PANGEA_MCP_AUTH_AUTHN__CLIENT_SECRET_FILE",
+            "PANGEA_MCP_AUTH_CONFIG",
+            "PANGEA_AUTHN_CLIENT_ID",
+        ] {
+            for quoted in ["\"canary\"", "'canary'"] {
+                let (_, problems) = read_all(&[(name, quoted)]);
+                let told = problems.iter().filter(|problem| problem.contains("quotation marks"));
+                assert_eq!(told.count(), 1, "{problems:?}");
+                assert!(problems[0].starts_with(&format!("${name}: ")) && !problems[0].contains("canary"));
+            }
+        }
     }
 
     #[test]

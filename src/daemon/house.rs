@@ -20,7 +20,7 @@ pub async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    let Assembled { server, router, connections, sealing, leases, .. } = assembled;
+    let Assembled { server, router, connections, sealing, clock, leases, .. } = assembled;
     connections.warn_if_few();
     // Requests in flight may still write after the signal to stop.
     let silent = CancellationToken::new();
@@ -28,7 +28,7 @@ pub async fn run(
     for lease in leases {
         beside.spawn(lease.keep(silent.clone()));
     }
-    beside.spawn(keep_house(Arc::clone(&server), sealing, stop.clone()));
+    use super::{Assembled, DRAIN, Lease, SealingWatch, reseal, serve_measured};
     serve_measured(listeners, router, connections, metrics, stop).await;
     if timeout(DRAIN, server.finish()).await.is_err() {
         tracing::warn!("what the upstream still had to say of sessions was not waited for");

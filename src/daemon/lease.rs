@@ -211,3 +211,17 @@ impl Lease {
         found.value.instance == self.instance
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn the_page_about_repositories_of_ones_own_says_how_long_a_lease_lasts() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/custom-repository.md");
+        let sentence = format!("(a lease of {} seconds)", LASTS.as_secs());
+        assert!(fs::read_to_string(page).unwrap().contains(&sentence), "{sentence}");
+    }
+}

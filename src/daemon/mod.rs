@@ -1,5 +1,6 @@
 //! From a configuration to running listeners, and back to silence.
 
+mod clock_watch;
 mod connections;
 mod house;
 mod lease;
@@ -36,7 +37,7 @@ use tower_service::Service;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    fetch::Fetch,
+    fetch::{Fetch, NoAuthorities},
     flow::{
         AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, MostUnused,
         RegistrationPolicy, Settings,
@@ -51,6 +52,7 @@ use crate::{
 };
 
 pub use self::{
+    clock_watch::ClockWatch,
     connections::Connections,
     house::run,
     lease::{Lease, LeaseError},
@@ -84,12 +86,30 @@ pub enum StartError {
     /// Another daemon writes to the repository, which bears only one.
     #[error("{0}")]
     Lease(#[from] LeaseError),
-    /// A folder cannot be made.
-    #[error("the folder {0} cannot be made: {1}")]
-    Folder(String, io::Error),
+    /// The folder of a database cannot be made.
+    #[error("{key}: the folder {folder} cannot be made ({error})")]
+    Folder {
+        /// The key that names the database.
+        key: String,
+        /// The folder.
+        folder: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A database file cannot be used.
+    #[error("{key}: {error}")]
+    Database {
+        /// The key that names it.
+        key: String,
+        /// Why not.
+        error: RepositoryError,
+    },
     /// TLS for outgoing connections cannot be set up.
     #[error("outgoing TLS cannot be set up: {0}")]
     Tls(String),
+    /// An `https` address is configured, and nothing to verify its certificate with.
+    #[error("{0}")]
+    NoAuthorities(#[from] NoAuthorities),
     /// An address is taken or not ours.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
@@ -108,6 +128,8 @@ pub struct Assembled {
     pub connections: Connections,
     /// Its sealing keys.
     pub sealing: SealingWatch,
+    /// Compares its clock with the upstream's.
+    pub clock: ClockWatch,
     /// The right to write to the repository, which [`Lease::keep`] keeps; empty where any number of
     /// daemons may.
     pub leases: Vec<Lease>,
@@ -150,12 +172,13 @@ async fn assemble_on(
 ) -> Result<Assembled, StartError> {
     let leases = Lease::take_all(writers, &*random).await?;
     match build(config, repository, clock, random).await {
-        Ok((server, web)) => Ok(Assembled {
+        Ok((server, web, clock)) => Ok(Assembled {
             server,
             router: web::router(Arc::clone(&web)),
             health: web::health_router(web),
             connections: connections(config),
             sealing: SealingWatch::new(&config.keys),
+            clock,
             leases,
         }),
         Err(error) => {
@@ -172,16 +195,23 @@ async fn build(
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-) -> Result<(Arc<AuthorizationServer>, Arc<Web>), StartError> {
+) -> Result<(Arc<AuthorizationServer>, Arc<Web>, ClockWatch), StartError> {
     let sealer = Sealer::with(&config.keys.sealing, clock.now(), Arc::clone(&random));
     let algorithm = config.keys.algorithm;
     let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
     let fetch = Fetch::new(config.authn.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
-    let upstream = Arc::new(Pangea::new(pangea_settings(config)?, fetch));
+    let settings_of_upstream = pangea_settings(config)?;
+    fetch.can_verify(&settings_of_upstream.issuer_url)?;
+    let watch = ClockWatch {
+        upstream: settings_of_upstream.issuer_url.clone(),
+        fetch: fetch.clone(),
+        clock: Arc::clone(&clock),
+    };
+    let upstream = Arc::new(Pangea::new(settings_of_upstream, fetch));
     let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
-    Ok((server, Arc::new(web)))
+    Ok((server, Arc::new(web), watch))
 }
 
 fn connections(config: &Config) -> Connections {
@@ -234,6 +264,7 @@ fn settings(config: &Config) -> Settings {
         resources,
         introspectors: introspectors.collect(),
         access: AccessPolicy {
+            everybody: config.access.is_open(),
             emails: config.access.emails.clone(),
             domains: config.access.domains.clone(),
             groups: config.access.groups.clone(),

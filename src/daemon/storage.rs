@@ -63,24 +63,34 @@ async fn open_all(
     front: &mut Front<'_>,
 ) -> Result<Arc<dyn Repository>, StartError> {
     let Repositories { main, clients, grants, keys, replays } = repositories;
-    let main = open(main, front).await?;
+    let main = open("repository", main, front).await?;
     let mut elsewhere = Vec::new();
-    for (kind, config) in
-        [(Kind::Client, clients), (Kind::Grant, grants), (Kind::Key, keys), (Kind::Replay, replays)]
-    {
+    for (kind, section, config) in [
+        (Kind::Client, "repository.clients", clients),
+        (Kind::Grant, "repository.grants", grants),
+        (Kind::Key, "repository.keys", keys),
+        (Kind::Replay, "repository.replays", replays),
+    ] {
         if let Some(config) = config {
-            elsewhere.push((kind, open(config, front).await?));
+            elsewhere.push((kind, open(section, config, front).await?));
         }
     }
     Ok(if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) })
 }
 
-async fn open(config: &RepositoryConfig, front: &mut Front<'_>) -> Result<Arc<dyn Repository>, StartError> {
+/// Opens one engine; `section` is its table in the configuration.
+async fn open(
+    section: &str,
+    config: &RepositoryConfig,
+    front: &mut Front<'_>,
+) -> Result<Arc<dyn Repository>, StartError> {
     Ok(match config {
         RepositoryConfig::Memory => front(Arc::new(MemoryRepository::default())),
         RepositoryConfig::Sqlite { path } => {
-            make_folder_of(path)?;
-            front(Arc::new(SqliteRepository::open(path)?))
+            let key = || format!("{section}.path");
+            make_folder_of(path, key)?;
+            let opened = SqliteRepository::open(path);
+            front(Arc::new(opened.map_err(|error| StartError::Database { key: key(), error })?))
         }
         RepositoryConfig::Postgres(server) => {
             front(Arc::new(PostgresRepository::connect(&postgres(server)).await?))
@@ -101,14 +111,18 @@ async fn open(config: &RepositoryConfig, front: &mut Front<'_>) -> Result<Arc<dy
 /// When it cannot be used; the sentence says what to change.
 pub async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
     let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
+    fetch.can_verify(&vault.api_url)?;
     Ok(VaultRepository::connect(vault_settings(vault), fetch).await?)
 }
 
-fn make_folder_of(path: &Path) -> Result<(), StartError> {
+fn make_folder_of(path: &Path, key: impl Fn() -> String) -> Result<(), StartError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.map_or(Ok(()), |folder| {
-        config::create_private_folder(folder)
-            .map_err(|error| StartError::Folder(folder.display().to_string(), error))
+        config::create_private_folder(folder).map_err(|error| StartError::Folder {
+            key: key(),
+            folder: folder.display().to_string(),
+            error,
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use super::{
     Finding, Topic,
     finding::{Fix, Question},
 };
-use crate::config::{Config, Problem, Survey};
+use crate::config::{Access, Config, Problem, Survey};
 
 /// The last words of keys whose values are secrets.
 const SECRETS: [&str; 5] = ["client_secret", "sealing", "service_token", "password", "token"];
@@ -15,13 +15,19 @@ pub(super) fn findings(survey: &Survey) -> Vec<Finding> {
     match &survey.whole {
         Ok(config) => {
             let resources: Vec<&str> = config.resources.iter().map(|r| r.url.as_str()).collect();
-            let found = format!("public_url {}, for {}", config.public_url, resources.join(", "));
+            let variables: Vec<&str> = config.from_environment.iter().map(|from| &*from.variable).collect();
+            let mut found = format!("public_url {}, for {}", config.public_url, resources.join(", "));
+            if !variables.is_empty() {
+                found.push_str(&format!("; from the environment: {}", variables.join(", ")));
+            }
             let mut findings = vec![
                 Question::new(Topic::Configuration, format!("reading {file}")).pass(found),
                 Question::new(Topic::Secrets, "reading every secret that it names")
                     .pass("all are there, and files with secrets are for their owner alone"),
             ];
             findings.extend(wide_proxies(config));
+            findings.extend(config.warnings.iter().map(warning));
+            findings.push(access(&config.access));
             findings
         }
         Err(problems) => problems.iter().map(problem).collect(),
@@ -43,18 +49,44 @@ fn wide_proxies(config: &Config) -> Option<Finding> {
     ))
 }
 
+fn access(access: &Access) -> Finding {
+    let question = Question::new(Topic::Access, "reading who may sign in");
+    if !access.is_open() {
+        return question.pass(access.to_string());
+    }
+    let cause = if access.says_everybody {
+        "`everybody = true` stands under [access]"
+    } else {
+        "the configuration has no [access] section"
+    };
+    let words = "Write who may sign in, unless everybody with an account at the upstream may";
+    question.warn(access.to_string(), cause, Fix::pasting(words, "[access]\ndomains = [\"example.org\"]"))
+}
+
+fn warning(warning: &Problem) -> Finding {
+    let cause = "it works, and is less safe than it should be";
+    question(warning).warn(&warning.what, cause, fix(&warning.fix))
+}
+
 fn problem(problem: &Problem) -> Finding {
+    let cause = match topic(problem) {
+        Topic::Secrets => "the daemon does not start without it, nor with one that others may have read",
+        _ => "the configuration cannot be used like this",
+    };
+    question(problem).fail(&problem.what, cause, fix(&problem.fix))
+}
+
+fn topic(problem: &Problem) -> Topic {
     let last = problem.key.rsplit('.').next().unwrap_or_default();
-    let topic = if SECRETS.contains(&last) { Topic::Secrets } else { Topic::Configuration };
+    if SECRETS.contains(&last) { Topic::Secrets } else { Topic::Configuration }
+}
+
+fn question(problem: &Problem) -> Question {
     let tried = match problem.key.as_str() {
         "" => format!("reading {}", problem.place),
         key => format!("reading {key} ({})", problem.place),
     };
-    let cause = match topic {
-        Topic::Secrets => "the daemon does not start without it, nor with one that others may have read",
-        _ => "the configuration cannot be used like this",
-    };
-    Question::new(topic, tried).fail(&problem.what, cause, fix(&problem.fix))
+    Question::new(topic(problem), tried)
 }
 
 /// A sentence of the configuration's, with what it quotes first as the line to paste.

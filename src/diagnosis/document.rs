@@ -21,6 +21,7 @@ fn proxy_fix() -> Fix {
 enum Obstacle {
     Silence,
     Certificate,
+    NoAuthorities,
     Name,
     Nobody,
     NoTls,
@@ -34,6 +35,7 @@ impl Obstacle {
         let reason = match error {
             FetchError::Unreachable { reason, .. } => reason.to_lowercase(),
             FetchError::Timeout { .. } => return Self::Silence,
+            FetchError::NoAuthorities(_) => return Self::NoAuthorities,
             FetchError::TooLarge { .. } => return Self::Stranger,
             FetchError::Forbidden { .. } => return Self::Forbidden,
         };
@@ -59,6 +61,7 @@ pub(super) fn cause_of(error: &FetchError) -> &'static str {
         Obstacle::Certificate => {
             "the certificate is not valid for this name, is out of date, or its authority is not known here"
         }
+        Obstacle::NoAuthorities => "a minimal machine or container without the package ca-certificates",
         Obstacle::Name => "the name does not exist in the DNS that this machine asks",
         Obstacle::Nobody => "nothing listens there",
         Obstacle::NoTls => "the port does not speak TLS",
@@ -78,6 +81,11 @@ pub(super) fn fix_for(error: &FetchError, url: &str, usual: impl Into<Fix>) -> F
             "Renew the certificate, or let this machine know its authority (SSL_CERT_FILE names a file of them); look:",
             format!("openssl s_client -connect {host}:{port} -servername {host} </dev/null"),
         ),
+        Obstacle::NoAuthorities => {
+            let words =
+                "Install the authorities, or let SSL_CERT_FILE name a file of them; on Debian and Ubuntu:";
+            Fix::pasting(words, "apt-get install ca-certificates")
+        }
         Obstacle::Name => {
             Fix::pasting("Correct the address, or the DNS; look:", format!("getent ahosts {host}"))
         }

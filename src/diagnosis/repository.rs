@@ -1,6 +1,6 @@
 //! The repository: one record goes in, changes and comes out again; keys open; durability is as it should be.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -76,7 +76,7 @@ impl Place {
         if let RepositoryConfig::Sqlite { path } = &self.config
             && !path.exists()
         {
-            return Part::from(vec![not_there_yet(question, path)]);
+            return Part::from(vec![self.not_there_yet(question, path)]);
         }
         let alone = Repositories {
             main: self.config.clone(),
@@ -121,6 +121,24 @@ impl Place {
             }
         }
         part
+    }
+
+    /// Whether `serve` can make the file, tried with another one in the nearest folder that is there.
+    fn not_there_yet(&self, question: Question, path: &Path) -> Finding {
+        let folder = path.ancestors().skip(1).find(|folder| folder.symlink_metadata().is_ok());
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let probe = folder.join(format!(".{}", self.record));
+        match fs::File::create_new(&probe).and_then(|_| fs::remove_file(&probe)) {
+            Ok(()) => question.pass(format!("{} is not there yet: serve makes it", path.display())),
+            Err(error) => {
+                let found = format!(
+                    "{} is not there, and {} cannot be written to ({error})",
+                    path.display(),
+                    folder.display()
+                );
+                question.fail(found, "the path is mistyped, or the folder is not for this user", self.fix())
+            }
+        }
     }
 
     fn engine(&self) -> String {
@@ -224,10 +242,6 @@ impl Place {
             Err(error) => question.fail(error.to_string(), "the engine does not say", self.fix()),
         }
     }
-}
-
-fn not_there_yet(question: Question, path: &Path) -> Finding {
-    question.skip(format!("{} is not there yet: serve makes it", path.display()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub enum Topic {
     Configuration,
     /// Keyring entries and files with secrets.
     Secrets,
+    /// Who may sign in.
+    Access,
     /// The hosted login as an address.
     UpstreamIssuer,
     /// Its clock and ours.
@@ -56,6 +58,7 @@ impl Topic {
         match self {
             Self::Configuration => "configuration",
             Self::Secrets => "secrets",
+            Self::Access => "access",
             Self::UpstreamIssuer => "upstream.issuer",
             Self::UpstreamClock => "upstream.clock",
             Self::UpstreamAuthorize => "upstream.authorize",

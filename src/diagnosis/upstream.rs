@@ -1,8 +1,7 @@
 //! The upstream: is it there, is its clock ours, does it know us and nobody else?
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
-use jiff::fmt::rfc2822;
 use url::{Host, Url};
 
 use super::{
@@ -16,13 +15,11 @@ use crate::{
     config::Authn,
     fetch::{Answer, Fetch, FetchError, Sender},
     secret::{Random, Secret, random_token},
-    upstream::probe::{AuthorizationAnswer, AuthorizationQuestion, PairAnswer, Probe},
+    upstream::{
+        probe::{AuthorizationAnswer, AuthorizationQuestion, PairAnswer, Probe},
+        skew::{Severity, Skew},
+    },
 };
-
-/// From here on tokens begin to be refused somewhere.
-const SKEW_NOTABLE: Duration = Duration::from_secs(30);
-/// From here on nothing works.
-const SKEW_FATAL: Duration = Duration::from_mins(5);
 
 const CONSOLE: &str = "the Pangea console (AuthN, OAuth Server, Clients)";
 
@@ -112,21 +109,13 @@ fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError
 fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
     let question =
         Question::new(Topic::UpstreamClock, "comparing the upstream's Date with this machine's clock");
-    let date = answer.header("date").and_then(|date| rfc2822::parse(date).ok());
-    let Some(theirs) = date.and_then(|date| u64::try_from(date.timestamp().as_second()).ok()) else {
-        return question.skip("the upstream sends no Date");
-    };
-    let seconds = theirs.abs_diff(now.as_secs());
-    let direction = if theirs > now.as_secs() { "behind" } else { "ahead" };
-    let skew = Duration::from_secs(seconds);
-    let found = format!("this machine is {seconds} s {direction}");
+    let Some(skew) = Skew::of(answer, now) else { return question.skip("the upstream sends no Date") };
+    let found = format!("this machine is {} s {}", skew.seconds, skew.direction());
     let fix = Fix::pasting("Let the machine keep its time", "timedatectl set-ntp true");
-    if skew >= SKEW_FATAL {
-        question.fail(found, "tokens seem expired, or not valid yet", fix)
-    } else if skew >= SKEW_NOTABLE {
-        question.warn(found, "verifiers without leeway refuse fresh tokens", fix)
-    } else {
-        question.pass(format!("{seconds} s apart"))
+    match skew.severity() {
+        Severity::Fatal => question.fail(found, "tokens seem expired, or not valid yet", fix),
+        Severity::Notable => question.warn(found, "verifiers without leeway refuse fresh tokens", fix),
+        Severity::Harmless => question.pass(format!("{} s apart", skew.seconds)),
     }
 }
 

@@ -76,9 +76,11 @@ pub struct Introspector {
     pub resource: Option<Resource>,
 }
 
-/// Who may sign in; empty lists mean everybody for whom the upstream vouches.
+/// Who may sign in. Empty lists admit no one.
 #[derive(Debug, Clone, Default)]
 pub struct AccessPolicy {
+    /// Every user for whom the upstream vouches.
+    pub everybody: bool,
     /// These addresses.
     pub emails: Vec<String>,
     /// Addresses at these domains.
@@ -341,8 +343,7 @@ impl AccessPolicy {
     /// Whether somebody with this address and these groups may sign in, or go on.
     #[must_use]
     pub fn admits(&self, email: Option<&str>, groups: &[String]) -> bool {
-        let anybody = self.emails.is_empty() && self.domains.is_empty() && self.groups.is_empty();
-        anybody
+        self.everybody
             || email.is_some_and(|email| self.admits_email(email))
             || groups.iter().any(|group| self.groups.contains(group))
     }
@@ -372,6 +373,7 @@ mod tests {
     #[test]
     fn up_8_only_those_who_are_listed_are_admitted() {
         let policy = AccessPolicy {
+            everybody: false,
             emails: vec!["Ada@example.com".to_owned()],
             domains: vec!["corp.example".to_owned()],
             groups: vec!["staff".to_owned()],
@@ -389,7 +391,8 @@ mod tests {
         ] {
             let groups: Vec<String> = groups;
             assert_eq!(policy.admits(email, &groups), admitted, "{email:?} {groups:?}");
-            assert!(AccessPolicy::default().admits(email, &groups));
+            assert!(AccessPolicy { everybody: true, ..AccessPolicy::default() }.admits(email, &groups));
+            assert!(!AccessPolicy::default().admits(email, &groups), "empty lists admit no one");
         }
     }
 }

@@ -31,6 +31,11 @@ impl SealingKey {
         (bytes.len() == 32).then(|| Self(Zeroizing::new(fixed(&bytes))))
     }
 
+    /// Whether it is one byte, repeated, which no generator makes.
+    fn is_weak(&self) -> bool {
+        self.0.iter().all(|byte| *byte == self.0[0])
+    }
+
     /// The key in base64, as a file or the keyring holds it.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
@@ -60,6 +65,9 @@ pub enum RingError {
     /// What follows the `@` is no time.
     #[error("has something after the `@` that is no time such as 2026-11-24T04:10:00Z{}", among(.0))]
     NotATime(Position),
+    /// The key that seals last is guessed at once.
+    #[error("is one byte, repeated: everybody can guess it")]
+    Weak,
     /// The key stands there before.
     #[error("holds one key twice{}", among(.0))]
     Twice(Position),
@@ -109,7 +117,16 @@ impl KeyRing {
             }
             ring.0.push(RingKey { key, from: from.transpose()? });
         }
-        if ring.0.is_empty() { Err(RingError::Empty) } else { Ok(ring) }
+        match ring.newest() {
+            None => Err(RingError::Empty),
+            Some(newest) if newest.key.is_weak() => Err(RingError::Weak),
+            Some(_) => Ok(ring),
+        }
+    }
+
+    /// The key that seals once every time has come.
+    fn newest(&self) -> Option<&RingKey> {
+        self.0.iter().max_by_key(|key| key.from)
     }
 
     /// The ring as a file or the keyring holds it: a key a line.
@@ -287,10 +304,15 @@ mod tests {
             (format!("{good}@"), "no time such as"),
             (format!("canary@2026-11-24T04:10:00Z {good}"), "(entry 1 of 2)"),
             (format!("{good} {good}@2026-11-24T04:10:00Z"), "holds one key twice (entry 2 of 2)"),
+            (encode(&[0; 32]), "is one byte, repeated"),
+            (encode(&[b'x'; 32]), "is one byte, repeated"),
+            (format!("{good} {}@2026-11-24T04:10:00Z", encode(&[0; 32])), "is one byte, repeated"),
         ] {
             let error = KeyRing::parse(&written).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
             assert!(!error.contains("canary") && !error.contains(&good), "{error}");
         }
+        let replaced = format!("{} {good}", encode(&[0; 32]));
+        assert!(KeyRing::parse(&replaced).is_ok(), "a weak key can be replaced");
     }
 }

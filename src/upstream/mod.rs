@@ -6,6 +6,7 @@ mod id_token;
 mod kept;
 pub mod pangea;
 pub mod probe;
+pub mod skew;
 
 use std::fmt::Debug;
 

@@ -414,7 +414,7 @@ fn unavailable(error: FetchError) -> UpstreamError {
         FetchError::TooLarge { .. } | FetchError::Forbidden { .. } => {
             UpstreamError::Unusable(error.to_string())
         }
-        FetchError::Timeout { .. } | FetchError::Unreachable { .. } => {
+        FetchError::Timeout { .. } | FetchError::Unreachable { .. } | FetchError::NoAuthorities(_) => {
             UpstreamError::Unavailable(error.to_string())
         }
     }

@@ -20,6 +20,9 @@ use crate::support::{
     process::{Daemon, Home, PANGEA, free_port},
 };
 
+/// Not everybody may sign in.
+const ACCESS: &str = "[access]\ndomains = [\"example.com\"]\n\n[repository]";
+
 /// A daemon that is well, with its upstream.
 pub(crate) struct Well {
     pub(crate) home: Home,
@@ -32,6 +35,7 @@ impl Well {
         let public_url = format!("http://127.0.0.1:{}", free_port());
         let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
         let home = Home::with_configuration(&public_url, &upstream);
+        home.reconfigure("[repository]", ACCESS);
         let daemon = home.serve();
         Self { home, public_url, daemon }
     }
@@ -43,6 +47,7 @@ async fn well_with(repository: &str) -> Well {
     let upstream = pangea(PANGEA, format!("{public_url}/pangea/callback")).await;
     let home = Home::with_configuration(&public_url, &upstream);
     home.write("vault-token", VAULT_TOKEN);
+    home.reconfigure("[repository]", ACCESS);
     home.reconfigure("path = \"records.sqlite\"", &repository.replace("{upstream}", &upstream));
     let daemon = home.serve();
     Well { home, public_url, daemon }
@@ -139,6 +144,7 @@ async fn a_set_up_that_is_well_passes_and_nothing_is_left_behind() {
     for name in [
         "configuration",
         "secrets",
+        "access",
         "upstream.issuer",
         "upstream.clock",
         "upstream.authorize",

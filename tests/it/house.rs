@@ -7,7 +7,7 @@ use crate::support::tree::{self, File};
 
 /// Each room and the rooms that it uses. A room stands above all that it uses, so nothing goes in
 /// circles.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("main", &["cli"]),
     ("lib", &[]),
     // Commands look into the repository themselves: they must work while no daemon runs.
@@ -53,16 +53,17 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("web", &["flow", "audit", "keys", "oauth", "secret", "clock"]),
     ("dev", &["secret", "clock"]),
     ("telemetry", &["config"]),
-    ("config", &["oauth", "secret"]),
+    ("config", &["oauth", "permissions", "secret"]),
     ("flow", &["audit", "keys", "repository", "upstream", "oauth", "secret", "clock"]),
     ("audit", &["oauth", "secret"]),
     // It reads from clients and grants which of two records is newer.
     ("migration", &["repository", "oauth", "secret", "clock"]),
     ("keys", &["repository", "oauth", "secret", "clock"]),
-    ("repository", &["fetch", "secret", "clock"]),
+    ("repository", &["fetch", "permissions", "secret", "clock"]),
     ("upstream", &["fetch", "oauth", "secret", "clock"]),
-    ("fetch", &["secret"]),
+    ("fetch", &["oauth", "secret"]),
     ("oauth", &["secret", "clock"]),
+    ("permissions", &[]),
     ("secret", &["clock"]),
     ("clock", &[]),
 ];

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Options, RS_SECRET, Server, Tokens, Wire, body, claims};
+use crate::support::{Client, Options, RS_SECRET, RS2_SECRET, Server, Tokens, Wire, body, claims};
 
 const TWO_RESOURCES: &str = r#"
 [[resources]]
@@ -180,7 +180,7 @@ async fn a_resource_server_sees_the_tokens_of_its_own_resource_alone() {
     let others = Tokens::of(client.redeem(&server, &code).await).await;
     assert_eq!(claims(&others.access)["aud"], other_resource);
     for (id, secret, sees, is_blind_for) in
-        [("rs-1", RS_SECRET, &mine, &others), ("rs-2", "rs-2-secret", &others, &mine)]
+        [("rs-1", RS_SECRET, &mine, &others), ("rs-2", RS2_SECRET, &others, &mine)]
     {
         let ask = |token: &str| server.form("/introspect", &[("token", token)]).basic_auth(id, Some(secret));
         let seen = body(ask(&sees.access).send().await.unwrap()).await;
@@ -245,7 +245,7 @@ async fn tokens_cannot_be_scanned_for() {
 /// Shows: INTRO-1, INTRO-3, CAUTH-2.
 #[tokio::test]
 async fn the_verifier_of_fastmcp_gets_its_answer() {
-    const SECRET: &str = "p%40+ss é:x/=";
+    const SECRET: &str = "p%40+ss é:x/=0123456789abcdefghijk";
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let file = folder.path().join("rs-secret");
     std::fs::write(&file, SECRET).unwrap();

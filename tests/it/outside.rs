@@ -6,8 +6,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Daemon, FastMcp, Finished, SEALING_KEY, VERIFIER, body, challenge, claims, free_port, http, pangea,
-    python, query, tool,
+    Daemon, FastMcp, Finished, RS_SECRET, SEALING_KEY, VERIFIER, body, challenge, claims, free_port, http,
+    pangea, python, query, tool,
 };
 
 const GRACE: &str = "grace@example.com";
@@ -47,7 +47,7 @@ sealing = {{ file = "sealing-key" }}
 "#
         );
         let secrets =
-            [("client-secret", "pck_outside"), ("rs-1-secret", "rs-1-secret"), ("sealing-key", SEALING_KEY)];
+            [("client-secret", "pck_outside"), ("rs-1-secret", RS_SECRET), ("sealing-key", SEALING_KEY)];
         Self { issuer, mcp_port, _daemon: Daemon::configured(&configuration, &secrets) }
     }
 }
@@ -129,7 +129,7 @@ async fn sdk_works(verifier: &str) {
     let configured = Configured::start().await;
     let issuer = configured.issuer.as_str();
     let more = ["--privileged", "admin"];
-    let server = fastmcp(verifier, issuer, configured.mcp_port, ("rs-1", "rs-1-secret"), &more);
+    let server = fastmcp(verifier, issuer, configured.mcp_port, ("rs-1", RS_SECRET), &more);
     let client = |arguments: &[&str]| Finished::of(python("sdk_client.py").arg(&server.url).args(arguments));
 
     let report = client(&["--email", GRACE, "--refresh", "--step-up"]).report(0);

@@ -180,6 +180,16 @@ fn development_refuses_addresses_that_others_can_reach() {
     refused(&home, &["serve", "--dev-listen", "127.0.0.1:0"], 2, &["--dev"]);
 }
 
+#[test]
+fn development_is_for_browsers_of_this_machine() {
+    let home = Home::new();
+    let mut command = home.command(&DEV);
+    command.env("PANGEA_MCP_AUTH_PUBLIC_URL", "https://code.tunnel.example");
+    let Outcome { code, out, err } = Daemon::start(&mut command).wait();
+    assert_eq!((code, out.as_str()), (Some(78), ""), "{err}");
+    assert!(err.contains("public_url") && err.contains("--dev") && err.contains("init"), "{err}");
+}
+
 /// Shows: META-7, TLS-1.
 #[test]
 fn all_that_is_wrong_with_a_configuration_is_said_at_once_with_its_line() {
@@ -232,7 +242,7 @@ fn a_daemon_does_not_start_on_what_will_be_gone_or_known_tomorrow() {
             &["sealing-key can be read by others (mode 644)", "chmod 600"],
         ),
         (
-            |home| home.set_mode("authn-client-secret", 0o640),
+            |home| home.set_mode("authn-client-secret", 0o660),
             78,
             &["authn-client-secret can be read by others"],
         ),
@@ -246,7 +256,7 @@ fn a_daemon_does_not_start_on_what_will_be_gone_or_known_tomorrow() {
         (
             |home| home.reconfigure("records.sqlite", "/proc/none/records.sqlite"),
             78,
-            &["the folder /proc/none cannot be made"],
+            &["repository.path", "the folder /proc/none cannot be made"],
         ),
         (
             |home| std::fs::remove_file(home.path("config.toml")).unwrap(),
@@ -278,6 +288,53 @@ async fn https_is_for_good_where_the_public_url_has_it() {
             assert_eq!(header.map(|value| value.to_str().unwrap()), expected, "{scheme} {path}");
         }
     }
+}
+
+/// What is weak is said together with everything else, before anything is served.
+#[test]
+fn weak_settings_are_among_all_that_is_wrong() {
+    let home = home();
+    home.write("rs-1-secret", "x");
+    home.write("sealing-key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    home.reconfigure("/mcp\"", "/x/../mcp\"");
+    home.reconfigure("[repository]", "[access]\ndomains = []\n\n[repository]");
+    home.set_mode("config.toml", 0o666);
+    let Outcome { code, out, err } = home.run(&["serve", "--config", "config.toml"]);
+    assert_eq!((code, out.as_str()), (Some(78), ""), "{err}");
+    for key in [
+        "resources.0.introspection.client_secret: ",
+        "keys.sealing: ",
+        "resources.0.url: ",
+        "access.domains: ",
+        "config.toml can be changed by every user (mode 666)",
+    ] {
+        assert_eq!(err.lines().filter(|line| line.contains(key)).count(), 1, "{key} in\n{err}");
+    }
+}
+
+#[test]
+fn at_start_it_says_who_may_sign_in_and_what_comes_from_the_environment() {
+    let home = home();
+    let said = home.serve().stop().err;
+    assert!(said.lines().any(|line| line.contains("WARN") && line.contains("who may sign in")), "{said}");
+
+    home.reconfigure("[repository]", "[access]\ndomains = [\"example.org\"]\n\n[repository]");
+    home.write("rs-1-secret", "0123456789abcdef");
+    let mut command = home.command(&["serve", "--config", "config.toml"]);
+    command.env("PANGEA_AUTHN_CLIENT_ID", "psa_stale").env("PANGEA_AUTHN_CLIENT_SECRET", "pck_canary");
+    let mut daemon = Daemon::start(&mut command);
+    let said = daemon.err.wait_for("who may sign in");
+    assert!(said.contains("INFO") && said.contains("example.org"), "{said}");
+    let said = daemon.stop().err;
+    for words in [
+        &["PANGEA_AUTHN_CLIENT_ID", "authn.client_id", "config.toml:6", "overrules"][..],
+        &["PANGEA_AUTHN_CLIENT_SECRET", "authn.client_secret", "overrules"],
+        &["WARN", "resources.0.introspection.client_secret", "fewer than 32"],
+    ] {
+        let told = said.lines().any(|line| words.iter().all(|word| line.contains(word)));
+        assert!(told, "{words:?} in\n{said}");
+    }
+    assert!(!said.contains("psa_stale") && !said.contains("pck_canary"), "{said}");
 }
 
 #[test]

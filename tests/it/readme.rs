@@ -81,7 +81,7 @@ async fn the_quickstarts_configuration_and_its_introspecting_server_work() {
     let secrets = [
         ("authn-client-secret", "pck_real"),
         ("sealing-key", SEALING_KEY),
-        ("rs-1-secret", "0123456789abcdef"),
+        ("rs-1-secret", "0123456789abcdef0123456789abcdef"),
     ];
     let daemon = Daemon::configured(&configuration, &secrets);
 

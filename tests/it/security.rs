@@ -140,7 +140,7 @@ async fn whoever_is_no_longer_admitted_loses_access_at_the_next_refresh() {
             "emails = [\"bob@example.com\"]",
         ),
         ("groups = [\"staff\", \"guests\"]", "groups = [\"guests\", \"staff\"]", "groups = [\"guests\"]"),
-        ("", "domains = [\"example.com\"]", "domains = [\"example.org\"]"),
+        ("everybody = true", "domains = [\"example.com\"]", "domains = [\"example.org\"]"),
     ]
     .map(|(first, second, third)| (section(first), section(second), section(third)))
     {

@@ -303,9 +303,6 @@ fn from_stdin() -> Result<Secret, Failure> {
 
 /// A secret of one line.
 pub(super) fn bare(name: &'static str, text: &str) -> Result<Secret, Failure> {
-    let text = text.trim();
-    if text.is_empty() || text.contains(char::is_control) {
-        return Err(Failure::new(Exit::Usage, format!("the {name} is not one line of text")));
-    }
-    Ok(Secret::new(name, text.to_owned()))
+    config::handed_over_secret(text, name)
+        .map_err(|problem| Failure::new(Exit::Usage, format!("the {name} cannot be used: {problem}")))
 }

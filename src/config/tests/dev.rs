@@ -80,3 +80,25 @@ fn dev_explains_what_it_cannot_do() {
         assert_eq!(problems.matches("keys.sealing: ").count(), 1, "{problems}");
     }
 }
+
+#[test]
+fn dev_is_for_this_machine_alone() {
+    for (name, key) in [("PANGEA_MCP_AUTH_PUBLIC_URL", "public_url"), ("PANGEA_MCP_AUTH_ISSUER", "issuer")] {
+        for (url, is_refused) in [
+            ("https://tunnel.example", true),
+            ("https://10.0.0.1", true),
+            ("http://localhost:8000", false),
+            ("https://127.0.0.1:8443", false),
+            ("http://[::1]:8000", false),
+        ] {
+            let folder = TempDir::new().unwrap();
+            let environment = FakeEnvironment::of([(name, url)]);
+            let loaded = load(&Source { dev: Some(dev(folder.path())), ..source(&environment) });
+            let keys: Vec<_> = match &loaded {
+                Ok(_) => Vec::new(),
+                Err(problems) => problems.iter().map(|problem| problem.key.as_str()).collect(),
+            };
+            assert_eq!(keys, if is_refused { vec![key] } else { vec![] }, "{url}");
+        }
+    }
+}

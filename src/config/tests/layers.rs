@@ -116,3 +116,88 @@ fn a_volatile_repository_can_be_asked_for() {
     let problems = load(false).unwrap_err().to_string();
     assert!(problems.starts_with("$PANGEA_MCP_AUTH_REPOSITORY__KIND: repository.kind: \"memory\" forgets"));
 }
+
+#[test]
+fn what_comes_from_the_environment_is_known_by_name_with_what_it_overrules() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, MINIMAL).unwrap();
+    let environment = environment().with([
+        ("PANGEA_AUTHN_CLIENT_ID", "psa_stale"),
+        ("PANGEA_MCP_AUTH_LOG__LEVEL", "warn"),
+        ("PANGEA_MCP_AUTH_AUTHN__CLIENT_SECRET", "canary"),
+        ("PANGEA_MCP_AUTH_LISTEN", ""),
+    ]);
+    let config = load(&Source { file: Some(file.clone()), ..source(&environment) }).unwrap();
+    let line = |line| Some(Place::File(file.clone(), Some(line)));
+    let told = |variable: &str, key: &str, instead_of| FromEnvironment {
+        variable: variable.to_owned(),
+        key: key.to_owned(),
+        instead_of,
+    };
+    let expected = [
+        told("PANGEA_AUTHN_CLIENT_ID", "authn.client_id", line(4)),
+        told("PANGEA_MCP_AUTH_AUTHN__CLIENT_SECRET", "authn.client_secret", line(5)),
+        told("PANGEA_MCP_AUTH_LOG__LEVEL", "log.level", None),
+    ];
+    assert_eq!(config.from_environment, expected);
+    assert!(parsed(MINIMAL).unwrap().from_environment.is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_at_the_start_of_the_file_is_ignored() {
+    assert!(parsed(&format!("\u{feff}{MINIMAL}")).is_ok());
+}
+
+fn keys(problems: &Problems) -> Vec<&str> {
+    problems.iter().map(|problem| problem.key.as_str()).collect()
+}
+
+#[test]
+fn files_and_folders_that_others_may_change_are_problems_like_all_others() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let set = |name: &str, mode| fs::set_permissions(at(name), fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(at("state")).unwrap();
+    set("state", 0o700);
+    let text = with("path = \"state/records.sqlite\"", "path = \"/tmp/never-opened.sqlite\"");
+    fs::write(at("config.toml"), text).unwrap();
+    let environment = environment();
+    let load = || load(&Source { file: Some(at("config.toml")), ..source(&environment) });
+    set("config.toml", 0o600);
+    assert_eq!(load().unwrap().warnings, []);
+
+    set("config.toml", 0o664);
+    assert_eq!(load().unwrap().warnings.len(), 1);
+    set("config.toml", 0o666);
+    set("state", 0o777);
+    let problems = load().unwrap_err();
+    assert_eq!(keys(&problems), ["repository.path", ""], "{problems}");
+    assert!(load_repositories(&Source { file: Some(at("config.toml")), ..source(&environment) }).is_err());
+
+    set("config.toml", 0o600);
+    set("state", 0o700);
+    fs::write(at("state/records.sqlite"), "").unwrap();
+    for (mode, problems) in
+        [(0o600, vec![]), (0o660, vec!["repository.path"]), (0o604, vec!["repository.path"])]
+    {
+        set("state/records.sqlite", mode);
+        assert_eq!(load().as_ref().err().map(keys).unwrap_or_default(), problems, "{mode:o}");
+    }
+}
+
+/// Only root may give files away.
+#[test]
+fn a_secret_file_of_another_user_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let secret = secret_file(folder.path(), "client-secret", "canary");
+    let text =
+        with("client_secret = { file = \"client-secret\" }", "client_secret = { env = \"CLIENT_SECRET\" }");
+    let file = folder.path().join("config.toml");
+    assert!(parse(&text, &file, &environment()).is_ok());
+    if std::os::unix::fs::chown(&secret, Some(12_345), None).is_ok() {
+        let problems = parse(&text, &file, &environment()).unwrap_err();
+        assert_eq!(keys(&problems), ["authn.client_secret"], "{problems}");
+        assert!(problems.to_string().contains("belongs to user 12345"), "{problems}");
+    }
+}

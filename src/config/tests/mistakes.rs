@@ -2,10 +2,10 @@
 
 use super::*;
 
-const RESOURCE: &str = "url = \"https://mcp.example.org/mcp\"";
+pub(super) const RESOURCE: &str = "url = \"https://mcp.example.org/mcp\"";
 
 /// Each text has one problem, and these words are in it.
-fn assert_mistakes<const N: usize>(mistakes: [(String, &str); N]) {
+pub(super) fn assert_mistakes<const N: usize>(mistakes: [(String, &str); N]) {
     for (text, expected) in mistakes {
         let lines = problems(&text);
         assert!(
@@ -28,7 +28,7 @@ fn mistakes_of_top_level_have_their_words() {
     assert_mistakes([
         (
             with("", "public_url = \"https://mcp.example.org\""),
-            "config.toml: public_url: is missing. Add `public_url = \"https://mcp.example.org\"` at the top of the file, before the first `[section]`. Where",
+            "config.toml: public_url: is missing. Add `public_url = \"https://mcp.example.org\"` at the top of the file, before the first `[section]`.",
         ),
         (
             with("public_url = \"https://mcp.example.org/\"", "public_url = \"https://mcp.example.org\""),
@@ -71,7 +71,7 @@ fn mistakes_of_authn_have_their_words() {
     assert_mistakes([
         (
             with("", "client_id = \"psa_x\""),
-            "config.toml:2: authn.client_id: is missing. Add `client_id = \"psa_xxxxxxxx\"` under `[authn]`. The OAuth client's id",
+            "config.toml:2: authn.client_id: is missing. Add `client_id = \"psa_xxxxxxxx\"` under `[authn]`.",
         ),
         (with_authn_as_number(), "config.toml:1: authn: is a table. Write `[authn]` on a line of its own"),
         (
@@ -142,7 +142,11 @@ fn mistakes_of_resources_have_their_words() {
         ),
         (
             with(&second("url = \"HTTPS://mcp.example.org/mcp\""), RESOURCE),
-            "config.toml:9: resources.1.url: \"HTTPS://mcp.example.org/mcp\" is configured twice. Keep one of the two.",
+            "config.toml:9: resources.1.url: \"HTTPS://mcp.example.org/mcp\" is not spelt canonically. Write it as \"https://mcp.example.org/mcp\": tokens",
+        ),
+        (
+            with(&second("url = \"https://mcp.example.org/mcp/\""), RESOURCE),
+            "config.toml:9: resources.1.url: \"https://mcp.example.org/mcp/\" is configured twice. Keep one of the two.",
         ),
         (
             with(
@@ -167,7 +171,7 @@ fn mistakes_of_resources_have_their_words() {
         ),
         (
             with(&format!("{RESOURCE}\nintrospection = {{ client_id = \"a\" }}"), RESOURCE),
-            "config.toml:8: resources.0.introspection.client_secret: is missing. Add `client_secret = { file = \"rs-1-secret\" }` under `[resources.introspection]`.",
+            "config.toml:8: resources.0.introspection.client_secret: is missing. Add `client_secret = { file = \"rs-1-secret\" }` under `[resources.introspection]`; `(umask 077; openssl rand -hex 32 > rs-1-secret)` makes its file.",
         ),
         (
             with(
@@ -205,7 +209,7 @@ fn mistakes_of_keys_and_repository_have_their_words() {
     assert_mistakes([
         (
             with("", "sealing = { env = \"SEALING\" }"),
-            "keys.sealing: is missing. Add `sealing = { file = \"sealing-key\" }` under `[keys]`. 32 random bytes in base64 under which everything at rest is sealed; without them, all that is stored is lost. Make them beside the configuration file with `(umask 077; openssl rand -base64 32 > sealing-key)`.",
+            "keys.sealing: is missing. Add `sealing = { file = \"sealing-key\" }` under `[keys]`; `(umask 077; openssl rand -base64 32 > sealing-key)` makes its file.",
         ),
         (
             with("sealing = { env = \"CLIENT_SECRET\" }", "sealing = { env = \"SEALING\" }"),

@@ -4,6 +4,7 @@ mod dev;
 mod example;
 mod layers;
 mod mistakes;
+mod safety;
 mod whole;
 
 use std::{
@@ -31,7 +32,7 @@ path = "/tmp/never-opened.sqlite"
 "#;
 
 fn environment() -> FakeEnvironment {
-    FakeEnvironment::of([("CLIENT_SECRET", "canary-client"), ("SEALING", KEY)])
+    FakeEnvironment::of([("CLIENT_SECRET", "canary-client-secret-of-some-length"), ("SEALING", KEY)])
 }
 
 fn parsed(text: &str) -> Result<Config, Problems> {

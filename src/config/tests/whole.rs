@@ -19,7 +19,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.listen, ["127.0.0.1:8000".parse().unwrap()]);
     assert!(config.admin_listen.is_none() && config.trusted_proxies.is_empty());
     assert!(config.authn.pkce && config.authn.scopes.is_empty() && config.authn.service.is_none());
-    assert_eq!(config.authn.client_secret.expose(), "canary-client");
+    assert_eq!(config.authn.client_secret.expose(), "canary-client-secret-of-some-length");
     assert_eq!(config.authn.timeout, Duration::from_secs(10));
     assert_eq!(config.access, Access::default());
     assert_eq!(*config.keys.sealing.to_text(), *KeyRing::parse(KEY).unwrap().to_text());
@@ -222,7 +222,7 @@ grants = { kind = "redis", url = "rediss://r", password = { env = "SEALING" } }"
     let repository = parse(&text, Path::new("config.toml"), &environment).unwrap().repository;
     let RepositoryConfig::Postgres(main) = &repository.main else { panic!("{repository:?}") };
     assert_eq!((main.url.expose(), main.connections), ("postgres://app@db/mcp", 4));
-    assert_eq!(main.password.as_ref().unwrap().expose(), "canary-client");
+    assert_eq!(main.password.as_ref().unwrap().expose(), "canary-client-secret-of-some-length");
     assert_eq!(main.timeout, Duration::from_secs(2));
     let Some(RepositoryConfig::Vault(clients)) = &repository.clients else { panic!("{repository:?}") };
     assert_eq!((clients.folder.as_str(), clients.cache), ("/mcp/clients", Duration::from_secs(5)));

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf, absolute},
     thread,
     time::Duration,
@@ -15,7 +15,10 @@ use rusqlite::{
 };
 
 use super::{is_busy, statements};
-use crate::repository::RepositoryError;
+use crate::{
+    permissions::{self, Contents, Fault, Verdict},
+    repository::RepositoryError,
+};
 
 /// Marks a file as one of this program's (`PRAGMA application_id`): "pMCP".
 pub(super) const APPLICATION_ID: i32 = 0x704d_4350;
@@ -62,8 +65,8 @@ enum Problem {
     CannotOpen(PathBuf, String),
     #[error("no permission for {}: this user must own it and be able to write to its folder", .0.display())]
     Forbidden(PathBuf),
-    #[error("{} is open to every user of this machine: run chmod 600 on it", .0.display())]
-    Exposed(PathBuf),
+    #[error("{}. {}", .0.what, .0.fix)]
+    Exposed(Fault),
     #[error("{} is read-only: make it and its folder writable", .0.display())]
     ReadOnly(PathBuf),
     #[error("there is no space left for {}: free some, or choose another path", .0.display())]
@@ -149,8 +152,10 @@ fn examine(path: &Path) -> Result<(), Problem> {
     if metadata.is_dir() {
         return Err(Problem::CannotOpen(path.to_owned(), "it is a folder".to_owned()));
     }
-    if metadata.mode() & 0o007 != 0 {
-        return Err(Problem::Exposed(path.to_owned()));
+    let faults = permissions::faults(path, Contents::Records, None);
+    let mut faults = faults.map_err(|error| Problem::io(path, &error))?.into_iter();
+    if let Some(fault) = faults.find(|fault| fault.verdict == Verdict::Refused) {
+        return Err(Problem::Exposed(fault));
     }
     if metadata.permissions().readonly() {
         return Err(Problem::ReadOnly(path.to_owned()));
@@ -316,13 +321,17 @@ mod tests {
         type Spoil = fn(&Path);
         const DAMAGED: &str =
             "{} is damaged or not a SQLite database: restore it from a backup or choose another path";
-        let cases: [(Spoil, &str); 8] = [
+        let cases: [(Spoil, &str); 9] = [
             (|path| fs::create_dir(path).expect("makes"), "cannot open {}: it is a folder"),
             (|path| fs::remove_dir(path.parent().expect("a folder")).expect("removes"), "cannot open {}: "),
             (|path| overwritten(path, 0), DAMAGED),
             (|path| overwritten(path, 100), DAMAGED),
             (|path| with_mode(path, 0o400), "{} is read-only: make it and its folder writable"),
-            (|path| with_mode(path, 0o644), "{} is open to every user of this machine: run chmod 600 on it"),
+            (
+                |path| with_mode(path, 0o644),
+                "{} is open to every user of this machine (mode 644). Run `chmod 600",
+            ),
+            (|path| with_mode(path, 0o660), "{} can be changed by group "),
             (
                 |path| spoilt(path, "PRAGMA application_id = 1"),
                 "{} is the database of another program: choose another path",

@@ -1,6 +1,6 @@
 //! What is wrong with the configuration, and that the rest is looked at all the same.
 
-use super::{Well, check};
+use super::{ACCESS, Well, check};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_is_a_finding_and_the_rest_is_still_checked() {
@@ -53,4 +53,58 @@ fn a_resource_that_is_no_url_is_a_usage_error() {
     let outcome = crate::support::process::Home::new().run(&["check", "--resource", "mcp.example.org"]);
     assert_eq!(outcome.code, Some(2));
     assert!(outcome.err.contains("--resource") && outcome.out.is_empty(), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_everybody_may_sign_in_is_a_warning() {
+    let well = Well::start().await;
+    assert_eq!(check(&well.home, &["--strict"]).status("access"), ["pass"]);
+    for open in ["[repository]", "[access]\neverybody = true\n\n[repository]"] {
+        well.home.reconfigure(ACCESS, open);
+        let checked = check(&well.home, &[]);
+        assert_eq!((checked.code, checked.status("access")), (Some(0), vec!["warn"]), "{}", checked.report);
+        assert_eq!(check(&well.home, &["--strict"]).code, Some(1));
+        well.home.reconfigure(open, ACCESS);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_short_is_a_warning_and_the_environment_is_told() {
+    let well = Well::start().await;
+    well.home.write("rs-1-secret", "0123456789abcdef");
+    let mut command = well.home.command(&["check", "--config", "config.toml", "--output", "json"]);
+    command.env("PANGEA_MCP_AUTH_LOG__LEVEL", "warn");
+    let outcome = crate::support::process::Daemon::start(&mut command).wait();
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let report: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    let status = |name: &str| {
+        let findings =
+            report["findings"].as_array().unwrap().iter().filter(|finding| finding["name"] == name);
+        findings.map(|finding| finding["status"].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(status("secrets"), ["pass", "warn"], "{report}");
+    let told = report["findings"][0]["found"].as_str().unwrap();
+    assert!(told.contains("PANGEA_MCP_AUTH_LOG__LEVEL") && !told.contains("0123456789"), "{told}");
+}
+
+/// Whether `serve` could make the database, before it does.
+#[test]
+fn a_database_that_cannot_be_made_fails_and_one_that_can_is_not_made() {
+    let home =
+        || crate::support::process::Home::with_configuration("http://127.0.0.1:1", "http://127.0.0.1:2");
+    for path in ["records.sqlite", "state/deep/records.sqlite"] {
+        let home = home();
+        home.reconfigure("records.sqlite", path);
+        let before = std::fs::read_dir(home.path("")).unwrap().count();
+        let checked = check(&home, &[]);
+        assert_eq!(checked.status("repository"), ["pass"], "{}", checked.report);
+        assert_eq!(std::fs::read_dir(home.path("")).unwrap().count(), before, "something was made");
+    }
+    for path in ["/proc/none/x.sqlite", "config.toml/x.sqlite"] {
+        let home = home();
+        home.reconfigure("records.sqlite", path);
+        let checked = check(&home, &[]);
+        assert_eq!(checked.status("repository"), ["fail"], "{}", checked.report);
+        assert!(checked.words("repository").contains("repository.path"), "{}", checked.report);
+    }
 }

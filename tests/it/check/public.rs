@@ -75,7 +75,7 @@ async fn browsers_must_be_let_in() {
 async fn nobody_at_all_is_said_once() {
     let upstream = pangea(PANGEA, "http://127.0.0.1:1/pangea/callback".to_owned()).await;
     let checked = check(&Home::with_configuration("http://127.0.0.1:1", &upstream), &[]);
-    assert_eq!(checked.troubles(), ["public.metadata"], "{}", checked.report);
+    assert_eq!(checked.troubles(), ["access", "public.metadata"], "{}", checked.report);
     assert!(checked.words("public.metadata").contains("pangea-mcp-auth serve"), "{}", checked.report);
 }
 

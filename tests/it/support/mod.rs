@@ -43,7 +43,7 @@ pub use self::{
     redis_groups::{RedisCluster, RedisSentinels},
     scripted::{Scene, Scripted},
     self_signed::self_signed,
-    server::{Options, RS_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
+    server::{Options, RS_SECRET, RS2_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
     wire::Wire,
 };

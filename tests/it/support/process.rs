@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The sealing key of every home, 32 bytes in base64.
 pub(crate) const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The secret of the resource server `rs-1`.
-pub(crate) const RS_SECRET: &str = "rs-1-secret";
+pub(crate) const RS_SECRET: &str = "rs-1-secret-of-more-than-32-characters";
 /// The client that the upstream knows.
 pub(crate) const PANGEA: (&str, &str) = ("psa_test", "pck_test");
 

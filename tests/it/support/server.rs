@@ -90,7 +90,9 @@ pub struct Server {
 }
 
 /// The secret of the resource server `rs-1`.
-pub const RS_SECRET: &str = "rs-1-secret";
+pub const RS_SECRET: &str = "rs-1-secret-of-more-than-32-characters";
+/// The secret of the resource server `rs-2`.
+pub const RS2_SECRET: &str = "rs-2-secret-of-more-than-32-characters";
 const PANGEA: (&str, &str) = ("psa_test", "pck_test");
 
 impl Server {
@@ -341,7 +343,7 @@ impl Environment for Surroundings {
         let pairs = [
             ("PANGEA_SECRET", PANGEA.1),
             ("RS_SECRET", RS_SECRET),
-            ("RS2_SECRET", "rs-2-secret"),
+            ("RS2_SECRET", RS2_SECRET),
             ("SERVICE_TOKEN", pangea_mcp_auth::dev::SERVICE_TOKEN),
             ("VAULT_TOKEN", pangea_mcp_auth::dev::VAULT_TOKEN),
             ("SEALING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),

@@ -27,21 +27,23 @@ fn used() -> Home {
 #[test]
 fn a_file_that_cannot_be_used_is_named_at_start_and_left_alone() {
     type Spoil = fn(&Home);
-    let cases: [(Spoil, &str); 4] = [
-        (|home| home.set_mode("records.sqlite", 0o400), "records.sqlite is read-only: make it"),
+    let cases: [(Spoil, i32, &str); 5] = [
+        (|home| home.set_mode("records.sqlite", 0o400), 69, "records.sqlite is read-only: make it"),
         (
             |home| home.set_mode("records.sqlite", 0o644),
-            "is open to every user of this machine: run chmod 600",
+            78,
+            "is open to every user of this machine (mode 644)",
         ),
-        (|home| overwrite(&home.path("records.sqlite"), 0), DAMAGED),
-        (|home| overwrite(&home.path("records.sqlite"), 4096), DAMAGED),
+        (|home| home.set_mode("records.sqlite", 0o660), 78, "records.sqlite can be changed by group "),
+        (|home| overwrite(&home.path("records.sqlite"), 0), 69, DAMAGED),
+        (|home| overwrite(&home.path("records.sqlite"), 4096), 69, DAMAGED),
     ];
-    for (spoil, sentence) in cases {
+    for (spoil, code, sentence) in cases {
         let home = used();
         spoil(&home);
         let before = fs::read(home.path("records.sqlite")).unwrap();
         for _ in 0..2 {
-            refuses(&home, 69, sentence);
+            refuses(&home, code, sentence);
         }
         assert!(fs::read(home.path("records.sqlite")).unwrap() == before, "{sentence}");
     }
@@ -62,6 +64,38 @@ fn a_folder_that_may_not_be_written_to_is_named_at_start() {
     assert_eq!(outcome.code, Some(69), "{}", outcome.err);
     let sentence = "records.sqlite is read-only: make it and its folder writable";
     assert!(outcome.err.contains(sentence) && outcome.err.lines().count() == 1, "{}", outcome.err);
+}
+
+/// Kubernetes and systemd hand secrets to a daemon that is not root like this. Only root can try it.
+#[test]
+fn a_secret_of_roots_is_read_where_only_a_group_of_the_daemon_may_read_it_too() {
+    let chown = |owner: &str, path: &Path| {
+        Command::new("chown").args(["-R", owner]).arg(path).status().is_ok_and(|status| status.success())
+    };
+    let home = home(PATH);
+    let secret = home.path("authn-client-secret");
+    let serve = || {
+        let mut command = as_postgres(Path::new(env!("CARGO_BIN_EXE_pangea-mcp-auth")));
+        command.args(["serve", "--config", "config.toml"]).env_clear().env("HOME", home.path(""));
+        command.current_dir(home.path("")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Daemon::start(&mut command)
+    };
+    if !chown("postgres:postgres", &home.path("")) || !chown("root:postgres", &secret) {
+        return;
+    }
+    for mode in [0o440, 0o640] {
+        home.set_mode("authn-client-secret", mode);
+        serve().err.wait_for("ready");
+    }
+    for mode in [0o444, 0o460] {
+        home.set_mode("authn-client-secret", mode);
+        let outcome = serve().wait();
+        assert_eq!(outcome.code, Some(78), "{mode:o} {}", outcome.err);
+        assert!(outcome.err.contains("chgrp ") && outcome.err.contains("chmod 440"), "{}", outcome.err);
+    }
+    assert!(chown("daemon:postgres", &secret));
+    home.set_mode("authn-client-secret", 0o440);
+    assert_eq!(serve().wait().code, Some(78), "another user's");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,23 @@
+//! Whom outbound connections trust: the certificate authorities of this machine, or no one.
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+/// This machine has no certificate authorities, so no `https` address can be verified.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "this machine has no certificate authorities to verify https addresses with ({0}): install the package \
+     ca-certificates, or set SSL_CERT_FILE to a PEM file with the authorities"
+)]
+pub struct NoAuthorities(String);
+
+/// TLS for the clients, and why every certificate will be refused if there are no authorities.
+pub(super) fn config() -> (ClientConfig, Option<NoAuthorities>) {
+    match ClientConfig::builder().with_platform_verifier() {
+        Ok(config) => (config.with_no_client_auth(), None),
+        Err(error) => {
+            let untrusting = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+            (untrusting.with_no_client_auth(), Some(NoAuthorities(error.to_string())))
+        }
+    }
+}
