@@ -28,7 +28,8 @@ pub async fn run(
     for lease in leases {
         beside.spawn(lease.keep(silent.clone()));
     }
-    use super::{Assembled, DRAIN, Lease, SealingWatch, reseal, serve_measured};
+    beside.spawn(clock.keep(stop.clone()));
+    beside.spawn(keep_house(Arc::clone(&server), sealing, stop.clone()));
     serve_measured(listeners, router, connections, metrics, stop).await;
     if timeout(DRAIN, server.finish()).await.is_err() {
         tracing::warn!("what the upstream still had to say of sessions was not waited for");
