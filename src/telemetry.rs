@@ -117,12 +117,14 @@ mod tests {
         for path in ["/t1/token", "/.well-known/openid-configuration", "/wp-login.php", "/\"} 1\nx"] {
             metrics.answered(path, 200, Duration::from_millis(1));
         }
+        metrics.answered("/token", 429, Duration::from_millis(1));
         let text = metrics.text();
         for line in [
+            "pangea_mcp_auth_http_requests_total{endpoint=\"token\",status=\"429\"} 1",
             "pangea_mcp_auth_http_requests_total{endpoint=\"token\",status=\"200\"} 1",
             "pangea_mcp_auth_http_requests_total{endpoint=\"metadata\",status=\"200\"} 1",
             "pangea_mcp_auth_http_requests_total{endpoint=\"other\",status=\"200\"} 2",
-            "pangea_mcp_auth_http_request_seconds_count 4",
+            "pangea_mcp_auth_http_request_seconds_count 5",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

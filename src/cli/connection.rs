@@ -5,9 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     Global,
     failure::{Exit, Failure},
+    operator::operator,
     output::Output,
 };
 use crate::{
+    audit::{self, Event},
     clock::{Clock, SystemClock},
     config::{
         self, Config, DevDefaults, Environment, Introspection, Log, LoopbackResources, Overrides, Problems,
@@ -68,7 +70,7 @@ impl Connection {
             .as_ref()
             .ok()
             .map(|config| Sealer::with(&config.keys.sealing, SystemClock.now(), random));
-        Administration::new(&self.repository, sealer, Arc::new(SystemClock))
+        Administration::new(&self.repository, sealer, Arc::new(SystemClock)).used_by(operator())
     }
 
     /// The whole configuration, for what cannot be done without it.
@@ -77,12 +79,16 @@ impl Connection {
     }
 }
 
-/// Starts the log of a command for whoever asks for it with -v. What an operator does stands there as what
-/// the daemon does stands in its own, in target `audit`.
+/// Starts the log of a command. What an operator does is always logged, in the target `audit`; all else with -v.
 pub(super) fn start_log(global: &Global, config: Option<&Config>) {
-    let Some(level) = global.log_level() else { return };
+    let level = global.log_level().unwrap_or_else(|| "off,audit=info".to_owned());
     let format = config.map(|config| config.log.format).unwrap_or_default();
     telemetry::start(&Log { format, level });
+}
+
+/// Writes what this operator did with more than single records to the audit log.
+pub(super) fn audit(event: Event<'_>) {
+    audit::operator_span(Some(&operator())).in_scope(|| event.record());
 }
 
 /// The configuration of this command line.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{
+    operator::OperatedRow,
     output::{Row, Sheet, Style},
     table::Column,
     times::Moment,
@@ -118,6 +119,8 @@ pub(super) struct GrantSheet {
     live_tokens: Vec<TokenRow>,
     revoked_at: Option<Moment>,
     revoked_by: Option<&'static str>,
+    /// What an operator last did with it.
+    operated: Option<OperatedRow>,
     /// Until when somebody who does not ask may still accept a token of it that was revoked.
     accepted_until: Option<Moment>,
 }
@@ -145,6 +148,7 @@ impl GrantSheet {
             live_tokens: grant.live_tokens(now).map(|token| TokenRow::of(grant, token)).collect(),
             revoked_at: revocation.map(|(at, _)| at.into()),
             revoked_by: revocation.map(|(_, by)| by.as_str()),
+            operated: grant.operated.as_ref().map(OperatedRow::of),
             accepted_until: revocation.and_then(|_| grant.accepted_until(now)).map(Moment::from),
             row: GrantRow::of(grant, client_name, now),
         }
@@ -194,6 +198,9 @@ impl Sheet for GrantSheet {
         }
         if let (Some(at), Some(by)) = (self.revoked_at, self.revoked_by) {
             lines.push(("revoked", format!("{} by {}", style.full_time(at.time()), told(by))));
+        }
+        if let Some(operated) = &self.operated {
+            lines.push(("operator", operated.words(style)));
         }
         if let Some(until) = self.accepted_until {
             lines.push(("accepted until", format!("{} where nobody asks", style.full_time(until.time()))));

@@ -11,6 +11,7 @@ use super::{
     repository::{open, repositories_at},
 };
 use crate::{
+    audit::Event,
     clock::SystemClock,
     config::{self, Environment, RepositoryConfig, SystemEnvironment, VaultConfig},
     daemon,
@@ -78,9 +79,13 @@ impl Import {
             Some(place) => open(&repositories_at(place, "--to")?, "--to").await?,
             None => open(&connection::load_repositories(global)?, "the configuration").await?,
         };
+        connection::start_log(global, connection::load(global).ok().as_ref());
         let from = daemon::connect_vault(&vault).await?;
         let import = OriginalImport { from, folder: self.folder.clone(), to, clock: Arc::new(SystemClock) };
         let found = self.import(&import, output).await?;
+        if !self.dry_run && found.imported > 0 {
+            connection::audit(Event::RepositoryImport { clients: found.imported });
+        }
         for (client, sentence) in &found.left {
             output.warn(&format!("client {client:?} is not imported: {sentence}"));
         }

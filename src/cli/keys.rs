@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Global,
-    connection::Connection,
+    connection::{Connection, audit},
     failure::{Exit, Failure},
     output::{Output, Row, Style},
     revocations::{Report, grants},
@@ -17,6 +17,7 @@ use super::{
     unreadable,
 };
 use crate::{
+    audit::Event,
     clock::{Clock, SystemClock},
     config::Config,
     flow::administration::{GrantFilter, Tally},
@@ -190,7 +191,7 @@ impl Rotate {
             // The keys first: from then on nothing that is forged with an old one is accepted for long.
             let signing = SigningKeys::unopened(repository, sealer, config.keys.algorithm);
             signing.rotate_at_once(now).await.map_err(failed)?;
-            tracing::info!(target: "audit", event = "key_rotation", by = "operator", "every signing key was replaced");
+            audit(Event::KeyRotation { at_once: true });
             let mut tally = Tally::default();
             let bar = output.progress("revoking", None);
             let outcome = administration.revoke_all(&everything, &mut tally, &|_| bar.inc(1)).await;
@@ -205,7 +206,7 @@ impl Rotate {
         } else {
             let signing = SigningKeys::load(repository, sealer, config.keys.algorithm, now).await;
             signing.map_err(failed)?.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
-            tracing::info!(target: "audit", event = "key_rotation", by = "operator", "the next signing key was made");
+            audit(Event::KeyRotation { at_once: false });
         }
         tell(keys::list(&connection.repository, now).await?, revoked, output);
         unreadable::judge(&left, true)

@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod keys;
 mod manual;
+mod operator;
 mod output;
 mod repository;
 mod revocations;
@@ -21,7 +22,7 @@ mod times;
 mod tokens;
 mod unreadable;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::LazyLock};
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -41,13 +42,23 @@ const EXAMPLES: &str = "Examples:
 
 /// OAuth 2.1 authorization server that puts Pangea AuthN sign-in in front of MCP servers.
 #[derive(Debug, Parser)]
-#[command(name = "pangea-mcp-auth", version, about, max_term_width = 80)]
+#[command(name = "pangea-mcp-auth", version = version(), about, max_term_width = 80)]
 #[command(after_help = EXAMPLES, after_long_help = examples_and_exit_codes())]
 struct Arguments {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+/// The version, with the commit where the build knew it.
+fn version() -> &'static str {
+    const COMMIT: Option<&str> = option_env!("PANGEA_MCP_AUTH_COMMIT");
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let version = env!("CARGO_PKG_VERSION");
+        COMMIT.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"))
+    });
+    &VERSION
 }
 
 fn examples_and_exit_codes() -> String {

@@ -18,6 +18,7 @@ use super::{
     table::Column,
 };
 use crate::{
+    audit::Event,
     clock::SystemClock,
     config::{
         self, Directories, Environment, KeyringError, Overrides, Repositories, RepositoryConfig, Source,
@@ -103,7 +104,12 @@ impl Copy {
         require_existence(&from)?;
         let (from, to) = (open(&from, "--from").await?, open(&to, "--to").await?);
         let migration = Migration { from, to, clock: Arc::new(SystemClock) };
+        connection::start_log(global, connection::load(global).ok().as_ref());
         let tallies = self.copy(&migration, output).await?;
+        let records: u64 = tallies.iter().map(|tally| tally.added + tally.replaced + tally.removed).sum();
+        if !self.dry_run && records > 0 {
+            connection::audit(Event::RepositoryCopy { records });
+        }
         let checked = if self.dry_run { Vec::new() } else { migration.check().await? };
         let mut list = output.list(&COLUMNS);
         for tally in &tallies {
@@ -158,6 +164,9 @@ async fn purge(global: &Global, output: &Output) -> Result<(), Failure> {
         migration::purge(&*connection.repository, &SystemClock, |so_far| bar.set_position(so_far)).await;
     bar.finish_and_clear();
     let purged = purged?;
+    if purged > 0 {
+        connection::audit(Event::RepositoryPurge { records: purged });
+    }
     output.outcome(&Purged { purged }, &format!("{purged} expired records removed"));
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::{
     times,
 };
 use crate::{
+    audit::Event,
     clock::{Clock, SystemClock},
     config::{SecretPlace, SystemEnvironment},
     daemon::{self, Added, RotationError},
@@ -51,7 +52,7 @@ impl SealingRotation {
         let times = (now, now.plus(self.after.unwrap_or(daemon::SEALS_AFTER)));
         let added =
             daemon::add_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
-        tracing::info!(target: "audit", event = "sealing_key_added", key = %added.key, by = "operator", "sealing key added");
+        connection::audit(Event::SealingKeyAdded { key: &added.key.to_string() });
         output.outcome(&Rotated::of(&added), &words(&added));
         Ok(())
     }
@@ -75,7 +76,7 @@ async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
     );
     let forgotten: Vec<String> = forgotten.await?.iter().map(ToString::to_string).collect();
     for key in &forgotten {
-        tracing::info!(target: "audit", event = "sealing_key_forgotten", %key, by = "operator", "sealing key forgotten");
+        connection::audit(Event::SealingKeyForgotten { key });
     }
     let words = format!(
         "Removed: {}. Give the changed secret to every machine; daemons read it again within 30 seconds.",

@@ -1,8 +1,16 @@
 //! `serve`: runs the daemon.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -71,9 +79,10 @@ impl Serve {
 
     async fn serve(&self, global: &Global) -> Result<(), Failure> {
         let mut development = if global.dev { Some(self.prepare_development().await?) } else { None };
-        let mut config = self.configure(global, development.as_ref())?;
+        let (mut config, file) = self.configure(global, development.as_ref())?;
         telemetry::start(&config.log);
         daemon::prepare_process();
+        stay_on_hangup()?;
         if let Some(any) = &mut config.any_loopback_resource {
             let sealer = Sealer::new(config.keys.sealing.oldest(), Arc::new(SystemRandom));
             let secret = format!("mcp_cs_{}", sealer.derive(&["introspection in development"]));
@@ -96,7 +105,7 @@ impl Serve {
             let stand_in = self.stand_in(&config, &development, clock, random)?;
             tokio::spawn(daemon::serve(vec![development.stand_in], stand_in.router(), stop.clone()));
         } else {
-            tracing::info!(public_url = %config.public_url, listen = ?config.listen, "ready");
+            say_ready(&config, file.as_deref());
         }
         warn_of_gaps(&config, global.dev);
         match assembled.server.repository_warnings().await {
@@ -112,7 +121,12 @@ impl Serve {
         Ok(())
     }
 
-    fn configure(&self, global: &Global, development: Option<&Development>) -> Result<Config, Failure> {
+    /// The configuration, and the file that it came from.
+    fn configure(
+        &self,
+        global: &Global,
+        development: Option<&Development>,
+    ) -> Result<(Config, Option<PathBuf>), Failure> {
         let bound = development.and_then(|development| development.listener.as_ref()?.local_addr().ok());
         let overrides = Overrides {
             listen: bound.map(|address| address.to_string()).or_else(|| self.listen.clone()),
@@ -122,7 +136,10 @@ impl Serve {
         let dev = development
             .map(|development| dev_defaults(development.state_dir.clone(), &development.stand_in_url));
         let source = Source { file: global.config.clone(), environment: &SystemEnvironment, overrides, dev };
-        config::load(&source).map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
+        let survey = config::survey(&source);
+        let whole = survey.whole;
+        let config = whole.map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))?;
+        Ok((config, survey.file.filter(|file| file.exists())))
     }
 
     async fn prepare_development(&self) -> Result<Development, Failure> {
@@ -189,10 +206,8 @@ async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Resul
 
 /// The first signal lets requests in flight finish; the second stops at once.
 fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(tokio::signal::unix::signal);
-    for signal in signals {
-        let mut signal = signal
-            .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be heard: {error}")))?;
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signal = hear(kind)?;
         let stop = stop.clone();
         tokio::spawn(async move {
             while signal.recv().await.is_some() {
@@ -224,6 +239,39 @@ fn tell_of_configuration(config: &Config, dev: bool) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+}
+
+/// A hangup changes nothing: it must not end a daemon, whatever sends it.
+fn stay_on_hangup() -> Result<(), Failure> {
+    let mut hangups = hear(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!(
+                "SIGHUP: nothing is reloaded; restart the daemon to apply a changed configuration"
+            );
+        }
+    });
+    Ok(())
+}
+
+fn hear(signal: SignalKind) -> Result<Signal, Failure> {
+    tokio::signal::unix::signal(signal)
+        .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be heard: {error}")))
+}
+
+/// What runs, with what, for whom. Addresses of databases may hold passwords, so a kind must do.
+fn say_ready(config: &Config, file: Option<&Path>) {
+    let kinds: BTreeSet<&str> = config.repository.all().map(RepositoryConfig::kind).collect();
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    tracing::info!(
+        public_url = %config.public_url,
+        listen = listen.join(","),
+        version = super::version(),
+        config = file.map(|file| tracing::field::display(file.display())),
+        repository = Vec::from_iter(kinds).join(","),
+        upstream = %config.authn.issuer_url,
+        "ready"
+    );
 }
 
 /// What is read but not done, and what will not work as it may be meant.

@@ -51,8 +51,8 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
     ),
     (
         "log",
-        "The log, on standard error. Commands write one, too, with `-v`: what an operator does stands in its target \
-         `audit`, as what the daemon does stands in its own.",
+        "The log, on standard error. What matters for an audit has the target `audit`: docs/audit-log.md lists its \
+         events. Commands log what an operator does, and everything else with `-v`.",
     ),
 ];
 

@@ -279,6 +279,20 @@ pub enum RepositoryConfig {
     Vault(VaultConfig),
 }
 
+impl RepositoryConfig {
+    /// The value of `kind`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+            Self::Vault(_) => "vault",
+        }
+    }
+}
+
 /// A database server.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {

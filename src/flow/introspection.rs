@@ -66,6 +66,7 @@ impl AuthorizationServer {
         };
         let grant = read.value;
         let visible = caller.resource.as_ref().is_none_or(|resource| *resource == grant.resource);
+        tracing::debug!(grant = %grant.id, resource = %grant.resource, visible, "a token is asked about");
         match grant.live_token(id.number, token, now).filter(|_| visible).cloned() {
             Some(live) => Ok(Introspected::Active(Box::new(self.active_token(grant, live, &id)))),
             None => Ok(Introspected::inactive()),

@@ -11,6 +11,7 @@ use super::{
     tokens::{ATTEMPTS, too_much_contention},
 };
 use crate::{
+    audit::{self, Event},
     clock::UnixTime,
     oauth::{
         authorization::AuthorizationRequest,
@@ -100,6 +101,17 @@ pub enum PersonDecides {
     Approve,
     /// Decline.
     Deny,
+}
+
+impl PersonDecides {
+    /// The value of the form's `decision`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 /// What follows from the person's answer.
@@ -194,6 +206,10 @@ impl AuthorizationServer {
             let by_itself = self.is_trusted(&client, &address);
             Refusal::Answer(Box::new(self.error_answer(address, by_itself, state, error)))
         })?;
+        tracing::debug!(
+            resource = %request.resource, scope = %request.scope, trusted = self.is_trusted(&client, &request.return_address),
+            fresh_sign_in = request.fresh_sign_in, "the request can be put to the user"
+        );
         let transaction = Transaction {
             id: random_token(self.random()),
             derived_under: self.sealer.key_id(),
@@ -226,7 +242,10 @@ impl AuthorizationServer {
             return Err(DecisionError::Expired);
         }
         let request = &transaction.request;
-        let client = self.still_registered(request, now).await.map_err(DecisionError::Page)?;
+        audit::about(request);
+        let client = self.still_registered(request, now).await;
+        let client = client.map_err(|error| DecisionError::Page(error.of_a_client()))?;
+        audit::about(&client);
         let UpstreamSecrets { state, nonce, verifier } =
             self.upstream_secrets(&transaction).ok_or(DecisionError::Forged)?;
         let grant_id = GrantId::of_login(&state, transaction.requested_at);
@@ -235,11 +254,8 @@ impl AuthorizationServer {
         if made.is_some_and(|made| decision == PersonDecides::Deny || !made.value.is_on_its_way(now)) {
             return Err(DecisionError::Used);
         }
-        tracing::info!(
-            target: "audit", event = "consent", decision = ?decision, client_id = %request.client_id,
-            redirect_host = %request.return_address.host(), resource = %request.resource, scope = %request.scope,
-            grant = %grant_id, "the person decided"
-        );
+        audit::about(&grant_id);
+        Event::Consent { decision: decision.as_str(), scope: &request.scope }.record();
         let flow = flow_name(&state);
         if decision == PersonDecides::Deny {
             let error = OAuthError::new(ErrorCode::AccessDenied, "the person declined");
@@ -283,13 +299,18 @@ impl AuthorizationServer {
             return Err(CallbackError::Used);
         }
         let request = &pending.transaction.request;
+        audit::about(request);
+        audit::about(&id);
         // The person has seen and approved where the answer goes, and it was registered then.
         let (address, by_itself) = (request.return_address.clone(), true);
         let client_state = request.state.as_deref();
         let granted = match self.still_registered(request, now).await {
-            Ok(client) => self.grant(params, &client, &pending, id, now).await,
+            Ok(client) => {
+                audit::about(&client);
+                self.grant(params, &client, &pending, id, now).await
+            }
             Err(error) if error.is_ours() => Err(error.into()),
-            Err(error) => return Err(CallbackError::Page(error)),
+            Err(error) => return Err(CallbackError::Page(error.of_a_client())),
         };
         match granted {
             Ok(Some(code)) => {
@@ -314,7 +335,9 @@ impl AuthorizationServer {
             || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; it must register again");
         let client_id = ClientId::parse(params.required("client_id")?).ok_or_else(unknown)?;
         let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
-        let address = client.return_address(params.one("redirect_uri")?)?;
+        audit::about(&client);
+        let address = client.return_address(params.one("redirect_uri")?).map_err(OAuthError::of_a_client)?;
+        audit::about(&address);
         Ok((client, address))
     }
 
@@ -356,8 +379,10 @@ impl AuthorizationServer {
             code_verifier: &verifier,
         };
         let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
+        audit::about_person(&identity.subject, identity.email.as_deref());
+        tracing::debug!(groups = identity.groups.len(), "the upstream vouches for the user");
         if !self.settings.access.admits(identity.email.as_deref(), &identity.groups) {
-            tracing::info!(target: "audit", event = "policy_denial", sub = %identity.subject, "not admitted");
+            Event::PolicyDenial.record();
             let error =
                 OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
             return Err(error.into());
@@ -377,14 +402,14 @@ impl AuthorizationServer {
             Grant::with_code(id, transaction.request.clone(), person, upstream, code_ends, (now, ends))
                 .approved_by(&pending.approval);
         grant.consented_from = pending.approved_from;
-        let (id, client_id, sub) = (grant.id.clone(), grant.client_id.clone(), grant.person.subject.clone());
+        let id = grant.id.clone();
         // Before the grant exists, so that a client with a grant is never taken for an unused one.
         self.keep_client(client, now).await?;
         if self.grants.insert(grant, now).await?.is_none() {
             let made = self.grants.get(id.as_str(), now).await?;
             return Ok(made.and_then(|made| again(&made.value)));
         }
-        tracing::info!(target: "audit", event = "code", grant = %id, client_id = %client_id, sub = %sub, "code issued");
+        Event::Code.record();
         Ok(Some(code))
     }
 
@@ -422,6 +447,7 @@ impl AuthorizationServer {
         state: Option<&str>,
         error: OAuthError,
     ) -> Answered {
+        let error = error.of_a_client();
         let parameters = [("error", error.code().as_str()), ("error_description", error.description())];
         let location = self.location(&address, &parameters, state);
         Answered { location, address, by_itself, error: Some(error), code_refused: false }

@@ -24,6 +24,7 @@ pub use self::{
     unused::MostUnused,
 };
 use crate::{
+    audit::{self, Event},
     clock::{Clock, SKEW, UnixTime},
     keys::{KeyError, Keys},
     oauth::{
@@ -230,7 +231,7 @@ impl AuthorizationServer {
         let (now, lifetimes) = (self.now(), &self.settings.lifetimes);
         self.keys.reload(now).await?;
         if self.keys.rotate_when_due(lifetimes.signing_key, lifetimes.access, now).await? {
-            tracing::info!(target: "audit", event = "key_rotation", "the next signing key was made");
+            Event::KeyRotation { at_once: false }.record();
         }
         Ok(())
     }
@@ -283,6 +284,7 @@ impl AuthorizationServer {
         let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
         let client_id = ClientId::parse(client_id).ok_or_else(unknown)?;
         let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
+        audit::about(&client);
         client.authenticate(secret, now)?;
         Ok(client)
     }

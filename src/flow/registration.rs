@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::AuthorizationServer;
 use crate::{
+    audit::{self, Event},
     clock::UnixTime,
     oauth::{
         client::{AuthenticationMethod, Client, ClientId, ClientMetadata, Origin},
@@ -49,6 +50,7 @@ impl AuthorizationServer {
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             metadata,
+            operated: None,
         };
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {
             return Err(OAuthError::new(ErrorCode::ServerError, "something went wrong here"));
@@ -57,11 +59,9 @@ impl AuthorizationServer {
         if let Err(error) = self.bound_with(&client).await {
             tracing::warn!(%error, "unused registrations cannot be counted or evicted");
         }
-        tracing::info!(
-            target: "audit", event = "registration", client_id = %client.client_id,
-            client_name = ?client.metadata.client_name,
-            redirect_host = %client.metadata.redirect_uris[0].itself().host(), "client registered"
-        );
+        audit::about(&client);
+        audit::about(&client.metadata.redirect_uris[0].itself());
+        Event::Registration.record();
         Ok(Registered {
             client_id: client.client_id,
             client_id_issued_at: now,

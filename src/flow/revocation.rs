@@ -5,6 +5,7 @@ use super::{
     tokens::{ATTEMPTS, too_much_contention},
 };
 use crate::{
+    audit::{self, Event},
     clock::UnixTime,
     oauth::{
         client::Client,
@@ -47,7 +48,12 @@ impl AuthorizationServer {
         let own = read.value.client_id == client.client_id;
         // A token that was rotated since is still the client's way to say that it wants to go.
         let genuine = self.is_genuine(&read.value, refresh, text);
-        if own && genuine { self.end(read, RevokedBy::Client, now).await } else { Ok(()) }
+        tracing::debug!(own, genuine, "a refresh token is to be revoked");
+        if !(own && genuine) {
+            return Ok(());
+        }
+        audit::about(&read.value);
+        self.end(read, RevokedBy::Client, now).await
     }
 
     async fn revoke_access_token(
@@ -63,9 +69,10 @@ impl AuthorizationServer {
             if !own || read.value.live_token(id.number, text, now).is_none() {
                 return Ok(());
             }
+            audit::about(&read.value);
             let without = read.value.clone().without_token(id.number);
             if self.grants.replace(read, without, now).await?.is_some() {
-                tracing::info!(target: "audit", event = "revocation", jti = %id, by = "client", "access token revoked");
+                Event::TokenRevocation { jti: id, by: RevokedBy::Client.as_str() }.record();
                 return Ok(());
             }
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::AuthorizationServer;
 use crate::{
+    audit::{self, Event, Issued},
     clock::{SKEW, UnixTime},
     oauth::{
         client::{Client, GrantType},
@@ -14,7 +15,7 @@ use crate::{
         grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy, unknown_code},
         params::Params,
         scope::Scope,
-        token::{Claims, GrantId, RefreshToken, grant_of_code},
+        token::{Claims, GrantId, RefreshToken, TokenId, grant_of_code},
     },
     repository::Stored,
     secret::{Sealer, TokenHash, constant_time_eq, encode},
@@ -85,10 +86,11 @@ impl AuthorizationServer {
         if !client.may_use(grant_type) {
             return refuse(ErrorCode::UnauthorizedClient, "the client is not registered for this grant_type");
         }
-        match grant_type {
+        let answer = match grant_type {
             GrantType::AuthorizationCode => self.redeem(params, &client, now).await,
             GrantType::RefreshToken => self.refresh(params, &client, now).await,
-        }
+        };
+        answer.map_err(OAuthError::of_a_client)
     }
 
     async fn redeem(
@@ -107,6 +109,8 @@ impl AuthorizationServer {
         for _ in 0..ATTEMPTS {
             let read = self.grants.get(id.as_str(), now).await?.ok_or_else(unknown_code)?;
             let code_use = read.value.judge_code(redemption, now)?;
+            audit::about(&read.value);
+            tracing::debug!(?code_use, "the code fits its grant, client and verifier");
             self.require_resource(&read.value, params.all("resource"))?;
             if code_use == CodeUse::Replay {
                 self.end(read, RevokedBy::CodeReplay, now).await?;
@@ -123,7 +127,7 @@ impl AuthorizationServer {
             let scope = read.value.scope.clone();
             let redeemed = read.value.clone().redeemed(refresh, live, kept_until);
             if let Some(stored) = self.grants.replace(read, redeemed, now).await? {
-                audit_issued("tokens", &stored.value);
+                record_issue(Issued::Tokens, &stored.value, &scope);
                 return Ok(self.response(text, refresh_text, scope));
             }
         }
@@ -148,7 +152,7 @@ impl AuthorizationServer {
             let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now)?;
             let granted = narrowed.unwrap_or_else(|| grant.scope.clone());
             if let Some(stored) = self.grants.replace(read, grant.with_token(live), now).await? {
-                audit_refreshed(&stored.value, &refresh, refresh_use);
+                record_refresh(&stored.value, &refresh, refresh_use, &granted);
                 return Ok(self.response(access_token, Some(next), granted));
             }
         }
@@ -169,11 +173,14 @@ impl AuthorizationServer {
         {
             return Err(unknown_refresh_token());
         }
+        audit::about(grant);
         let grace = self.settings.lifetimes.grace;
         let refresh_use =
             grant.judge_refresh(refresh.token.generation, grace, now).ok_or_else(unknown_refresh_token)?;
+        let generation = refresh.token.generation;
+        tracing::debug!(?refresh_use, generation, "the refresh token is this grant's");
         if refresh_use == RefreshUse::Reuse {
-            audit_suspicion("refresh_reuse", grant, refresh);
+            Event::RefreshReuse { generation }.record();
             self.end(read, RevokedBy::RefreshReuse, now).await?;
             return refuse(
                 ErrorCode::InvalidGrant,
@@ -181,7 +188,7 @@ impl AuthorizationServer {
             );
         }
         if !self.settings.access.admits(grant.person.email.as_deref(), &grant.person.groups) {
-            tracing::info!(target: "audit", event = "policy_denial", grant = %grant.id, sub = %grant.person.subject, "no longer admitted");
+            Event::PolicyDenial.record();
             self.end(read, RevokedBy::Operator, now).await?;
             return refuse(ErrorCode::InvalidGrant, "this person is no longer allowed to sign in here");
         }
@@ -263,9 +270,12 @@ impl AuthorizationServer {
         let id = read.value.id.clone();
         let tokens = self.upstream_tokens(&read.value)?;
         match self.check_in_turn(&tokens, now).await {
-            SessionCheck::Good(tokens) => self.note_session(&id, tokens, now).await?,
+            SessionCheck::Good(tokens) => {
+                tracing::debug!(renewed = tokens.is_some(), "the upstream says that its session is good");
+                self.note_session(&id, tokens, now).await?;
+            }
             SessionCheck::Unknown(reason) => {
-                tracing::warn!(grant = %id, reason, "the upstream cannot say whether the session is good");
+                tracing::warn!(reason, "the upstream cannot say whether the session is good");
                 self.note_session(&id, None, now).await?;
             }
             SessionCheck::Ended => {
@@ -339,7 +349,7 @@ impl AuthorizationServer {
             let Some(read) = next else { return Ok(()) };
             let revoked = read.value.clone().revoked(by, now);
             if self.grants.replace(read, revoked, now).await?.is_some() {
-                tracing::info!(target: "audit", event = "revocation", grant = %id, by = by.as_str(), "grant revoked");
+                Event::Revocation { by: by.as_str() }.record();
                 return Ok(());
             }
             next = self.grants.get(id.as_str(), now).await?;
@@ -420,7 +430,11 @@ impl AuthorizationServer {
         if named.all(|name| grant.resource.is_named_by(name)) {
             return Ok(());
         }
-        refuse(ErrorCode::InvalidTarget, format!("this grant is for {}", grant.resource))
+        let error = OAuthError::new(
+            ErrorCode::InvalidTarget,
+            "the resource is not the one of the authorization request",
+        );
+        Err(error.caused_by(format!("the grant is for {}", grant.resource)))
     }
 
     const fn response(
@@ -452,29 +466,20 @@ fn refresh_context<'a>(id: &'a GrantId, chain: &'a RefreshChain, number: &'a str
     ["refresh token", id.as_str(), &chain.seed, number]
 }
 
-fn audit_issued(event: &str, grant: &Grant) {
-    tracing::info!(
-        target: "audit", event, grant = %grant.id, jti = %format_args!("{}.{}", grant.id, grant.issued),
-        client_id = %grant.client_id, sub = %grant.person.subject, "tokens issued"
-    );
+fn record_issue(how: Issued, grant: &Grant, scope: &Scope) {
+    let jti = TokenId { grant: grant.id.clone(), number: grant.issued };
+    Event::Issue { how, jti: &jti, scope }.record();
 }
 
-fn audit_refreshed(grant: &Grant, refresh: &Refresh<'_>, refresh_use: RefreshUse) {
+fn record_refresh(grant: &Grant, refresh: &Refresh<'_>, refresh_use: RefreshUse, scope: &Scope) {
     match refresh_use {
-        RefreshUse::Current => audit_issued("refresh", grant),
-        RefreshUse::Retry | RefreshUse::Reuse => audit_issued("refresh_retry", grant),
+        RefreshUse::Current => record_issue(Issued::Refresh, grant, scope),
+        RefreshUse::Retry | RefreshUse::Reuse => record_issue(Issued::RefreshRetry, grant, scope),
         RefreshUse::LateRetry => {
-            audit_suspicion("refresh_late_retry", grant, refresh);
-            audit_issued("refresh", grant);
+            Event::RefreshLateRetry { generation: refresh.token.generation }.record();
+            record_issue(Issued::Refresh, grant, scope);
         }
     }
-}
-
-/// A refresh token came back, perhaps because it was copied.
-fn audit_suspicion(event: &str, grant: &Grant, refresh: &Refresh<'_>) {
-    tracing::warn!(target: "audit", event, grant = %grant.id, client_id = %grant.client_id,
-        sub = %grant.person.subject, generation = refresh.token.generation,
-        "a refresh token that was used before came back");
 }
 
 fn unknown_refresh_token() -> OAuthError {

@@ -1,5 +1,7 @@
 //! Authorization requests (OAuth 2.1 section 4.1.1): a value of this type is lawful.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -27,6 +29,9 @@ const KNOWN: [&str; 12] = [
     "request_uri",
     "nonce",
 ];
+
+/// The longest resource that an error repeats.
+const LONGEST_ECHO: usize = 200;
 
 /// A PKCE challenge, method `S256` (RFC 7636 section 4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +121,7 @@ impl Resources {
         match (&self.default, self.configured.as_slice()) {
             (Some(resource), _) => self.named(resource.as_str()),
             (None, [only]) => Ok(only.clone()),
-            (None, _) => refuse(ErrorCode::InvalidTarget, format!("name a resource: {}", self.names())),
+            (None, _) => Err(self.not_served("name a resource with the parameter 'resource'")),
         }
     }
 
@@ -127,19 +132,19 @@ impl Resources {
         let loopback = url::Url::parse(name).is_ok_and(|url| is_loopback(&url));
         match (&self.any_loopback, Resource::parse(name)) {
             (Some(scope), Ok(resource)) if loopback => Ok((resource, scope.clone())),
-            _ => refuse(
-                ErrorCode::InvalidTarget,
-                format!("this resource is not served here; served: {}", self.names()),
-            ),
+            (_, Ok(resource)) if resource.as_str().len() <= LONGEST_ECHO => {
+                Err(self.not_served(format!("the resource {resource} is not served here")))
+            }
+            _ => Err(self.not_served("this resource is not served here")),
         }
     }
 
-    fn names(&self) -> String {
-        let mut names: Vec<&str> = self.configured.iter().map(|(resource, _)| resource.as_str()).collect();
-        if self.any_loopback.is_some() {
-            names.push("any URL on this machine");
-        }
-        names.join(", ")
+    /// Any stranger can ask, so the client is told only what it sent. The log has the configured resources.
+    fn not_served(&self, description: impl Into<Cow<'static, str>>) -> OAuthError {
+        let names: Vec<&str> = self.configured.iter().map(|(resource, _)| resource.as_str()).collect();
+        let any = if self.any_loopback.is_some() { ", any URL on this machine" } else { "" };
+        OAuthError::new(ErrorCode::InvalidTarget, description)
+            .caused_by(format!("the configured resources are {}{any}", names.join(", ")))
     }
 }
 

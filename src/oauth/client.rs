@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::{ErrorCode, OAuthError, refuse},
+    operator::Operated,
     redirect::{RedirectUri, ReturnAddress},
 };
 use crate::{clock::UnixTime, secret::TokenHash};
@@ -116,6 +117,9 @@ pub struct Client {
     pub secret_expires_at: Option<UnixTime>,
     /// What it registered.
     pub metadata: ClientMetadata,
+    /// What an operator last did with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operated: Option<Operated>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

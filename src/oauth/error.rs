@@ -71,6 +71,7 @@ impl ErrorCode {
 pub struct OAuthError {
     code: ErrorCode,
     description: Cow<'static, str>,
+    of_known_client: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -79,13 +80,27 @@ impl OAuthError {
     /// allow in `error_description` (%x20-21 %x23-5B %x5D-7E) become `'` or `?`.
     #[must_use]
     pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: allowed(description.into()), source: None }
+        Self { code, description: allowed(description.into()), of_known_client: false, source: None }
     }
 
     /// Whether it is a failure here, and no fault of whoever asked.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         matches!(self.code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable)
+    }
+
+    /// The same error, answered to a client that is registered here. What strangers are refused is not
+    /// worth a line in the log at its usual level.
+    #[must_use]
+    pub const fn of_a_client(mut self) -> Self {
+        self.of_known_client = true;
+        self
+    }
+
+    /// Whether a registered client gets it, not a stranger.
+    #[must_use]
+    pub const fn is_of_known_client(&self) -> bool {
+        self.of_known_client
     }
 
     /// The same error with what caused it, for the log.

@@ -18,6 +18,7 @@ use super::{
     authorization::{AuthorizationRequest, CodeChallenge},
     client::ClientId,
     error::{ErrorCode, OAuthError, refuse},
+    operator::Operated,
     redirect::ReturnAddress,
     resource::Resource,
     scope::Scope,
@@ -223,6 +224,9 @@ pub struct Grant {
     pub upstream: UpstreamSession,
     /// Where it stands.
     pub state: State,
+    /// What an operator last did with it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operated: Option<Operated>,
 }
 
 /// What a redeemer presents.
@@ -279,6 +283,7 @@ impl Grant {
             late_retries: 0,
             upstream,
             state: State::CodeIssued(code),
+            operated: None,
         }
     }
 

@@ -76,6 +76,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
         secret_expires_at: secret_ends,
         metadata,
+        operated: None,
     })
 }
 

@@ -9,6 +9,7 @@ pub mod grant;
 pub mod imported;
 pub mod issuer;
 pub mod metadata;
+pub mod operator;
 pub mod params;
 pub mod redirect;
 pub mod registration;

@@ -106,7 +106,9 @@ impl<T: Entity> Collection<T> {
         key: &str,
         now: UnixTime,
     ) -> Result<Option<std::result::Result<Stored<T>, Unreadable>>> {
-        let Some(found) = self.repository.get(T::KIND, key, now).await? else { return Ok(None) };
+        let found = self.repository.get(T::KIND, key, now).await?;
+        tracing::trace!(kind = ?T::KIND, key, found = found.is_some(), "read");
+        let Some(found) = found else { return Ok(None) };
         Ok(Some(parse(&found.record).map(|value| Stored { value, version: found.version })))
     }
 
@@ -117,6 +119,7 @@ impl<T: Entity> Collection<T> {
     /// When the repository is unavailable.
     pub async fn insert(&self, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
         let write = self.repository.insert(T::KIND, &record(&value)?, now).await?;
+        tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "inserted");
         Ok(done(write, value))
     }
 
@@ -127,6 +130,7 @@ impl<T: Entity> Collection<T> {
     /// When the repository is unavailable.
     pub async fn replace(&self, read: Stored<T>, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
         let write = self.repository.replace(T::KIND, &record(&value)?, read.version, now).await?;
+        tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "replaced");
         Ok(done(write, value))
     }
 

@@ -13,7 +13,7 @@ use super::{
     cookies::{Cookies, hold_login, name_browser, remember_declined},
     limits::Limiter,
     pages::{ClientKind, ConsentPage, ContinuePage, NoticePage, RedirectTrust, ScopeLine},
-    reply::{Reply, log, with_retry_after},
+    reply::Reply,
     request::{LARGEST_FORM, body, limit, reads, wants_page},
     visit::Visit,
 };
@@ -33,8 +33,8 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 /// `GET` and `POST /authorize`. Asking twice is harmless: nothing is stored.
 pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> Response {
-    let reply = visit.reply;
-    if let Some(response) = overload(visit, &web.limits.authorize) {
+    let reply = &visit.reply;
+    if let Some(response) = overload(&visit, &web.limits.authorize) {
         return response;
     }
     let headers = request.headers().clone();
@@ -66,8 +66,8 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
 
 /// `POST /consent`: the person's decision.
 pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Response {
-    let reply = visit.reply;
-    if let Some(response) = overload(visit, &web.limits.authorize) {
+    let reply = &visit.reply;
+    if let Some(response) = overload(&visit, &web.limits.authorize) {
         return response;
     }
     if request.method() != Method::POST {
@@ -111,8 +111,8 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
 
 /// `GET /pangea/callback`: the browser comes back from the upstream.
 pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> Response {
-    let reply = visit.reply;
-    if let Some(response) = overload(visit, &web.limits.callback) {
+    let reply = &visit.reply;
+    if let Some(response) = overload(&visit, &web.limits.callback) {
         return response;
     }
     if !reads(request.method()) {
@@ -146,18 +146,17 @@ pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> R
     with_cookies(response, cookies.forget_login(&flow_name(state)))
 }
 
-fn overload(visit: Visit, limiter: &Limiter) -> Option<Response> {
-    limit(visit.caller, limiter).err().map(|wait| too_many(visit.reply, wait))
+fn overload(visit: &Visit, limiter: &Limiter) -> Option<Response> {
+    limit(visit.caller, limiter).err().map(|wait| too_many(&visit.reply, wait))
 }
 
-fn too_many(reply: Reply, wait: Duration) -> Response {
-    let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests");
+fn too_many(reply: &Reply, wait: Duration) -> Response {
     let text = [
         "Too many requests",
         "More sign-ins come from your network than usual.",
         "Wait a moment, then try again.",
     ];
-    with_retry_after(reply.notice(StatusCode::TOO_MANY_REQUESTS, text, &error), wait)
+    reply.too_many_page(text, wait)
 }
 
 /// A form of another site is no decision. Browsers that do not say where a form comes from are
@@ -226,9 +225,9 @@ fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
 }
 
 /// An answer to the client: by redirect, or by a link where the person should decide.
-fn answer(reply: Reply, answered: &Answered) -> Response {
+fn answer(reply: &Reply, answered: &Answered) -> Response {
     if let Some(error) = &answered.error {
-        log(error);
+        reply.log(error);
     }
     if answered.by_itself {
         return reply.see_other(&answered.location);
@@ -254,7 +253,7 @@ fn answer(reply: Reply, answered: &Answered) -> Response {
 }
 
 /// An authorization request that may not be answered by redirect.
-fn refused(reply: Reply, status: u16, error: &OAuthError) -> Response {
+fn refused(reply: &Reply, status: u16, error: &OAuthError) -> Response {
     let text = match error.code() {
         ErrorCode::InvalidClient => [
             "This application is not known here",
@@ -286,7 +285,7 @@ fn refused(reply: Reply, status: u16, error: &OAuthError) -> Response {
 }
 
 /// `GET` on the form's address: a reload, or an entry of the browser's history.
-fn not_to_be_opened(reply: Reply) -> Response {
+fn not_to_be_opened(reply: &Reply) -> Response {
     let page = NoticePage {
         title: "There is no page here",
         what_happened: "This address only takes the answer to a question that you were asked before.",
@@ -300,7 +299,7 @@ fn not_to_be_opened(reply: Reply) -> Response {
 }
 
 /// A decision that is not taken.
-fn undecided(reply: Reply, error: &DecisionError) -> Response {
+fn undecided(reply: &Reply, error: &DecisionError) -> Response {
     const AGAIN: &str = "Go back to the application and start the sign-in again.";
     let (status, text, reason) = match error {
         DecisionError::Page(error) => return refused(reply, 400, error),
@@ -328,11 +327,13 @@ fn undecided(reply: Reply, error: &DecisionError) -> Response {
             "the request was answered before",
         ),
     };
-    reply.notice(status, text, &OAuthError::new(ErrorCode::InvalidRequest, reason))
+    let refusal = OAuthError::new(ErrorCode::InvalidRequest, reason);
+    let is_sealed = matches!(error, DecisionError::Expired | DecisionError::Used);
+    reply.notice(status, text, &if is_sealed { refusal.of_a_client() } else { refusal })
 }
 
 /// A return from the upstream that leads nowhere.
-fn uncompleted(reply: Reply, error: &CallbackError) -> Response {
+fn uncompleted(reply: &Reply, error: &CallbackError) -> Response {
     let (text, reason) = match error {
         CallbackError::Page(error) => return refused(reply, 400, error),
         CallbackError::Busy => {
@@ -362,8 +363,10 @@ fn uncompleted(reply: Reply, error: &CallbackError) -> Response {
             "the login was completed before",
         ),
     };
-    let error = OAuthError::new(ErrorCode::InvalidRequest, reason);
-    reply.notice(StatusCode::BAD_REQUEST, text, &error)
+    let refusal = OAuthError::new(ErrorCode::InvalidRequest, reason);
+    let is_sealed = matches!(error, CallbackError::Used);
+    let refusal = if is_sealed { refusal.of_a_client() } else { refusal };
+    reply.notice(StatusCode::BAD_REQUEST, text, &refusal)
 }
 
 fn with_cookies(mut response: Response, cookies: impl IntoIterator<Item = HeaderValue>) -> Response {

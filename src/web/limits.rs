@@ -48,7 +48,7 @@ struct Entry {
 }
 
 impl Limiter {
-    fn new(rate: Rate) -> Self {
+    pub(super) fn new(rate: Rate) -> Self {
         let interval = 60_000_000 / u64::from(rate.per_minute.max(1));
         Self {
             groups: (0..GROUPS).map(|_| Mutex::default()).collect(),

@@ -136,7 +136,8 @@ impl Call {
             let guess = (&credentials.client_id, self.visit.caller.network);
             web.limits.failures.admit(guess).map_err(Failure::TooMany)?;
             let client_id: String = credentials.client_id.chars().take(LONGEST_NAME).collect();
-            tracing::warn!(target: "audit", event = "failed_authentication", client_id, "wrong credentials");
+            let reply = &self.visit.reply;
+            reply.refusals.note_wrong_secret(reply.endpoint, &client_id, self.visit.caller.network);
         }
         Ok(answer?)
     }
@@ -153,8 +154,7 @@ async fn post<'a, F>(
 where
     F: Future<Output = Result<Response, Failure>>,
 {
-    let reply = visit.reply;
-    let endpoint = reply.endpoint;
+    let (reply, endpoint) = (visit.reply.clone(), visit.reply.endpoint);
     match *request.method() {
         Method::POST => {}
         Method::OPTIONS if endpoint != "introspect" => return reply.preflight("POST, OPTIONS"),

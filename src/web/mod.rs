@@ -10,6 +10,7 @@ mod interactive;
 mod limits;
 mod machine;
 pub mod pages;
+mod refusals;
 mod reply;
 mod request;
 mod visit;
@@ -26,7 +27,7 @@ pub use self::{
     host::{names_one_host, no_host},
     limits::{Limits, Rate},
 };
-use self::{documents::Documents, health::Readiness, https::Https, visit::visited};
+use self::{documents::Documents, health::Readiness, https::Https, refusals::Refusals, visit::visited};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
@@ -60,6 +61,7 @@ pub struct Web {
     loopback_only: bool,
     /// So that the operator hears only once of a proxy that names unreadable addresses.
     unreadable_hop: Once,
+    refusals: Arc<Refusals>,
 }
 
 /// What an HTTP face is made of.
@@ -99,6 +101,7 @@ impl Web {
             readiness: Readiness::default(),
             loopback_only,
             unreadable_hop: Once::new(),
+            refusals: Arc::default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The voices of answers: JSON, redirect, page. Which status a code has stands here and nowhere else.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     https::Https,
     pages::{NoticePage, style_csp},
+    refusals::Refusals,
 };
 use crate::{
     audit::Reference,
@@ -37,12 +38,14 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
 );
 
 /// Makes the answer to one request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Reply {
     /// What the endpoint is called in the log.
     pub(super) endpoint: &'static str,
     /// Under which the answer and the log can be joined.
     pub(super) reference: Reference,
+    /// Where refusals are logged.
+    pub(super) refusals: Arc<Refusals>,
     /// The policy for HTTPS.
     pub(super) https: Https,
 }
@@ -77,7 +80,7 @@ struct ErrorBody<'a> {
 
 impl Reply {
     /// A JSON answer that nobody keeps.
-    pub(super) fn json(self, status: StatusCode, value: &impl Serialize) -> Response {
+    pub(super) fn json(&self, status: StatusCode, value: &impl Serialize) -> Response {
         let body = serde_json::to_vec(value).unwrap_or_default();
         let mut response = self.bare(status, body.into());
         let headers = response.headers_mut();
@@ -88,13 +91,17 @@ impl Reply {
     }
 
     /// An error at an endpoint for machines. It is logged here, once.
-    pub(super) fn error(self, error: &OAuthError) -> Response {
+    pub(super) fn error(&self, error: &OAuthError) -> Response {
         self.error_with_status(status(error.code()), error)
     }
 
     /// The same with a status of HTTP's own (405, 408, 413, 429).
-    pub(super) fn error_with_status(self, status: StatusCode, error: &OAuthError) -> Response {
-        log(error);
+    pub(super) fn error_with_status(&self, status: StatusCode, error: &OAuthError) -> Response {
+        self.log(error);
+        self.error_answer(status, error)
+    }
+
+    fn error_answer(&self, status: StatusCode, error: &OAuthError) -> Response {
         let body = ErrorBody { error: error.code().as_str(), error_description: error.description() };
         let mut response = self.json(status, &body);
         let headers = response.headers_mut();
@@ -109,15 +116,15 @@ impl Reply {
     }
 
     /// Too many requests.
-    pub(super) fn too_many(self, wait: Duration) -> Response {
+    pub(super) fn too_many(&self, wait: Duration) -> Response {
         let error =
             OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests; wait as Retry-After says");
-        let response = self.error_with_status(StatusCode::TOO_MANY_REQUESTS, &error);
-        with_retry_after(response, wait)
+        self.refusals.note_limited(self.endpoint);
+        with_retry_after(self.error_answer(StatusCode::TOO_MANY_REQUESTS, &error), wait)
     }
 
     /// A method that an endpoint does not have.
-    pub(super) fn method_not_allowed(self, allow: &'static str) -> Response {
+    pub(super) fn method_not_allowed(&self, allow: &'static str) -> Response {
         let error = OAuthError::new(ErrorCode::InvalidRequest, format!("use {allow}"));
         let mut response = self.error_with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -125,7 +132,7 @@ impl Reply {
     }
 
     /// 303: the browser goes on with GET.
-    pub(super) fn see_other(self, location: &str) -> Response {
+    pub(super) fn see_other(&self, location: &str) -> Response {
         let mut response = self.bare(StatusCode::SEE_OTHER, Bytes::new());
         let headers = response.headers_mut();
         // Addresses are ASCII by construction.
@@ -138,7 +145,7 @@ impl Reply {
     }
 
     /// A page. A page with a form sends its origin along (CONSENT-7); no other page sends anything.
-    pub(super) fn page(self, status: StatusCode, html: String, has_form: bool) -> Response {
+    pub(super) fn page(&self, status: StatusCode, html: String, has_form: bool) -> Response {
         let mut response = self.bare(status, html.into());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HTML);
@@ -159,13 +166,18 @@ impl Reply {
     }
 
     /// A page that says what happened, with the reference under which it is logged, once.
-    pub(super) fn notice(
-        self,
-        status: StatusCode,
-        [title, what_happened, what_to_do]: [&str; 3],
-        error: &OAuthError,
-    ) -> Response {
-        log(error);
+    pub(super) fn notice(&self, status: StatusCode, text: [&str; 3], error: &OAuthError) -> Response {
+        self.log(error);
+        self.notice_answer(status, text)
+    }
+
+    /// The page that says that too many requests come.
+    pub(super) fn too_many_page(&self, text: [&str; 3], wait: Duration) -> Response {
+        self.refusals.note_limited(self.endpoint);
+        with_retry_after(self.notice_answer(StatusCode::TOO_MANY_REQUESTS, text), wait)
+    }
+
+    fn notice_answer(&self, status: StatusCode, [title, what_happened, what_to_do]: [&str; 3]) -> Response {
         let reference = Some(self.reference.as_str());
         let page = NoticePage { title, what_happened, what_to_do, reference, details: None };
         let mut response = self.page(status, page.render(), false);
@@ -175,8 +187,13 @@ impl Reply {
         response
     }
 
+    /// The one line that a failure has in the log; the span of its request says the rest.
+    pub(super) fn log(&self, error: &OAuthError) {
+        self.refusals.note(self.endpoint, error);
+    }
+
     /// The answer with its reference, for clients to quote.
-    pub(super) fn under_reference(self, mut response: Response) -> Response {
+    pub(super) fn under_reference(&self, mut response: Response) -> Response {
         if let Ok(reference) = HeaderValue::from_str(self.reference.as_str()) {
             response.headers_mut().insert(HeaderName::from_static("x-request-id"), reference);
         }
@@ -184,7 +201,7 @@ impl Reply {
     }
 
     /// An answer with the headers that every answer has.
-    pub(super) fn bare(self, status: StatusCode, body: Bytes) -> Response {
+    pub(super) fn bare(&self, status: StatusCode, body: Bytes) -> Response {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -197,7 +214,7 @@ impl Reply {
     }
 
     /// The answer to a preflight request.
-    pub(super) fn preflight(self, methods: &'static str) -> Response {
+    pub(super) fn preflight(&self, methods: &'static str) -> Response {
         let mut response = self.bare(StatusCode::NO_CONTENT, Bytes::new());
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
@@ -222,16 +239,4 @@ pub(super) fn with_retry_after(mut response: Response, wait: Duration) -> Respon
     let seconds = wait.as_secs() + 1;
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
-}
-
-/// The one line that a failure has in the log; the span of its request says the rest.
-pub(super) fn log(error: &OAuthError) {
-    let code = error.code().as_str();
-    match (error.is_ours(), error.cause()) {
-        (true, Some(cause)) => {
-            tracing::error!(code, %cause, "{}", error.description());
-        }
-        (false, Some(cause)) => tracing::warn!(code, %cause, "{}", error.description()),
-        (_, None) => tracing::info!(code, "{}", error.description()),
-    }
 }

@@ -13,7 +13,7 @@ use super::{Web, address::Caller, reply::Reply, request::caller};
 use crate::audit::{self, Reference};
 
 /// What every handler knows of its request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Visit {
     /// Who sends it.
     pub(super) caller: Caller,
@@ -25,7 +25,7 @@ impl Visit {
     /// A request as it arrives.
     pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
         let reference = Reference::new(web.server.random());
-        let reply = Reply { endpoint, reference, https: web.https };
+        let reply = Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https };
         Self { caller: caller(web, request), reply }
     }
 
@@ -45,7 +45,9 @@ where
 {
     any(async move |State(web): State<Arc<Web>>, request: Request| {
         let visit = Visit::new(&web, endpoint, &request);
-        let answer = handler(web, visit, request).instrument(visit.span()).await;
-        visit.reply.under_reference(answer)
+        let (span, reply) = (visit.span(), visit.reply.clone());
+        let answer = handler(web, visit, request).instrument(span.clone()).await;
+        span.in_scope(|| tracing::debug!(status = answer.status().as_u16(), "answered"));
+        reply.under_reference(answer)
     })
 }

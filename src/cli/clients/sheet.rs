@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::super::{
+    operator::OperatedRow,
     output::{Row, Sheet, Style},
     table::Column,
     times::Moment,
@@ -94,6 +95,8 @@ pub(super) struct ClientSheet {
     contacts: Vec<String>,
     software_id: Option<String>,
     software_version: Option<String>,
+    /// What an operator last did with it.
+    operated: Option<OperatedRow>,
 }
 
 impl ClientSheet {
@@ -107,6 +110,7 @@ impl ClientSheet {
             contacts: metadata.contacts.clone(),
             software_id: metadata.software_id.clone(),
             software_version: metadata.software_version.clone(),
+            operated: client.operated.as_ref().map(OperatedRow::of),
         }
     }
 }
@@ -138,6 +142,9 @@ impl Sheet for ClientSheet {
             ("software", &self.software_id),
             ("version", &self.software_version),
         ];
+        if let Some(operated) = &self.operated {
+            lines.push(("operator", operated.words(style)));
+        }
         lines.extend(told.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
         if !self.contacts.is_empty() {
             lines.push(("contacts", self.contacts.join(", ")));

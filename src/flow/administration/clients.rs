@@ -6,11 +6,13 @@ use serde_json::json;
 
 use super::{Administration, CANDIDATES, GrantFilter, PAGE};
 use crate::{
+    audit::Event,
     clock::UnixTime,
     flow::registration::client_id,
     oauth::{
         client::{Client, ClientId, ClientMetadata, Origin},
         error::{ErrorCode, OAuthError},
+        operator::Action,
         redirect::PrivateUseSchemes,
     },
     repository::{Listed, Order, Page, RepositoryError},
@@ -87,11 +89,12 @@ impl Administration {
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             metadata,
+            operated: self.operated(Action::Added, now),
         };
         let stored = self.clients.insert(client, now).await?;
         let stored =
             stored.ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "the new client id is taken"))?;
-        tracing::info!(target: "audit", event = "registration", client_id = %stored.value.client_id, by = "operator", "client registered");
+        self.audit(Event::Registration, &stored.value);
         Ok((stored.value, secret))
     }
 
@@ -183,7 +186,7 @@ impl Administration {
         let id = &dead.client.client_id;
         let Some(taken) = self.clients.take(id.as_str(), self.now()).await? else { return Ok(false) };
         if !self.client_use(id).await?.may_live() {
-            tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
+            self.audit(Event::ClientRemoval, &dead.client);
             return Ok(true);
         }
         self.clients.insert(taken, self.now()).await?;

@@ -8,6 +8,8 @@ mod revoking;
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 pub use self::{
     clients::{ClientUse, NewClient, Pruned},
     grants::{GrantFilter, Walk},
@@ -15,10 +17,12 @@ pub use self::{
     revoking::{Revocation, Tally, TokenRevocation},
 };
 use crate::{
+    audit::{self, Event, Subject},
     clock::{Clock, UnixTime},
     oauth::{
         client::{Client, ClientId},
         grant::Grant,
+        operator::{Action, Operated, Operator},
     },
     repository::{Collection, Entity, Order, Page, Repository, RepositoryError, Unreadable, is_key},
     secret::Sealer,
@@ -52,6 +56,9 @@ pub struct Administration {
     /// To know rotated refresh tokens again; an operator may have to work without it.
     sealer: Option<Sealer>,
     clock: Arc<dyn Clock>,
+    operator: Option<Operator>,
+    /// Within which its audit events are.
+    span: Span,
 }
 
 impl Administration {
@@ -60,7 +67,25 @@ impl Administration {
     pub fn new(repository: &Arc<dyn Repository>, sealer: Option<Sealer>, clock: Arc<dyn Clock>) -> Self {
         let (clients, grants) =
             (Collection::new(Arc::clone(repository)), Collection::new(Arc::clone(repository)));
-        Self { clients, grants, sealer, clock }
+        Self { clients, grants, sealer, clock, operator: None, span: audit::operator_span(None) }
+    }
+
+    /// The same in the hands of this operator, which the audit log and the changed records say.
+    #[must_use]
+    pub fn used_by(mut self, operator: Operator) -> Self {
+        self.span = audit::operator_span(Some(&operator));
+        self.operator = Some(operator);
+        self
+    }
+
+    /// What a record is to say of an action.
+    fn operated(&self, action: Action, at: UnixTime) -> Option<Operated> {
+        self.operator.clone().map(|by| Operated { action, at, by })
+    }
+
+    /// Writes an event about a client or a grant to the audit log.
+    fn audit(&self, event: Event<'_>, subject: &impl Subject) {
+        self.span.in_scope(|| event.record_about(subject));
     }
 
     /// The present time.

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Administration, GrantFilter};
 use crate::{
+    audit::Event,
     clock::UnixTime,
     flow::tokens::ATTEMPTS,
     oauth::{
         client::ClientId,
         grant::{Grant, RevokedBy, Standing},
+        operator::Action,
         token::{GrantId, TokenId},
     },
     repository::{RepositoryError, Unreadable},
@@ -102,9 +104,10 @@ impl Administration {
             if read.value.revocation().is_some() {
                 return Ok(Revocation::Already(Box::new(read.value)));
             }
-            let revoked = read.value.clone().revoked(RevokedBy::Operator, now);
+            let mut revoked = read.value.clone().revoked(RevokedBy::Operator, now);
+            revoked.operated = self.operated(Action::Revoked, now);
             if let Some(stored) = self.grants.replace(read, revoked, now).await? {
-                tracing::info!(target: "audit", event = "revocation", grant = %id, by = "operator", "grant revoked");
+                self.audit(Event::Revocation { by: RevokedBy::Operator.as_str() }, &stored.value);
                 return Ok(Revocation::Done(Box::new(stored.value)));
             }
         }
@@ -143,9 +146,11 @@ impl Administration {
             if !matches!(revocation, TokenRevocation::Done(_)) {
                 return Ok(Some((read.value, revocation)));
             }
-            let without = read.value.clone().without_token(id.number);
+            let mut without = read.value.clone().without_token(id.number);
+            without.operated = self.operated(Action::TokenRevoked, now);
             if let Some(stored) = self.grants.replace(read, without, now).await? {
-                tracing::info!(target: "audit", event = "revocation", jti = %id, by = "operator", "access token revoked");
+                let by = RevokedBy::Operator.as_str();
+                self.audit(Event::TokenRevocation { jti: id, by }, &stored.value);
                 return Ok(Some((stored.value, revocation)));
             }
         }
@@ -231,7 +236,7 @@ impl Administration {
     ) -> Result<bool, RepositoryError> {
         let was_there = self.clients.remove(id.as_str(), self.now()).await?;
         if was_there {
-            tracing::info!(target: "audit", event = "client_removal", client_id = %id, by = "operator", "client removed");
+            self.audit(Event::ClientRemoval, id);
         }
         let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
         self.revoke_all(&filter, tally, seen).await?;

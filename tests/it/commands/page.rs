@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use pangea_mcp_auth::clock::UnixTime;
 
 use super::{records::Records, terminal::Terminal};
-use crate::support::process::Home;
+use crate::support::process::{Home, is_audited};
 
 /// A page and its blocks that are still to be run.
 pub(crate) struct ManualPage {
@@ -45,6 +45,7 @@ impl ManualPage {
 /// The text without times, names of keys and the width of columns.
 fn comparable(text: &str) -> Vec<String> {
     text.lines()
+        .filter(|line| !is_audited(line))
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .map(|words| timeless(&words))
         .collect()
@@ -61,6 +62,7 @@ fn timeless(words: &[&str]) -> String {
             ("in", count, _) if is_number(count) => ("<then>", 3),
             (time, ..) if UnixTime::parse(time).is_some() => ("<time>", 1),
             (kid, ..) if is_kid(kid) => ("<kid>", 1),
+            (account, ..) if at > 0 && words[at - 1] == "by" && account.contains('@') => ("<account>", 1),
             _ => (words[at], 1),
         };
         kept.push(text);

@@ -262,6 +262,11 @@ impl Lines {
     }
 }
 
+/// Whether a line is one of the audit log, which has a time, an account and a machine in it.
+pub(crate) fn is_audited(line: &str) -> bool {
+    line.starts_with("20") && line.contains(" audit: ")
+}
+
 /// Where a file for whoever looks into a failure goes.
 pub(crate) fn artifact(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifacts");
