@@ -31,7 +31,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// Of this, a browser tells scripts of other origins nothing without being told to.
 const EXPOSED: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce, Retry-After");
+    HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce, Retry-After, X-Request-Id");
 const ALLOWED: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Last-Event-ID, Mcp-Method, \
      Mcp-Name, DPoP",
