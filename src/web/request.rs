@@ -49,7 +49,7 @@ fn warn_of_unreadable_hop(peer: std::net::IpAddr, headers: &HeaderMap) {
     let last = last.unwrap_or_default();
     let shown = String::from_utf8_lossy(&last[last.len().saturating_sub(LONGEST_LOGGED)..]);
     tracing::warn!(
-        %peer, x_forwarded_for = ?shown,
+        %peer, x_forwarded_for = &*shown,
         "a trusted proxy names a client address that cannot be read: all such requests share one rate limit. \
          Configure the proxy to send addresses"
     );
