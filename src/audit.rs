@@ -166,6 +166,8 @@ pub enum Issued {
 pub enum Event<'a> {
     /// A client was registered.
     Registration,
+    /// A client of pangea-authn-fastmcp came, and its registration was taken over.
+    ClientTakenOver,
     /// A client was removed.
     ClientRemoval,
     /// A person answered the consent page.
@@ -287,6 +289,12 @@ impl Event<'_> {
         match *self {
             Self::Registration => {
                 info!(target: "audit", event = "registration", result = "ok", "client registered");
+            }
+            Self::ClientTakenOver => {
+                info!(
+                    target: "audit", event = "client_taken_over", result = "ok",
+                    "client of pangea-authn-fastmcp taken over"
+                );
             }
             Self::ClientRemoval => {
                 info!(target: "audit", event = "client_removal", result = "ok", "client removed");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
+    audit::{self, Event},
     clock::UnixTime,
     oauth::{client::Client, imported},
     repository::{
@@ -41,10 +42,8 @@ impl OriginalClients {
         if client.expires_at.is_none_or(|ends| now < ends)
             && let Some(adopted) = self.clients.insert(client, now).await?
         {
-            tracing::info!(
-                target: "audit", event = "client_taken_over", client_id = %adopted.value.client_id,
-                "client of pangea-authn-fastmcp taken over"
-            );
+            audit::about(&adopted.value);
+            Event::ClientTakenOver.record();
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "web",
             "telemetry",
             "config",
+            "audit",
             "flow",
             "keys",
             "repository",

@@ -26,6 +26,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
     let issue = |how| Event::Issue { how, jti: &jti, scope: &scope };
     for event in [
         Event::Registration,
+        Event::ClientTakenOver,
         Event::ClientRemoval,
         Event::Consent { decision: "approve", scope: &scope },
         Event::Code,
@@ -53,6 +54,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
         // A kind that is missing above is missing here, too.
         match event {
             Event::Registration
+            | Event::ClientTakenOver
             | Event::ClientRemoval
             | Event::Consent { .. }
             | Event::Code
