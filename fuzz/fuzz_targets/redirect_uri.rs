@@ -24,6 +24,7 @@ fuzz_target!(|text: &str| {
     );
     assert!(answer.username().is_empty() && answer.password().is_none() && answer.fragment().is_none());
     assert!(answer.query_pairs().last().is_some_and(|(name, value)| name == "code" && value == "c\n&"));
+    assert_eq!(answer.query_pairs().filter(|(name, _)| name.eq_ignore_ascii_case("code")).count(), 1);
     if uri.destination() != Destination::Loopback {
         assert_eq!(registered, requested);
     }

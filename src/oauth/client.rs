@@ -172,29 +172,44 @@ pub struct ClientMetadata {
 
 impl Client {
     /// The address to answer at: the requested one if it was registered, or the only registered
-    /// one if none was requested (OAuth 2.1 section 2.3.2).
+    /// one if none was requested (OAuth 2.1 section 2.3.2). What an earlier release registered must be
+    /// acceptable today.
     ///
     /// # Errors
     ///
-    /// `invalid_request`, which must not be redirected anywhere.
+    /// `invalid_request` or `invalid_redirect_uri`, which must not be redirected anywhere.
     pub fn return_address(&self, requested: Option<&str>) -> Result<ReturnAddress, OAuthError> {
-        let registered = &self.metadata.redirect_uris;
-        let Some(requested) = requested else {
-            return match registered.as_slice() {
-                [only] => Ok(only.itself()),
-                _ => refuse(ErrorCode::InvalidRequest, "redirect_uri is missing, and several are registered"),
-            };
+        let registered = self.metadata.redirect_uris.as_slice();
+        let (uri, address) = match (requested, registered) {
+            (None, [only]) => (only, only.itself()),
+            (None, _) => {
+                return refuse(
+                    ErrorCode::InvalidRequest,
+                    "redirect_uri is missing, and several are registered",
+                );
+            }
+            (Some(requested), _) => {
+                registered.iter().find_map(|uri| Some((uri, uri.matched(requested)?))).ok_or_else(|| {
+                    let description = "redirect_uri is not registered for this client";
+                    OAuthError::new(ErrorCode::InvalidRequest, description)
+                })?
+            }
         };
-        match registered.iter().find_map(|uri| uri.matched(requested)) {
-            Some(address) => Ok(address),
-            None => refuse(ErrorCode::InvalidRequest, "redirect_uri is not registered for this client"),
+        if !uri.is_acceptable() {
+            let description = "redirect_uri was registered under older rules and is no longer accepted; \
+                               the client must register another one";
+            return refuse(ErrorCode::InvalidRedirectUri, description);
         }
+        Ok(address)
     }
 
-    /// Whether the client may use this grant.
+    /// Whether the client may use this grant. A self-registered client may always refresh: records of
+    /// earlier releases name only the grants that it asked for.
     #[must_use]
     pub fn may_use(&self, grant_type: GrantType) -> bool {
-        self.metadata.grant_types.contains(&grant_type)
+        let self_registered = self.origin == Origin::SelfRegistered;
+        self_registered && grant_type == GrantType::RefreshToken
+            || self.metadata.grant_types.contains(&grant_type)
     }
 
     /// Checks what the client presented at the token or revocation endpoint. A client with a

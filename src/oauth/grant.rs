@@ -328,7 +328,7 @@ impl Grant {
         if !genuine || *presented.client_id != self.client_id {
             return Err(unknown_code());
         }
-        if presented.redirect_uri.is_some_and(|uri| uri != self.return_address.as_str()) {
+        if presented.redirect_uri.is_some_and(|uri| !self.return_address.is_spelled_by(uri)) {
             return refuse(
                 ErrorCode::InvalidGrant,
                 "redirect_uri differs from the one of the authorization request",

@@ -14,5 +14,6 @@ pub mod params;
 pub mod redirect;
 pub mod registration;
 pub mod resource;
+pub mod scheme;
 pub mod scope;
 pub mod token;

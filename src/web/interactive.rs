@@ -260,6 +260,13 @@ fn refused(reply: &Reply, status: u16, error: &OAuthError) -> Response {
             "The application that sent you is not registered with this server. Its registration may have expired.",
             "Go back to the application, remove this connection and add it again, so that it registers anew.",
         ],
+        ErrorCode::InvalidRedirectUri => [
+            "This application's return address is not accepted",
+            "The application registered an address that this server no longer sends anyone to, because following it \
+             could start another program or change the answer.",
+            "Update the application, remove this connection and add it again. If that does not help, tell its makers \
+             the reference below.",
+        ],
         ErrorCode::TemporarilyUnavailable => [
             "Not available just now",
             "The server cannot look up the application at the moment.",

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::secret::sha256;
+use crate::{oauth::scheme::is_private_use, secret::sha256};
 
 #[cfg(test)]
 mod tests;
@@ -137,7 +137,7 @@ pub struct ContinuePage<'a> {
     pub title: &'a str,
     /// What happened, in a sentence or two.
     pub what_happened: &'a str,
-    /// The answer's redirect; linked unless its scheme runs or shows content of its own.
+    /// The answer's redirect; linked where its scheme belongs to the web or to an application.
     pub href: &'a str,
     /// Host of `href`, in Punycode; for a private-use scheme, the scheme.
     pub host: &'a str,
@@ -194,16 +194,12 @@ fn is_web_link(uri: &str) -> bool {
     scheme(uri).is_some_and(|scheme| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)))
 }
 
-/// Whether following `uri` leaves this page without running or showing what the URL itself contains.
+/// Whether following `uri` leads to a web server or an application, and does nothing else.
 fn is_safe_link(uri: &str) -> bool {
-    const UNSAFE: [&str; 7] = ["javascript", "data", "vbscript", "blob", "about", "file", "view-source"];
-    scheme(uri).is_some_and(|scheme| !UNSAFE.iter().any(|bad| scheme.eq_ignore_ascii_case(bad)))
+    is_web_link(uri) || scheme(uri).is_some_and(is_private_use)
 }
 
-/// The scheme of an absolute URL (RFC 3986 section 3.1); `None` where a browser would have to guess.
+/// What stands before the first colon.
 fn scheme(uri: &str) -> Option<&str> {
-    let (scheme, _) = uri.split_once(':')?;
-    let mut bytes = scheme.bytes();
-    let starts = bytes.next()?.is_ascii_alphabetic();
-    (starts && bytes.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))).then_some(scheme)
+    uri.split_once(':').map(|(scheme, _)| scheme)
 }

@@ -1,10 +1,17 @@
 //! Where answers go: to addresses that were registered for the client, and nowhere else.
 
-use pangea_mcp_auth::oauth::token::GrantId;
+use std::sync::Arc;
+
+use pangea_mcp_auth::{
+    clock::Clock,
+    oauth::{self, token::GrantId},
+    repository::{Collection, MemoryRepository, Repository},
+};
+use serde_json::json;
 
 use crate::{
     authorization::{ask, assert_page, client_at, error_redirect},
-    support::{Browser, Client, Server, query},
+    support::{Browser, Client, Options, Server, query},
 };
 
 /// Shows: AUTHZ-4, AUTHZ-5, AUTHZ-6, AUTHZ-7.
@@ -118,6 +125,19 @@ async fn the_answer_goes_to_the_address_as_requested_and_keeps_its_query() {
         assert!(location.starts_with(answer), "{location}");
         assert_eq!(query(&location)["state"], "client-state");
     }
+    for registered in ["http://127.0.0.1:33418", "http://127.0.0.1:33418/"] {
+        let mut client = client_at(&server, &[registered]).await;
+        for requested in ["http://127.0.0.1:33418/", "http://127.0.0.1:33418", "http://127.0.0.1:1/"] {
+            requested.clone_into(&mut client.redirect_uri);
+            let code = client.code(&server).await;
+            // It may be spelled the other way again when the code is redeemed.
+            client.redirect_uri = match requested.strip_suffix('/') {
+                Some(without) => without.to_owned(),
+                None => format!("{requested}/"),
+            };
+            assert_eq!(client.redeem(&server, &code).await.status(), 200, "{registered} {requested}");
+        }
+    }
     let several = client_at(&server, &["https://a.example/cb", "https://b.example/cb"]).await;
     assert_page(&ask(&server, &several, &[("redirect_uri", "")]).await, "several, and none named");
     let second = ask(&server, &several, &[("redirect_uri", "https://b.example/cb")]).await;
@@ -210,7 +230,7 @@ async fn a_failure_after_the_request_was_found_lawful_is_answered_to_the_client(
 async fn nobody_is_sent_to_a_strangers_address_before_agreeing_to_anything() {
     let server = Server::start().await;
     let errors: [(&str, &str); 4] = [
-        ("scope", "nonsense"),
+        ("scope", "non\"sense"),
         ("prompt", "none"),
         ("response_type", "token"),
         ("resource", "https://unknown.example/"),
@@ -247,4 +267,38 @@ async fn nobody_is_sent_to_a_strangers_address_before_agreeing_to_anything() {
             assert!(answer.contains_key("error"));
         }
     }
+}
+
+/// Records hold what an earlier release registered; nothing is redirected there any more, and the other
+/// addresses of the client go on working.
+///
+/// Shows: AUTHZ-4, DCR-5, DCR-6.
+#[tokio::test]
+async fn a_stored_address_that_would_be_refused_today_gets_a_page() {
+    let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    let options = Options { repository: Some(Arc::clone(&repository)), ..Options::default() };
+    let server = Server::with(options).await;
+    let client = client_at(&server, &["https://app.example/cb"]).await;
+    let clients = Collection::<oauth::client::Client>::new(repository);
+    let now = server.clock.now();
+    let earlier = [
+        "ms-appinstaller:?source=https://evil.example/x",
+        "search:query=x",
+        "telnet://evil.example/",
+        "https://app.example/cb?code=mine",
+        "http://localhost/cb?st%61te=mine",
+    ];
+    let stored = clients.get(&client.id, now).await.unwrap().unwrap();
+    let mut older = stored.value.clone();
+    let uris = earlier.iter().map(|uri| serde_json::from_value(json!(uri)).unwrap());
+    older.metadata.redirect_uris.extend(uris);
+    clients.replace(stored, older, now).await.unwrap().expect("it is replaced");
+    for uri in earlier {
+        for change in [&[("redirect_uri", uri)][..], &[("redirect_uri", uri), ("prompt", "none")]] {
+            let page = ask(&server, &client, change).await;
+            assert_page(&page, uri);
+            assert!(page.html.contains("return address is not accepted"), "{}", page.html);
+        }
+    }
+    assert_eq!(ask(&server, &client, &[]).await.status, 200);
 }
