@@ -4,14 +4,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pangea_mcp_auth::oauth::scope::Scope;
+use pangea_mcp_auth::oauth::scope::{Scope, ScopeOffer};
 
 fuzz_target!(|text: &str| {
     let (offered, requested) = text.split_once('\n').unwrap_or((text, ""));
     let (Ok(offered), Ok(requested)) = (Scope::parse(offered), Scope::parse(requested)) else { return };
     assert_eq!(Scope::parse(&offered.to_string()).expect("what was written"), offered);
-    let Ok(granted) = offered.grant(Some(&requested)) else { return };
+    let offer = ScopeOffer::Listed { scopes: offered.clone(), default: Scope::default() };
+    let granted = offer.grant(Some(&requested));
     for word in granted.words() {
-        assert!(offered.contains(word) || word == "offline_access" && requested.contains(word));
+        assert!(requested.contains(word) && (offered.contains(word) || word == "offline_access"));
+    }
+    if let Some(narrowed) = granted.narrowed_to(&requested) {
+        assert!(narrowed.words().all(|word| granted.contains(word)));
     }
 });

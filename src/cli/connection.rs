@@ -125,7 +125,7 @@ pub(super) fn dev_defaults(state_dir: PathBuf, stand_in_url: &str) -> DevDefault
             scopes: vec!["user".to_owned()],
         },
         any_loopback_resource: LoopbackResources {
-            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
+            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None, default: false }],
             introspection: Introspection {
                 client_id: DEV_RESOURCE_SERVER.to_owned(),
                 client_secret: Secret::new("introspection secret", String::new()),

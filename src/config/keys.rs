@@ -223,7 +223,9 @@ const OWN: &[Key] = &[
         "resources.#.scopes",
         Kind::List,
         Value("[]"),
-        "The scopes it offers: words, or `{ name = \"…\", description = \"…\" }` with a sentence for the consent page.",
+        "The scopes it offers: words, or `{ name = \"…\", description = \"…\", default = true }`. The consent page \
+         shows the description. A client that asks for none of them gets those with `default = true`, or all if \
+         none is marked.",
     ),
     key(
         "resources.#.upstream",
@@ -380,7 +382,7 @@ const OWN: &[Key] = &[
         Kind::TextOrList,
         Value("\"any\""),
         "Which private-use schemes such as `cursor://` a redirect URI may have: `\"any\"`, `\"none\"`, or a list \
-         of schemes.",
+         of schemes. Schemes with another purpose, such as `ssh`, are never accepted.",
     ),
     key(
         "registration.trusted_redirect_hosts",

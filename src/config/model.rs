@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     oauth::{
-        issuer::Issuer, redirect::PrivateUseSchemes, resource::Resource, scope::Scope,
+        issuer::Issuer,
+        redirect::PrivateUseSchemes,
+        resource::Resource,
+        scope::{Scope, ScopeOffer},
         token::SigningAlgorithm,
     },
     secret::{KeyRing, Secret},
@@ -178,10 +181,13 @@ pub struct ResourceConfig {
 }
 
 impl ResourceConfig {
-    /// Its scopes as one set.
+    /// Its scopes, and which of them a client gets without asking: all, unless some are marked.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        scope_of(&self.scopes)
+    pub fn offer(&self) -> ScopeOffer {
+        let scopes = scope_of(&self.scopes);
+        let marked = scope_of(self.scopes.iter().filter(|scope| scope.default));
+        let default = if marked.is_empty() { scopes.clone() } else { marked };
+        ScopeOffer::Listed { scopes, default }
     }
 }
 
@@ -192,6 +198,8 @@ pub struct ScopeConfig {
     pub name: String,
     /// What the consent page says of it.
     pub description: Option<String>,
+    /// Whether a client gets it without asking.
+    pub default: bool,
 }
 
 /// The credential of one resource server for `/introspect`.
@@ -206,22 +214,22 @@ pub struct Introspection {
 /// What holds for every loopback URL that a client names as a resource.
 #[derive(Debug, Clone)]
 pub struct LoopbackResources {
-    /// The scopes they offer.
+    /// What a client gets that asks for no scope; it gets any that it asks for.
     pub scopes: Vec<ScopeConfig>,
     /// The one credential of all of them.
     pub introspection: Introspection,
 }
 
 impl LoopbackResources {
-    /// Their scopes as one set.
+    /// Whatever scope is asked for.
     #[must_use]
-    pub fn scope(&self) -> Scope {
-        scope_of(&self.scopes)
+    pub fn offer(&self) -> ScopeOffer {
+        ScopeOffer::Any { default: scope_of(&self.scopes) }
     }
 }
 
-fn scope_of(scopes: &[ScopeConfig]) -> Scope {
-    let words: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
+fn scope_of<'a>(scopes: impl IntoIterator<Item = &'a ScopeConfig>) -> Scope {
+    let words: Vec<&str> = scopes.into_iter().map(|scope| scope.name.as_str()).collect();
     Scope::parse(&words.join(" ")).unwrap_or_default()
 }
 

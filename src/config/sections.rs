@@ -159,8 +159,7 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
 fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(String, ResourceConfig)]) {
     for (index, (path, resource)) in resources.iter().enumerate() {
         let earlier = &resources[..index];
-        let spelling = value::without_slash(&resource.url);
-        if earlier.iter().any(|(_, other)| value::without_slash(&other.url) == spelling) {
+        if earlier.iter().any(|(_, other)| other.url.is_same_as(&resource.url)) {
             let what = format!("{} is configured twice", value::quoted(resource.url.as_str()));
             reader.complain(&join(path, "url"), Complaint::new(what, "Keep one of the two"));
         }

@@ -19,6 +19,7 @@ use super::{
 use crate::oauth::{
     issuer::{InvalidIssuer, Issuer},
     resource::{Resource, is_loopback},
+    scheme::is_private_use,
 };
 
 const USE_HTTPS: &str = "Use https; http is accepted for a loopback host only";
@@ -184,12 +185,6 @@ fn canonical(mut url: Url) -> String {
     url.into()
 }
 
-/// The resource's URL without a slash at the end of its path: with and without one it is the same MCP server.
-pub(super) fn without_slash(resource: &Resource) -> String {
-    let (path, query) = resource.as_str().split_once('?').unwrap_or((resource.as_str(), ""));
-    format!("{}?{query}", path.trim_end_matches('/'))
-}
-
 /// An address and a port; `localhost` is 127.0.0.1.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
@@ -221,22 +216,26 @@ pub(super) fn upstream_scope(text: &str) -> Result<String> {
     Err(Complaint::new(format!("{} is not a scope of the upstream", quoted(text)), fix))
 }
 
-/// A scope of a resource: a word, or a table with `name` and `description`.
+/// A scope of a resource: a word, or a table with `name`, `description` and `default`.
 pub(super) fn scope(given: &Given) -> Result<ScopeConfig> {
-    const FIX: &str = "Write \"user\" or { name = \"user\", description = \"Read your notes\" }";
+    const FIX: &str =
+        "Write \"user\" or { name = \"user\", description = \"Read your notes\", default = true }";
     match &given.value {
         Value::Table(members) => {
             if let Some(unknown) =
-                members.keys().find(|name| !matches!(name.as_str(), "name" | "description"))
+                members.keys().find(|name| !matches!(name.as_str(), "name" | "description" | "default"))
             {
                 return Err(Complaint::new(format!("a scope has no {}", quoted(unknown)), FIX));
             }
             let member = |name| members.get(name).map(|given| text(&given.value)).transpose();
             let name = member("name")?.ok_or_else(|| Complaint::new("a scope without a name", FIX))?;
             let description = member("description")?.map(str::to_owned);
-            Ok(ScopeConfig { name: scope_word(name)?, description })
+            let default = members.get("default").map(|given| boolean(&given.value)).transpose()?;
+            Ok(ScopeConfig { name: scope_word(name)?, description, default: default.unwrap_or_default() })
         }
-        value @ Value::Text(_) => Ok(ScopeConfig { name: scope_word(text(value)?)?, description: None }),
+        value @ Value::Text(_) => {
+            Ok(ScopeConfig { name: scope_word(text(value)?)?, description: None, default: false })
+        }
         other => wrong_type(other, "a scope", FIX),
     }
 }
@@ -283,18 +282,12 @@ pub(super) fn host(text: &str) -> Result<String> {
 /// A private-use URI scheme, in lower case (RFC 3986 section 3.1).
 pub(super) fn private_use_scheme(text: &str) -> Result<String> {
     let scheme = text.strip_suffix("://").unwrap_or(text).to_ascii_lowercase();
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    if is_scheme && !NOT_PRIVATE.contains(&scheme.as_str()) {
+    if is_private_use(&scheme) {
         return Ok(scheme);
     }
     let fix = "Write \"any\", \"none\" or a list of schemes like \"cursor\"";
     Err(Complaint::new(format!("{} is not a private-use scheme", quoted(text)), fix))
 }
-
-/// Schemes that browsers give a meaning of their own.
-const NOT_PRIVATE: [&str; 11] =
-    ["http", "https", "javascript", "data", "file", "blob", "about", "vbscript", "ws", "wss", "ftp"];
 
 /// A log filter in the notation of `tracing-subscriber`.
 pub(super) fn log_filter(text: &str) -> Result<String> {

@@ -36,14 +36,18 @@ use tower_service::Service;
 
 use crate::{
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, ResourceConfig},
     fetch::{Fetch, NoAuthorities},
     flow::{
         AccessPolicy, AuthorizationServer, Foundations, Introspector, Lifetimes, MostUnused,
         RegistrationPolicy, Settings,
     },
     keys::{KeyError, Keys},
-    oauth::{authorization::Resources, resource::Resource, token::SigningAlgorithm},
+    oauth::{
+        authorization::{Resources, Served},
+        resource::Resource,
+        token::SigningAlgorithm,
+    },
     repository::{Repository, RepositoryError},
     secret::{Random, Sealer, TokenHash},
     telemetry::Metrics,
@@ -243,12 +247,12 @@ fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
 }
 
 fn settings(config: &Config) -> Settings {
-    let configured: Vec<_> =
-        config.resources.iter().map(|resource| (resource.url.clone(), resource.scope())).collect();
+    let served =
+        |resource: &ResourceConfig| Served { resource: resource.url.clone(), offer: resource.offer() };
     let resources = Resources {
-        configured,
+        configured: config.resources.iter().map(served).collect(),
         default: default_resource(config),
-        any_loopback: config.any_loopback_resource.as_ref().map(config::LoopbackResources::scope),
+        any_loopback: config.any_loopback_resource.as_ref().map(config::LoopbackResources::offer),
     };
     let own = config.resources.iter().filter_map(|resource| {
         resource.introspection.as_ref().map(|credential| (credential, Some(resource.url.clone())))

@@ -34,6 +34,7 @@ pub enum Introspected {
 #[derive(Debug, Serialize)]
 pub struct ActiveToken {
     active: bool,
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: Scope,
     client_id: ClientId,
     sub: String,

@@ -42,6 +42,7 @@ pub struct TokenResponse {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: Scope,
 }
 
@@ -148,7 +149,8 @@ impl AuthorizationServer {
             let (read, refresh_use) = self.judge_refresh(&refresh, now).await?;
             let Some(read) = self.checked_upstream(read, now).await? else { continue };
             let (grant, next) = self.successor(read.value.clone(), &refresh, refresh_use, now)?;
-            let narrowed = refresh.scope.clone().filter(|scope| !scope.is_empty() && *scope != grant.scope);
+            let narrowed = refresh.scope.as_ref().and_then(|scope| grant.scope.narrowed_to(scope));
+            let narrowed = narrowed.filter(|scope| *scope != grant.scope);
             let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now)?;
             let granted = narrowed.unwrap_or_else(|| grant.scope.clone());
             if let Some(stored) = self.grants.replace(read, grant.with_token(live), now).await? {
@@ -193,7 +195,7 @@ impl AuthorizationServer {
             return refuse(ErrorCode::InvalidGrant, "this person is no longer allowed to sign in here");
         }
         self.require_resource(grant, refresh.resource.iter().copied())?;
-        if refresh.scope.as_ref().is_some_and(|scope| !grant.scope.covers(scope)) {
+        if refresh.scope.as_ref().is_some_and(|scope| grant.scope.narrowed_to(scope).is_none()) {
             return refuse(ErrorCode::InvalidScope, "the scope exceeds what was granted");
         }
         Ok((read, refresh_use))
@@ -357,7 +359,7 @@ impl AuthorizationServer {
         Err(too_much_contention())
     }
 
-    /// A refresh token for clients that registered for one, whatever scope they asked for.
+    /// A refresh token for clients that may refresh, whatever scope they asked for.
     fn first_refresh_token(
         &self,
         id: &GrantId,
@@ -424,10 +426,10 @@ impl AuthorizationServer {
         grant: &Grant,
         mut named: impl Iterator<Item = &'a str>,
     ) -> Result<(), OAuthError> {
-        if self.settings.resources.offered(&grant.resource).is_none() {
+        if !self.settings.resources.serve(&grant.resource) {
             return refuse(ErrorCode::InvalidTarget, "the resource of this grant is no longer served here");
         }
-        if named.all(|name| grant.resource.is_named_by(name)) {
+        if named.all(|name| self.settings.resources.mean(&grant.resource, name)) {
             return Ok(());
         }
         let error = OAuthError::new(

@@ -9,8 +9,8 @@ use super::{
     error::{ErrorCode, OAuthError, refuse},
     params::Params,
     redirect::ReturnAddress,
-    resource::{Resource, is_loopback},
-    scope::Scope,
+    resource::Resource,
+    scope::{Scope, ScopeOffer},
 };
 use crate::secret::{constant_time_eq, encode, sha256};
 
@@ -69,15 +69,24 @@ impl CodeChallenge {
     }
 }
 
-/// The MCP servers that tokens are issued for, and what each offers.
+/// An MCP server that tokens are issued for.
+#[derive(Debug, Clone)]
+pub struct Served {
+    /// Its name.
+    pub resource: Resource,
+    /// Its scopes.
+    pub offer: ScopeOffer,
+}
+
+/// The MCP servers that tokens are issued for.
 #[derive(Debug, Clone, Default)]
 pub struct Resources {
-    /// Each with its scopes.
-    pub configured: Vec<(Resource, Scope)>,
+    /// Those of the configuration.
+    pub configured: Vec<Served>,
     /// What a client gets that names none.
     pub default: Option<Resource>,
-    /// In development: every loopback URL is a resource with these scopes.
-    pub any_loopback: Option<Scope>,
+    /// In development: every loopback URL is a resource with this offer.
+    pub any_loopback: Option<ScopeOffer>,
 }
 
 impl Resources {
@@ -87,10 +96,7 @@ impl Resources {
     ///
     /// `invalid_target` when there is no such resource, none was named and there is no default, or
     /// several were named (RFC 8707 section 2).
-    pub fn resolve<'a>(
-        &self,
-        mut requested: impl Iterator<Item = &'a str>,
-    ) -> Result<(Resource, Scope), OAuthError> {
+    pub fn resolve<'a>(&self, mut requested: impl Iterator<Item = &'a str>) -> Result<Served, OAuthError> {
         match (requested.next(), requested.next()) {
             (None, _) => self.unnamed(),
             (Some(name), None) => self.named(name),
@@ -98,18 +104,27 @@ impl Resources {
         }
     }
 
-    /// The offered scopes of a resource that a grant was made for; `None` when it is gone.
+    /// Whether tokens for a resource that a grant was made for are still issued.
     #[must_use]
-    pub fn offered(&self, resource: &Resource) -> Option<Scope> {
-        self.named(resource.as_str()).ok().map(|(_, scope)| scope)
+    pub fn serve(&self, resource: &Resource) -> bool {
+        self.find(resource.as_str()).is_some() || self.any_loopback.is_some() && resource.is_loopback()
+    }
+
+    /// Whether a client that names `name` means `resource`.
+    #[must_use]
+    pub fn mean(&self, resource: &Resource, name: &str) -> bool {
+        match self.find(name) {
+            Some(served) => served.resource.is_same_as(resource),
+            None => self.any_loopback.is_some() && resource.is_loopback() && resource.is_named_by(name),
+        }
     }
 
     /// All scopes of all resources.
     #[must_use]
     pub fn all_scopes(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
-        let offers = self.configured.iter().map(|(_, scope)| scope).chain(&self.any_loopback);
-        for word in offers.flat_map(Scope::words) {
+        let offers = self.configured.iter().map(|served| &served.offer).chain(&self.any_loopback);
+        for word in offers.flat_map(|offer| offer.known().words()) {
             if !words.iter().any(|known| known == word) {
                 words.push(word.to_owned());
             }
@@ -117,7 +132,7 @@ impl Resources {
         words
     }
 
-    fn unnamed(&self) -> Result<(Resource, Scope), OAuthError> {
+    fn unnamed(&self) -> Result<Served, OAuthError> {
         match (&self.default, self.configured.as_slice()) {
             (Some(resource), _) => self.named(resource.as_str()),
             (None, [only]) => Ok(only.clone()),
@@ -125,23 +140,32 @@ impl Resources {
         }
     }
 
-    fn named(&self, name: &str) -> Result<(Resource, Scope), OAuthError> {
-        if let Some(found) = self.configured.iter().find(|(resource, _)| resource.is_named_by(name)) {
+    fn named(&self, name: &str) -> Result<Served, OAuthError> {
+        if let Some(found) = self.find(name) {
             return Ok(found.clone());
         }
-        let loopback = url::Url::parse(name).is_ok_and(|url| is_loopback(&url));
-        match (&self.any_loopback, Resource::parse(name)) {
-            (Some(scope), Ok(resource)) if loopback => Ok((resource, scope.clone())),
-            (_, Ok(resource)) if resource.as_str().len() <= LONGEST_ECHO => {
-                Err(self.not_served(format!("the resource {resource} is not served here")))
+        match (&self.any_loopback, Resource::of_loopback(name)) {
+            (Some(offer), Some(resource)) => Ok(Served { resource, offer: offer.clone() }),
+            _ if name.len() <= LONGEST_ECHO && Resource::parse(name).is_ok() => {
+                Err(self.not_served(format!("the resource {name} is not served here")))
             }
             _ => Err(self.not_served("this resource is not served here")),
         }
     }
 
+    /// The configured resource that a client names: in its own spelling, which most clients use, or in
+    /// another. Of two that differ in their query alone, the one with the query that was asked for.
+    fn find(&self, name: &str) -> Option<&Served> {
+        let exactly = self.configured.iter().find(|served| served.resource.as_str() == name);
+        exactly.or_else(|| {
+            let meant = self.configured.iter().filter(|served| served.resource.is_named_by(name));
+            meant.max_by_key(|served| served.resource.has_query())
+        })
+    }
+
     /// Any stranger can ask, so the client is told only what it sent. The log has the configured resources.
     fn not_served(&self, description: impl Into<Cow<'static, str>>) -> OAuthError {
-        let names: Vec<&str> = self.configured.iter().map(|(resource, _)| resource.as_str()).collect();
+        let names: Vec<&str> = self.configured.iter().map(|served| served.resource.as_str()).collect();
         let any = if self.any_loopback.is_some() { ", any URL on this machine" } else { "" };
         OAuthError::new(ErrorCode::InvalidTarget, description)
             .caused_by(format!("the configured resources are {}{any}", names.join(", ")))
@@ -157,7 +181,7 @@ pub struct AuthorizationRequest {
     pub return_address: ReturnAddress,
     /// Echoed as it came; absent when it was absent.
     pub state: Option<String>,
-    /// What is asked for, as far as it is offered.
+    /// What is granted of what was asked for.
     pub scope: Scope,
     /// For which MCP server.
     pub resource: Resource,
@@ -196,13 +220,13 @@ impl AuthorizationRequest {
         }
         let code_challenge = code_challenge(params)?;
         let fresh_sign_in = prompt(params)?;
-        let (resource, offered) = resources.resolve(params.all("resource"))?;
+        let Served { resource, offer } = resources.resolve(params.all("resource"))?;
         let scope = params.one("scope")?.map(Scope::parse).transpose()?;
         Ok(Self {
             client_id,
             return_address,
             state: params.one("state")?.map(str::to_owned),
-            scope: offered.grant(scope.as_ref())?,
+            scope: offer.grant(scope.as_ref()),
             resource,
             code_challenge,
             fresh_sign_in,
@@ -247,7 +271,11 @@ mod tests {
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     fn resources() -> Resources {
-        let entry = |url: &str| (Resource::parse(url).unwrap(), Scope::parse("user admin").unwrap());
+        let scopes = Scope::parse("user admin").unwrap();
+        let entry = |url: &str| Served {
+            resource: Resource::parse(url).unwrap(),
+            offer: ScopeOffer::Listed { scopes: scopes.clone(), default: scopes.clone() },
+        };
         Resources { configured: vec![entry("https://h/a"), entry("https://h/b")], ..Resources::default() }
     }
 
@@ -272,6 +300,7 @@ mod tests {
         assert_eq!(request.state.as_deref(), Some("a bü"));
         assert_eq!(request.resource.as_str(), "https://h/a");
         assert_eq!(parse("").unwrap().scope.to_string(), "user admin");
+        assert_eq!(parse("scope=openid+email").unwrap().scope.to_string(), "user admin");
         assert_eq!(parse("state=").unwrap().state, None);
     }
 
@@ -310,7 +339,6 @@ mod tests {
         }
         for (query, code) in [
             ("scope=a%22", InvalidScope),
-            ("scope=unknown", InvalidScope),
             ("resource=https://h/b", InvalidTarget),
             ("prompt=none", LoginRequired),
             ("prompt=none+login", InvalidRequest),
@@ -332,28 +360,37 @@ mod tests {
         let resolve = |resources: &Resources, names: &[&str]| {
             resources
                 .resolve(names.iter().copied())
-                .map(|(resource, _)| resource.to_string())
+                .map(|served| served.resource.to_string())
                 .map_err(|e| e.code())
         };
         let mut resources = resources();
-        for names in [
-            &[][..],
-            &["https://h/c"],
-            &["/a"],
-            &["https://h/a#f"],
-            &["https://h/a", "https://h/a"],
-            &["http://localhost/x"],
-        ] {
+        for names in
+            [&[][..], &["https://h/c"], &["/a"], &["https://h/a", "https://h/a"], &["http://localhost/x"]]
+        {
             assert_eq!(resolve(&resources, names), Err(ErrorCode::InvalidTarget), "{names:?}");
         }
-        assert_eq!(resolve(&resources, &["HTTPS://H/a"]), Ok("https://h/a".to_owned()));
+        for spelling in
+            ["HTTPS://H/a", "https://h:443/a", "https://h/a/", "https://h/a#f", "https://h/a?utm_source=b"]
+        {
+            assert_eq!(resolve(&resources, &[spelling]), Ok("https://h/a".to_owned()), "{spelling}");
+        }
+        let mut with_query = resources.configured[0].clone();
+        with_query.resource = Resource::parse("https://h/a?tenant=1").unwrap();
+        resources.configured.push(with_query);
+        for (name, meant) in [
+            ("https://h/a?tenant=1", "https://h/a?tenant=1"),
+            ("https://h/a?tenant=2", "https://h/a"),
+            ("https://h/a", "https://h/a"),
+        ] {
+            assert_eq!(resolve(&resources, &[name]), Ok(meant.to_owned()));
+        }
         resources.default = Resource::parse("https://h/b").ok();
         assert_eq!(resolve(&resources, &[]), Ok("https://h/b".to_owned()));
         resources.configured.truncate(1);
         resources.default = None;
         assert_eq!(resolve(&resources, &[]), Ok("https://h/a".to_owned()));
-        resources.any_loopback = Some(Scope::default());
-        assert_eq!(resolve(&resources, &["http://localhost:9/x"]), Ok("http://localhost:9/x".to_owned()));
+        resources.any_loopback = Some(ScopeOffer::Any { default: Scope::default() });
+        assert_eq!(resolve(&resources, &["http://localhost:9/x?a#b"]), Ok("http://localhost:9/x".to_owned()));
         assert_eq!(resolve(&resources, &["http://example.com/x"]), Err(ErrorCode::InvalidTarget));
     }
 

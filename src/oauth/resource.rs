@@ -31,8 +31,18 @@ impl Resource {
     ///
     /// When the text is something else.
     pub fn parse(text: &str) -> Result<Self, InvalidResource> {
-        parts(text)?;
+        if Spelling::read(text)?.has_fragment {
+            return Err(InvalidResource::Fragment);
+        }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The resource that `requested` names where each URL of this machine is one (development): without its
+    /// fragment and query, which clients append for purposes of their own.
+    #[must_use]
+    pub fn of_loopback(requested: &str) -> Option<Self> {
+        let end = requested.find(['?', '#']).unwrap_or(requested.len());
+        Self::parse(&requested[..end]).ok().filter(Self::is_loopback)
     }
 
     /// The configured spelling.
@@ -41,12 +51,27 @@ impl Resource {
         &self.0
     }
 
-    /// Whether a client that names `requested` means this resource: the case of scheme and host
-    /// does not matter, nor does the slash of an empty path; everything else does.
+    /// Whether a client that names `requested` means this resource. The case of scheme and host doesn't
+    /// matter, nor do the default port, a trailing slash of the path and a fragment; nor does a query, unless
+    /// this resource has one itself. Everything else does.
     #[must_use]
     pub fn is_named_by(&self, requested: &str) -> bool {
         requested == self.0
-            || matches!((parts(&self.0), parts(requested)), (Ok(own), Ok(other)) if own == other)
+            || matches!((Spelling::read(&self.0), Spelling::read(requested)), (Ok(own), Ok(other))
+                if own.origin == other.origin && own.path == other.path
+                    && (own.query.is_none() || own.query == other.query))
+    }
+
+    /// Whether both are one resource in two spellings.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self == other || self.is_named_by(&other.0) && other.is_named_by(&self.0)
+    }
+
+    /// Whether its URL has a query.
+    #[must_use]
+    pub fn has_query(&self) -> bool {
+        self.0.contains('?')
     }
 
     /// Scheme, host and port: what PRM and MCP clients call the origin.
@@ -87,21 +112,38 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Scheme and authority in lower case, and the rest as it stands.
-fn parts(text: &str) -> Result<(String, &str), InvalidResource> {
-    let url = Url::parse(text).map_err(|_| InvalidResource::NotAbsolute)?;
-    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-    let start = text.find("://").filter(|_| is_web && plain).ok_or(InvalidResource::NotAbsolute)? + 3;
-    if url.fragment().is_some() {
-        return Err(InvalidResource::Fragment);
+/// What of a URL tells one resource from another.
+struct Spelling<'a> {
+    /// In lower case, without the default port.
+    origin: String,
+    /// Without a trailing slash.
+    path: &'a str,
+    query: Option<&'a str>,
+    has_fragment: bool,
+}
+
+impl<'a> Spelling<'a> {
+    fn read(text: &'a str) -> Result<Self, InvalidResource> {
+        let url = Url::parse(text).map_err(|_| InvalidResource::NotAbsolute)?;
+        let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+        let start = text.find("://").filter(|_| is_web && plain).ok_or(InvalidResource::NotAbsolute)? + 3;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(InvalidResource::Credentials);
+        }
+        let named = &text[..url.fragment().and_then(|_| text.find('#')).unwrap_or(text.len())];
+        let (place, query) =
+            named.split_once('?').map_or((named, None), |(place, query)| (place, Some(query)));
+        let end = place[start..].find('/').map_or(place.len(), |at| start + at);
+        let (origin, path) = place.split_at(end);
+        let mut origin = origin.to_ascii_lowercase();
+        let default_port = if url.scheme() == "https" { ":443" } else { ":80" };
+        if origin.ends_with(default_port) && url.port().is_none() {
+            origin.truncate(origin.len() - default_port.len());
+        }
+        let path = path.strip_suffix('/').unwrap_or(path);
+        Ok(Self { origin, path, query, has_fragment: url.fragment().is_some() })
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(InvalidResource::Credentials);
-    }
-    let end = text[start..].find(['/', '?']).map_or(text.len(), |at| start + at);
-    let rest = if &text[end..] == "/" { "" } else { &text[end..] };
-    Ok((text[..end].to_ascii_lowercase(), rest))
 }
 
 #[cfg(test)]
@@ -120,23 +162,73 @@ mod tests {
     }
 
     #[test]
-    fn authz_18_case_of_scheme_and_host_and_the_root_slash_do_not_matter() {
+    fn authz_18_a_resource_is_named_in_any_of_its_spellings_and_no_other_resource_is() {
         for (own, requested, same) in [
             ("https://h.example/mcp", "https://h.example/mcp", true),
             ("https://h.example/mcp", "HTTPS://H.Example/mcp", true),
+            ("https://h.example/mcp", "https://h.example:443/mcp", true),
+            ("https://h.example:443/mcp", "https://h.example/mcp", true),
+            ("http://localhost/mcp", "http://localhost:80/mcp", true),
             ("https://h.example", "https://h.example/", true),
             ("https://h.example/", "https://h.example", true),
-            ("https://h.example/mcp", "https://h.example/mcp/", false),
+            ("https://h.example/mcp", "https://h.example/mcp/", true),
+            ("https://h.example/mcp/", "https://h.example/mcp", true),
+            ("https://h.example/mcp", "https://h.example/mcp#f", true),
+            ("https://h.example/mcp", "https://h.example/mcp#", true),
+            ("https://h.example/mcp", "https://h.example/mcp#/a?b", true),
+            ("https://h.example/mcp", "https://h.example/mcp?utm_source=plugin", true),
+            ("https://h.example/mcp", "https://h.example/mcp/?a=/b#c", true),
+            ("https://h.example", "https://h.example?x", true),
+            ("https://h.example?x", "https://h.example/?x", true),
+            ("https://h.example/mcp?t=a", "https://h.example/mcp?t=a", true),
+            ("https://h.example/mcp?t=a", "https://h.example/mcp/?t=a#f", true),
+            ("https://h.example/mcp?t=a", "https://h.example/mcp", false),
+            ("https://h.example/mcp?t=a", "https://h.example/mcp?t=b", false),
+            ("https://h.example/mcp?t=a", "https://h.example/mcp?t=a&u=b", false),
             ("https://h.example/mcp", "https://h.example/MCP", false),
+            ("https://h.example/mcp", "https://h.example/mcp//", false),
+            ("https://h.example/mcp", "https://h.example//mcp", false),
+            ("https://h.example/mcp", "https://h.example/mcp/x", false),
+            ("https://h.example/mcp", "https://h.example/x/../mcp", false),
+            ("https://h.example/mcp", "https://h.example/%6Dcp", false),
             ("https://h.example/mcp", "https://h.example:8443/mcp", false),
+            ("https://h.example/mcp", "https://h.example:80/mcp", false),
+            ("https://h.example:8443/mcp", "https://h.example/mcp", false),
             ("https://h.example/mcp", "http://h.example/mcp", false),
-            ("https://h.example/mcp", "https://h.example/mcp?a=b", false),
             ("https://h.example/mcp", "https://h.example", false),
-            ("https://h.example/mcp", "https://h.example/mcp#f", false),
-            ("https://h.example?x", "https://h.example/?x", false),
+            ("https://h.example/mcp", "https://h.example?/mcp", false),
+            ("https://h.example/mcp", "https://h.example#/mcp", false),
+            ("https://h.example/mcp", "https://h.example.evil.example/mcp", false),
+            ("https://h.example/mcp", "https://evil.example/?https://h.example/mcp", false),
+            ("https://h.example/mcp", "https://evil.example#https://h.example/mcp", false),
+            ("https://h.example/mcp", "https://h.example@evil.example/mcp", false),
+            ("https://h.example/mcp", "https://u@h.example/mcp", false),
+            ("https://h.example/mcp", "https:/h.example/mcp", false),
+            ("https://h.example/mcp", "", false),
         ] {
             assert_eq!(Resource::parse(own).unwrap().is_named_by(requested), same, "{own} {requested}");
         }
+    }
+
+    #[test]
+    fn two_resources_are_the_same_only_if_each_names_the_other() {
+        for (one, other, same) in [
+            ("https://h.example/mcp", "https://H.example:443/mcp/", true),
+            ("https://h.example/mcp", "https://h.example/mcp?t=a", false),
+            ("https://h.example/mcp?t=b", "https://h.example/mcp?t=a", false),
+        ] {
+            let [one, other] = [one, other].map(|text| Resource::parse(text).unwrap());
+            assert_eq!([one.is_same_as(&other), other.is_same_as(&one)], [same, same], "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_resource_of_this_machine_is_named_without_query_and_fragment() {
+        let of = |text| Resource::of_loopback(text).map(|resource| resource.to_string());
+        assert_eq!(of("http://localhost:9000/mcp?a=b#c").as_deref(), Some("http://localhost:9000/mcp"));
+        assert_eq!(of("http://127.0.0.1:9000/mcp/#c?d").as_deref(), Some("http://127.0.0.1:9000/mcp/"));
+        assert_eq!(of("http://h.example/mcp"), None);
+        assert_eq!(of("localhost"), None);
     }
 
     #[test]

@@ -11,9 +11,12 @@ use super::error::{ErrorCode, OAuthError};
 #[serde(try_from = "String", into = "String")]
 pub struct Scope(Vec<String>);
 
-/// Words that many clients ask for out of habit. They name no permission of a resource, so they
-/// are never a reason to refuse.
-const HABITS: [&str; 2] = ["offline_access", "openid"];
+/// Asks for a refresh token (OpenID Connect Core section 11). It names no permission of a resource, and is
+/// accepted everywhere.
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Scopes of OpenID Connect, which many clients ask of every server.
+const HABITS: [&str; 4] = ["openid", "profile", "email", OFFLINE_ACCESS];
 
 /// More words than any server offers. Each is compared with all before it, so a flood of them would
 /// keep a processor busy.
@@ -62,37 +65,84 @@ impl Scope {
         self.0.iter().any(|known| known == word)
     }
 
-    /// Whether every word of `other` is one of these.
+    /// What a refresh that asks for `requested` gets, of the scope that was granted; `None` if it asks for
+    /// more (RFC 6749 section 6).
     #[must_use]
-    pub fn covers(&self, other: &Self) -> bool {
-        other.words().all(|word| self.contains(word))
+    pub fn narrowed_to(&self, requested: &Self) -> Option<Self> {
+        let overlap = self.overlap(requested);
+        let beyond = requested.words().find(|word| *word != OFFLINE_ACCESS && !self.contains(word));
+        match beyond {
+            Some(_) => None,
+            None if overlap.is_empty() => Some(self.clone()),
+            None => Some(overlap),
+        }
     }
 
-    /// What a request for `requested` gets where `self` is offered: the words that are offered,
-    /// and `offline_access` when it was asked for. Nothing asked for means everything offered.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_scope` when words were asked for and none of them can be granted.
-    pub fn grant(&self, requested: Option<&Self>) -> Result<Self, OAuthError> {
-        let Some(requested) = requested.filter(|requested| !requested.is_empty()) else {
-            return Ok(self.clone());
+    /// The words of `requested` that are among these.
+    fn overlap(&self, requested: &Self) -> Self {
+        Self(requested.words().filter(|word| self.contains(word)).map(str::to_owned).collect())
+    }
+
+    fn with(mut self, word: &str) -> Self {
+        if !self.contains(word) {
+            self.0.push(word.to_owned());
+        }
+        self
+    }
+}
+
+/// What a resource has to give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScopeOffer {
+    /// These scopes and no others.
+    Listed {
+        /// All of them.
+        scopes: Scope,
+        /// What a client gets without asking for one.
+        default: Scope,
+    },
+    /// Whatever scope is asked for (development).
+    Any {
+        /// What a client gets without asking for one.
+        default: Scope,
+    },
+}
+
+impl ScopeOffer {
+    /// What a request gets. A scope is a wish: what isn't offered is dropped, and a request that names
+    /// nothing on offer gets the default. It may get nothing at all.
+    #[must_use]
+    pub fn grant(&self, requested: Option<&Scope>) -> Scope {
+        let nothing = Scope::default();
+        let requested = requested.unwrap_or(&nothing);
+        let granted = match self {
+            Self::Listed { scopes, default } => {
+                let overlap = scopes.overlap(requested);
+                if overlap.words().all(|word| word == OFFLINE_ACCESS) { default.clone() } else { overlap }
+            }
+            Self::Any { default } if requested.words().all(|word| HABITS.contains(&word)) => {
+                requested.words().fold(default.clone(), Scope::with)
+            }
+            Self::Any { .. } => requested.clone(),
         };
-        let mut granted: Vec<String> =
-            requested.words().filter(|word| self.contains(word)).map(str::to_owned).collect();
-        if granted.is_empty() && requested.words().any(|word| !HABITS.contains(&word)) {
-            return Err(OAuthError::new(
-                ErrorCode::InvalidScope,
-                format!("none of these scopes is offered; offered: {self}"),
-            ));
+        if requested.contains(OFFLINE_ACCESS) { granted.with(OFFLINE_ACCESS) } else { granted }
+    }
+
+    /// What a client gets without asking for a scope.
+    #[must_use]
+    pub const fn default_scope(&self) -> &Scope {
+        match self {
+            Self::Listed { default, .. } | Self::Any { default } => default,
         }
-        if granted.is_empty() {
-            granted.clone_from(&self.0);
+    }
+
+    /// Every scope that clients may know of.
+    #[must_use]
+    pub const fn known(&self) -> &Scope {
+        match self {
+            Self::Listed { scopes, .. } => scopes,
+            Self::Any { default } => default,
         }
-        if requested.contains(HABITS[0]) && !granted.iter().any(|word| word == HABITS[0]) {
-            granted.push(HABITS[0].to_owned());
-        }
-        Ok(Self(granted))
     }
 }
 
@@ -143,23 +193,62 @@ mod tests {
     }
 
     #[test]
-    fn granting_is_never_wider_than_asked_or_offered() {
-        let offered = scope("user admin");
-        for (requested, granted) in [
-            (None, Some("user admin")),
-            (Some(""), Some("user admin")),
-            (Some("user"), Some("user")),
-            (Some("user other"), Some("user")),
-            (Some("other"), None),
-            (Some("offline_access"), Some("user admin offline_access")),
-            (Some("openid"), Some("user admin")),
-            (Some("user offline_access openid"), Some("user offline_access")),
-            (Some("other offline_access"), None),
+    fn authz_20_to_22_a_scope_is_a_wish() {
+        let listed = |scopes, default| ScopeOffer::Listed { scopes: scope(scopes), default: scope(default) };
+        let all = listed("user admin", "user admin");
+        let marked = listed("user admin", "user");
+        let none = listed("", "");
+        let oidc = listed("openid user", "user");
+        let any = ScopeOffer::Any { default: scope("user") };
+        for (offer, requested, granted) in [
+            (&all, None, "user admin"),
+            (&all, Some(""), "user admin"),
+            (&all, Some("user"), "user"),
+            (&all, Some("admin user"), "admin user"),
+            (&all, Some("user other"), "user"),
+            (&all, Some("other"), "user admin"),
+            (&all, Some("openid"), "user admin"),
+            (&all, Some("offline_access"), "user admin offline_access"),
+            (&all, Some("user offline_access openid"), "user offline_access"),
+            (&marked, None, "user"),
+            (&marked, Some("openid"), "user"),
+            (&marked, Some("openid email profile"), "user"),
+            (&marked, Some("other offline_access"), "user offline_access"),
+            (&marked, Some("admin"), "admin"),
+            (&marked, Some("user admin"), "user admin"),
+            (&none, None, ""),
+            (&none, Some("openid email profile"), ""),
+            (&none, Some("offline_access"), "offline_access"),
+            (&oidc, Some("openid email"), "openid"),
+            (&any, None, "user"),
+            (&any, Some("read write"), "read write"),
+            (&any, Some("read offline_access"), "read offline_access"),
+            (&any, Some("openid email profile"), "user openid email profile"),
+            (&any, Some("offline_access"), "user offline_access"),
         ] {
-            let requested = requested.map(scope);
-            let got = offered.grant(requested.as_ref()).ok().map(|scope| scope.to_string());
-            assert_eq!(got.as_deref(), granted, "{requested:?}");
+            let got = offer.grant(requested.map(scope).as_ref()).to_string();
+            assert_eq!(got, granted, "{offer:?} {requested:?}");
         }
+    }
+
+    #[test]
+    fn a_refresh_never_gets_more_than_was_granted() {
+        let granted = scope("user admin");
+        for (requested, narrowed) in [
+            ("user", Some("user")),
+            ("admin user", Some("admin user")),
+            ("", Some("user admin")),
+            ("offline_access", Some("user admin")),
+            ("user offline_access", Some("user")),
+            ("user other", None),
+            ("other", None),
+            ("openid", None),
+        ] {
+            let got = granted.narrowed_to(&scope(requested)).map(|scope| scope.to_string());
+            assert_eq!(got.as_deref(), narrowed, "{requested}");
+        }
+        assert_eq!(Scope::default().narrowed_to(&scope("user")), None);
+        assert_eq!(Scope::default().narrowed_to(&scope("offline_access")), Some(Scope::default()));
     }
 
     proptest! {

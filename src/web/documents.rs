@@ -23,10 +23,10 @@ use crate::{
     flow::Settings,
     keys::PUBLISHED_MAX_AGE,
     oauth::{
+        authorization::Served,
         issuer::Issuer,
         metadata::{Offer, ResourceMetadata, ServerMetadata},
         resource::Resource,
-        scope::Scope,
     },
 };
 
@@ -52,10 +52,11 @@ impl Documents {
             by_path.insert(path, metadata.clone());
         }
         let own = |resource: &Resource| resource.origin() == web.public_url.origin();
-        for (resource, scope) in settings.resources.configured.iter().filter(|(resource, _)| own(resource)) {
-            let document = resource_document(settings, web, resource, scope);
-            let path = resource.path_and_query().split('?').next().unwrap_or_default();
-            by_path.insert(format!("/.well-known/oauth-protected-resource{path}"), document.clone());
+        for served in settings.resources.configured.iter().filter(|served| own(&served.resource)) {
+            let document = resource_document(settings, web, served);
+            let path = served.resource.path_and_query().split('?').next().unwrap_or_default();
+            let path = format!("/.well-known/oauth-protected-resource{path}");
+            by_path.insert(without_trailing_slash(&path).to_owned(), document.clone());
             // Clients that look at the root find the only resource there is.
             if settings.resources.configured.len() == 1 {
                 by_path.entry("/.well-known/oauth-protected-resource".to_owned()).or_insert(document);
@@ -71,6 +72,11 @@ impl Documents {
     }
 }
 
+/// Some clients append a slash to what they compose.
+fn without_trailing_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
 /// RFC 8414 section 3.1 and its older forms.
 fn metadata_paths(issuer_path: &str) -> [String; 3] {
     [
@@ -80,9 +86,11 @@ fn metadata_paths(issuer_path: &str) -> [String; 3] {
     ]
 }
 
-fn resource_document(settings: &Settings, web: &WebSettings, resource: &Resource, scope: &Scope) -> Bytes {
-    let name = web.presentation.resource_names.get(resource.as_str()).map(String::as_str);
-    let document = ResourceMetadata::new(resource, name, scope, &settings.issuer);
+fn resource_document(settings: &Settings, web: &WebSettings, served: &Served) -> Bytes {
+    let name = web.presentation.resource_names.get(served.resource.as_str()).map(String::as_str);
+    // Clients ask for all that it lists.
+    let scope = served.offer.default_scope();
+    let document = ResourceMetadata::new(&served.resource, name, scope, &settings.issuer);
     Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
 }
 
@@ -104,7 +112,9 @@ fn headers(public_url: &Issuer) -> HeaderMap {
 /// Metadata and everything that is not there.
 pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> Response {
     let path = request.uri().path();
-    let Some(body) = web.documents.by_path.get(path) else { return missing(&web, &request) };
+    let Some(body) = web.documents.by_path.get(without_trailing_slash(path)) else {
+        return missing(&web, &request);
+    };
     serve(&web, &request, "metadata", || body.clone())
 }
 

@@ -102,7 +102,7 @@ async fn every_other_page_can_be_read_by_everyone() {
     tour.visit("not-found", "There is no page here", &format!("{}/nothing", tour.server.url)).await;
     let unknown = tour.ask(&editor, &[("client_id", "unknown")]);
     tour.visit("unknown-app", "This application is not known here", &unknown).await;
-    let refused = tour.ask(&editor, &[("scope", "no such scope")]);
+    let refused = tour.ask(&editor, &[("scope", "no\"such\"scope")]);
     tour.visit("refused", "This request cannot be granted", &refused).await;
 
     tour.chromium.open(&consent).await;

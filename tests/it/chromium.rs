@@ -364,7 +364,7 @@ async fn nobody_is_sent_to_a_strangers_host_without_a_click() {
     let scene = Scene::set().await;
     let stranger = json!({ "redirect_uris": ["https://app.example.net/callback"], "client_name": "Notes" });
     let stranger = Client::registered(&scene.server, stranger).await;
-    let refused = stranger.authorize_url(&scene.server, &[("scope", "no such scope")]);
+    let refused = stranger.authorize_url(&scene.server, &[("scope", "no\"such\"scope")]);
     scene.chromium.open(&refused).await;
     scene.chromium.wait_for_heading("This request cannot be granted").await;
     let link = scene.chromium.find("a.button").await.attr("href").await.unwrap().unwrap();

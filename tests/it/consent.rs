@@ -104,7 +104,7 @@ async fn only_registration_writes_before_the_upstream_has_vouched_for_somebody()
     let (commits, records) = (witness.commits(), witness.all(&server).await);
 
     let (mut browser, page) = asked(&server, &client, &[]).await;
-    browser.get(&client.authorize_url(&server, &[("scope", "nonsense")])).await;
+    browser.get(&client.authorize_url(&server, &[("scope", "non\"sense")])).await;
     browser.get(&client.authorize_url(&server, &[("client_id", "mcp_unknown")])).await;
     let declined = browser.decide(&page, "deny").await;
     assert_eq!(declined.status, 303);

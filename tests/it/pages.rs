@@ -31,7 +31,7 @@ async fn every_page(server: &Server) -> Vec<(&'static str, Page)> {
     let unknown = browser.get(&client.authorize_url(server, &[("client_id", "mcp_unknown")])).await;
     let unregistered = [("redirect_uri", "https://evil.example/")];
     let wrong_address = browser.get(&client.authorize_url(server, &unregistered)).await;
-    let not_granted = browser.get(&stranger.authorize_url(server, &[("scope", "nonsense")])).await;
+    let not_granted = browser.get(&stranger.authorize_url(server, &[("scope", "non\"sense")])).await;
     let unreadable = browser.get(&format!("{}/authorize?client_id=%ff", server.url)).await;
     let incomplete = browser.post(&format!("{}/consent", server.url), &[("decision", "approve")]).await;
     let late = {

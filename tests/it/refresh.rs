@@ -224,6 +224,8 @@ async fn a_narrower_scope_is_for_one_access_token_and_a_wider_one_is_refused() {
         ("admin", "admin"),
         ("admin user", "user admin"),
         ("user admin", "user admin"),
+        ("user offline_access", "user"),
+        ("offline_access", "user admin"),
     ] {
         let more = if asked.is_empty() { vec![] } else { vec![("scope", asked)] };
         tokens = Tokens::of(refresh_with(&client, &server, &tokens.refresh, &more).await).await;
@@ -244,7 +246,7 @@ async fn a_narrower_scope_is_for_one_access_token_and_a_wider_one_is_refused() {
 
     let code = client.code_with(&server, &[("scope", "user")]).await;
     let tokens = Tokens::of(client.redeem(&server, &code).await).await;
-    for scope in ["admin", "user admin", "user offline_access", "unheard-of"] {
+    for scope in ["admin", "user admin", "admin offline_access", "openid", "unheard-of"] {
         let refused = refresh_with(&client, &server, &tokens.refresh, &[("scope", scope)]).await;
         assert_eq!(refusal(refused).await, (400, "invalid_scope".to_owned()), "{scope}");
     }
@@ -259,16 +261,16 @@ async fn a_resource_that_is_named_is_that_of_the_grant() {
     let mut tokens = client.login(&server).await;
     let own = server.resource.clone();
     let shouted = own.replace("http://", "HTTP://");
-    for named in [vec![], vec![&*own], vec![&*shouted], vec![&*own, &*own]] {
+    let slashed = format!("{own}/");
+    let tracked = format!("{own}?utm_source=plugin#f");
+    for named in [vec![], vec![&*own], vec![&*shouted], vec![&*slashed], vec![&*tracked], vec![&*own, &*own]]
+    {
         let more: Vec<_> = named.iter().map(|resource| ("resource", *resource)).collect();
         tokens = Tokens::of(refresh_with(&client, &server, &tokens.refresh, &more).await).await;
         assert_eq!(crate::support::claims(&tokens.access)["aud"], own, "{named:?}");
     }
     let other = format!("{}/other", server.origin);
-    let slashed = format!("{own}/");
-    for named in
-        [vec![&*other], vec![&*slashed], vec![&*own, &*other], vec!["https://elsewhere.example"], vec!["x"]]
-    {
+    for named in [vec![&*other], vec![&*own, &*other], vec!["https://elsewhere.example"], vec!["x"]] {
         let more: Vec<_> = named.iter().map(|resource| ("resource", *resource)).collect();
         let refused = refresh_with(&client, &server, &tokens.refresh, &more).await;
         assert_eq!(refusal(refused).await, (400, "invalid_target".to_owned()), "{named:?}");

@@ -18,7 +18,7 @@ fn dev(folder: &Path) -> DevDefaults<'static> {
             scopes: vec!["user".to_owned()],
         },
         any_loopback_resource: LoopbackResources {
-            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None }],
+            scopes: vec![ScopeConfig { name: "user".to_owned(), description: None, default: false }],
             introspection: Introspection { client_id: "dev".to_owned(), client_secret: secret("dev") },
         },
         random: &SystemRandom,
@@ -38,7 +38,7 @@ fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
     assert_eq!(config.authn.client_secret.expose(), "pck_dev");
     assert_eq!(config.authn.scopes, ["user"]);
     assert!(config.resources.is_empty() && config.default_resource().is_none());
-    assert_eq!(config.any_loopback_resource.as_ref().unwrap().scope().to_string(), "user");
+    assert_eq!(config.any_loopback_resource.as_ref().unwrap().offer().default_scope().to_string(), "user");
     let path = folder.path().join("state/dev.sqlite");
     assert_eq!(sqlite_path(&config), path);
     assert_eq!(*config.keys.sealing.to_text(), *load().keys.sealing.to_text());

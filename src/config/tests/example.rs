@@ -21,7 +21,7 @@ fn the_example_works_once_its_secrets_are_there() {
     let environment = FakeEnvironment { directories, ..FakeEnvironment::default() };
     let config = parse(EXAMPLE, &folder.path().join("config.toml"), &environment).unwrap();
     assert_eq!(sqlite_path(&config), Path::new("/s/pangea-mcp-auth.sqlite"));
-    assert_eq!(config.resources[0].scope().to_string(), "user");
+    assert_eq!(config.resources[0].offer().known().to_string(), "user");
 }
 
 /// The example with every key that stands behind a `#`.

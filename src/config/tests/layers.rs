@@ -58,7 +58,7 @@ fn without_a_file_the_environment_is_enough() {
         ("PANGEA_MCP_AUTH_REGISTRATION__TRUSTED_REDIRECT_HOSTS", ","),
     ]);
     let config = load(&source(&environment)).unwrap();
-    assert_eq!(config.resources[0].scope().to_string(), "user admin");
+    assert_eq!(config.resources[0].offer().known().to_string(), "user admin");
     assert_eq!(config.default_resource().unwrap().url.as_str(), "https://b.example.org/mcp");
     assert_eq!(config.authn.client_secret.expose(), "canary");
     assert_eq!(config.limits.token, Rate { per_minute: 3000, burst: 9 });

@@ -119,7 +119,7 @@ level = "info,pangea_mcp_auth=debug"
     );
     let [notes, local] = config.resources.as_slice() else { panic!("{:?}", config.resources) };
     assert_eq!(notes.name.as_deref(), Some("Notes"));
-    assert_eq!(notes.scope().to_string(), "user admin");
+    assert_eq!(notes.offer().known().to_string(), "user admin");
     assert_eq!(notes.scopes[1].description.as_deref(), Some("Change everything"));
     assert_eq!(notes.introspection.as_ref().unwrap().client_id, "rs-1");
     assert!(notes.upstream.is_some() && local.default && local.introspection.is_none());
