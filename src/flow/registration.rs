@@ -22,9 +22,10 @@ pub struct Registered {
     client_id_issued_at: UnixTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
-    /// 0: the secret does not expire by itself.
+    /// When the secret ends with its registration. Signing in puts that off, and nothing can tell the
+    /// client so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    client_secret_expires_at: Option<u64>,
+    client_secret_expires_at: Option<UnixTime>,
     #[serde(flatten)]
     metadata: ClientMetadata,
 }
@@ -65,7 +66,7 @@ impl AuthorizationServer {
         Ok(Registered {
             client_id: client.client_id,
             client_id_issued_at: now,
-            client_secret_expires_at: secret.as_ref().map(|_| 0),
+            client_secret_expires_at: client.expires_at.filter(|_| secret.is_some()),
             client_secret: secret,
             metadata: client.metadata,
         })

@@ -110,19 +110,16 @@ fn authentication_method(members: &Members<'_>) -> Result<AuthenticationMethod, 
     })
 }
 
-/// Grants that nobody can register for are dropped; the answer says what is left.
+/// Every client gets both grants: one that leaves out `refresh_token` would send its user to sign in every
+/// few minutes. Others are dropped; the answer says what was registered (RFC 7591 section 3.2.1).
 fn grant_types(members: &Members<'_>) -> Result<Vec<GrantType>, OAuthError> {
-    let Some(names) = members.texts("grant_types")? else { return Ok(vec![GrantType::AuthorizationCode]) };
-    let mut kinds = Vec::new();
-    for kind in [GrantType::AuthorizationCode, GrantType::RefreshToken] {
-        if names.iter().any(|name| name == kind.as_str()) {
-            kinds.push(kind);
-        }
+    let named = members.texts("grant_types")?;
+    let wants_code =
+        |names: Vec<String>| names.iter().any(|name| name == GrantType::AuthorizationCode.as_str());
+    if named.is_none_or(wants_code) {
+        return Ok(vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
     }
-    if !kinds.contains(&GrantType::AuthorizationCode) {
-        return metadata_error("grant_types must contain 'authorization_code'");
-    }
-    Ok(kinds)
+    metadata_error("grant_types must contain 'authorization_code'")
 }
 
 fn response_types(members: &Members<'_>, grant_types: &[GrantType]) -> Result<Vec<String>, OAuthError> {
@@ -276,12 +273,15 @@ mod tests {
     fn dcr_8_and_9_defaults_are_those_of_the_rfc() {
         let metadata = parse(&with("client_id", json!("mine"))).unwrap();
         assert_eq!(metadata.token_endpoint_auth_method, AuthenticationMethod::ClientSecretBasic);
-        assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode]);
+        assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
         assert_eq!(metadata.response_types, ["code"]);
     }
 
     #[test]
-    fn dcr_10_grants_for_machines_are_dropped() {
+    fn dcr_9_and_10_both_grants_are_registered_and_none_for_machines() {
+        let both = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+        let alone = json!(["authorization_code"]);
+        assert_eq!(parse(&with("grant_types", alone)).unwrap().grant_types, both);
         let all = json!([
             "authorization_code",
             "client_credentials",
@@ -291,7 +291,7 @@ mod tests {
             "password"
         ]);
         let metadata = parse(&with("grant_types", all)).unwrap();
-        assert_eq!(metadata.grant_types, [GrantType::AuthorizationCode, GrantType::RefreshToken]);
+        assert_eq!(metadata.grant_types, both);
     }
 
     #[test]

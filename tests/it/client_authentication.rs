@@ -339,8 +339,7 @@ async fn a_secret_is_stored_as_its_hash_alone() {
     assert!(crate::log::contains(&stored, hash.as_bytes()), "it is the hash that is stored");
 }
 
-/// A secret of ours has no end of its own and says so (`client_secret_expires_at` is 0); it ends with the
-/// registration.
+/// A secret ends with its registration, which is what `client_secret_expires_at` says.
 /// Shows: CAUTH-9.
 #[tokio::test]
 async fn a_secret_ends_when_its_registration_does() {
@@ -447,4 +446,34 @@ async fn only_wrong_secrets_are_limited_for_that_client_and_address_alone() {
     let secret = neighbour.secret.clone().expect("a secret");
     let other_client = from("198.51.100.7", &neighbour, &secret).send().await.unwrap();
     assert!(is_authenticated(other_client, "/token").await);
+}
+
+/// An earlier release registered what a client asked for; without `refresh_token` its user would sign in
+/// every ten minutes.
+///
+/// Shows: DCR-9, TOK-6.
+#[tokio::test]
+async fn a_client_that_was_stored_without_the_refresh_grant_refreshes_all_the_same() {
+    let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+    let options = Options { repository: Some(Arc::clone(&repository)), ..Options::default() };
+    let server = Server::with(options).await;
+    let clients = Collection::<oauth::client::Client>::new(repository);
+    let now = server.clock.now();
+    for (origin, refreshes) in
+        [(oauth::client::Origin::SelfRegistered, true), (oauth::client::Origin::Operator, false)]
+    {
+        let client = Client::public(&server).await;
+        let stored = clients.get(&client.id, now).await.unwrap().unwrap();
+        let mut older = stored.value.clone();
+        older.origin = origin;
+        older.metadata.grant_types = vec![oauth::client::GrantType::AuthorizationCode];
+        clients.replace(stored, older, now).await.unwrap().expect("it is replaced");
+        let tokens = client.login(&server).await;
+        assert_eq!(!tokens.refresh.is_empty(), refreshes, "{origin:?}");
+        if refreshes {
+            Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
+        } else {
+            refused(client.refresh(&server, "mcp_rt_x").await, 400, "unauthorized_client", "refresh").await;
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Options, Server, Tokens, body};
+use crate::support::{Browser, Client, Options, Server, Tokens, body, claims};
 
 async fn register(server: &Server, metadata: &Value) -> Response {
     server.json("/register", metadata).send().await.unwrap()
@@ -152,7 +152,8 @@ async fn the_answer_says_what_was_stored() {
         }
     }
     assert_eq!(answer["client_id_issued_at"], json!(server.server.now().as_secs()));
-    assert_eq!(answer["client_secret_expires_at"], json!(0), "a number: 0 is for ever");
+    let ends = server.server.now().plus(std::time::Duration::from_hours(24));
+    assert_eq!(answer["client_secret_expires_at"], json!(ends.as_secs()), "with the registration");
     let more =
         BTreeSet::from(["client_id", "client_id_issued_at", "client_secret", "client_secret_expires_at"]);
     let names: BTreeSet<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
@@ -218,7 +219,8 @@ async fn what_only_the_server_may_set_and_what_it_does_not_know_is_ignored() {
         assert!(ids.insert(id.to_owned()), "{id} was given twice");
         assert_ne!(answer["client_secret"], "chosen");
         assert_eq!(answer["client_id_issued_at"], json!(server.server.now().as_secs()));
-        assert_eq!(answer["client_secret_expires_at"], json!(0));
+        let ends = server.server.now().plus(std::time::Duration::from_hours(24));
+        assert_eq!(answer["client_secret_expires_at"], json!(ends.as_secs()));
         for name in
             ["registration_access_token", "registration_client_uri", "origin", "trusted", "secret", "unknown"]
         {
@@ -323,7 +325,25 @@ async fn redirect_uris_are_absolute_safe_and_at_least_one() {
 async fn private_use_schemes_are_the_operators_choice() {
     let uri = |text: &str| with("redirect_uris", json!([text]));
     for (setting, accepted, refused) in [
-        ("", &["cursor://anysphere.cursor-mcp/cb", "com.example.app:/cb"][..], &["javascript:x"][..]),
+        (
+            "",
+            &["cursor://anysphere.cursor-mcp/cb", "com.example.app:/cb", "my-editor://cb", "vscode://x/cb"][..],
+            &[
+                "javascript:x",
+                "ms-appinstaller:?source=https://evil.example/x",
+                "search:query=x",
+                "shell:startup",
+                "applescript://x",
+                "itms-services://x",
+                "microsoft-edge:https://evil.example/",
+                "ms-access:ofe|u|https://evil.example/",
+                "telnet://evil.example/",
+                "sftp://evil.example/",
+                "vnc://evil.example/",
+                "my-editor:open",
+                "my-editor://cb?x=1",
+            ][..],
+        ),
         (
             "private_use_schemes = \"none\"",
             &["https://app.example/"],
@@ -376,26 +396,24 @@ async fn a_client_has_a_secret_exactly_if_its_method_needs_one() {
 
 /// Shows: DCR-9, DCR-10.
 #[tokio::test]
-async fn only_the_code_flow_can_be_registered() {
+async fn only_the_code_flow_can_be_registered_and_refreshing_always_comes_with_it() {
     let server = Server::start().await;
-    let code = json!(["authorization_code"]);
-    for (asked, stored) in [
-        (json!(null), code.clone()),
-        (json!(["authorization_code", "refresh_token"]), json!(["authorization_code", "refresh_token"])),
-        (
-            json!([
-                "client_credentials",
-                "authorization_code",
-                "implicit",
-                "password",
-                "urn:ietf:params:oauth:grant-type:jwt-bearer",
-                "urn:ietf:params:oauth:grant-type:token-exchange"
-            ]),
-            code.clone(),
-        ),
+    let both = json!(["authorization_code", "refresh_token"]);
+    for asked in [
+        json!(null),
+        json!(["authorization_code"]),
+        json!(["refresh_token", "authorization_code"]),
+        json!([
+            "client_credentials",
+            "authorization_code",
+            "implicit",
+            "password",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:ietf:params:oauth:grant-type:token-exchange"
+        ]),
     ] {
         let answer = registered(&server, &with("grant_types", asked.clone())).await;
-        assert_eq!(answer["grant_types"], stored, "{asked}");
+        assert_eq!(answer["grant_types"], both, "{asked}");
         assert_eq!(answer["response_types"], json!(["code"]));
     }
     for (name, value) in [
@@ -435,8 +453,7 @@ async fn nobody_registers_for_more_than_people_allow() {
     assert_eq!(response.status(), 401);
     let code = client.code(&server).await;
     let tokens = Tokens::of(client.redeem(&server, &code).await).await;
-    assert_eq!(tokens.refresh, "", "it did not register for refreshing");
-    assert_refused(client.refresh(&server, "x").await, "unauthorized_client", "refresh").await;
+    assert_eq!(claims(&tokens.access)["aud"], server.resource);
 }
 
 /// Shows: DCR-11.
