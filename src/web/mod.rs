@@ -20,7 +20,11 @@ use std::{
     sync::{Arc, Once},
 };
 
-use axum::{Router, middleware::from_fn_with_state, routing::any};
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, any},
+};
 
 pub use self::{
     address::{Caller, Network, Peer, TrustedProxies},
@@ -106,19 +110,24 @@ impl Web {
     }
 }
 
-/// All routes. Paths follow the public URL's.
+/// All routes. Paths follow the public URL's. Some clients append a slash to endpoints; a redirect would cost
+/// them their request's body.
 pub fn router(web: Arc<Web>) -> Router {
-    let base = web.public_url.path();
-    let at = |path: &str| format!("{}{path}", base.replace('{', "{{").replace('}', "}}"));
-    let routes = Router::new()
-        .route(&at("/authorize"), visited("authorize", interactive::authorize))
-        .route(&at("/consent"), visited("consent", interactive::consent))
-        .route(&at(CALLBACK), visited("callback", interactive::callback))
-        .route(&at("/token"), visited("token", machine::token))
-        .route(&at("/register"), visited("register", machine::register))
-        .route(&at("/revoke"), visited("revoke", machine::revoke))
-        .route(&at("/introspect"), visited("introspect", machine::introspect))
-        .route(&at("/jwks.json"), any(documents::jwks))
+    let base = web.public_url.path().replace('{', "{{").replace('}', "}}");
+    let endpoints: [(&str, MethodRouter<Arc<Web>>); 6] = [
+        ("/authorize", visited("authorize", interactive::authorize)),
+        ("/token", visited("token", machine::token)),
+        ("/register", visited("register", machine::register)),
+        ("/revoke", visited("revoke", machine::revoke)),
+        ("/introspect", visited("introspect", machine::introspect)),
+        ("/jwks.json", any(documents::jwks)),
+    ];
+    let routes = endpoints.into_iter().fold(Router::new(), |routes, (path, handler)| {
+        routes.route(&format!("{base}{path}"), handler.clone()).route(&format!("{base}{path}/"), handler)
+    });
+    let routes = routes
+        .route(&format!("{base}/consent"), visited("consent", interactive::consent))
+        .route(&format!("{base}{CALLBACK}"), visited("callback", interactive::callback))
         .merge(health::routes())
         .fallback(documents::document);
     let routes = if web.loopback_only {

@@ -7,7 +7,7 @@ use pangea_mcp_auth::config::{self, Directories, Environment, KeyringError};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Options, Server, Tokens, VERIFIER, body, claims, query};
+use crate::support::{Browser, Client, Options, RS_SECRET, Server, Tokens, VERIFIER, body, claims, query};
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -40,7 +40,7 @@ async fn the_same_document_stands_at_every_form_that_is_served_and_others_are_pl
     ] {
         let server = Server::with(Options { path, ..Options::default() }).await;
         let mut documents = Vec::new();
-        for form in served {
+        for form in served.iter().flat_map(|form| [form.clone(), format!("{form}/")]) {
             let response = at_origin(&server, &form).await;
             assert_eq!(response.status(), 200, "{form}");
             assert_eq!(header(&response, "content-type"), "application/json", "{form}");
@@ -49,7 +49,7 @@ async fn the_same_document_stands_at_every_form_that_is_served_and_others_are_pl
         let first: Value = serde_json::from_slice(&documents[0]).unwrap();
         assert_eq!(first["issuer"], server.url);
         assert!(documents.iter().all(|document| *document == documents[0]), "the same bytes");
-        for form in absent.into_iter().chain([format!("{METADATA}/tenant2"), format!("{METADATA}/")]) {
+        for form in absent.into_iter().chain([format!("{METADATA}/tenant2"), format!("{}//", served[0])]) {
             let response = at_origin(&server, &form).await;
             assert_eq!(response.status(), 404, "{form}");
             assert_eq!(header(&response, "content-type"), "application/json", "{form}");
@@ -464,6 +464,49 @@ url = "https://elsewhere.example/mcp"
 scopes = ["c"]
 "#;
 
+/// A redirect would lose the body of a request.
+///
+/// Shows: META-4, META-16.
+#[tokio::test]
+async fn every_endpoint_answers_the_same_with_a_slash_at_its_end() {
+    for path in ["", "/tenant1"] {
+        let server = Server::with(Options { path, ..Options::default() }).await;
+        let registration = json!({ "redirect_uris": ["http://127.0.0.1:4711/callback"], "token_endpoint_auth_method": "none" });
+        let registered = server.json("/register/", &registration).send().await.unwrap();
+        assert_eq!(registered.status(), 201);
+        let id = body(registered).await["client_id"].as_str().unwrap().to_owned();
+        let client = Client { id, secret: None, redirect_uri: "http://127.0.0.1:4711/callback".to_owned() };
+        let asked = client.authorize_url(&server, &[]).replace("/authorize?", "/authorize/?");
+        let mut browser = Browser::new();
+        let page = browser.get(&asked).await;
+        assert_eq!(page.status, 200, "{}", page.html);
+        let page = browser.decide(&page, "approve").await;
+        let answer = query(&browser.follow(page, &client.redirect_uri).await.unwrap());
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("client_id", &*client.id),
+            ("code", &*answer["code"]),
+            ("code_verifier", VERIFIER),
+        ];
+        let tokens = Tokens::of(server.form("/token/", &pairs).send().await.unwrap()).await;
+        let introspect = || {
+            let request = server.form("/introspect/", &[("token", &*tokens.access)]);
+            request.basic_auth("rs-1", Some(RS_SECRET)).send()
+        };
+        assert_eq!(body(introspect().await.unwrap()).await["active"], true);
+        let pairs = [("token", &*tokens.refresh), ("client_id", &*client.id)];
+        assert_eq!(server.form("/revoke/", &pairs).send().await.unwrap().status(), 200);
+        assert_eq!(body(introspect().await.unwrap()).await["active"], false);
+        let keys = server.get("/jwks.json/").await.bytes().await.unwrap();
+        assert_eq!(keys, server.get("/jwks.json").await.bytes().await.unwrap());
+        let described = at_origin(&server, &format!("{RESOURCE}/mcp/")).await;
+        assert_eq!(
+            (described.status().as_u16(), body(described).await["resource"].as_str()),
+            (200, Some(&*server.resource))
+        );
+    }
+}
+
 /// Shows: PRM-1, PRM-2, PRM-4.
 #[tokio::test]
 async fn each_of_several_resources_has_its_own_document_and_none_the_root() {
@@ -475,7 +518,7 @@ async fn each_of_several_resources_has_its_own_document_and_none_the_root() {
         assert!(document.get("resource_name").is_none());
     }
     // The document of a resource on another origin is that origin's to serve.
-    for path in ["", "/", "/a", "/a/mcp/", "/mcp", "/A/mcp"] {
+    for path in ["", "/", "/a", "/a/mcp//", "/mcp", "/A/mcp"] {
         assert_eq!(server.get(&format!("{RESOURCE}{path}")).await.status(), 404, "{path}");
     }
 }

@@ -206,7 +206,7 @@ async fn answers_for_programs_are_json_whatever_happens() {
         (Method::GET, "/readyz", 200),
         (Method::GET, "/nothing", 404),
         (Method::GET, "/", 404),
-        (Method::GET, "/token/", 404),
+        (Method::GET, "/token//", 404),
         (Method::GET, "/.well-known/nothing", 404),
         (Method::POST, "/.well-known/oauth-authorization-server", 405),
         (Method::DELETE, "/jwks.json", 405),
