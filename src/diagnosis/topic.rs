@@ -49,6 +49,10 @@ pub enum Topic {
     ResourceMetadata,
     /// Whom its metadata names.
     ResourceAuthorizationServers,
+    /// The scopes that it demands and the ones on offer.
+    ResourceScopes,
+    /// How it takes tokens and how we issue them.
+    ResourceTokens,
 }
 
 impl Topic {
@@ -79,6 +83,8 @@ impl Topic {
             Self::ResourceChallenge => "resource.challenge",
             Self::ResourceMetadata => "resource.metadata",
             Self::ResourceAuthorizationServers => "resource.authorization_servers",
+            Self::ResourceScopes => "resource.scopes",
+            Self::ResourceTokens => "resource.tokens",
         }
     }
 

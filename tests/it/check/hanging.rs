@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{Checked, Well, check, well_with};
 use crate::support::{
-    PostgresServer, Scene, Scripted, pangea,
+    PostgresServer, pangea,
     process::{Daemon, Home, PANGEA, free_port},
 };
 
@@ -73,14 +76,23 @@ async fn one_of_them_alone_and_the_rest_is_told_as_ever() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_answers_first_and_then_hangs() {
     let well = Well::start().await;
-    let (_silent, address) = silent().await;
-    let pointer = format!("Bearer resource_metadata=\"http://{address}/metadata\"");
-    let server = Scripted::start(move |asked| match asked {
-        "POST /mcp" => Scene::new(401, "").with("www-authenticate", pointer.clone()),
-        _ => Scene::new(404, ""),
-    })
-    .await;
-    let checked = checked(&well.home, &["--resource", &format!("{}/mcp", server.origin)]);
+    let (listener, address) = silent().await;
+    let challenge = format!(
+        "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer resource_metadata=\"http://{address}/metadata\"\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4];
+            stream.read_exact(&mut head).await.unwrap();
+            if head == *b"POST" {
+                stream.write_all(challenge.as_bytes()).await.unwrap();
+            }
+            held.push(stream);
+        }
+    });
+    let checked = checked(&well.home, &["--resource", &format!("http://{address}/mcp")]);
     assert_eq!(checked.status("resource.challenge"), ["pass"], "{}", checked.report);
     assert!(checked.status("resource.metadata").contains(&"fail"), "{}", checked.report);
     assert_eq!(checked.status("public.keys"), ["pass"]);

@@ -1,6 +1,12 @@
 //! `--resource`: MCP servers that lead clients here, and elsewhere.
 
-use std::process::Stdio;
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use serde_json::{Value, json};
 
@@ -116,4 +122,83 @@ async fn a_challenge_must_say_where_to_look() {
     let checked = check(&well.home, &["--resource", &url]);
     assert_eq!(checked.status("resource.challenge"), ["fail"]);
     assert!(checked.words("resource.challenge").contains("WWW-Authenticate: Bearer resource_metadata="));
+}
+
+/// What an MCP server promises is compared with what tokens from here can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_mcp_server_promises_must_fit_what_is_issued() {
+    for (promised, finding, status) in [
+        (json!({}), "resource.tokens", "pass"),
+        (json!({ "scopes_supported": ["user"] }), "resource.scopes", "pass"),
+        (json!({ "scopes_supported": ["user", "offline_access"] }), "resource.scopes", "pass"),
+        (json!({ "scopes_supported": ["user", "mcp:write"] }), "resource.scopes", "fail"),
+        (json!({ "bearer_methods_supported": ["header"] }), "resource.tokens", "pass"),
+        (json!({ "bearer_methods_supported": ["query", "body"] }), "resource.tokens", "fail"),
+        (json!({ "dpop_bound_access_tokens_required": true }), "resource.tokens", "fail"),
+        (json!({ "tls_client_certificate_bound_access_tokens": true }), "resource.tokens", "fail"),
+        (json!({ "resource_signing_alg_values_supported": ["ES256", "RS256"] }), "resource.tokens", "pass"),
+        (json!({ "resource_signing_alg_values_supported": ["RS256"] }), "resource.tokens", "warn"),
+    ] {
+        let checked = checked(|issuer, url| {
+            let mut document = right(issuer, url);
+            document.as_object_mut().unwrap().extend(promised.as_object().unwrap().clone());
+            document
+        })
+        .await;
+        assert_eq!(checked.status(finding), [status], "{promised}: {}", checked.report);
+        let troubles = if status == "pass" { vec![] } else { vec![finding] };
+        assert_eq!(checked.troubles(), troubles, "{promised}");
+        assert!(status != "fail" || checked.code == Some(1), "{promised}");
+        if status == "fail" && finding == "resource.scopes" {
+            let words = checked.words(finding);
+            assert!(words.contains("mcp:write") && words.contains("scopes = ["), "{words}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scopes_that_a_challenge_demands_must_be_offered() {
+    for (scope, status) in [("user", "pass"), ("user mcp:write", "fail")] {
+        let well = Well::start().await;
+        let (server, url) = server(&well, |url| right(&well.public_url, url), true).await;
+        let (origin, document) = (server.origin.clone(), right(&well.public_url, &url));
+        server.play(move |asked| match asked {
+            "POST /mcp" => Scene::new(401, "").with(
+                "www-authenticate",
+                format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\", scope=\"{scope}\""),
+            ),
+            "GET /.well-known/oauth-protected-resource/mcp" => Scene::json(&document),
+            _ => Scene::new(404, ""),
+        });
+        let checked = check(&well.home, &["--resource", &url]);
+        assert_eq!(checked.status("resource.scopes"), [status], "{}", checked.report);
+    }
+}
+
+/// The machine that checks may reach more than the MCP server does.
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_on_another_origin_is_not_fetched() {
+    let well = Well::start().await;
+    let hits = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&hits);
+    let inside = Scripted::start(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Scene::json(&json!({ "secret": "canary" }))
+    })
+    .await;
+    let (server, url) = server(&well, |url| right(&well.public_url, url), true).await;
+    let document = right(&well.public_url, &url);
+    let elsewhere = format!("{}/latest/meta-data", inside.origin);
+    server.play(move |asked| match asked {
+        "POST /mcp" => {
+            Scene::new(401, "").with("www-authenticate", format!("Bearer resource_metadata=\"{elsewhere}\""))
+        }
+        "GET /.well-known/oauth-protected-resource/mcp" => Scene::json(&document),
+        _ => Scene::new(404, ""),
+    });
+    let checked = check(&well.home, &["--resource", &url]);
+    assert_eq!(checked.status("resource.challenge"), ["fail"], "{}", checked.report);
+    assert_eq!(checked.troubles()[0], "resource.challenge");
+    assert_eq!(hits.load(Ordering::Relaxed), 0);
+    assert!(!checked.report.to_string().contains("canary"));
 }
