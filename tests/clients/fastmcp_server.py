@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """An MCP server made with FastMCP that leaves sign-in to an authorization server elsewhere.
 
-    fastmcp_server.py jwt|introspection ISSUER PORT [--host HOST] [--scope SCOPE] [--privileged SCOPE]
+    fastmcp_server.py jwt|introspection ISSUER PORT [--host HOST] [--scope SCOPES] [--privileged SCOPE]
 
-Its resource is http://HOST:PORT/mcp; port 0 takes a free one. Prints `ready URL` once it accepts
+Its resource is http://HOST:PORT/mcp; port 0 takes a free one. It demands every word of SCOPES, none if that
+is empty. Prints `ready URL` once it accepts
 connections and runs until it is killed. In mode `introspection` the environment holds
 INTROSPECTION_CLIENT_ID and INTROSPECTION_CLIENT_SECRET.
 
@@ -28,21 +29,21 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-def token_verifier(mode: str, issuer: str, resource: str, scope: str) -> TokenVerifier:
+def token_verifier(mode: str, issuer: str, resource: str, scopes: list[str]) -> TokenVerifier:
     if mode == "jwt":
         return JWTVerifier(
             jwks_uri=f"{issuer}/jwks.json",
             issuer=issuer,
             audience=resource,
             algorithm="ES256",
-            required_scopes=[scope],
+            required_scopes=scopes,
         )
     return IntrospectionTokenVerifier(
         introspection_url=f"{issuer}/introspect",
         client_id=os.environ["INTROSPECTION_CLIENT_ID"],
         client_secret=os.environ["INTROSPECTION_CLIENT_SECRET"],
         audience=resource,
-        required_scopes=[scope],
+        required_scopes=scopes,
         http_client=httpx2.AsyncClient(timeout=10),
     )
 
@@ -79,7 +80,7 @@ def main() -> None:
     arguments.add_argument("issuer")
     arguments.add_argument("port", type=int)
     arguments.add_argument("--host", default="127.0.0.1")
-    arguments.add_argument("--scope", default="user")
+    arguments.add_argument("--scope", metavar="SCOPES", default="user")
     arguments.add_argument("--privileged", metavar="SCOPE")
     given = arguments.parse_args()
 
@@ -88,7 +89,7 @@ def main() -> None:
     server = FastMCP(
         "whoami",
         auth=RemoteAuthProvider(
-            token_verifier=token_verifier(given.mode, given.issuer, f"{origin}/mcp", given.scope),
+            token_verifier=token_verifier(given.mode, given.issuer, f"{origin}/mcp", given.scope.split()),
             authorization_servers=[given.issuer],
             base_url=origin,
         ),

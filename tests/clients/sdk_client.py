@@ -2,7 +2,7 @@
 """The OAuth client of the official Python SDK, signing in with the scripted browser.
 
     sdk_client.py MCP_URL [--email EMAIL] [--decision approve|deny] [--refresh] [--step-up]
-                  [--redirect-uri URI]
+                  [--scope SCOPE] [--redirect-uri URI]
 
 Calls `whoami`, prints one JSON object (see report.py) and exits with 0; with 3 when the authorization
 server answered with an OAuth error, with 1 on any other failure (both say why in `error`).
@@ -98,6 +98,7 @@ async def run(given: argparse.Namespace, report: Report) -> None:
         client_name="SDK client",
         redirect_uris=[AnyUrl(given.redirect_uri)],
         token_endpoint_auth_method="none",
+        scope=given.scope,
     )
     oauth = OAuthClientProvider(given.url, metadata, storage, sign_in.redirect, sign_in.callback)
     try:
@@ -119,6 +120,7 @@ def main() -> int:
     arguments.add_argument("--decision", choices=("approve", "deny"), default="approve")
     arguments.add_argument("--refresh", action="store_true")
     arguments.add_argument("--step-up", action="store_true")
+    arguments.add_argument("--scope")
     arguments.add_argument("--redirect-uri", default="http://127.0.0.1:33418/callback")
     given = arguments.parse_args()
 

@@ -23,6 +23,11 @@ struct Configured {
 
 impl Configured {
     async fn start() -> Self {
+        Self::offering(r#"["user", "admin"]"#).await
+    }
+
+    /// With these scopes of the MCP server.
+    async fn offering(scopes: &str) -> Self {
         let (port, mcp_port) = (free_port(), free_port());
         let issuer = format!("http://127.0.0.1:{port}/tenant1");
         let upstream = pangea(("psa_outside", "pck_outside"), format!("{issuer}/pangea/callback")).await;
@@ -39,7 +44,7 @@ scopes = ["user"]
 
 [[resources]]
 url = "http://127.0.0.1:{mcp_port}/mcp"
-scopes = ["user", "admin"]
+scopes = {scopes}
 introspection = {{ client_id = "rs-1", client_secret = {{ file = "rs-1-secret" }} }}
 
 [keys]
@@ -142,6 +147,70 @@ async fn sdk_works(verifier: &str) {
 
     let denied = client(&["--decision", "deny"]).report(3);
     assert_eq!(denied["answers"][0]["error"], "access_denied");
+}
+
+/// What public reports found in other servers: clients ask for OpenID Connect's scopes where none is offered,
+/// and name the resource as its user typed it, with a query.
+const TYPED: &str = "?utm_source=plugin";
+const HABIT: &str = "openid email profile";
+
+/// An MCP server without scopes, the documented default, and its authorization server.
+async fn bare() -> (Configured, FastMcp) {
+    let configured = Configured::offering("[]").await;
+    let (issuer, port) = (configured.issuer.as_str(), configured.mcp_port);
+    let server = fastmcp("jwt", issuer, port, ("rs-1", "rs-1-secret"), &["--scope", ""]);
+    (configured, server)
+}
+
+/// Shows: AUTHZ-18, AUTHZ-20, DCR-9.
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_remote_signs_in_whatever_it_asks_for() {
+    let (configured, server) = bare().await;
+    for (package, asked) in [("mcp-remote", ""), ("mcp-remote-0.1", HABIT)] {
+        let proxy = tool("PANGEA_TEST_NODE_MODULES").join(package).join("dist/proxy.js");
+        let url = format!("{}{TYPED}", server.url);
+        let mut client = python("mcp_remote.py");
+        client.arg(tool("PANGEA_TEST_NODE")).arg(proxy).arg(url);
+        let report = Finished::of(&mut client).report(0);
+        assert_eq!(report["scopes_asked"], json!([asked]), "{package}");
+        assert_eq!(report["answers"][0]["iss"], configured.issuer, "{package}");
+        assert_eq!(report["calls"][0]["claims"]["aud"], server.url, "{package}");
+        assert_eq!(report["calls"][0]["scopes"], json!([]), "{package}");
+    }
+}
+
+/// Shows: AUTHZ-18, AUTHZ-20, DCR-9.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdks_old_and_new_sign_in_whatever_they_ask_for() {
+    let (_configured, server) = bare().await;
+    let url = format!("{}{TYPED}", server.url);
+    let mut client = Command::new(tool("PANGEA_TEST_PYTHON_SDK_1_12"));
+    client.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/sdk_client_1_12.py"));
+    let report = Finished::of(client.args([&*url, "--scope", HABIT])).report(0);
+    assert_eq!(report["scopes_asked"], json!([HABIT]));
+    assert_eq!(report["calls"][1]["claims"]["aud"], server.url);
+    assert_eq!([&report["access_token_replaced"], &report["refresh_token_replaced"]], [true, true]);
+
+    let report = Finished::of(python("sdk_client.py").args([&*url, "--scope", HABIT, "--refresh"])).report(0);
+    assert_eq!(report["calls"][1]["claims"]["aud"], server.url);
+    assert_eq!([&report["access_token_replaced"], &report["refresh_token_replaced"]], [true, true]);
+
+    let mut client = Command::new(tool("PANGEA_TEST_NODE"));
+    client.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/typescript_client.mjs"));
+    client.arg(tool("PANGEA_TEST_NODE_MODULES")).arg(tool("PANGEA_TEST_PYTHON")).args([&*url, HABIT]);
+    let report = Finished::of(&mut client).report(0);
+    assert_eq!(report["asked"]["scope"], HABIT);
+    assert_eq!(report["call"]["claims"]["aud"], server.url);
+    assert_eq!(report["tokens"]["refreshes"], true);
+}
+
+/// Shows: AUTHZ-20.
+#[test]
+fn in_development_a_fastmcp_server_gets_the_scopes_that_it_demands() {
+    let daemon = Daemon::dev();
+    let server = fastmcp("jwt", issuer(&daemon), 0, ("", ""), &["--scope", "notes:read notes:write"]);
+    let report = Finished::of(python("fastmcp_client.py").args([&*server.url, "--email", GRACE])).report(0);
+    assert_eq!(report["calls"][0]["scopes"], json!(["notes:read", "notes:write"]));
 }
 
 /// Shows: META-1, META-8, META-9, AUTHZ-6, AUTHZ-15, AUTHZ-16, AUTHZ-19.
