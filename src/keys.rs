@@ -5,7 +5,10 @@ mod rotation;
 
 use std::{
     fmt::{self, Debug},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::resealing::sealed_elsewhere;
-pub use self::rotation::{KeyInfo, KeyState, list};
+pub use self::rotation::{KeyInfo, KeyState, Turns, list};
 use crate::{
     clock::UnixTime,
     oauth::token::{Claims, SigningAlgorithm},
@@ -28,9 +31,6 @@ use crate::{
     secret::{Sealer, encode, sha256},
 };
 
-/// How long a new key is published before it signs. Verifiers that meet an unknown key look again
-/// at most every 30 seconds; shared caches keep the document for [`PUBLISHED_MAX_AGE`].
-const PUBLISHED_BEFORE: Duration = Duration::from_mins(10);
 /// `max-age` of the published keys, below the time for which a new key is published before it signs.
 pub const PUBLISHED_MAX_AGE: Duration = Duration::from_mins(5);
 /// How long an old key stays published after its last token has expired.
@@ -86,6 +86,8 @@ enum Pair {
 
 /// A key that can sign.
 struct SigningKey {
+    /// The key of its record.
+    number: String,
     kid: String,
     /// The JWS header, encoded.
     header: String,
@@ -100,6 +102,13 @@ struct KeySet {
     published: Bytes,
 }
 
+impl KeySet {
+    /// The newest key whose time has come, otherwise the oldest.
+    fn signing(&self, now: UnixTime) -> Option<&SigningKey> {
+        self.keys.iter().rev().find(|key| key.signs_from <= now).or(self.keys.first())
+    }
+}
+
 /// The server's signing keys.
 pub struct Keys {
     stored: Collection<StoredKey>,
@@ -108,6 +117,8 @@ pub struct Keys {
     set: RwLock<Arc<KeySet>>,
     /// The name of a key that could not be opened when the keys were last read.
     unopened: Mutex<Option<String>>,
+    /// The second in which [`Keys::refresh`] last asked the repository.
+    asked_at: AtomicU64,
 }
 
 impl Keys {
@@ -125,13 +136,23 @@ impl Keys {
     ) -> Result<Self, KeyError> {
         let keys = Self::unopened(stored, sealer, algorithm);
         keys.reload(now).await?;
-        if keys.set().keys.is_empty() {
-            let first = keys.make(1, now, now)?;
-            // Somebody else's first key is as good as ours.
-            let _ = keys.stored.insert(first, now).await?;
-            keys.reload(now).await?;
-        }
+        keys.make_first(now).await?;
         Ok(keys)
+    }
+
+    /// Makes the first key if there was none when the keys were last read.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or its keys cannot be opened.
+    pub async fn make_first(&self, now: UnixTime) -> Result<(), KeyError> {
+        if !self.set().keys.is_empty() {
+            return Ok(());
+        }
+        let first = self.make(1, now, now)?;
+        // Somebody else's first key is as good as ours.
+        let _ = self.stored.insert(first, now).await?;
+        self.reload(now).await
     }
 
     /// The stored keys, none of which is opened: for [`Keys::rotate_at_once`], which drops them.
@@ -142,7 +163,14 @@ impl Keys {
         algorithm: SigningAlgorithm,
     ) -> Self {
         let set = RwLock::new(Arc::new(KeySet { keys: Vec::new(), published: Bytes::new() }));
-        Self { stored: Collection::new(stored), sealer, algorithm, set, unopened: Mutex::default() }
+        Self {
+            stored: Collection::new(stored),
+            sealer,
+            algorithm,
+            set,
+            unopened: Mutex::default(),
+            asked_at: AtomicU64::new(0),
+        }
     }
 
     /// The names (`kid`) of the stored keys, each opened once; none in an empty repository, which stays
@@ -181,6 +209,38 @@ impl Keys {
         Ok(())
     }
 
+    /// Reads the keys again if the one that signs has been removed: a stolen key must not sign, nor be
+    /// published, until the next regular [`Keys::reload`]. The repository is asked for that one record, and
+    /// at most once a second, however many tokens are signed.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer or the keys that it holds now cannot be opened. The next call
+    /// asks again.
+    pub async fn refresh(&self, now: UnixTime) -> Result<(), KeyError> {
+        if self.asked_at.swap(now.as_secs(), Ordering::Relaxed) == now.as_secs() {
+            return Ok(());
+        }
+        let outcome = self.reload_if_removed(now).await;
+        if outcome.is_err() {
+            self.asked_at.store(0, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn reload_if_removed(&self, now: UnixTime) -> Result<(), KeyError> {
+        let set = self.set();
+        let Some(key) = set.signing(now) else { return Ok(()) };
+        let found = self.stored.look(&key.number, now).await?;
+        let is_there = match found {
+            Some(Ok(read)) => read.value.kid == key.kid,
+            // The regular reload says what is wrong with it.
+            Some(Err(_)) => true,
+            None => false,
+        };
+        if is_there { Ok(()) } else { self.reload(now).await }
+    }
+
     /// The public keys as a JSON Web Key Set (RFC 7517 section 5).
     #[must_use]
     pub fn published(&self) -> Bytes {
@@ -200,10 +260,7 @@ impl Keys {
     ///
     /// When there is no key or it does not sign.
     pub fn sign(&self, claims: &Claims<'_>, now: UnixTime) -> Result<String, KeyError> {
-        let set = self.set();
-        let eligible = set.keys.iter().rev().find(|key| key.signs_from <= now);
-        let key = eligible.or(set.keys.first()).ok_or(KeyError::Unmakable)?;
-        key.sign(claims)
+        self.set().signing(now).ok_or(KeyError::Unmakable)?.sign(claims)
     }
 
     fn set(&self) -> Arc<KeySet> {
@@ -236,6 +293,7 @@ impl Keys {
         };
         let header = json!({ "typ": "at+jwt", "alg": stored.algorithm.as_str(), "kid": stored.kid });
         Ok(SigningKey {
+            number: stored.number.clone(),
             kid: stored.kid.clone(),
             header: encode(header.to_string().as_bytes()),
             signs_from: stored.signs_from,
@@ -400,10 +458,11 @@ mod tests {
         let other = load(&repository, &sealer, SigningAlgorithm::Es256).await;
         let kid = |token: &str| jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
         let old = signed(&keys, now());
-        keys.rotate(HOUR, now()).await.unwrap();
-        let before = now().plus(Duration::from_secs(599));
+        let turns = Turns { lifetime: 48 * HOUR, access_lifetime: HOUR };
+        keys.rotate(turns, now()).await.unwrap();
+        let before = now().plus(turns.published_before()).minus(Duration::from_secs(1));
         assert_eq!(kid(&signed(&keys, before)), kid(&old), "the new key waits until everybody knows it");
-        let from = now().plus(PUBLISHED_BEFORE);
+        let from = now().plus(turns.published_before());
         let new = signed(&keys, from);
         assert_ne!(kid(&new), kid(&old));
         other.reload(from).await.unwrap();

@@ -15,7 +15,7 @@ use super::{
     connection::Connection,
     failure::{Exit, Failure},
     output::Output,
-    revocations::{Report, interrupted_by},
+    revocations::{Report, confirm, interrupted_by},
     run,
     tokens::{ambiguous, client_id, no_client, not_found},
     unreadable,
@@ -26,7 +26,7 @@ use crate::{
         client::{Client, ClientId},
         error::{ErrorCode, OAuthError},
     },
-    repository::RepositoryError,
+    repository::{Access, RepositoryError},
     secret::SystemRandom,
 };
 
@@ -45,6 +45,17 @@ pub(super) enum Clients {
 }
 
 impl Clients {
+    /// What the command may do to the repository.
+    const fn access(&self) -> Access {
+        match self {
+            Self::List(_)
+            | Self::Show(_)
+            | Self::Revoke(Revoke { dry_run: true, .. })
+            | Self::Prune(Prune { dry_run: true, .. }) => Access::ReadOnly,
+            Self::Add(_) | Self::Revoke(_) | Self::Prune(_) => Access::ReadWrite,
+        }
+    }
+
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
         if matches!(self, Self::Add(Add { confidential: true, .. })) && output.is_quiet() {
@@ -52,7 +63,7 @@ impl Clients {
             return Err(failure.hint("use -o json"));
         }
         run(async {
-            let connection = Connection::open(global, &output).await?;
+            let connection = Connection::open(global, &output, self.access()).await?;
             match self {
                 Self::List(list) => list.run(&connection, &output).await,
                 Self::Show(show) => show.run(&connection, &output).await,
@@ -77,10 +88,10 @@ pub(super) struct List {
     /// Only those without a live grant.
     #[arg(long)]
     unused: bool,
-    /// At most so many.
+    /// List at most this many [default: 50 on a terminal, otherwise all].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Go on behind this one, the last of the page before.
+    /// Start after this ID (the last one on the previous page).
     #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
     after: Option<String>,
 }
@@ -88,7 +99,7 @@ pub(super) struct List {
 impl List {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let administration = connection.administration();
-        let limit = self.limit.unwrap_or(u64::MAX);
+        let limit = self.limit.unwrap_or_else(|| output.usual_limit());
         let mut after = match &self.after {
             // It may be gone since the page before.
             Some(text) => match administration.find_client(text).await? {
@@ -101,7 +112,8 @@ impl List {
             },
             None => None,
         };
-        let (mut list, mut shown) = (output.list(&COLUMNS), 0);
+        let mut list = output.list(&COLUMNS);
+        let (mut shown, mut last, mut is_cut) = (0, None, false);
         'pages: loop {
             let page = administration.clients_after(after).await?;
             if page.last.is_none() {
@@ -110,18 +122,24 @@ impl List {
             after = page.last;
             unreadable::warn(&page.unreadable, output);
             for client in page.values {
-                if shown == limit || output.is_unread() {
+                if output.is_unread() {
                     break 'pages;
                 }
                 let used = administration.client_use(&client.client_id).await?;
-                if !self.unused || used.live_grants == 0 {
-                    list.push(&ClientRow::of(&client, used));
-                    shown += 1;
+                if self.unused && used.live_grants > 0 {
+                    continue;
                 }
+                is_cut = shown == limit;
+                if is_cut {
+                    break 'pages;
+                }
+                list.push(&ClientRow::of(&client, used));
+                (shown, last) = (shown + 1, Some(client.client_id));
             }
         }
         let count = list.finish();
-        output.remark(&if count == 1 { "1 client".to_owned() } else { format!("{count} clients") });
+        let counted = if count == 1 { "1 client".to_owned() } else { format!("{count} clients") };
+        output.end_of_list(&counted, last.filter(|_| is_cut).as_ref().map(ClientId::as_str));
         Ok(())
     }
 }
@@ -226,7 +244,7 @@ pub(super) struct Revoke {
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -271,7 +289,7 @@ impl Revoke {
             if expected.revoked > 0 {
                 let question =
                     format!("Remove {client_id} and revoke its live grants ({})?", expected.revoked);
-                output.confirm(&question, self.yes)?;
+                confirm(&question, &expected.whose, self.yes, output)?;
             }
             let bar = output.progress("revoking", Some(expected.revoked));
             let outcome = administration.revoke_client(&client_id, &mut tally, &|_| bar.inc(1)).await;

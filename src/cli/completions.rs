@@ -4,23 +4,22 @@
 //! shell that completes must never wait for long, see an error or find a new file: what cannot be had
 //! quickly and quietly is not offered.
 
-use std::{env, ffi::OsStr, fs, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{env, ffi::OsStr, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use clap::{Command, CommandFactory};
 use clap_complete::{CompleteEnv, engine::CompletionCandidate, env::Shells};
 
 use super::{
     Arguments, Global,
-    connection::{dev_state_dir, load_repositories},
+    connection::load_repositories,
     failure::{Exit, Failure},
     output::{self, Format},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::RepositoryConfig,
     daemon,
     oauth::{client::Client, grant::Grant},
-    repository::{Collection, Entity, Order, Page},
+    repository::{Access, Collection, Entity, Order, Page},
 };
 
 /// The variable by which a script asks for values. It does not begin like those of the configuration.
@@ -137,17 +136,11 @@ fn look_up<T: Entity>(
     about: fn(&T) -> Option<String>,
 ) -> Option<Vec<CompletionCandidate>> {
     let global = global();
-    // Whoever reads the configuration of development makes what it lacks.
-    if global.dev && !dev_state_dir().ok()?.join("sealing-key").exists() {
-        return None;
-    }
     let repositories = load_repositories(&global).ok()?;
-    if !repositories.all().all(is_there) {
-        return None;
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {
-        let all = Collection::<T>::new(daemon::open_repository(&repositories).await.ok()?);
+        let all =
+            Collection::<T>::new(daemon::open_repository_for(&repositories, Access::ReadOnly).await.ok()?);
         let after = range_start(beginning, order);
         let page = Page { after, order, limit: MOST_VALUES, parent: None };
         let found = all.page(&page, SystemClock.now()).await.ok()?;
@@ -158,15 +151,6 @@ fn look_up<T: Entity>(
         });
         Some(told.collect())
     })
-}
-
-/// Whether there is something to open: an empty file would be made a database.
-fn is_there(place: &RepositoryConfig) -> bool {
-    match place {
-        RepositoryConfig::Memory => false,
-        RepositoryConfig::Sqlite { path } => fs::metadata(path).is_ok_and(|file| file.len() > 0),
-        _ => true,
-    }
 }
 
 /// Behind which key those begin that begin like this.

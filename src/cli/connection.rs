@@ -17,7 +17,7 @@ use crate::{
     },
     daemon,
     flow::administration::Administration,
-    repository::Repository,
+    repository::{Access, Repository},
     secret::{Sealer, Secret, SystemRandom},
     telemetry,
 };
@@ -39,18 +39,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens the configured repository. What is wrong with other sections is told as a warning, for
-    /// it must not keep an operator from revoking a token.
-    pub(super) async fn open(global: &Global, output: &Output) -> Result<Self, Failure> {
+    /// Opens the configured repository, and says which one it is: an operator must not take the emptiness
+    /// of another one for an all-clear. It is never made here. Problems in other sections are warnings, so
+    /// that they do not keep an operator from revoking a token.
+    pub(super) async fn open(global: &Global, output: &Output, access: Access) -> Result<Self, Failure> {
         let config = load(global);
         start_log(global, config.as_ref().ok());
         let repositories = match &config {
             Ok(config) => config.repository.clone(),
-            Err(problems) => {
-                let repositories = load_repositories(global)?;
-                output.warn(&format!("the daemon would not start with this configuration:\n{problems}"));
-                repositories
-            }
+            Err(_) => load_repositories(global)?,
         };
         if repositories.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
             let failure = Failure::new(
@@ -59,7 +56,12 @@ impl Connection {
             );
             return Err(failure.hint("choose another kind, such as \"sqlite\""));
         }
-        Ok(Self { repository: daemon::open_repository(&repositories).await?, config })
+        let repository = daemon::open_repository_for(&repositories, access).await?;
+        if let Err(problems) = &config {
+            output.warn(&format!("the daemon would not start with this configuration:\n{problems}"));
+        }
+        tell_repository(output, &repositories);
+        Ok(Self { repository, config })
     }
 
     /// Clients and grants, in our hands.
@@ -77,6 +79,11 @@ impl Connection {
     pub(super) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
     }
+}
+
+/// Says which repository the configuration names, unless only ids are wanted.
+pub(super) fn tell_repository(output: &Output, repositories: &Repositories) {
+    output.note(&format!("repository: {}", daemon::describe(repositories)));
 }
 
 /// Starts the log of a command. What an operator does is always logged, in the target `audit`; all else with -v.
@@ -110,7 +117,8 @@ pub(super) fn source(global: &Global) -> Source<'static> {
         environment: &SystemEnvironment,
         // A repository in memory is told about by name.
         overrides: Overrides { allow_volatile: true, ..Overrides::default() },
-        dev: state_dir.map(|state_dir| dev_defaults(state_dir, DEV_STAND_IN)),
+        // Only `serve` makes what development lacks.
+        dev: state_dir.map(|state_dir| DevDefaults { random: None, ..dev_defaults(state_dir, DEV_STAND_IN) }),
     }
 }
 
@@ -131,7 +139,7 @@ pub(super) fn dev_defaults(state_dir: PathBuf, stand_in_url: &str) -> DevDefault
                 client_secret: Secret::new("introspection secret", String::new()),
             },
         },
-        random: &SystemRandom,
+        random: Some(&SystemRandom),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) const EXIT_CODES: [(u8, &str); 9] = [
     (Exit::Partly as u8, "some of it was done"),
     (Exit::Unreachable as u8, "a needed service is unreachable"),
     (Exit::Refused as u8, "the upstream refused the credentials"),
-    (Exit::Configuration as u8, "the configuration cannot be used"),
+    (Exit::Configuration as u8, "there is no usable configuration, or no repository where it says"),
     (Exit::Interrupted as u8, "interrupted"),
 ];
 
@@ -73,6 +73,7 @@ impl From<RepositoryError> for Failure {
     fn from(error: RepositoryError) -> Self {
         let exit = match error {
             RepositoryError::Unavailable(_) | RepositoryError::Unusable(_) => Exit::Unreachable,
+            RepositoryError::Absent(_) => Exit::Configuration,
             RepositoryError::Corrupt(_) | RepositoryError::TooLarge { .. } => Exit::Failed,
         };
         Self::new(exit, error.to_string())
@@ -82,9 +83,9 @@ impl From<RepositoryError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         let exit = match error {
+            StartError::Repository(RepositoryError::Absent(_)) => Exit::Configuration,
             StartError::Repository(_)
             | StartError::Database { .. }
-            | StartError::Lease(_)
             | StartError::Keys(KeyError::Repository(_)) => Exit::Unreachable,
             StartError::Keys(_) | StartError::Folder { .. } => Exit::Configuration,
             StartError::Tls(_) | StartError::NoAuthorities(_) | StartError::Listen(..) => Exit::Failed,

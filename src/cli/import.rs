@@ -8,7 +8,7 @@ use super::{
     Global, connection,
     failure::{Exit, Failure},
     output::Output,
-    repository::{open, repositories_at},
+    repository::{Purpose, open, repositories_at},
 };
 use crate::{
     audit::Event,
@@ -63,7 +63,7 @@ pub(super) struct Import {
     /// The Vault service, if it is not that of the configuration or of the region aws.us.
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     api_url: Option<String>,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -75,11 +75,15 @@ impl Import {
             return Err(failure.hint("add --from-pangea-authn-fastmcp"));
         }
         let vault = self.vault(global)?;
-        let to = match &self.to {
-            Some(place) => open(&repositories_at(place, "--to")?, "--to").await?,
-            None => open(&connection::load_repositories(global)?, "the configuration").await?,
+        let (to, flag) = match &self.to {
+            Some(place) => (repositories_at(place, "--to")?, "--to"),
+            None => (connection::load_repositories(global)?, "the configuration"),
         };
         connection::start_log(global, connection::load(global).ok().as_ref());
+        if self.to.is_none() {
+            connection::tell_repository(output, &to);
+        }
+        let to = open(&to, flag, Purpose::target(self.dry_run)).await?;
         let from = daemon::connect_vault(&vault).await?;
         let import = OriginalImport { from, folder: self.folder.clone(), to, clock: Arc::new(SystemClock) };
         let found = self.import(&import, output).await?;

@@ -1,6 +1,6 @@
 //! `keys`: the keys that sign access tokens.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::{
     connection::{Connection, audit},
     failure::{Exit, Failure},
     output::{Output, Row, Style},
-    revocations::{Report, grants},
+    revocations::{Report, confirm, grants},
     run,
     sealing::SealingRotation,
     table::Column,
@@ -21,7 +21,8 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     flow::administration::{GrantFilter, Tally},
-    keys::{self, KeyInfo, KeyState, Keys as SigningKeys},
+    keys::{self, KeyInfo, KeyState, Keys as SigningKeys, Turns},
+    repository::Access,
     secret::{Sealer, SystemRandom},
 };
 
@@ -48,15 +49,18 @@ impl Keys {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
         run(async {
-            if let Self::Rotate(rotate) = self
-                && rotate.sealing.is_wanted()
-            {
-                return rotate.sealing.run(global, &output).await;
-            }
-            let connection = Connection::open(global, &output).await?;
             match self {
-                Self::List(_) => list(&connection, &output).await,
-                Self::Rotate(rotate) => rotate.run(&connection, &output).await,
+                Self::List(_) => {
+                    let connection = Connection::open(global, &output, Access::ReadOnly).await?;
+                    list(&connection, &output).await
+                }
+                Self::Rotate(rotate) if rotate.sealing.is_wanted() => {
+                    rotate.sealing.run(global, &output, rotate.dry_run).await
+                }
+                Self::Rotate(rotate) => {
+                    let access = if rotate.dry_run { Access::ReadOnly } else { Access::ReadWrite };
+                    rotate.run(&Connection::open(global, &output, access).await?, &output).await
+                }
             }
         })
     }
@@ -122,17 +126,18 @@ async fn list(connection: &Connection, output: &Output) -> Result<(), Failure> {
 
 /// Make the next signing key.
 ///
-/// Daemons do so by themselves, when the newest key is as old as `keys.rotation`. The new key is
-/// published at once and signs ten minutes later, when everybody knows it; the old one is published
-/// until the last token that it signed has expired. Daemons that run learn of it within 30 seconds.
+/// Daemons do this on their own when the newest key is as old as `keys.rotation`. The new key is published
+/// at once and signs a day later, or after a quarter of `keys.rotation` if that is shorter, when every
+/// MCP server knows it. The old key stays published until the last token that it signed has expired.
 ///
-/// With --revoke-all, for the day on which a key was stolen, or the sealing key lost: the new key
-/// signs at once, the old ones are removed, whether or not they can be opened, and every grant is
-/// revoked, so that everybody signs in again. Clients stay registered.
+/// Use --revoke-all when a signing key was stolen or the sealing key was lost. The new key signs at once,
+/// the old keys are removed, and every grant is revoked. All users sign in again; clients stay registered.
 ///
-/// With --sealing it is the key under which everything at rest is sealed.
+/// With --sealing, rotate the sealing key, which encrypts everything at rest.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 #[command(after_help = "Examples:
+  pangea-mcp-auth keys rotate --dry-run
   pangea-mcp-auth keys rotate
   pangea-mcp-auth keys rotate --revoke-all --dry-run
   pangea-mcp-auth keys rotate --revoke-all --yes
@@ -145,18 +150,23 @@ pub(super) struct Rotate {
     /// Drop the old keys at once and revoke every grant.
     #[arg(long, conflicts_with = "sealing")]
     revoke_all: bool,
+    /// Make another key although one is waiting to sign.
+    #[arg(long, conflicts_with_all = ["sealing", "revoke_all"])]
+    force: bool,
     /// Do not ask.
-    #[arg(short, long, requires = "revoke_all")]
+    #[arg(short, long)]
     yes: bool,
-    /// Say what would be revoked, and do nothing.
-    #[arg(long, requires = "revoke_all")]
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
     dry_run: bool,
 }
 
 /// What a rotation made, for programs.
 #[derive(Debug, Serialize)]
 struct Rotated {
-    kid: String,
+    dry_run: bool,
+    /// The new key; null in a dry run, which makes none.
+    kid: Option<String>,
     signs_from: Moment,
     /// Keys that are still published for the tokens that they signed.
     retiring: Vec<String>,
@@ -166,6 +176,38 @@ struct Rotated {
 
 impl Rotate {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
+        if self.revoke_all {
+            return self.replace_all(connection, output).await;
+        }
+        let (config, now) = (connection.config()?, SystemClock.now());
+        let turns = Turns { lifetime: config.keys.rotation, access_lifetime: config.tokens.access_lifetime };
+        let present = keys::list(&connection.repository, now).await?;
+        let waiting = present.iter().find(|key| key.state == KeyState::Next);
+        if let Some(waiting) = waiting.filter(|_| !self.force) {
+            let (kid, from) = (&waiting.kid, rfc3339(waiting.signs_from));
+            let failure =
+                Failure::new(Exit::Failed, format!("key {kid} is already waiting: it signs from {from}"));
+            return Err(failure.hint("rotate again after that; --force makes another key now"));
+        }
+        if self.dry_run {
+            let signs_from = now.plus(turns.published_before());
+            let retiring = present.into_iter().map(|key| key.kid).collect();
+            let rotated =
+                Rotated { dry_run: true, kid: None, signs_from: signs_from.into(), retiring, grants: None };
+            let words = format!("a new key would be published now and sign from {}", rfc3339(signs_from));
+            output.outcome(&rotated, &words);
+            return Ok(());
+        }
+        let repository = Arc::clone(&connection.repository);
+        let signing = SigningKeys::load(repository, sealer(config), config.keys.algorithm, now).await;
+        signing.map_err(failed)?.rotate(turns, now).await.map_err(failed)?;
+        audit(Event::KeyRotation { at_once: false });
+        tell(keys::list(&connection.repository, now).await?, None, output);
+        Ok(())
+    }
+
+    /// Replaces every key at once and revokes every grant.
+    async fn replace_all(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let administration = connection.administration();
         let everything = GrantFilter::default();
         if self.dry_run {
@@ -178,39 +220,32 @@ impl Rotate {
             return unreadable::judge(&expected.unreadable, expected.revoked > 0);
         }
         let config = connection.config()?;
-        if self.revoke_all {
-            warn_if_lost(connection, config, output).await?;
-            let expected = administration.count(&everything, &|_| {}).await?.revoked;
-            let question = format!("Drop all signing keys and revoke {}?", grants(expected));
-            output.confirm(&question, self.yes)?;
-        }
+        warn_if_lost(connection, config, output).await?;
+        let expected = administration.count(&everything, &|_| {}).await?;
+        let question = format!("Drop all signing keys and revoke {}?", grants(expected.revoked));
+        confirm(&question, &expected.whose, self.yes, output)?;
         let (repository, now) = (Arc::clone(&connection.repository), SystemClock.now());
-        let sealer = Sealer::with(&config.keys.sealing, now, Arc::new(SystemRandom));
-        let (mut revoked, mut left) = (None, BTreeSet::new());
-        if self.revoke_all {
-            // The keys first: from then on nothing that is forged with an old one is accepted for long.
-            let signing = SigningKeys::unopened(repository, sealer, config.keys.algorithm);
-            signing.rotate_at_once(now).await.map_err(failed)?;
-            audit(Event::KeyRotation { at_once: true });
-            let mut tally = Tally::default();
-            let bar = output.progress("revoking", None);
-            let outcome = administration.revoke_all(&everything, &mut tally, &|_| bar.inc(1)).await;
-            bar.finish_and_clear();
-            outcome.map_err(|error| {
-                let message =
-                    format!("the keys were changed and {} revoked, then: {error}", grants(tally.revoked));
-                Failure::new(Exit::Partly, message).hint("for the rest: pangea-mcp-auth tokens revoke --all")
-            })?;
-            revoked = Some(Report::of(&tally, false, Some(config)));
-            left = tally.unreadable;
-        } else {
-            let signing = SigningKeys::load(repository, sealer, config.keys.algorithm, now).await;
-            signing.map_err(failed)?.rotate(config.tokens.access_lifetime, now).await.map_err(failed)?;
-            audit(Event::KeyRotation { at_once: false });
-        }
-        tell(keys::list(&connection.repository, now).await?, revoked, output);
-        unreadable::judge(&left, true)
+        // The keys first: from then on nothing that is forged with an old one is accepted for long.
+        let signing = SigningKeys::unopened(repository, sealer(config), config.keys.algorithm);
+        signing.rotate_at_once(now).await.map_err(failed)?;
+        audit(Event::KeyRotation { at_once: true });
+        let mut tally = Tally::default();
+        let bar = output.progress("revoking", None);
+        let outcome = administration.revoke_all(&everything, &mut tally, &|_| bar.inc(1)).await;
+        bar.finish_and_clear();
+        outcome.map_err(|error| {
+            let message =
+                format!("the keys were changed and {} revoked, then: {error}", grants(tally.revoked));
+            Failure::new(Exit::Partly, message).hint("for the rest: pangea-mcp-auth tokens revoke --all")
+        })?;
+        let revoked = Report::of(&tally, false, Some(config));
+        tell(keys::list(&connection.repository, now).await?, Some(revoked), output);
+        unreadable::judge(&tally.unreadable, true)
     }
+}
+
+fn sealer(config: &Config) -> Sealer {
+    Sealer::with(&config.keys.sealing, SystemClock.now(), Arc::new(SystemRandom))
 }
 
 /// With the sealing key that is missing, nobody would have to sign in again.
@@ -233,16 +268,21 @@ fn tell(keys: Vec<KeyInfo>, revoked: Option<Report>, output: &Output) {
     let words = match &revoked {
         None => format!("key {kid} is published and signs from {from}"),
         Some(grants) => format!(
-            "key {kid} signs now, the old ones are gone\n  daemons take it up within 30 seconds; MCP servers that \
-             verify by themselves trust the old keys until they fetch the published ones again, which is up to an \
+            "key {kid} signs now, the old ones are gone\n  daemons sign with it within a second; MCP servers that \
+             verify tokens themselves trust the old keys until they fetch the key set again, which can take an \
              hour\ngrants: {}",
             grants.words()
         ),
     };
     output.done(kid);
     let retiring = keys.filter(|key| key.state != KeyState::Next).map(|key| key.kid).collect();
-    let rotated =
-        Rotated { kid: newest.kid, signs_from: newest.signs_from.into(), retiring, grants: revoked };
+    let rotated = Rotated {
+        dry_run: false,
+        kid: Some(newest.kid),
+        signs_from: newest.signs_from.into(),
+        retiring,
+        grants: revoked,
+    };
     output.outcome(&rotated, &words);
 }
 

@@ -1,5 +1,6 @@
 //! The command line: words in, an exit code out.
 
+mod arguments;
 mod check;
 mod clients;
 mod completions;
@@ -131,6 +132,10 @@ enum Command {
 pub fn main() -> ExitCode {
     if let Some(answered) = completions::answer_shell() {
         return answered;
+    }
+    if let Err(failure) = arguments::refuse_secrets() {
+        output::complain(&failure);
+        return ExitCode::from(failure.exit as u8);
     }
     let Arguments { global, command } = Arguments::parse();
     let outcome = match command {

@@ -26,6 +26,8 @@ use crate::{clock::UnixTime, oauth::display_text::is_hidden};
 const LAID_OUT_AT_ONCE: usize = 1000;
 /// Characters in a line of every terminal.
 const NARROW: usize = 80;
+/// Rows of a list on a terminal, unless another number is asked for.
+const USUAL_LIMIT: u64 = 50;
 /// Bytes that are written at once.
 const BUFFER: usize = 64 * 1024;
 /// Characters of an id on a terminal: unique in practice, and enough for every command.
@@ -162,7 +164,20 @@ impl Output {
 
     /// Begins a list.
     pub(super) const fn list(&self, columns: &'static [Column]) -> List<'_> {
-        List { output: self, columns, waiting: Vec::new(), text: String::new(), count: 0 }
+        List { output: self, columns, waiting: Vec::new(), text: String::new(), count: 0, hidden: Vec::new() }
+    }
+
+    /// How many rows a list has at most, if the command line does not say.
+    pub(super) const fn usual_limit(&self) -> u64 {
+        if matches!(self.form, Form::Terminal) { USUAL_LIMIT } else { u64::MAX }
+    }
+
+    /// Says how many rows a list had and, where it was cut, how to go on after the last one.
+    pub(super) fn end_of_list(&self, counted: &str, last: Option<&str>) {
+        match last {
+            Some(last) => self.note(&format!("{counted}; for the next, --after {last}")),
+            None => self.remark(counted),
+        }
     }
 
     /// Prints one value.
@@ -241,6 +256,13 @@ impl Output {
         }
     }
 
+    /// Says something beside the data, unless only ids are wanted.
+    pub(super) fn note(&self, words: &str) {
+        if !self.is_quiet() {
+            self.say(words);
+        }
+    }
+
     /// Warns of something that does not stop the command.
     pub(super) fn warn(&self, words: &str) {
         self.say(&format!("warning: {words}"));
@@ -260,8 +282,10 @@ impl Output {
             return Ok(());
         }
         if !is_attended() {
-            let failure = Failure::new(Exit::Usage, format!("{question} Nobody can be asked here"));
-            return Err(failure.hint("add --yes, or --dry-run to see what would be done"));
+            let message = format!("{question} This needs confirmation, and stdin is not a terminal");
+            return Err(
+                Failure::new(Exit::Usage, message).hint("add --yes, or --dry-run to see what would be done")
+            );
         }
         match Confirm::new().with_prompt(question).default(false).interact() {
             Ok(true) => Ok(()),
@@ -302,6 +326,8 @@ pub(super) struct List<'a> {
     waiting: Vec<Vec<String>>,
     text: String,
     count: u64,
+    /// Columns for which the terminal is too narrow.
+    hidden: Vec<&'static str>,
 }
 
 impl List<'_> {
@@ -328,6 +354,11 @@ impl List<'_> {
             self.text += if self.count == 0 { "[]\n" } else { "\n]\n" };
         }
         self.flush();
+        if !self.hidden.is_empty() {
+            let hidden = self.hidden.join(", ");
+            self.output
+                .tell(0, &format!("hidden columns: {hidden} (a wider terminal or -o json shows them)"));
+        }
         self.count
     }
 
@@ -338,7 +369,13 @@ impl List<'_> {
     fn flush(&mut self) {
         if !self.waiting.is_empty() {
             let width = table::terminal_width();
-            self.text = table::lay_out(self.columns, &self.waiting, width, self.output.colour);
+            let laid_out = table::lay_out(self.columns, &self.waiting, width, self.output.colour);
+            self.text = laid_out.text;
+            for title in laid_out.hidden {
+                if !self.hidden.contains(&title) {
+                    self.hidden.push(title);
+                }
+            }
             self.waiting.clear();
         }
         self.output.write(&self.text);

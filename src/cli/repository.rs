@@ -26,7 +26,7 @@ use crate::{
     },
     daemon,
     migration::{self, Checked, Migration, MigrationError, Tally},
-    repository::Repository,
+    repository::{Access, Repository},
 };
 
 /// Variables that say where records live, for the configured repository alone.
@@ -70,7 +70,7 @@ struct Copy {
     /// Where to write.
     #[arg(long, value_name = "PLACE", value_hint = clap::ValueHint::FilePath)]
     to: String,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
@@ -102,7 +102,11 @@ impl Copy {
         };
         let to = repositories_at(&self.to, "--to")?;
         require_existence(&from)?;
-        let (from, to) = (open(&from, "--from").await?, open(&to, "--to").await?);
+        if self.from.is_none() {
+            connection::tell_repository(output, &from);
+        }
+        let from = open(&from, "--from", Purpose::Read).await?;
+        let to = open(&to, "--to", Purpose::target(self.dry_run)).await?;
         let migration = Migration { from, to, clock: Arc::new(SystemClock) };
         connection::start_log(global, connection::load(global).ok().as_ref());
         let tallies = self.copy(&migration, output).await?;
@@ -158,7 +162,7 @@ async fn purge(global: &Global, output: &Output) -> Result<(), Failure> {
     struct Purged {
         purged: u64,
     }
-    let connection = Connection::open(global, output).await?;
+    let connection = Connection::open(global, output, Access::ReadWrite).await?;
     let bar = output.progress("expired records removed", None);
     let purged =
         migration::purge(&*connection.repository, &SystemClock, |so_far| bar.set_position(so_far)).await;
@@ -203,12 +207,38 @@ fn require_existence(from: &Repositories) -> Result<(), Failure> {
     missing.map_or(Ok(()), |path| Err(Failure::new(Exit::NotFound, format!("there is no file {path}"))))
 }
 
-pub(super) async fn open(place: &Repositories, flag: &str) -> Result<Arc<dyn Repository>, Failure> {
+/// What a repository on the command line is opened for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// To read from it.
+    Read,
+    /// To fill it; it is made where there is none.
+    Fill,
+    /// To see what filling it would come to.
+    Rehearse,
+}
+
+impl Purpose {
+    /// That of the target of a copy.
+    pub(super) const fn target(dry_run: bool) -> Self {
+        if dry_run { Self::Rehearse } else { Self::Fill }
+    }
+}
+
+pub(super) async fn open(
+    place: &Repositories,
+    flag: &str,
+    purpose: Purpose,
+) -> Result<Arc<dyn Repository>, Failure> {
     if place.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
         let message = format!("{flag} names a repository in memory, which only its daemon can see");
         return Err(Failure::new(Exit::Usage, message));
     }
-    Ok(daemon::open_repository(place).await?)
+    Ok(match purpose {
+        Purpose::Read => daemon::open_repository_for(place, Access::ReadOnly).await?,
+        Purpose::Fill => daemon::open_repository(place).await?,
+        Purpose::Rehearse => daemon::rehearse_repository(place).await?,
+    })
 }
 
 /// The surroundings of a file that is named: the variables that move the configured repository

@@ -1,19 +1,23 @@
 //! What is told of a revocation: how many, and until when who may still accept what was revoked.
 
-use std::num::NonZero;
+use std::{cmp::Reverse, num::NonZero};
 
 use serde::Serialize;
 
 use super::{
     failure::{Exit, Failure},
+    output::{Output, readable},
     times::{Moment, rfc3339},
 };
 use crate::{
     config::Config,
-    flow::administration::Tally,
-    oauth::grant::MOST_LIVE_TOKENS,
+    flow::administration::{Tally, UserGrants, Whose},
+    oauth::{client::ClientId, grant::MOST_LIVE_TOKENS},
     repository::{RepositoryError, Unreadable},
 };
+
+/// Users and clients that are named in a sentence; JSON has them all.
+const MOST_NAMED: usize = 5;
 
 /// What came of it, for programs.
 #[derive(Debug, Serialize)]
@@ -29,6 +33,24 @@ pub(super) struct Report {
     /// Until when somebody who does not ask may still accept a token that was revoked.
     accepted_until: Option<Moment>,
     resources: Vec<ResourceReport>,
+    /// Whose grants were revoked, or would be.
+    users: Vec<User>,
+    clients: Vec<Client>,
+}
+
+/// A person and how many grants of theirs are meant.
+#[derive(Debug, Serialize)]
+struct User {
+    subject: String,
+    email: Option<String>,
+    grants: u64,
+}
+
+/// A client and how many grants of it are meant.
+#[derive(Debug, Serialize)]
+struct Client {
+    client_id: ClientId,
+    grants: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,6 +105,8 @@ impl Report {
             dry_run,
             accepted_until: tally.accepted_until.values().copied().max().flatten().map(Moment::from),
             resources: resources.collect(),
+            users: users(&tally.whose),
+            clients: clients(&tally.whose),
         }
     }
 
@@ -107,7 +131,8 @@ impl Report {
             Some(untracked) => format!("{words}, {untracked}"),
             None => words,
         };
-        words + &self.resources.iter().map(ResourceReport::words).collect::<String>()
+        let whose = if self.dry_run { whose(&self.users, &self.clients) } else { String::new() };
+        words + &whose + &self.resources.iter().map(ResourceReport::words).collect::<String>()
     }
 }
 
@@ -123,6 +148,51 @@ impl ResourceReport {
             format!("\n  {resource} verifies tokens by itself and may accept them until {until}")
         }
     }
+}
+
+fn users(whose: &Whose) -> Vec<User> {
+    let user = |(subject, user): (&String, &UserGrants)| User {
+        subject: subject.clone(),
+        email: user.email.clone(),
+        grants: user.grants,
+    };
+    whose.users.iter().map(user).collect()
+}
+
+fn clients(whose: &Whose) -> Vec<Client> {
+    let client = |(id, grants): (&ClientId, &u64)| Client { client_id: id.clone(), grants: *grants };
+    whose.clients.iter().map(client).collect()
+}
+
+/// A line for the users and one for the clients, those with the most grants first; empty without any.
+fn whose(users: &[User], clients: &[Client]) -> String {
+    let users = users.iter().map(|user| (user.email.as_ref().unwrap_or(&user.subject).as_str(), user.grants));
+    let clients = clients.iter().map(|client| (client.client_id.as_str(), client.grants));
+    line("users", users.collect()) + &line("clients", clients.collect())
+}
+
+fn line(what: &str, mut counted: Vec<(&str, u64)>) -> String {
+    if counted.is_empty() {
+        return String::new();
+    }
+    counted.sort_by_key(|(_, grants)| Reverse(*grants));
+    let named =
+        counted.iter().take(MOST_NAMED).map(|(name, grants)| format!("{} ({grants})", readable(name)));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match counted.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("\n  {what}: {named}{more}")
+}
+
+/// Asks before grants are revoked, and says whose they are. Nothing is asked where there are none.
+pub(super) fn confirm(question: &str, theirs: &Whose, yes: bool, output: &Output) -> Result<(), Failure> {
+    let whose = whose(&users(theirs), &clients(theirs));
+    if !yes && !whose.is_empty() {
+        output.say(whose.trim_start_matches('\n'));
+    }
+    output.confirm(question, yes)
 }
 
 /// A failure after some of it was done is another one than before.

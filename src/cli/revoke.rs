@@ -7,8 +7,8 @@ use super::{
     connection::Connection,
     failure::{Exit, Failure, tell_all},
     output::Output,
-    revocations::{Failed, Report, grants, interrupted_by},
-    tokens::{Of, grant, not_found, refuse_secret},
+    revocations::{Failed, Report, confirm, grants, interrupted_by},
+    tokens::{Of, grant, not_found},
     unreadable,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         grant::Grant,
         token::{GrantId, TokenId},
     },
-    repository::RepositoryError,
+    repository::{Access, RepositoryError},
 };
 use clap_complete::engine::ArgValueCompleter;
 
@@ -62,12 +62,17 @@ pub(super) struct Revoke {
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be done, and do nothing.
+    /// Say what would be done, and change nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Revoke {
+    /// What it may do to the repository.
+    pub(super) const fn access(&self) -> Access {
+        if self.dry_run { Access::ReadOnly } else { Access::ReadWrite }
+    }
+
     pub(super) async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let administration = connection.administration();
         let ending = Ending {
@@ -97,7 +102,6 @@ struct Ending<'a> {
 impl Ending<'_> {
     /// One after another; what is wrong with one does not keep the others.
     async fn named(&self, ids: &[String]) -> Result<(), Failure> {
-        ids.iter().try_for_each(|text| refuse_secret(text))?;
         let (mut tally, mut failures) = (Tally::default(), Vec::new());
         for text in ids {
             let Err(failure) = self.one(text, &mut tally).await else { continue };
@@ -217,7 +221,7 @@ impl Ending<'_> {
     }
 
     async fn all_of(&self, of: &Of, yes: bool) -> Result<(), Failure> {
-        let filter = of.filter(self.administration, self.config, self.output).await?;
+        let filter = of.filter(self.administration, self.config).await?;
         if self.dry_run {
             let expected = self.administration.count(&filter, &|id| self.output.done(id.as_str())).await?;
             self.tell(&expected, Vec::new());
@@ -225,7 +229,7 @@ impl Ending<'_> {
         }
         let expected = self.administration.count(&filter, &|_| {}).await?;
         if expected.revoked > 0 {
-            self.output.confirm(&format!("Revoke {}?", grants(expected.revoked)), yes)?;
+            confirm(&format!("Revoke {}?", grants(expected.revoked)), &expected.whose, yes, self.output)?;
         }
         let bar = self.output.progress("revoking", Some(expected.revoked));
         let mut tally = Tally::default();
@@ -247,9 +251,8 @@ impl Ending<'_> {
 }
 
 fn unknown() -> Failure {
-    let failure = Failure::new(
+    Failure::new(
         Exit::NotFound,
-        "this is no token of a grant that is kept here: nothing can be done with it",
-    );
-    failure.hint("is it complete, and from this server?")
+        "no grant in this repository matches the token: it may have expired, be incomplete, or come from another server",
+    )
 }

@@ -15,7 +15,8 @@ use crate::{
     audit::Event,
     clock::{Clock, SystemClock},
     config::{SecretPlace, SystemEnvironment},
-    daemon::{self, Added, RotationError},
+    daemon::{self, Addition, RotationError},
+    repository::Access,
     secret::SystemRandom,
 };
 
@@ -26,10 +27,11 @@ pub(super) struct SealingRotation {
     #[arg(long)]
     sealing: bool,
     /// When the new sealing key begins to seal: by then every daemon must have it.
-    #[arg(long, value_name = "DURATION", value_parser = times::duration, requires = "sealing")]
+    #[arg(long, value_name = "DURATION", value_parser = times::duration, requires = "sealing",
+        conflicts_with = "revoke_all")]
     after: Option<Duration>,
     /// Remove the sealing keys that nothing needs any more.
-    #[arg(long, requires = "sealing", conflicts_with = "after")]
+    #[arg(long, requires = "sealing", conflicts_with_all = ["after", "revoke_all"])]
     forget_old: bool,
 }
 
@@ -40,33 +42,48 @@ impl SealingRotation {
     }
 
     /// Rotates it, or forgets the old ones.
-    pub(super) async fn run(&self, global: &Global, output: &Output) -> Result<(), Failure> {
-        if self.forget_old { forget(global, output).await } else { self.add(global, output) }
+    pub(super) async fn run(&self, global: &Global, output: &Output, dry_run: bool) -> Result<(), Failure> {
+        if self.forget_old {
+            forget(global, output, dry_run).await
+        } else {
+            self.add(global, output, dry_run)
+        }
     }
 
-    fn add(&self, global: &Global, output: &Output) -> Result<(), Failure> {
+    fn add(&self, global: &Global, output: &Output, dry_run: bool) -> Result<(), Failure> {
         let config = connection::load(global)
             .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))?;
         connection::start_log(global, Some(&config));
         let now = SystemClock.now();
         let times = (now, now.plus(self.after.unwrap_or(daemon::SEALS_AFTER)));
-        let added =
-            daemon::add_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
-        connection::audit(Event::SealingKeyAdded { key: &added.key.to_string() });
-        output.outcome(&Rotated::of(&added), &words(&added));
+        let addition =
+            daemon::plan_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
+        if dry_run {
+            let rotated = Rotated { key: None, ..Rotated::of(&addition, dry_run) };
+            let Rotated { place, seals_from, .. } = &rotated;
+            output.outcome(
+                &rotated,
+                &format!("a new key would be added to {place} and seal from {seals_from}"),
+            );
+            return Ok(());
+        }
+        addition.store(&SystemEnvironment)?;
+        connection::audit(Event::SealingKeyAdded { key: &addition.key.to_string() });
+        output.outcome(&Rotated::of(&addition, dry_run), &words(&addition));
         Ok(())
     }
 }
 
-async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
+async fn forget(global: &Global, output: &Output, dry_run: bool) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Forgotten {
+        dry_run: bool,
         forgotten: Vec<String>,
     }
-    let connection = Connection::open(global, output).await?;
+    let connection = Connection::open(global, output, Access::ReadOnly).await?;
     let config = connection.config()?;
     let (repository, random) = (Arc::clone(&connection.repository), Arc::new(SystemRandom));
-    let forgotten = daemon::forget_old_sealing_keys(
+    let removal = daemon::plan_sealing_removal(
         &config.keys,
         &config.tokens,
         repository,
@@ -74,7 +91,14 @@ async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
         random,
         SystemClock.now(),
     );
-    let forgotten: Vec<String> = forgotten.await?.iter().map(ToString::to_string).collect();
+    let removal = removal.await?;
+    let forgotten: Vec<String> = removal.forgotten.iter().map(ToString::to_string).collect();
+    if dry_run {
+        let words = format!("would be removed: {}", forgotten.join(", "));
+        output.outcome(&Forgotten { dry_run, forgotten }, &words);
+        return Ok(());
+    }
+    removal.store(&SystemEnvironment)?;
     for key in &forgotten {
         connection::audit(Event::SealingKeyForgotten { key });
     }
@@ -82,23 +106,26 @@ async fn forget(global: &Global, output: &Output) -> Result<(), Failure> {
         "Removed: {}. Give the changed secret to every machine; daemons read it again within 30 seconds.",
         forgotten.join(", ")
     );
-    output.outcome(&Forgotten { forgotten }, &words);
+    output.outcome(&Forgotten { dry_run, forgotten }, &words);
     Ok(())
 }
 
 /// A new key, without the key.
 #[derive(Debug, Serialize)]
 struct Rotated {
-    key: String,
+    dry_run: bool,
+    /// Its name; null in a dry run, which keeps none.
+    key: Option<String>,
     place: String,
     seals_from: String,
     old_needed_until: String,
 }
 
 impl Rotated {
-    fn of(added: &Added) -> Self {
+    fn of(added: &Addition, dry_run: bool) -> Self {
         Self {
-            key: added.key.to_string(),
+            dry_run,
+            key: Some(added.key.to_string()),
             place: place(&added.place),
             seals_from: times::rfc3339(added.seals_from),
             old_needed_until: times::rfc3339(added.old_needed_until),
@@ -106,8 +133,9 @@ impl Rotated {
     }
 }
 
-fn words(added: &Added) -> String {
-    let Rotated { key, place, seals_from, old_needed_until } = Rotated::of(added);
+fn words(added: &Addition) -> String {
+    let key = added.key;
+    let Rotated { place, seals_from, old_needed_until, .. } = Rotated::of(added, false);
     format!(
         "Added the sealing key {key} to {place}.
 

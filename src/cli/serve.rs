@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Config, FromEnvironment, Overrides, RepositoryConfig, Source, SystemEnvironment},
+    config::{
+        self, Config, Directories, Environment, FromEnvironment, Overrides, RepositoryConfig, Source,
+        SystemEnvironment,
+    },
     daemon,
     dev::{StandIn, StandInConfig},
     secret::{Random, Sealer, Secret, SystemRandom},
@@ -96,7 +99,12 @@ impl Serve {
         };
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::new(SystemClock), Arc::new(SystemRandom));
-        let assembled = daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
+        let assembled = match SystemEnvironment.directories() {
+            Some(Directories { state, .. }) => {
+                daemon::assemble_in(&state, &config, Arc::clone(&clock), Arc::clone(&random)).await?
+            }
+            None => daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await?,
+        };
         let stop = CancellationToken::new();
         stop_on_signals(&stop)?;
         tell_of_configuration(&config, global.dev);

@@ -25,8 +25,16 @@ pub(super) fn terminal_width() -> u16 {
     Table::new().width().filter(|width| *width >= 20).unwrap_or(80)
 }
 
+/// A table as it is printed.
+#[derive(Debug)]
+pub(super) struct LaidOut {
+    pub(super) text: String,
+    /// Titles of the columns that were left out and have something in them.
+    pub(super) hidden: Vec<&'static str>,
+}
+
 /// Lays rows out in `width` places.
-pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colour: bool) -> String {
+pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colour: bool) -> LaidOut {
     let shown = columns_that_fit(columns, rows, usize::from(width));
     let mut table = Table::new();
     table
@@ -46,7 +54,9 @@ pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colo
         column.set_padding((0, if at == last { 0 } else { 2 }));
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    lines.concat()
+    let is_hidden = |at: &usize| !shown.contains(at) && rows.iter().any(|row| !row[*at].is_empty());
+    let hidden = (0..columns.len()).filter(is_hidden).map(|at| columns[at].title).collect();
+    LaidOut { text: lines.concat(), hidden }
 }
 
 /// Which columns are shown, in their order.
@@ -80,9 +90,12 @@ mod tests {
     fn what_does_not_fit_is_left_out_and_the_rest_wrapped() {
         let rows = [row(["d0abc", "ada@example.com", "user admin"]), row(["d0abd", "é", ""])];
         let wide = "ID     USER             SCOPE\nd0abc  ada@example.com  user admin\nd0abd  é\n";
-        assert_eq!(lay_out(&COLUMNS, &rows, 80, false), wide);
-        assert_eq!(lay_out(&COLUMNS, &rows, 24, false), "ID     USER\nd0abc  ada@example.com\nd0abd  é\n");
-        let narrow = lay_out(&COLUMNS, &[row([&"x".repeat(50), "", ""])], 20, false);
+        let whole = lay_out(&COLUMNS, &rows, 80, false);
+        assert_eq!((&*whole.text, whole.hidden), (wide, vec![]));
+        let cut = lay_out(&COLUMNS, &rows, 24, false);
+        assert_eq!(cut.text, "ID     USER\nd0abc  ada@example.com\nd0abd  é\n");
+        assert_eq!(cut.hidden, ["SCOPE"]);
+        let narrow = lay_out(&COLUMNS, &[row([&"x".repeat(50), "", ""])], 20, false).text;
         assert!(narrow.lines().all(|line| line.chars().count() <= 20), "{narrow}");
     }
 }

@@ -10,6 +10,7 @@ use super::{
     failure::{Exit, Failure},
     grants::{COLUMNS, GrantRow, GrantSheet},
     output::Output,
+    revocations::grants,
     revoke::Revoke,
     run,
     times::Since,
@@ -17,13 +18,13 @@ use super::{
 };
 use crate::{
     config::{Config, did_you_mean},
-    flow::administration::{Administration, Found, GrantFilter, tokens_in},
+    flow::administration::{Administration, Found, GrantFilter},
     oauth::{
         client::ClientId,
         grant::{Grant, Standing},
         token::{GrantId, TokenId},
     },
-    repository::RepositoryError,
+    repository::{Access, RepositoryError},
 };
 
 /// Names of clients that are remembered for one list.
@@ -44,7 +45,11 @@ impl Tokens {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
         run(async {
-            let connection = Connection::open(global, &output).await?;
+            let access = match self {
+                Self::Revoke(revoke) => revoke.access(),
+                Self::List(_) | Self::Show(_) => Access::ReadOnly,
+            };
+            let connection = Connection::open(global, &output, access).await?;
             match self {
                 Self::List(list) => list.run(&connection, &output).await,
                 Self::Show(show) => show.run(&connection, &output).await,
@@ -73,10 +78,10 @@ pub(super) struct List {
     /// Only those made since: how long ago (24h, 7d), or a date.
     #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     since: Option<Since>,
-    /// At most so many.
+    /// List at most this many [default: 50 on a terminal, otherwise all].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// Go on behind this one, the last of the page before.
+    /// Start after this ID (the last one on the previous page).
     #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::grants))]
     after: Option<String>,
 }
@@ -96,33 +101,56 @@ pub(super) struct Of {
 }
 
 impl Of {
-    /// Those grants. A resource that was misspelt has none, so this is said.
+    /// Those grants.
+    ///
+    /// A client, user or resource that nothing here knows is an error: what is misspelt has no grants, and
+    /// that must not pass for "nothing to revoke".
     pub(super) async fn filter(
         &self,
         administration: &Administration,
         config: Option<&Config>,
-        output: &Output,
     ) -> Result<GrantFilter, Failure> {
         let client = match &self.client {
             Some(text) => Some(client_id(administration, text).await?),
             None => None,
         };
-        if let (Some(resource), Some(config)) = (&self.resource, config) {
-            warn_if_misspelt(resource, config, output);
+        if let Some(user) = &self.user {
+            require_user(administration, user).await?;
+        }
+        if let Some(resource) = &self.resource {
+            require_resource(administration, config, resource).await?;
         }
         let (user, resource) = (self.user.clone(), self.resource.clone());
         Ok(GrantFilter { client, user, resource, ..GrantFilter::default() })
     }
 }
 
-fn warn_if_misspelt(resource: &str, config: &Config, output: &Output) {
-    if config.resources.iter().any(|known| known.url.is_named_by(resource)) {
-        return;
+async fn require_user(administration: &Administration, user: &str) -> Result<(), Failure> {
+    let theirs = GrantFilter { user: Some(user.to_owned()), ..GrantFilter::default() };
+    if administration.has_any(&theirs).await? {
+        return Ok(());
     }
-    let known = config.resources.iter().map(|known| known.url.as_str());
-    if let Some(meant) = did_you_mean(resource, known) {
-        output.warn(&format!("{resource:?} is no configured resource; did you mean {meant}?"));
+    let failure = Failure::new(Exit::NotFound, format!("no grant belongs to the user {user:?}"));
+    Err(failure
+        .hint("write the email address or the subject in full; `pangea-mcp-auth tokens list` shows both"))
+}
+
+async fn require_resource(
+    administration: &Administration,
+    config: Option<&Config>,
+    resource: &str,
+) -> Result<(), Failure> {
+    let configured = || config.into_iter().flat_map(|config| &config.resources).map(|known| &known.url);
+    let at_it = GrantFilter { resource: Some(resource.to_owned()), ..GrantFilter::default() };
+    if configured().any(|known| known.is_named_by(resource)) || administration.has_any(&at_it).await? {
+        return Ok(());
     }
+    let message = format!("{resource:?} is not a configured resource, and no grant is for it");
+    let failure = Failure::new(Exit::NotFound, message);
+    Err(match did_you_mean(resource, configured().map(|known| known.as_str())) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure,
+    })
 }
 
 /// The client that is meant. One that is not there any more may have grants all the same, and so may one
@@ -190,7 +218,7 @@ impl List {
         let filter = GrantFilter {
             standing: self.state.map(Standing::from),
             since: self.since.map(|since| since.moment(now)),
-            ..self.of.filter(&administration, connection.config.as_ref().ok(), output).await?
+            ..self.of.filter(&administration, connection.config.as_ref().ok()).await?
         };
         let after = match &self.after {
             // It may be gone since the page before.
@@ -200,15 +228,16 @@ impl List {
             },
             None => None,
         };
-        let limit = self.limit.unwrap_or(u64::MAX);
+        let limit = self.limit.unwrap_or_else(|| output.usual_limit());
         let mut names = Names::default();
         let (mut list, mut last) = (output.list(&COLUMNS), None);
         let mut walk = administration.walk(&filter, after.as_ref());
-        let mut shown = 0;
+        let (mut shown, mut is_cut) = (0, false);
         'pages: while let Some(page) = walk.next_page().await? {
             unreadable::warn(&page.unreadable, output);
             for grant in page.values {
-                if shown == limit || output.is_unread() {
+                is_cut = shown == limit;
+                if is_cut || output.is_unread() {
                     break 'pages;
                 }
                 let name = if output.tells_names() {
@@ -220,15 +249,9 @@ impl List {
                 (shown, last) = (shown + 1, Some(grant.id));
             }
         }
-        let count = list.finish();
-        output.remark(&footer(count, last.filter(|_| count == limit)));
+        output.end_of_list(&grants(list.finish()), last.filter(|_| is_cut).as_ref().map(GrantId::as_str));
         Ok(())
     }
-}
-
-fn footer(count: u64, last: Option<GrantId>) -> String {
-    let counted = if count == 1 { "1 grant".to_owned() } else { format!("{count} grants") };
-    last.map_or_else(|| counted.clone(), |last| format!("{counted}; for the next, --after {last}"))
 }
 
 /// Tell the whole life of a grant.
@@ -257,7 +280,6 @@ pub(super) async fn grant(
     administration: &Administration,
     text: &str,
 ) -> Result<(Grant, Option<u64>), Failure> {
-    refuse_secret(text)?;
     let (name, number) = match text.split_once('.') {
         Some((name, number)) => {
             let number = number.parse().map_err(|_| not_found("grant or token", text))?;
@@ -280,18 +302,6 @@ pub(super) async fn grant(
             })
         }
     }
-}
-
-/// A secret among the arguments is in the list of processes by now; at least it is not repeated.
-pub(super) fn refuse_secret(text: &str) -> Result<(), Failure> {
-    if !text.contains("mcp_cs_") && tokens_in(text).is_empty() {
-        return Ok(());
-    }
-    let failure = Failure::new(
-        Exit::Usage,
-        "this is a secret itself and no id; everybody on this machine can read it in the list of processes",
-    );
-    Err(failure.hint("give it to `tokens revoke --token-stdin`"))
 }
 
 pub(super) fn not_found(what: &str, text: &str) -> Failure {

@@ -24,8 +24,8 @@ pub struct DevDefaults<'a> {
     pub stand_in: StandIn,
     /// What holds for any loopback URL as a resource.
     pub any_loopback_resource: LoopbackResources,
-    /// For the sealing key.
-    pub random: &'a dyn Random,
+    /// For the sealing key; `None` makes none, for those who only look.
+    pub random: Option<&'a dyn Random>,
 }
 
 /// The stand-in for Pangea `AuthN`.
@@ -75,9 +75,9 @@ fn port(settings: &Settings) -> Option<u16> {
 }
 
 /// The file with the key of the state directory. Of processes that make it at once, all get the same.
-fn sealing_key_file(state_dir: &Path, random: &dyn Random) -> Result<PathBuf, Complaint> {
+fn sealing_key_file(state_dir: &Path, random: Option<&dyn Random>) -> Result<PathBuf, Complaint> {
     let path = state_dir.join("sealing-key");
-    if !path.exists() {
+    if let Some(random) = random.filter(|_| !path.exists()) {
         let key = SealingKey::generate(random).to_text();
         let made = create_private_folder(state_dir)
             .and_then(|()| write_private_file(&path, &key, Existing::Stays, random));
@@ -115,7 +115,7 @@ mod tests {
             let keys: Vec<_> = thread::scope(|scope| {
                 let make = || {
                     start.wait();
-                    key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap())
+                    key_in(&sealing_key_file(&state_dir, Some(&SystemRandom)).unwrap())
                 };
                 let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -130,10 +130,10 @@ mod tests {
     fn the_sealing_key_is_for_its_owner_alone_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = folder.path().join("a/b");
-        let first = key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap());
+        let first = key_in(&sealing_key_file(&state_dir, Some(&SystemRandom)).unwrap());
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&state_dir), mode(&state_dir.join("sealing-key"))), (0o700, 0o600));
-        assert_eq!(key_in(&sealing_key_file(&state_dir, &SystemRandom).unwrap()), first);
+        assert_eq!(key_in(&sealing_key_file(&state_dir, Some(&SystemRandom)).unwrap()), first);
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sealing-key");
         write_private_file(&path, "spoilt", Existing::Stays, &SystemRandom).unwrap();
-        let complaint = sealing_key_file(folder.path(), &SystemRandom).unwrap_err();
+        let complaint = sealing_key_file(folder.path(), Some(&SystemRandom)).unwrap_err();
         assert!(complaint.what.contains("does not hold a sealing key"), "{complaint:?}");
         assert_eq!(fs::read_to_string(path).unwrap(), "spoilt");
     }

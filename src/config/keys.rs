@@ -265,14 +265,14 @@ const OWN: &[Key] = &[
         "keys.algorithm",
         Kind::Choice(&["ES256", "RS256"]),
         Value("\"ES256\""),
-        "The signature algorithm of access tokens. Another one takes over like a new key: ten minutes after the start.",
+        "The signature algorithm of access tokens. Another one takes over like a new key: it is published first, as `keys.rotation` says.",
     ),
     key(
         "keys.rotation",
         Kind::Duration,
         Value("\"90d\""),
-        "How old a signing key becomes before the next one is made; 1 hour to 10 years. A new key is published ten \
-         minutes before it signs, and the old one until its last token has expired.",
+        "How old a signing key becomes before the next one is made; 1 hour to 10 years. A new key is published a \
+         day before it signs, or a quarter of this time if that is shorter, and the old one until its last token has expired.",
     ),
     key(
         "repository.kind",

@@ -104,13 +104,19 @@ pub fn load_repositories(source: &Source<'_>) -> Result<Repositories, Problems> 
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let chosen = choose_file(source, &variables);
-    if let Some(chosen) = &chosen {
-        read_file(chosen, &mut settings, &mut problems);
-    }
+    let file = match &chosen {
+        Some(chosen) => read_file(chosen, &mut settings, &mut problems),
+        None => File::Absent,
+    };
     let path = chosen.map(|chosen| chosen.path);
     let (settings, _) = lay_over(source, &variables, settings, &mut problems);
     problems.retain(|problem| problem.key.is_empty() || problem.key.starts_with("repository"));
     let mut reader = reader(source, &variables, &settings, path, problems);
+    let is_named = ["repository.kind", "repository.path", "repository.url"];
+    if file == File::Absent && source.dev.is_none() && !is_named.iter().any(|key| reader.is_written(key)) {
+        // Otherwise the default would pass for what the operator means.
+        complain_of_missing_file(&mut reader);
+    }
     let found = repositories::repositories(&mut reader, allows_memory(source));
     found.filter(|_| reader.problems.is_empty()).ok_or_else(|| Problems::new(reader.problems))
 }

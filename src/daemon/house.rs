@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembled, DRAIN, SealingWatch, reseal, serve_measured};
+use super::{Assembled, DRAIN, Lease, SealingWatch, reseal, serve_measured};
 use crate::{flow::AuthorizationServer, telemetry::Metrics};
 
 /// Serves and keeps the house until `stop`; then requests in flight finish, and what was held for
@@ -25,8 +25,8 @@ pub async fn run(
     // Requests in flight may still write after the signal to stop.
     let silent = CancellationToken::new();
     let mut beside = JoinSet::new();
-    for lease in leases {
-        beside.spawn(lease.keep(silent.clone()));
+    if !leases.is_empty() {
+        beside.spawn(Lease::keep_all(leases, silent.clone()));
     }
     beside.spawn(clock.keep(stop.clone()));
     beside.spawn(keep_house(Arc::clone(&server), sealing, stop.clone()));

@@ -10,11 +10,13 @@ mod process;
 mod rotation;
 mod sealing;
 mod storage;
+mod tenure;
 
 use std::{
     convert::Infallible,
     io,
     net::SocketAddr,
+    path::Path,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -59,12 +61,13 @@ pub use self::{
     clock_watch::ClockWatch,
     connections::Connections,
     house::run,
-    lease::{Lease, LeaseError},
+    lease::Lease,
     one_writer::OneWriter,
     process::prepare_process,
-    rotation::{Added, RotationError, SEALS_AFTER, add_sealing_key, forget_old_sealing_keys},
+    rotation::{Addition, Removal, RotationError, SEALS_AFTER, plan_sealing_key, plan_sealing_removal},
     sealing::{SealingWatch, reseal},
-    storage::{connect_vault, open_repository},
+    storage::{connect_vault, describe, open_repository, open_repository_for, rehearse_repository},
+    tenure::Tenure,
 };
 use self::{
     connections::Place,
@@ -87,9 +90,6 @@ pub enum StartError {
     /// The signing keys cannot be used.
     #[error("{0}")]
     Keys(#[from] KeyError),
-    /// Another daemon writes to the repository, which bears only one.
-    #[error("{0}")]
-    Lease(#[from] LeaseError),
     /// The folder of a database cannot be made.
     #[error("{key}: the folder {folder} cannot be made ({error})")]
     Folder {
@@ -134,8 +134,8 @@ pub struct Assembled {
     pub sealing: SealingWatch,
     /// Compares its clock with the upstream's.
     pub clock: ClockWatch,
-    /// The right to write to the repository, which [`Lease::keep`] keeps; empty where any number of
-    /// daemons may.
+    /// The right to write to the repository, which [`Lease::keep_all`] keeps or waits for; empty where any
+    /// number of daemons may.
     pub leases: Vec<Lease>,
 }
 
@@ -149,7 +149,30 @@ pub async fn assemble(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    assemble_on(config, open_for_daemon(&config.repository, &clock).await?, clock, random).await
+    let opened = open_for_daemon(&config.repository, &clock).await?;
+    let tenure = Tenure::new(&*random);
+    assemble_on(config, opened, tenure, clock, random).await
+}
+
+/// The same with a folder of this machine in which a daemon leaves its name, so that the next one need not
+/// wait for the write lease of one that was killed.
+///
+/// # Errors
+///
+/// When the repository or its keys cannot be used.
+pub async fn assemble_in(
+    folder: &Path,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Assembled, StartError> {
+    let opened = open_for_daemon(&config.repository, &clock).await?;
+    let tenure = if opened.writers.is_empty() {
+        Tenure::new(&*random)
+    } else {
+        Tenure::in_folder(folder, &describe(&config.repository), &*random)
+    };
+    assemble_on(config, opened, tenure, clock, random).await
 }
 
 /// The same on a repository of one's own; `[repository]` is not looked at.
@@ -165,17 +188,26 @@ pub async fn assemble_with(
 ) -> Result<Assembled, StartError> {
     let mut writers = Vec::new();
     let repository = guarded(repository, &clock, &mut writers);
-    assemble_on(config, Opened { repository, writers }, clock, random).await
+    let tenure = Tenure::new(&*random);
+    assemble_on(config, Opened { repository, writers }, tenure, clock, random).await
 }
 
 async fn assemble_on(
     config: &Config,
     Opened { repository, writers }: Opened,
+    tenure: Tenure,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<Assembled, StartError> {
-    let leases = Lease::take_all(writers, &*random).await?;
-    match build(config, repository, clock, random).await {
+    let leases = Lease::take_all(writers, tenure).await?;
+    let may_write = leases.iter().all(Lease::is_held);
+    if !may_write {
+        tracing::warn!(
+            "another daemon holds the write lease; this daemon answers /readyz with 503 and writes nothing until the \
+             lease is released, or expires"
+        );
+    }
+    match build(config, repository, may_write, clock, random).await {
         Ok((server, web, clock)) => Ok(Assembled {
             server,
             router: web::router(Arc::clone(&web)),
@@ -197,12 +229,17 @@ async fn assemble_on(
 async fn build(
     config: &Config,
     repository: Arc<dyn Repository>,
+    may_write: bool,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> Result<(Arc<AuthorizationServer>, Arc<Web>, ClockWatch), StartError> {
     let sealer = Sealer::with(&config.keys.sealing, clock.now(), Arc::clone(&random));
     let algorithm = config.keys.algorithm;
-    let keys = Keys::load(Arc::clone(&repository), sealer.clone(), algorithm, clock.now()).await?;
+    let keys = Keys::unopened(Arc::clone(&repository), sealer.clone(), algorithm);
+    keys.reload(clock.now()).await?;
+    if may_write {
+        keys.make_first(clock.now()).await?;
+    }
     let fetch = Fetch::new(config.authn.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
     let settings_of_upstream = pangea_settings(config)?;
     fetch.can_verify(&settings_of_upstream.issuer_url)?;

@@ -1,7 +1,7 @@
 //! Clients that `pangea-authn-fastmcp` keeps in the same Vault: nobody has to register again on the day
 //! of the move.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -10,8 +10,8 @@ use crate::{
     clock::UnixTime,
     oauth::{client::Client, imported},
     repository::{
-        Atomicity, Collection, ForeignSecret, Kind, Page, Record, Repository, Result, VaultRepository,
-        Version, Versioned, Write,
+        Access, Atomicity, Collection, ForeignSecret, Kind, Page, Record, Repository, Result,
+        VaultRepository, Version, Versioned, Write,
     },
 };
 
@@ -26,22 +26,25 @@ pub(super) struct OriginalClients {
     /// Where ours are: the same Vault, and what stands in front of it.
     repository: Arc<dyn Repository>,
     clients: Collection<Client>,
+    access: Access,
 }
 
 impl OriginalClients {
-    pub(super) fn new(vault: Arc<VaultRepository>, repository: Arc<dyn Repository>) -> Self {
+    pub(super) fn new(vault: Arc<VaultRepository>, repository: Arc<dyn Repository>, access: Access) -> Self {
         let clients = Collection::new(Arc::clone(&repository));
-        Self { vault, repository, clients }
+        Self { vault, repository, clients, access }
     }
 
-    /// Takes the client over, if the original knows it.
-    async fn adopt(&self, id: &str, now: UnixTime) -> Result<()> {
+    /// The client, if the original knows it and it has not expired.
+    async fn original(&self, id: &str, now: UnixTime) -> Result<Option<Client>> {
         let until = now.plus(imported::KEPT);
         let found = self.vault.foreign(id).await?;
-        let Some(client) = found.iter().find_map(|secret| client(secret, until)) else { return Ok(()) };
-        if client.expires_at.is_none_or(|ends| now < ends)
-            && let Some(adopted) = self.clients.insert(client, now).await?
-        {
+        let client = found.iter().find_map(|secret| client(secret, until));
+        Ok(client.filter(|client| client.expires_at.is_none_or(|ends| now < ends)))
+    }
+
+    async fn adopt(&self, client: Client, now: UnixTime) -> Result<()> {
+        if let Some(adopted) = self.clients.insert(client, now).await? {
             audit::about(&adopted.value);
             Event::ClientTakenOver.record();
         }
@@ -56,7 +59,13 @@ impl Repository for OriginalClients {
         if found.is_some() || kind != Kind::Client || key.starts_with(OURS) {
             return Ok(found);
         }
-        self.adopt(key, now).await?;
+        let Some(client) = self.original(key, now).await? else { return Ok(None) };
+        if self.access == Access::ReadOnly {
+            // As it would be if it were taken over now.
+            let record = Collection::record(&client)?;
+            return Ok(Some(Versioned { record, version: Version(NonZeroU64::MIN) }));
+        }
+        self.adopt(client, now).await?;
         self.repository.get(kind, key, now).await
     }
 

@@ -60,9 +60,9 @@ pub enum RotationError {
     Repository(#[from] RepositoryError),
 }
 
-/// A new key lies beside the old one.
-#[derive(Debug, Clone)]
-pub struct Added {
+/// A new key next to the old one, not stored yet.
+#[derive(Debug)]
+pub struct Addition {
     /// The new key's name.
     pub key: KeyId,
     /// Where the keys are kept.
@@ -71,20 +71,52 @@ pub struct Added {
     pub seals_from: UnixTime,
     /// Until when the old key must stay at the latest.
     pub old_needed_until: UnixTime,
+    ring: KeyRing,
 }
 
-/// Adds a new key to the configured ones, which seals from `seals_from` on.
+impl Addition {
+    /// Stores the new key.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be written; what is there stays.
+    pub fn store(&self, environment: &dyn Environment) -> Result<(), RotationError> {
+        config::store_sealing_keys(&self.place, &self.ring, environment).map_err(RotationError::Place)
+    }
+}
+
+/// The keys without those that nothing needs any more, not stored yet.
+#[derive(Debug)]
+pub struct Removal {
+    /// The names of the keys that go.
+    pub forgotten: Vec<KeyId>,
+    place: SecretPlace,
+    kept: KeyRing,
+}
+
+impl Removal {
+    /// Stores the keys that stay.
+    ///
+    /// # Errors
+    ///
+    /// When the place cannot be written; what is there stays.
+    pub fn store(&self, environment: &dyn Environment) -> Result<(), RotationError> {
+        config::store_sealing_keys(&self.place, &self.kept, environment).map_err(RotationError::Place)
+    }
+}
+
+/// Makes a new key next to the configured ones, which seals from `seals_from` on. Nothing is stored.
 ///
 /// # Errors
 ///
-/// When a new key waits already or the place cannot be written; what is there stays.
-pub fn add_sealing_key(
+/// When a new key waits already or the place cannot be read.
+pub fn plan_sealing_key(
     keys: &config::Keys,
     tokens: &config::Tokens,
     environment: &dyn Environment,
     random: &dyn Random,
     (now, seals_from): (UnixTime, UnixTime),
-) -> Result<Added, RotationError> {
+) -> Result<Addition, RotationError> {
     let place = keys.sealing_place.clone();
     if let SecretPlace::Variable(name) = &place {
         return Err(RotationError::Variable { name: name.clone(), from: seals_from });
@@ -96,24 +128,22 @@ pub fn add_sealing_key(
     let new = SealingKey::generate(random);
     let key = KeyId::of(&new);
     let ring = ring.with(new, seals_from);
-    config::store_sealing_keys(&place, &ring, environment).map_err(RotationError::Place)?;
-    Ok(Added { key, place, seals_from, old_needed_until: needed_until(tokens, seals_from) })
+    Ok(Addition { key, place, seals_from, old_needed_until: needed_until(tokens, seals_from), ring })
 }
 
-/// Removes the keys that sealed before the present one, if nothing needs them any more, and says
-/// which.
+/// The keys that sealed before the present one, if nothing needs them any more. Nothing is stored.
 ///
 /// # Errors
 ///
-/// When something does, or the place cannot be written; what is there stays.
-pub async fn forget_old_sealing_keys(
+/// When something needs them, or the place cannot be read.
+pub async fn plan_sealing_removal(
     keys: &config::Keys,
     tokens: &config::Tokens,
     repository: Arc<dyn Repository>,
     environment: &dyn Environment,
     random: Arc<dyn Random>,
     now: UnixTime,
-) -> Result<Vec<KeyId>, RotationError> {
+) -> Result<Removal, RotationError> {
     let place = &keys.sealing_place;
     if let SecretPlace::Variable(name) = place {
         let what = format!(
@@ -135,8 +165,7 @@ pub async fn forget_old_sealing_keys(
         let until = needed_until(tokens, switched);
         return Err(RotationError::StillNeeded { keys: signing, grants, until });
     }
-    config::store_sealing_keys(place, &kept, environment).map_err(RotationError::Place)?;
-    Ok(forgotten(&ring, &kept))
+    Ok(Removal { forgotten: forgotten(&ring, &kept), place: place.clone(), kept })
 }
 
 async fn grants_in_need(

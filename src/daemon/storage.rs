@@ -1,16 +1,19 @@
 //! From the configuration to an open repository.
 
-use std::{path::Path, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf, absolute},
+    sync::Arc,
+};
 
 use super::{StartError, one_writer::OneWriter, original_clients::OriginalClients};
 use crate::{
-    clock::Clock,
+    clock::{Clock, SystemClock},
     config::{self, Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     fetch::Fetch,
     repository::{
-        Atomicity, Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
-        RedisSettings, Repository, RoutedRepository, SqliteRepository, TokenSource, VaultRepository,
-        VaultSettings,
+        Access, Atomicity, Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
+        RedisSettings, Repository, RepositoryError, RoutedRepository, SqliteRepository, TokenSource,
+        VaultRepository, VaultSettings,
     },
     secret::{Secret, SystemRandom},
 };
@@ -22,16 +25,80 @@ pub(super) struct Opened {
     pub(super) writers: Vec<Arc<OneWriter>>,
 }
 
-/// What is put in front of each storage engine.
-type Front<'a> = dyn FnMut(Arc<dyn Repository>) -> Arc<dyn Repository> + Send + 'a;
+/// How each storage engine is opened.
+struct Way<'a> {
+    access: Access,
+    /// What counts as an empty repository where there is none.
+    is_absent_empty: bool,
+    /// What is put in front of it.
+    front: &'a mut (dyn FnMut(Arc<dyn Repository>) -> Arc<dyn Repository> + Send),
+}
 
-/// Opens the repository that is configured, with each kind of record where it belongs.
+/// Opens the repository that is configured, or makes it, with each kind of record where it belongs.
 ///
 /// # Errors
 ///
 /// When it cannot be used; the sentence says what to change.
 pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
-    open_all(repositories, &mut |engine| engine).await
+    open_repository_for(repositories, Access::Create).await
+}
+
+/// Opens the repository that is configured for what `access` allows.
+///
+/// # Errors
+///
+/// When it cannot be used, or does not exist and may not be made.
+pub async fn open_repository_for(
+    repositories: &Repositories,
+    access: Access,
+) -> Result<Arc<dyn Repository>, StartError> {
+    let mut front =
+        |engine: Arc<dyn Repository>| if access == Access::ReadOnly { unwritable(engine) } else { engine };
+    open_all(repositories, &mut Way { access, is_absent_empty: false, front: &mut front }).await
+}
+
+/// Opens the repository for the rehearsal of a copy into it: nothing is written, and what does not exist
+/// is empty.
+///
+/// # Errors
+///
+/// When it cannot be used.
+pub async fn rehearse_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
+    let mut way = Way { access: Access::ReadOnly, is_absent_empty: true, front: &mut unwritable };
+    open_all(repositories, &mut way).await
+}
+
+/// A repository whose records can only be read: nobody ever takes the lease on it.
+fn unwritable(engine: Arc<dyn Repository>) -> Arc<dyn Repository> {
+    Arc::new(OneWriter::new(engine, Arc::new(SystemClock)))
+}
+
+/// The kind of each repository and where it is, without users and passwords: for people.
+#[must_use]
+pub fn describe(repositories: &Repositories) -> String {
+    let Repositories { main, clients, grants, keys, replays } = repositories;
+    let elsewhere = [("clients", clients), ("grants", grants), ("keys", keys), ("replays", replays)];
+    let elsewhere = elsewhere.into_iter().filter_map(|(name, config)| Some((name, config.as_ref()?)));
+    elsewhere.fold(place(main), |text, (name, config)| format!("{text}; {name} in {}", place(config)))
+}
+
+fn place(config: &RepositoryConfig) -> String {
+    // What cannot be read cannot be opened either, and that error says why.
+    let named = |kind: &str, place: Result<String, RepositoryError>| {
+        place.map_or_else(|_| kind.to_owned(), |place| format!("{kind} ({place})"))
+    };
+    match config {
+        RepositoryConfig::Memory => "memory".to_owned(),
+        RepositoryConfig::Sqlite { path } => {
+            format!("sqlite {}", absolute(path).as_ref().unwrap_or(path).display())
+        }
+        RepositoryConfig::Postgres(server) => named("postgres", postgres(server).place()),
+        RepositoryConfig::Redis(server) => named("redis", redis(server).place()),
+        RepositoryConfig::Vault(vault) => {
+            let (origin, folder) = (vault.api_url.origin().ascii_serialization(), &vault.folder);
+            format!("vault ({origin}, folder {})", if folder.is_empty() { "/" } else { folder })
+        }
+    }
 }
 
 /// The same for a daemon: what bears one writer waits for the right to write.
@@ -40,7 +107,9 @@ pub(super) async fn open_for_daemon(
     clock: &Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let mut writers = Vec::new();
-    let repository = open_all(repositories, &mut |engine| guarded(engine, clock, &mut writers)).await?;
+    let mut front = |engine: Arc<dyn Repository>| guarded(engine, clock, &mut writers);
+    let mut way = Way { access: Access::Create, is_absent_empty: false, front: &mut front };
+    let repository = open_all(repositories, &mut way).await?;
     Ok(Opened { repository, writers })
 }
 
@@ -58,12 +127,9 @@ pub(super) fn guarded(
     writer
 }
 
-async fn open_all(
-    repositories: &Repositories,
-    front: &mut Front<'_>,
-) -> Result<Arc<dyn Repository>, StartError> {
+async fn open_all(repositories: &Repositories, way: &mut Way<'_>) -> Result<Arc<dyn Repository>, StartError> {
     let Repositories { main, clients, grants, keys, replays } = repositories;
-    let main = open("repository", main, front).await?;
+    let main = open_or_empty("repository", main, way).await?;
     let mut elsewhere = Vec::new();
     for (kind, section, config) in [
         (Kind::Client, "repository.clients", clients),
@@ -72,34 +138,55 @@ async fn open_all(
         (Kind::Replay, "repository.replays", replays),
     ] {
         if let Some(config) = config {
-            elsewhere.push((kind, open(section, config, front).await?));
+            elsewhere.push((kind, open_or_empty(section, config, way).await?));
         }
     }
     Ok(if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) })
 }
 
 /// Opens one engine; `section` is its table in the configuration.
+async fn open_or_empty(
+    section: &str,
+    config: &RepositoryConfig,
+    way: &mut Way<'_>,
+) -> Result<Arc<dyn Repository>, StartError> {
+    match open(section, config, way).await {
+        Err(StartError::Repository(RepositoryError::Absent(_))) if way.is_absent_empty => {
+            Ok((way.front)(Arc::new(MemoryRepository::default())))
+        }
+        outcome => outcome,
+    }
+}
+
 async fn open(
     section: &str,
     config: &RepositoryConfig,
-    front: &mut Front<'_>,
+    way: &mut Way<'_>,
 ) -> Result<Arc<dyn Repository>, StartError> {
+    let (access, front) = (way.access, &mut *way.front);
     Ok(match config {
         RepositoryConfig::Memory => front(Arc::new(MemoryRepository::default())),
         RepositoryConfig::Sqlite { path } => {
             let key = || format!("{section}.path");
-            make_folder_of(path, key)?;
-            let opened = SqliteRepository::open(path);
-            front(Arc::new(opened.map_err(|error| StartError::Database { key: key(), error })?))
+            if access == Access::Create {
+                make_folder_of(path, key)?;
+            }
+            let opened = SqliteRepository::open_for(path, access).map_err(|error| match error {
+                RepositoryError::Absent(_) => StartError::Repository(error),
+                error => StartError::Database { key: key(), error },
+            });
+            front(Arc::new(opened?))
         }
         RepositoryConfig::Postgres(server) => {
-            front(Arc::new(PostgresRepository::connect(&postgres(server)).await?))
+            front(Arc::new(PostgresRepository::connect_for(&postgres(server), access).await?))
         }
-        RepositoryConfig::Redis(server) => front(Arc::new(RedisRepository::connect(&redis(server)).await?)),
+        RepositoryConfig::Redis(server) => {
+            front(Arc::new(RedisRepository::connect_for(&redis(server), access).await?))
+        }
         RepositoryConfig::Vault(vault) => {
             let vault = Arc::new(connect_vault(vault).await?);
             let repository = front(Arc::<VaultRepository>::clone(&vault));
-            Arc::new(OriginalClients::new(vault, repository))
+            Arc::new(OriginalClients::new(vault, repository, access))
         }
     })
 }

@@ -11,9 +11,9 @@ use super::{
 use crate::{
     clock::{Clock, UnixTime},
     config::{Keys as KeyConfig, Repositories, RepositoryConfig},
-    daemon,
+    daemon::{self, StartError},
     keys::Keys,
-    repository::{Atomicity, Kind, Record, Repository, RepositoryError, Write},
+    repository::{Access, Atomicity, Kind, Record, Repository, RepositoryError, Write},
     secret::{Random, Sealer, random_token},
 };
 
@@ -85,8 +85,11 @@ impl Place {
             keys: None,
             replays: None,
         };
-        let repository = match daemon::open_repository(&alone).await {
+        let repository = match daemon::open_repository_for(&alone, Access::ReadWrite).await {
             Ok(repository) => repository,
+            Err(StartError::Repository(error @ RepositoryError::Absent(_))) => {
+                return Part::from(vec![question.skip(error.to_string())]);
+            }
             Err(error) => {
                 let cause = "the storage engine is down, elsewhere, or does not let us in";
                 return Part::from(vec![question.fail(error.to_string(), cause, self.fix())]);
@@ -235,8 +238,8 @@ impl Place {
         match daemon::Lease::taken_until(Arc::clone(repository), now).await {
             Ok(None) => question.pass("nobody: a daemon may start"),
             Ok(Some(until)) => question.pass(format!(
-                "a daemon, for another {} seconds unless it renews that: a second one would not start; commands may \
-                 change single records beside it",
+                "a daemon, for another {} seconds unless it renews the lease: a second one waits and writes nothing; \
+                 commands may change single records beside it",
                 until.since(now).as_secs()
             )),
             Err(error) => question.fail(error.to_string(), "the engine does not say", self.fix()),

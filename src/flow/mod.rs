@@ -13,7 +13,11 @@ mod unused;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use bytes::Bytes;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 pub use self::{
     introspection::Introspected,
@@ -26,7 +30,7 @@ pub use self::{
 use crate::{
     audit::{self, Event},
     clock::{Clock, SKEW, UnixTime},
-    keys::{KeyError, Keys},
+    keys::{KeyError, Keys, Turns},
     oauth::{
         authorization::Resources,
         client::{Client, ClientId},
@@ -49,6 +53,8 @@ pub const PATIENCE: Duration = Duration::from_mins(10);
 pub const MOST_UPSTREAM_CALLS: usize = 64;
 /// How long a browser that comes back waits for its turn: many users may sign in at the same moment.
 const RETURN_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a slow repository holds up whoever asks for the published keys.
+const KEYS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the operator decided.
 #[derive(Debug)]
@@ -229,11 +235,25 @@ impl AuthorizationServer {
     /// When the repository does not answer or its keys cannot be opened.
     pub async fn keep_keys(&self) -> Result<(), KeyError> {
         let (now, lifetimes) = (self.now(), &self.settings.lifetimes);
+        let turns = Turns { lifetime: lifetimes.signing_key, access_lifetime: lifetimes.access };
         self.keys.reload(now).await?;
-        if self.keys.rotate_when_due(lifetimes.signing_key, lifetimes.access, now).await? {
+        // A daemon that had to wait for the right to write has made none.
+        self.keys.make_first(now).await?;
+        if self.keys.rotate_when_due(turns, now).await? {
             Event::KeyRotation { at_once: false }.record();
         }
         Ok(())
+    }
+
+    /// The public keys as a JSON Web Key Set. A key that an operator removed is gone from it within a second,
+    /// unless the repository does not answer.
+    pub async fn published_keys(&self) -> Bytes {
+        match timeout(KEYS_PATIENCE, self.keys.refresh(self.now())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the signing keys cannot be read again"),
+            Err(_) => tracing::warn!("the signing keys cannot be read again: the repository is slow"),
+        }
+        self.keys.published()
     }
 
     /// Whether the repository answers, and each signing key that was in it when the keys were last read
@@ -328,7 +348,10 @@ impl From<RepositoryError> for OAuthError {
             RepositoryError::Unavailable(_) => {
                 Self::new(ErrorCode::TemporarilyUnavailable, "try again in a moment").caused_by(error)
             }
-            RepositoryError::TooLarge { .. } | RepositoryError::Corrupt(_) | RepositoryError::Unusable(_) => {
+            RepositoryError::TooLarge { .. }
+            | RepositoryError::Corrupt(_)
+            | RepositoryError::Unusable(_)
+            | RepositoryError::Absent(_) => {
                 Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
             }
         }
@@ -337,7 +360,10 @@ impl From<RepositoryError> for OAuthError {
 
 impl From<KeyError> for OAuthError {
     fn from(error: KeyError) -> Self {
-        Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
+        match error {
+            KeyError::Repository(error) => error.into(),
+            error => Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error),
+        }
     }
 }
 

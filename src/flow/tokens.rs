@@ -122,7 +122,7 @@ impl AuthorizationServer {
             }
             let ends = now.plus(self.settings.lifetimes.grant);
             let (refresh, refresh_text) = self.first_refresh_token(&read.value.id, client, ends, now).unzip();
-            let (text, live) = self.access_token(&read.value, None, now)?;
+            let (text, live) = self.access_token(&read.value, None, now).await?;
             let over = live.expires_at.plus(CHECK_EVERY).max(read.value.expires_at);
             let kept_until = if refresh.is_some() { ends } else { over };
             let scope = read.value.scope.clone();
@@ -151,7 +151,7 @@ impl AuthorizationServer {
             let (grant, next) = self.successor(read.value.clone(), &refresh, refresh_use, now)?;
             let narrowed = refresh.scope.as_ref().and_then(|scope| grant.scope.narrowed_to(scope));
             let narrowed = narrowed.filter(|scope| *scope != grant.scope);
-            let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now)?;
+            let (access_token, live) = self.access_token(&grant, narrowed.as_ref(), now).await?;
             let granted = narrowed.unwrap_or_else(|| grant.scope.clone());
             if let Some(stored) = self.grants.replace(read, grant.with_token(live), now).await? {
                 record_refresh(&stored.value, &refresh, refresh_use, &granted);
@@ -391,7 +391,7 @@ impl AuthorizationServer {
         RefreshToken { grant: id.clone(), generation }.text(&unguessable)
     }
 
-    fn access_token(
+    async fn access_token(
         &self,
         grant: &Grant,
         narrowed: Option<&Scope>,
@@ -409,6 +409,7 @@ impl AuthorizationServer {
             exp: expires_at,
             jti: id.to_string(),
         };
+        self.keys.refresh(self.now()).await?;
         let text = self.keys.sign(&claims, now)?;
         let live = LiveToken {
             number: id.number,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{KeyError, Keys, PUBLISHED_AFTER, PUBLISHED_BEFORE, StoredKey};
+use super::{KeyError, Keys, PUBLISHED_AFTER, StoredKey};
 use crate::{
     clock::UnixTime,
     oauth::token::SigningAlgorithm,
@@ -13,6 +13,28 @@ use crate::{
 const ALL: usize = 100;
 /// Attempts to be the one who makes the next key, or changes one.
 const ATTEMPTS: usize = 8;
+
+/// A new key is published for so long before it signs, or for a quarter of the time between two keys if
+/// that is shorter: there are verifiers that keep the key set for a day and do not look again when they
+/// meet an unknown key.
+const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
+
+/// How signing keys take turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turns {
+    /// How old a key becomes before the next one is made.
+    pub lifetime: Duration,
+    /// How long an access token lives that a key has signed.
+    pub access_lifetime: Duration,
+}
+
+impl Turns {
+    /// How long a new key is published before it signs.
+    #[must_use]
+    pub fn published_before(&self) -> Duration {
+        PUBLISHED_BEFORE.min(self.lifetime / 4)
+    }
+}
 
 /// What a key does at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,18 +101,18 @@ pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec
 }
 
 impl Keys {
-    /// Makes the next key. It is published at once and signs ten minutes later; the present one stays
-    /// published until an hour after the last token that it signed has expired.
+    /// Makes the next key. It is published at once and signs after [`Turns::published_before`]; the present
+    /// one stays published until an hour after the last token that it signed has expired.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn rotate(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
+    pub async fn rotate(&self, turns: Turns, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
         // Somebody else's next key is as good as ours.
         let last = stored.last().map(|key| &*key.number);
-        let _ = self.insert_behind(last, now, now.plus(PUBLISHED_BEFORE)).await?;
-        self.retire_old(access_lifetime, now).await?;
+        let _ = self.insert_behind(last, now, now.plus(turns.published_before())).await?;
+        self.retire_old(turns.access_lifetime, now).await?;
         self.reload(now).await
     }
 
@@ -115,28 +137,24 @@ impl Keys {
         Err(RepositoryError::Unavailable("other processes make signing keys all the time".to_owned()).into())
     }
 
-    /// Makes the next key when the newest one is as old as `lifetime`, or has begun to sign with another
-    /// algorithm than is configured. Of several processes that find so at once, one makes it; while
-    /// some are configured otherwise than others, there is a new key every ten minutes.
+    /// Makes the next key when the newest one is as old as [`Turns::lifetime`], or has begun to sign with
+    /// another algorithm than is configured. Of several processes that find so at once, one makes it; while
+    /// some are configured otherwise than others, each key that begins to sign gets a successor.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn rotate_when_due(
-        &self,
-        lifetime: Duration,
-        access_lifetime: Duration,
-        now: UnixTime,
-    ) -> Result<bool, KeyError> {
+    pub async fn rotate_when_due(&self, turns: Turns, now: UnixTime) -> Result<bool, KeyError> {
         let newest = self.stored.list(&all(), now).await?.pop();
         let due = newest.is_some_and(|key| {
-            key.algorithm != self.algorithm && key.signs_from <= now || now.since(key.created_at) >= lifetime
+            key.algorithm != self.algorithm && key.signs_from <= now
+                || now.since(key.created_at) >= turns.lifetime
         });
         if due {
-            self.rotate(access_lifetime, now).await?;
+            self.rotate(turns, now).await?;
         } else {
             // Whoever made the newest may have died before it came to the others.
-            self.retire_old(access_lifetime, now).await?;
+            self.retire_old(turns.access_lifetime, now).await?;
         }
         Ok(due)
     }

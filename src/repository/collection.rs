@@ -87,6 +87,21 @@ impl<T: Entity> Collection<T> {
         Self { repository, entity: PhantomData }
     }
 
+    /// The record of a value.
+    ///
+    /// # Errors
+    ///
+    /// When the value has no JSON.
+    pub fn record(value: &T) -> Result<Record> {
+        Ok(Record {
+            key: value.key().to_owned(),
+            value: serde_json::to_string(value)
+                .map_err(|error| RepositoryError::Corrupt(error.to_string()))?,
+            parent: value.parent().map(str::to_owned),
+            expires_at: value.expires_at(),
+        })
+    }
+
     /// The live value under `key`.
     ///
     /// # Errors
@@ -118,7 +133,7 @@ impl<T: Entity> Collection<T> {
     ///
     /// When the repository is unavailable.
     pub async fn insert(&self, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let write = self.repository.insert(T::KIND, &record(&value)?, now).await?;
+        let write = self.repository.insert(T::KIND, &Self::record(&value)?, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "inserted");
         Ok(done(write, value))
     }
@@ -129,7 +144,7 @@ impl<T: Entity> Collection<T> {
     ///
     /// When the repository is unavailable.
     pub async fn replace(&self, read: Stored<T>, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let write = self.repository.replace(T::KIND, &record(&value)?, read.version, now).await?;
+        let write = self.repository.replace(T::KIND, &Self::record(&value)?, read.version, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "replaced");
         Ok(done(write, value))
     }
@@ -187,15 +202,6 @@ fn done<T>(write: Write, value: T) -> Option<Stored<T>> {
         Write::Done(version) => Some(Stored { value, version }),
         Write::Conflict => None,
     }
-}
-
-fn record<T: Entity>(value: &T) -> Result<Record> {
-    Ok(Record {
-        key: value.key().to_owned(),
-        value: serde_json::to_string(value).map_err(|error| RepositoryError::Corrupt(error.to_string()))?,
-        parent: value.parent().map(str::to_owned),
-        expires_at: value.expires_at(),
-    })
 }
 
 fn parse<T: Entity>(record: &Record) -> std::result::Result<T, Unreadable> {

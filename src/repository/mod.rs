@@ -154,6 +154,20 @@ pub enum RepositoryError {
     /// The storage engine cannot be used as it is set up; the sentence says what to change.
     #[error("{0}")]
     Unusable(String),
+    /// Nothing has been stored there yet, and the caller did not ask for it to be made.
+    #[error("there is no repository at {0}: `serve` makes it; if it should exist, correct [repository]")]
+    Absent(String),
+}
+
+/// What opening a repository may do to the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Make it where there is none.
+    Create,
+    /// Read and write what exists.
+    ReadWrite,
+    /// Read what exists, and leave the storage as it is, byte for byte.
+    ReadOnly,
 }
 
 /// How many processes may write to one storage at once.

@@ -217,7 +217,41 @@ fn visible_text(body: &[u8]) -> String {
             c => out.push(c),
         }
     }
-    display_text(&out, 160)
+    display_text(&without_references(&out), 160)
+}
+
+/// Text in which the character references of HTML are the characters that they stand for.
+fn without_references(text: &str) -> String {
+    let mut pieces = text.split('&');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        match piece.split_once(';').and_then(|(name, rest)| Some((referenced(name)?, rest))) {
+            Some((c, rest)) => {
+                out.push(c);
+                out.push_str(rest);
+            }
+            None => out.extend(["&", piece]),
+        }
+    }
+    out
+}
+
+/// The character that a reference names, if it can be seen.
+fn referenced(name: &str) -> Option<char> {
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let c = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "nbsp" => ' ',
+        _ => match name.strip_prefix('#')? {
+            hex if hex.starts_with(['x', 'X']) => number(&hex[1..], 16)?,
+            decimal => number(decimal, 10)?,
+        },
+    };
+    Some(c).filter(|c| !c.is_control())
 }
 
 #[cfg(test)]
@@ -262,5 +296,19 @@ mod tests {
             "<html><head><style>redirect</style></head><body class=\"redirect\"><p>No such\n client</p>";
         assert_eq!(judged(400, None, page), UnknownClient("HTTP 400: No such client".to_owned()));
         assert!(matches!(judged(400, None, "bad redirect URI of client"), RedirectUri(_)));
+    }
+
+    #[test]
+    fn what_a_page_says_is_read_as_a_browser_shows_it() {
+        for (page, seen) in [
+            (
+                "<p>Can&#39;t find &quot;x&quot; &amp; &lt;y&gt;&nbsp;&#x2014; sorry",
+                "Can't find \"x\" & <y> \u{2014} sorry",
+            ),
+            ("a & b &unknown; c; &#27;[2J &#xffffffff;", "a & b &unknown; c; &#27;[2J &#xffffffff;"),
+            ("&amp;lt;", "&lt;"),
+        ] {
+            assert_eq!(visible_text(page.as_bytes()), seen);
+        }
     }
 }

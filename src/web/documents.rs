@@ -166,7 +166,8 @@ const NO_PAGE: NoticePage<'_> = NoticePage {
 
 /// The public keys.
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
-    serve(&web, &request, "jwks", || web.server.keys().published())
+    let keys = if reads(request.method()) { web.server.published_keys().await } else { Bytes::new() };
+    serve(&web, &request, "jwks", || keys)
 }
 
 /// Reading a document is nothing to tell of, so it has no span.

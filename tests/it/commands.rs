@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod dry_run;
 mod keys;
 pub(crate) mod page;
 mod records;
@@ -11,3 +12,4 @@ mod tokens_revoke;
 mod tokens_show;
 mod transcript;
 pub(crate) mod unreadable;
+mod which_repository;

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
-use pangea_mcp_auth::config::{self, Directories, Environment, KeyringError};
+use pangea_mcp_auth::{
+    config::{self, Directories, Environment, KeyringError},
+    keys::Turns,
+};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -365,13 +368,14 @@ async fn key_set(server: &Server) -> JwkSet {
 async fn at_a_rotation_every_verifier_knows_every_key_in_time() {
     let server = Server::start().await;
     let client = Client::public(&server).await;
-    let access = Duration::from_mins(10);
+    // The new key is published for ten minutes before it signs.
+    let turns = Turns { lifetime: Duration::from_mins(40), access_lifetime: Duration::from_mins(10) };
     let before = client.login(&server).await;
     let kept = key_set(&server).await;
     let keep = max_age(&server.get("/jwks.json").await);
     verify(&server, &kept, &before.access).unwrap();
 
-    server.server.keys().rotate(access, server.server.now()).await.unwrap();
+    server.server.keys().rotate(turns, server.server.now()).await.unwrap();
     assert_eq!(key_set(&server).await.keys.len(), 2, "the new key is there before it signs");
     server.advance(keep);
     let meanwhile = client.login(&server).await;

@@ -80,7 +80,7 @@ const DOORS: [(&[&str], &[&str]); 12] = [
     (&["aws_lc_rs"], &["src/secret", "src/keys.rs", "src/dev/signing.rs"]),
     (&["keyring::v1", "directories::ProjectDirs"], &["src/config/"]),
     // A shell that completes hands its words over as arguments.
-    (&["std::env"], &["src/config/", "src/cli/completions.rs"]),
+    (&["std::env"], &["src/config/", "src/cli/arguments.rs", "src/cli/completions.rs"]),
     (&["SystemTime"], &["src/clock.rs"]),
     (&["println!", "eprintln!", "print!", "eprint!", "stdout"], &["src/cli/output.rs"]),
     (&["stderr"], &["src/cli/output.rs", "src/telemetry.rs"]),

@@ -85,7 +85,7 @@ async fn rehearse(repository: &str) {
     ];
     let older = "pangea-mcp-auth tokens revoke --token-stdin --dry-run < older.log";
     let (_, seen) = Terminal::open(home, older, 120).end();
-    assert!(seen.starts_with("1 would be revoked"), "a token that was rotated is known, too: {seen}");
+    assert!(seen.contains("\n1 would be revoked"), "a token that was rotated is known, too: {seen}");
     let mut page = ManualPage::read("incident.md", &renamed);
 
     page.next(home);

@@ -228,7 +228,7 @@ async fn all_that_has_expired_is_purged() {
         assert_eq!(report["purged"], purged);
     }
     let words = home.run(&["--config", "config.toml", "repository", "purge"]);
-    assert_eq!((&*words.out, &*words.err), ("", "0 expired records removed\n"));
+    assert!(words.out.is_empty() && words.err.ends_with("\n0 expired records removed\n"), "{words:?}");
 }
 
 /// Copies what a login left, goes on over there, copies back, and goes on here.

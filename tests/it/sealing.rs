@@ -8,6 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::{Clock, UnixTime},
     daemon::{self, RotationError},
+    repository::SqliteRepository,
     secret::{Installed, KeyId, KeyRing, SealingKey, SystemRandom},
 };
 use tempfile::TempDir;
@@ -238,17 +239,23 @@ fn read_keys(server: &Server) -> String {
     fs::read_to_string(server.folder.path().join("sealing-key")).unwrap()
 }
 
-fn rotate(server: &Server) -> Result<daemon::Added, RotationError> {
+fn rotate(server: &Server) -> Result<daemon::Addition, RotationError> {
     let now = server.clock.now();
     let times = (now, now.plus(daemon::SEALS_AFTER));
-    daemon::add_sealing_key(&server.config.keys, &server.config.tokens, &Surroundings, &SystemRandom, times)
+    let (keys, tokens) = (&server.config.keys, &server.config.tokens);
+    let addition = daemon::plan_sealing_key(keys, tokens, &Surroundings, &SystemRandom, times)?;
+    addition.store(&Surroundings)?;
+    Ok(addition)
 }
 
 async fn forget(server: &Server) -> Result<Vec<KeyId>, RotationError> {
     let repository = daemon::open_repository(&server.config.repository).await.unwrap();
     let (keys, tokens) = (&server.config.keys, &server.config.tokens);
     let random = Arc::new(SystemRandom);
-    daemon::forget_old_sealing_keys(keys, tokens, repository, &Surroundings, random, server.clock.now()).await
+    let now = server.clock.now();
+    let removal = daemon::plan_sealing_removal(keys, tokens, repository, &Surroundings, random, now).await?;
+    removal.store(&Surroundings)?;
+    Ok(removal.forgotten)
 }
 
 #[tokio::test]
@@ -341,6 +348,7 @@ fn rotate_command(home: &Home, more: &[&str]) -> Outcome {
 #[test]
 fn the_command_adds_a_key_and_says_what_happens_when() {
     let home = Home::with_configuration("http://127.0.0.1:1", "http://127.0.0.1:1");
+    SqliteRepository::open(&home.path("records.sqlite")).unwrap();
     let added = rotate_command(&home, &["-o", "json"]);
     assert_eq!(added.code, Some(0), "{added:?}");
     let added: serde_json::Value = serde_json::from_str(&added.out).unwrap();

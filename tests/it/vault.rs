@@ -87,6 +87,11 @@ impl Vault {
         self.folder.path().join("token")
     }
 
+    /// Where it answers.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     pub(crate) fn write_token(&self, token: &str) {
         std::fs::write(self.token_file(), token).unwrap();
     }

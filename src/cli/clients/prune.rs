@@ -26,9 +26,9 @@ pub(crate) struct Prune {
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
-    /// List what would be removed, and do nothing.
+    /// List what would be removed, and change nothing.
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]

@@ -59,9 +59,9 @@ pub(super) struct Flags {
     /// Where everything runs.
     #[arg(long, value_enum, value_name = "WHERE")]
     deployment: Option<Deployment>,
-    /// Where the world reaches this server.
-    #[arg(long, value_name = "URL", value_parser = typed::public_url)]
-    public_url: Option<Issuer>,
+    /// This server's public URL, with a host name of its own.
+    #[arg(long, value_name = "URL", value_parser = given_public_url)]
+    public_url: Option<GivenPublicUrl>,
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<std::net::SocketAddr>,
@@ -69,16 +69,22 @@ pub(super) struct Flags {
     #[arg(long, value_name = "URL", value_parser = typed::mcp_server)]
     mcp_url: Option<Resource>,
     /// What the consent page calls the MCP server.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = typed::name)]
     mcp_name: Option<String>,
-    /// Note where the MCP server listens, for a gateway; this program has none.
-    #[arg(long, value_name = "URL", value_parser = typed::upstream)]
+    /// Where the MCP server listens; noted, as before.
+    #[arg(long, value_name = "URL", value_parser = typed::upstream, hide = true)]
     gateway: Option<Url>,
+    /// Let only users with addresses in these domains sign in [default: everyone whom Pangea lets in].
+    #[arg(long = "allow-domain", value_name = "DOMAIN", value_delimiter = ',', value_parser = typed::domain)]
+    allowed_domains: Vec<String>,
+    /// Let these users sign in, by email address.
+    #[arg(long = "allow-email", value_name = "EMAIL", value_delimiter = ',', value_parser = typed::email)]
+    allowed_emails: Vec<String>,
     /// The Hosted Login URL of the Pangea console.
     #[arg(long, value_name = "URL", value_parser = typed::hosted_login)]
     issuer_url: Option<String>,
     /// The OAuth client's id in the Pangea console.
-    #[arg(long, value_name = "ID", value_parser = typed::word)]
+    #[arg(long, value_name = "ID", value_parser = typed::client_id)]
     client_id: Option<String>,
     /// Read the client secret from a file.
     #[arg(long, value_name = "FILE", group = "secret")]
@@ -118,6 +124,8 @@ pub(super) struct Answers {
     pub(super) mcp_url: Option<Resource>,
     pub(super) mcp_name: Option<String>,
     pub(super) gateway: Option<Url>,
+    pub(super) allowed_domains: Vec<String>,
+    pub(super) allowed_emails: Vec<String>,
     pub(super) issuer_url: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<Secret>,
@@ -128,7 +136,24 @@ pub(super) struct Answers {
     pub(super) secrets: Option<SecretStore>,
 }
 
+/// A public URL as it is taken, and as it was given.
+#[derive(Debug, Clone)]
+struct GivenPublicUrl {
+    taken: Issuer,
+    given: String,
+}
+
+fn given_public_url(text: &str) -> Result<GivenPublicUrl, String> {
+    typed::public_url(text).map(|taken| GivenPublicUrl { taken, given: text.to_owned() })
+}
+
 impl Flags {
+    /// What is said where something else is taken than was given.
+    pub(super) fn changes(&self) -> Option<String> {
+        let given = self.public_url.as_ref()?;
+        typed::change(&given.given, given.taken.as_str()).map(|words| format!("--public-url: {words}"))
+    }
+
     /// The answers of the command line, secrets read.
     pub(super) fn answers(&self) -> Result<Answers, Failure> {
         let flags = self.clone();
@@ -152,13 +177,15 @@ impl Flags {
                 self.repository_secret_env.as_ref(),
             )?,
             deployment: flags.deployment,
-            public_url: flags.public_url,
+            public_url: flags.public_url.map(|given| given.taken),
             listen: flags.listen,
             mcp_url: flags.mcp_url,
             mcp_name: flags.mcp_name,
             gateway: flags.gateway,
+            allowed_domains: flags.allowed_domains,
+            allowed_emails: flags.allowed_emails,
             issuer_url: flags.issuer_url.or_else(|| typed::hosted_login(issuer_url?).ok()),
-            client_id: flags.client_id.or_else(|| typed::word(client_id?).ok()),
+            client_id: flags.client_id.or_else(|| typed::client_id(client_id?).ok()),
             scope: flags.scope,
             repository: flags.repository,
             repository_url: flags.repository_url,
@@ -189,7 +216,7 @@ impl Answers {
     pub(super) fn complete(&mut self) -> Result<(), Failure> {
         if self.deployment() == Deployment::ThisMachine {
             self.public_url = self.public_url.take().or_else(|| Issuer::parse("http://localhost:8000").ok());
-            self.mcp_url = self.mcp_url.take().or_else(|| Resource::parse(&self.usual_mcp_url()).ok());
+            self.mcp_url = self.mcp_url.take().or_else(|| Resource::parse(Self::usual_mcp_url()).ok());
         }
         if self.engine() == Engine::Vault && self.repository_url.is_none() {
             self.repository_url = Some(self.usual_repository_url());
@@ -232,12 +259,18 @@ impl Answers {
         }
     }
 
-    /// Where an MCP server usually is.
-    pub(super) fn usual_mcp_url(&self) -> String {
-        match (&self.gateway, &self.public_url) {
-            (Some(_), Some(public_url)) => format!("{public_url}/mcp"),
-            _ => "http://localhost:9000/mcp".to_owned(),
-        }
+    /// Where an MCP server on this machine usually is.
+    pub(super) fn usual_mcp_url() -> &'static str {
+        "http://localhost:9000/mcp"
+    }
+
+    /// Whether the MCP server has the host name of this server, on another machine than the user's own.
+    pub(super) fn shares_its_host(&self) -> bool {
+        let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_owned);
+        let public = self.public_url.as_ref().filter(|url| url.is_https()).and_then(|url| host(url.as_str()));
+        public.is_some_and(|public| {
+            self.mcp_url.as_ref().and_then(|url| host(url.as_str())).is_some_and(|mcp| mcp == public)
+        })
     }
 
     /// The address to listen on: that of the public URL on this machine.
@@ -271,6 +304,8 @@ impl Answers {
             (self.client_id.as_ref().is_some_and(|id| *id != config.authn.client_id), "--client-id"),
             (self.client_secret.as_ref().is_some_and(|given| given.expose() != secret), "the client secret"),
             (self.scope.as_ref().is_some_and(|scope| !config.authn.scopes.contains(scope)), "--scope"),
+            (self.allowed_domains.iter().any(|it| !config.access.domains.contains(it)), "--allow-domain"),
+            (self.allowed_emails.iter().any(|it| !config.access.emails.contains(it)), "--allow-email"),
             (self.repository.is_some_and(|chosen| Some(chosen) != engine), "--repository"),
             (self.repository_url.as_ref().is_some_and(|url| url != repository_url), "--repository-url"),
         ];

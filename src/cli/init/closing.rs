@@ -28,10 +28,7 @@ pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: 
         "The sealing key is new."
     };
     let commands = commands(answers, global).join("\n    ");
-    let gateway = match answers.gateway {
-        Some(_) => "\nNo gateway is in this program: the MCP server protects itself.\n",
-        None => "",
-    };
+    let access = access(answers);
     let proxy = match answers.deployment() {
         Deployment::ThisMachine => String::new(),
         Deployment::ReverseProxy => format!(
@@ -46,13 +43,15 @@ Configuration {file}
 Secrets       {secrets}
               {place}
 
+Who may sign in: {access}.
+
 {sealing} Keep a copy of it in a safe place: without it,
 what is stored is lost.
 
 Next, the second and third in another terminal:
 
     {commands}
-{proxy}{gateway}
+{proxy}
 An MCP server that is protected by it, with FastMCP (server.py):
 
 {}
@@ -63,6 +62,13 @@ The same set-up without questions:
         server::program(answers),
         equivalent(draft, answers, written, global)
     )
+}
+
+/// Who may sign in, in words.
+fn access(answers: &Answers) -> String {
+    let named = [&answers.allowed_domains, &answers.allowed_emails];
+    let named: Vec<&str> = named.into_iter().flatten().map(String::as_str).collect();
+    if named.is_empty() { "everyone whom Pangea lets in".to_owned() } else { named.join(", ") }
 }
 
 /// The same for programs.
@@ -129,6 +135,8 @@ fn equivalent(draft: &Draft, answers: &Answers, written: &Written, global: &Glob
         ("--mcp-url", of(answers.mcp_url.as_ref().map(ToString::to_string))),
         ("--mcp-name", answers.mcp_name.clone()),
         ("--gateway", answers.gateway.as_ref().map(ToString::to_string)),
+        ("--allow-domain", of(Some(answers.allowed_domains.join(",")))),
+        ("--allow-email", of(Some(answers.allowed_emails.join(",")))),
         ("--issuer-url", answers.issuer_url.clone()),
         ("--client-id", answers.client_id.clone()),
         ("--client-secret-file", file_of("authn-client-secret").filter(|_| in_files)),

@@ -53,6 +53,12 @@ impl Draft {
         if let Some(name) = &answers.mcp_name {
             values.insert("resources.name", quoted(name));
         }
+        let lists =
+            [("access.domains", &answers.allowed_domains), ("access.emails", &answers.allowed_emails)];
+        for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            let items: Vec<String> = list.iter().map(|item| quoted(item)).collect();
+            values.insert(key, format!("[{}]", items.join(", ")));
+        }
         if let Some(url) = &answers.gateway {
             values.insert("resources.upstream", quoted(url.as_str()));
         }

@@ -62,6 +62,7 @@ impl Init {
             let failure = Failure::new(Exit::Configuration, "there is no usual place for the configuration");
             failure.hint("name a file with --config, or set HOME")
         })?;
+        store::refuse_dangling_link(&file)?;
         if file.exists() && !self.force {
             return self.already_there(&output, &file, survey.whole.as_ref().ok());
         }
@@ -76,8 +77,14 @@ impl Init {
         interruption.listen(&runtime)?;
         let live = if self.no_check { None } else { Some(Live::new(&runtime)?) };
         let mut answers = self.flags.answers()?;
+        if let Some(words) = self.flags.changes() {
+            output.say(&words);
+        }
         if self.non_interactive {
             answers.complete()?;
+            if answers.shares_its_host() {
+                output.warn(walk::SHARED_HOST);
+            }
             if let Some(live) = &live {
                 live.judge(&answers, &output)?;
             }

@@ -49,6 +49,18 @@ pub(super) fn write(draft: &Draft, force: bool, interruption: &Interruption) -> 
     }
 }
 
+/// A link that leads nowhere is no configuration, and nothing can be written through it.
+pub(super) fn refuse_dangling_link(file: &Path) -> Result<(), Failure> {
+    let Ok(target) = fs::read_link(file) else { return Ok(()) };
+    if file.exists() {
+        return Ok(());
+    }
+    let message =
+        format!("{} is a symbolic link to {}, which does not exist", file.display(), target.display());
+    Err(Failure::new(Exit::Failed, message)
+        .hint("make that file's folder and run init with --config FILE, or remove the link"))
+}
+
 /// Says before anything is asked that the place cannot be written to.
 pub(super) fn expect_writable(file: &Path) -> Result<(), Failure> {
     let folder = folder_of(file);
@@ -196,7 +208,13 @@ impl Place {
     }
 
     fn write_file(&mut self, path: &Path, text: &str, existing: Existing) -> Result<(), Failure> {
+        // What a link leads to is replaced, and the link stays.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let before = path.symlink_metadata().is_ok().then(|| fs::read_to_string(path).ok());
+        if existing == Existing::Stays && before.is_some() {
+            // Another process was faster, and what it wrote is not what was answered here.
+            return Err(refused(path, &io::ErrorKind::AlreadyExists.into()));
+        }
         write_private_file(path, text, existing, &SystemRandom).map_err(|error| refused(path, &error))?;
         match before {
             None => self.undo.push(Undo::NewFile(path.to_owned())),

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::super::arguments;
 use crate::oauth::{
     issuer::Issuer,
     resource::{Resource, is_loopback},
@@ -22,6 +23,57 @@ pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
     let text = word(text)?;
     let base = text.strip_suffix(CALLBACK).unwrap_or(&text);
     Issuer::parse(base.trim_end_matches('/')).map_err(|error| error.to_string())
+}
+
+/// The id of the client at Pangea. What begins like a secret is not repeated.
+pub(super) fn client_id(text: &str) -> Result<String, String> {
+    if arguments::remedy(text).is_some() || text.trim().starts_with("pck_") {
+        return Err("that is a secret; the client ID begins with psa_".to_owned());
+    }
+    word(text)
+}
+
+/// What an operator is told when something else was taken than was typed.
+pub(super) fn change(typed: &str, taken: &str) -> Option<String> {
+    let is_same = typed.trim() == taken;
+    (!is_same).then(|| match typed.trim().strip_suffix('/') {
+        Some(bare) if bare == taken => format!("Taking {taken}, without the slash at its end"),
+        _ => format!("Taking {taken}"),
+    })
+}
+
+/// Domains or email addresses, separated by commas or spaces.
+pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
+    let items = text.split([',', ' ']).map(str::trim).filter(|item| !item.is_empty());
+    let items: Vec<String> = items.map(str::to_owned).collect();
+    if items.is_empty() { Err("write at least one".to_owned()) } else { Ok(items) }
+}
+
+/// The domain of email addresses.
+pub(super) fn domain(text: &str) -> Result<String, String> {
+    let domain = text.trim().trim_start_matches('@').to_lowercase();
+    let is_name =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if domain.contains('.') && domain.split('.').all(is_name) {
+        Ok(domain)
+    } else {
+        Err("write a domain such as example.org".to_owned())
+    }
+}
+
+/// An email address.
+pub(super) fn email(text: &str) -> Result<String, String> {
+    let text = word(text)?;
+    match text.split_once('@') {
+        Some((name, host)) if !name.is_empty() && domain(host).is_ok() => Ok(text),
+        _ => Err("write an email address such as ada@example.org".to_owned()),
+    }
+}
+
+/// A name for people: one line, with something in it.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("there is nothing".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 pub(super) fn mcp_server(text: &str) -> Result<Resource, String> {
@@ -117,6 +169,33 @@ mod tests {
         for wrong in ["http://pdn-x.example", "https://a b", "https://a/x?y", "https://", "ftp://a"] {
             assert!(hosted_login(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_no_client_id() {
+        assert_eq!(client_id(" psa_x ").as_deref(), Ok("psa_x"));
+        for secret in ["pck_x", " pck_xxxxxxxxxxxxxxxxxxxx", "mcp_cs_xxxxxxxxxxxxxxxxxxxxxx"] {
+            let refused = client_id(secret).unwrap_err();
+            assert!(!refused.contains(secret.trim()), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_was_taken_is_said_where_it_is_not_what_was_typed() {
+        assert_eq!(change(" https://a.example ", "https://a.example"), None);
+        assert!(change("https://a.example/", "https://a.example").unwrap().contains("without the slash"));
+        assert_eq!(change("a.example", "https://a.example").as_deref(), Some("Taking https://a.example"));
+    }
+
+    #[test]
+    fn domains_and_addresses_are_what_they_look_like() {
+        assert_eq!(domain("@Example.ORG").as_deref(), Ok("example.org"));
+        assert_eq!(list("a.org, b.org c.org").map(|items| items.len()), Ok(3));
+        for wrong in ["", "example", "a..b", "a@b.org", "*.example.org"] {
+            assert!(domain(wrong).is_err(), "{wrong}");
+        }
+        assert!(email("ada@example.org").is_ok() && email("ada").is_err() && email("@example.org").is_err());
+        assert!(list(" , ").is_err());
     }
 
     #[test]

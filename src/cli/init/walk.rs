@@ -10,12 +10,14 @@ use super::{
 use crate::oauth::issuer::Issuer;
 
 /// The questions in their order.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 15] = [
     Step::Deployment,
     Step::PublicUrl,
-    Step::Protection,
-    Step::Gateway,
     Step::McpUrl,
+    Step::McpName,
+    Step::Access,
+    Step::Domains,
+    Step::Emails,
     Step::IssuerUrl,
     Step::Scope,
     Step::ClientId,
@@ -26,13 +28,26 @@ const STEPS: [Step; 13] = [
     Step::RepositorySecret,
 ];
 
+/// Why a public URL should share its host name with nothing.
+const OWN_HOST: &str = "Give it a host name of its own, such as https://auth.example.org. Browsers share cookies among \
+                        all ports of a host name, and scripts among all pages of an origin: whatever else runs there \
+                        could approve sign-ins.";
+/// What is said where it does share it.
+pub(super) const SHARED_HOST: &str = "The MCP server has the host name of this server. Scripts and servers there could \
+                                      approve sign-ins: better give this server a host name of its own, such as \
+                                      https://auth.example.org.";
+/// What an MCP server is called whose operator does not care.
+const USUAL_NAME: &str = "My server";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Deployment,
     PublicUrl,
-    Protection,
-    Gateway,
     McpUrl,
+    McpName,
+    Access,
+    Domains,
+    Emails,
     IssuerUrl,
     Scope,
     ClientId,
@@ -48,11 +63,11 @@ enum Step {
 pub(super) fn walk(answers: &mut Answers, live: Option<&Live<'_>>, output: &Output) -> Result<(), Failure> {
     output.tell(
         0,
-        "This sets up pangea-mcp-auth in a few questions. Enter takes what stands in brackets, < goes back to the \
-         question before, Ctrl-C leaves and writes nothing.",
+        "This sets up pangea-mcp-auth in a few questions. Press Enter to accept the value in brackets, < to go back, \
+         Ctrl-C to quit without writing anything.",
     );
-    let mut walk = Walk { answers, live, output, wants_gateway: false };
-    walk.wants_gateway = walk.answers.gateway.is_some();
+    let access = Access::of(answers);
+    let mut walk = Walk { answers, live, output, access };
     let mut at = 0;
     while let Some(step) = STEPS.get(at) {
         match walk.ask(*step)? {
@@ -70,19 +85,42 @@ struct Walk<'a> {
     answers: &'a mut Answers,
     live: Option<&'a Live<'a>>,
     output: &'a Output,
-    wants_gateway: bool,
+    access: Access,
+}
+
+/// Who may sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Everyone,
+    Domains,
+    Emails,
+}
+
+impl Access {
+    fn of(answers: &Answers) -> Self {
+        match (answers.allowed_domains.is_empty(), answers.allowed_emails.is_empty()) {
+            (false, _) => Self::Domains,
+            (true, false) => Self::Emails,
+            (true, true) => Self::Everyone,
+        }
+    }
 }
 
 impl Walk<'_> {
-    /// The question before; the first one has none.
+    /// The question before; the first one has none. What the test of client and secret finds may be wrong
+    /// with either, so that the way back from there leads to the first of the two.
     fn before(&self, at: usize) -> usize {
+        if STEPS.get(at) == Some(&Step::Login) {
+            return STEPS.iter().position(|step| *step == Step::ClientId).unwrap_or(0);
+        }
         let asks = |step: &Step| self.applies(*step) && *step != Step::Login;
         STEPS[..at].iter().rposition(asks).unwrap_or(0)
     }
 
     fn applies(&self, step: Step) -> bool {
         match step {
-            Step::Gateway => self.wants_gateway,
+            Step::Domains => self.access == Access::Domains,
+            Step::Emails => self.access == Access::Emails,
             Step::Login => self.live.is_some(),
             Step::RepositoryUrl => self.answers.needs_repository_url(),
             Step::RepositorySecret => self.answers.engine() != Engine::Sqlite,
@@ -94,9 +132,11 @@ impl Walk<'_> {
         match step {
             Step::Deployment => self.deployment(),
             Step::PublicUrl => self.public_url(),
-            Step::Protection => self.protection(),
-            Step::Gateway => self.gateway(),
             Step::McpUrl => self.mcp_url(),
+            Step::McpName => self.mcp_name(),
+            Step::Access => self.access(),
+            Step::Domains => self.domains(),
+            Step::Emails => self.emails(),
             Step::IssuerUrl => self.issuer_url(),
             Step::Scope => self.scope(),
             Step::ClientId => self.client_id(),
@@ -125,65 +165,86 @@ impl Walk<'_> {
     }
 
     fn public_url(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Where does the world reach this authorization server?");
-        self.explain("Clients compare this URL character by character; it becomes the issuer of tokens.");
-        let usual = match self.answers.deployment() {
-            Deployment::ThisMachine => Some("http://localhost:8000".to_owned()),
-            Deployment::ReverseProxy => None,
-        };
-        let default = self.answers.public_url.as_ref().map(ToString::to_string).or(usual);
+        self.title("What is this server's public URL?");
+        self.explain("Clients compare it character by character; it becomes the issuer of tokens.");
         let wants_https = self.answers.deployment() == Deployment::ReverseProxy;
+        if wants_https {
+            self.explain(OWN_HOST);
+        }
+        let usual = (!wants_https).then(|| "http://localhost:8000".to_owned());
+        let default = self.answers.public_url.as_ref().map(ToString::to_string).or(usual);
         let parse = |text: &str| match typed::public_url(text) {
             Ok(url) if wants_https && !url.is_https() => Err("a public name needs https".to_owned()),
-            other => other,
+            other => other.map(|url| (url, text.to_owned())),
         };
-        let was_usual =
-            self.answers.mcp_url.as_ref().is_some_and(|url| url.as_str() == self.answers.usual_mcp_url());
-        keep(ask(self.output, "Public URL", default.as_deref(), parse), |url: Issuer| {
-            self.answers.public_url = Some(url);
-            if was_usual {
-                self.answers.mcp_url = None;
-            }
-        })
-    }
-
-    fn protection(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("How is the MCP server protected?");
-        self.explain("Somebody must look at the token of every request.");
-        let choices = [
-            (false, "it checks tokens itself, as FastMCP does with four lines"),
-            (true, "the same, and its address is noted for a gateway; none is in this program"),
-        ];
-        let chosen = choose(self.output, "Choice", &choices, self.wants_gateway);
-        keep(chosen, |gateway| {
-            if gateway != self.wants_gateway {
-                self.answers.mcp_url = None;
-            }
-            self.wants_gateway = gateway;
-            if !gateway {
-                self.answers.gateway = None;
-            }
-        })
-    }
-
-    fn gateway(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Where does the MCP server listen?");
-        self.explain("Nobody but this daemon should reach it there.");
-        let default = self.answers.gateway.as_ref().map(ToString::to_string);
-        let default = default.unwrap_or_else(|| "http://127.0.0.1:9000/mcp".to_owned());
-        keep(ask(self.output, "MCP server behind", Some(&default), typed::upstream), |url| {
-            self.answers.gateway = Some(url);
-        })
+        let reply = ask(self.output, "Public URL", default.as_deref(), parse)?;
+        if let Reply::Given((url, text)) = &reply {
+            self.mention_change(text, url.as_str());
+        }
+        keep(Ok(reply), |(url, _): (Issuer, String)| self.answers.public_url = Some(url))
     }
 
     fn mcp_url(&mut self) -> Result<Reply<()>, Failure> {
         self.title("Which URL do people enter in their MCP client?");
         self.explain("Tokens are for this URL alone: it is their audience, path and port included.");
-        let is_local = self.answers.deployment() == Deployment::ThisMachine || self.wants_gateway;
-        let usual = is_local.then(|| self.answers.usual_mcp_url());
+        let is_local = self.answers.deployment() == Deployment::ThisMachine;
+        let usual = is_local.then(|| Answers::usual_mcp_url().to_owned());
         let default = self.answers.mcp_url.as_ref().map(ToString::to_string).or(usual);
-        keep(ask(self.output, "MCP server", default.as_deref(), typed::mcp_server), |url| {
-            self.answers.mcp_url = Some(url);
+        let parse = |text: &str| typed::mcp_server(text).map(|url| (url, text.to_owned()));
+        let reply = ask(self.output, "MCP server", default.as_deref(), parse)?;
+        let Reply::Given((url, text)) = reply else { return Ok(Reply::Back) };
+        self.mention_change(&text, url.as_str());
+        self.answers.mcp_url = Some(url);
+        if self.answers.shares_its_host() {
+            self.explain(SHARED_HOST);
+        }
+        Ok(Reply::Given(()))
+    }
+
+    fn mcp_name(&mut self) -> Result<Reply<()>, Failure> {
+        self.title("What is the MCP server called?");
+        self.explain("People read this name when they are asked whether a client may use it.");
+        let default = self.answers.mcp_name.clone().unwrap_or_else(|| USUAL_NAME.to_owned());
+        keep(ask(self.output, "Name", Some(&default), typed::name), |name| {
+            self.answers.mcp_name = Some(name);
+        })
+    }
+
+    fn access(&mut self) -> Result<Reply<()>, Failure> {
+        self.title("Who may sign in?");
+        self.explain(
+            "Where anyone can sign up in your Pangea project, \"everyone\" is everyone in the world.",
+        );
+        let choices = [
+            (Access::Everyone, "everyone whom Pangea lets in"),
+            (Access::Domains, "users with email addresses in some domains"),
+            (Access::Emails, "some users, by email address"),
+        ];
+        keep(choose(self.output, "Choice", &choices, self.access), |access| {
+            if access != self.access {
+                (self.answers.allowed_domains, self.answers.allowed_emails) = (Vec::new(), Vec::new());
+            }
+            self.access = access;
+        })
+    }
+
+    fn domains(&mut self) -> Result<Reply<()>, Failure> {
+        let default = Some(self.answers.allowed_domains.join(", ")).filter(|list| !list.is_empty());
+        let parse = |text: &str| -> Result<Vec<String>, String> {
+            typed::list(text)?.iter().map(|item| typed::domain(item)).collect()
+        };
+        keep(ask(self.output, "Domains", default.as_deref(), parse), |domains| {
+            self.answers.allowed_domains = domains;
+        })
+    }
+
+    fn emails(&mut self) -> Result<Reply<()>, Failure> {
+        let default = Some(self.answers.allowed_emails.join(", ")).filter(|list| !list.is_empty());
+        let parse = |text: &str| -> Result<Vec<String>, String> {
+            typed::list(text)?.iter().map(|item| typed::email(item)).collect()
+        };
+        keep(ask(self.output, "Email addresses", default.as_deref(), parse), |emails| {
+            self.answers.allowed_emails = emails;
         })
     }
 
@@ -195,9 +256,7 @@ impl Walk<'_> {
             let parse = |text: &str| typed::hosted_login(text).map(|url| (url, text.to_owned()));
             let reply = ask(self.output, "Hosted Login URL", default.as_deref(), parse)?;
             let Reply::Given((url, text)) = reply else { return Ok(Reply::Back) };
-            if url != text.trim_end_matches('/') {
-                self.explain(&format!("Taking {url}"));
-            }
+            self.mention_change(&text, &url);
             let is_insisted_on = default.as_ref() == Some(&url);
             self.answers.issuer_url = Some(url.clone());
             let findings = self.live.map(|live| live.issuer(&url)).unwrap_or_default();
@@ -222,7 +281,7 @@ impl Walk<'_> {
         self.title("The OAuth client of step 3");
         self.explain("Its id is public, its secret is not: it goes into the keyring or a private file.");
         let default = self.answers.client_id.clone();
-        let reply = ask(self.output, "Client ID", default.as_deref(), typed::word)?;
+        let reply = ask(self.output, "Client ID", default.as_deref(), typed::client_id)?;
         if matches!(&reply, Reply::Given(id) if !id.starts_with("psa_")) {
             self.explain("Pangea's begin with psa_; going on with this one.");
         }
@@ -352,6 +411,12 @@ impl Walk<'_> {
                 Reply::Given(true) => return Ok(Some(Reply::Given(()))),
                 Reply::Given(false) => {}
             }
+        }
+    }
+
+    fn mention_change(&self, typed: &str, taken: &str) {
+        if let Some(words) = typed::change(typed, taken) {
+            self.explain(&words);
         }
     }
 

@@ -21,7 +21,7 @@ fn dev(folder: &Path) -> DevDefaults<'static> {
             scopes: vec![ScopeConfig { name: "user".to_owned(), description: None, default: false }],
             introspection: Introspection { client_id: "dev".to_owned(), client_secret: secret("dev") },
         },
-        random: &SystemRandom,
+        random: Some(&SystemRandom),
     }
 }
 

@@ -71,6 +71,23 @@ impl Administration {
     }
 }
 
+impl Administration {
+    /// Whether a grant is meant, or may be: nothing is known of one that cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// When the repository does not answer.
+    pub async fn has_any(&self, filter: &GrantFilter) -> Result<bool, RepositoryError> {
+        let mut walk = self.walk(filter, None);
+        while let Some(page) = walk.next_page().await? {
+            if page.count() > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 impl Walk<'_> {
     /// The next grants; `None` after the last. Of what cannot be read it is not known whether it is meant.
     ///

@@ -14,7 +14,7 @@ pub use self::{
     clients::{ClientUse, NewClient, Pruned},
     grants::{GrantFilter, Walk},
     leaked::{Leak, tokens_in},
-    revoking::{Revocation, Tally, TokenRevocation},
+    revoking::{Revocation, Tally, TokenRevocation, UserGrants, Whose},
 };
 use crate::{
     audit::{self, Event, Subject},

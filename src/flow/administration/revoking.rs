@@ -54,8 +54,39 @@ pub struct Tally {
     pub untracked: u64,
     /// Records that cannot be read: nothing was done with them, and nobody knows whether they were meant.
     pub unreadable: BTreeSet<Unreadable>,
+    /// Whose grants were ended, or would be.
+    pub whose: Whose,
     /// For each resource: until when it may accept a token that was ended, if it does not ask.
     pub accepted_until: BTreeMap<String, Option<UnixTime>>,
+}
+
+/// The people and clients that grants belong to, with how many each has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// By subject.
+    pub users: BTreeMap<String, UserGrants>,
+    /// By client id.
+    pub clients: BTreeMap<ClientId, u64>,
+}
+
+/// How many grants a person has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserGrants {
+    /// The address, if the upstream told one.
+    pub email: Option<String>,
+    /// How many.
+    pub grants: u64,
+}
+
+impl Whose {
+    fn add(&mut self, grant: &Grant) {
+        let user = self.users.entry(grant.person.subject.clone()).or_default();
+        user.grants += 1;
+        if let Some(email) = &grant.person.email {
+            user.email = Some(email.clone());
+        }
+        *self.clients.entry(grant.client_id.clone()).or_default() += 1;
+    }
 }
 
 impl Tally {
@@ -64,6 +95,7 @@ impl Tally {
         match revocation {
             Revocation::Done(grant) => {
                 self.revoked += 1;
+                self.whose.add(grant);
                 self.note(grant, grant.accepted_until(now));
             }
             Revocation::Already(grant) => {
@@ -82,6 +114,9 @@ impl Tally {
             TokenRevocation::Untracked(until) => (&mut self.untracked, Some(until)),
         };
         *count += 1;
+        if matches!(revocation, TokenRevocation::Done(_)) {
+            self.whose.add(grant);
+        }
         self.note(grant, until);
     }
 

@@ -23,9 +23,10 @@ use async_trait::async_trait;
 use self::{
     address::Address,
     connections::{Connections, Repeat},
+    problem::Names,
     statements::Statement,
 };
-use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
+use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
 use crate::{
     clock::UnixTime,
     secret::{Random, Secret, SystemRandom},
@@ -44,6 +45,17 @@ pub struct PostgresSettings {
     pub connections: u32,
     /// How long one request may take.
     pub timeout: Duration,
+}
+
+impl PostgresSettings {
+    /// The servers and the database, without user and password.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Unusable`] when the URL cannot be read.
+    pub fn place(&self) -> Result<String> {
+        Ok(Names::of(&Address::of(self)?.config).place())
+    }
 }
 
 /// A repository in `PostgreSQL`.
@@ -73,10 +85,20 @@ impl PostgresRepository {
     /// [`RepositoryError::Unavailable`] when the server cannot be reached,
     /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
     pub async fn connect(settings: &PostgresSettings) -> Result<Self> {
+        Self::connect_for(settings, Access::Create).await
+    }
+
+    /// Connects for what `access` allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`PostgresRepository::connect`]; [`RepositoryError::Absent`] when the database has no table and
+    /// none may be made.
+    pub async fn connect_for(settings: &PostgresSettings, access: Access) -> Result<Self> {
         let address = Address::of(settings)?;
         let is_encrypted = address.is_encrypted();
         let connections = Connections::open(address, settings)?;
-        schema::bring_up_to_date(&connections).await?;
+        schema::prepare(&connections, access).await?;
         Ok(Self { connections, is_encrypted })
     }
 }

@@ -116,6 +116,11 @@ impl Names {
         Self { server: format!("PostgreSQL at {}", places.join(", ")), role, database }
     }
 
+    /// The server and the database in it.
+    pub(super) fn place(&self) -> String {
+        format!("{}, database \"{}\"", self.server, self.database)
+    }
+
     /// What a failed connection tells.
     pub(super) fn refused(&self, error: &Error) -> Problem {
         let Self { server, role, database } = self.clone();

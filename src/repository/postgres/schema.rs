@@ -8,7 +8,7 @@ use super::{
     connections::Connections,
     problem::{Names, Problem},
 };
-use crate::repository;
+use crate::repository::{self, Access, RepositoryError};
 
 /// The only table.
 pub(super) const TABLE: &str = "pangea_mcp_auth_record";
@@ -51,18 +51,24 @@ const INSPECT: &str = "
     LEFT JOIN pg_class AS found
         ON found.relname = 'pangea_mcp_auth_record' AND pg_table_is_visible(found.oid)";
 
-/// Makes or changes the table where that is needed, never one of a newer version.
-pub(super) async fn bring_up_to_date(connections: &Connections) -> repository::Result<()> {
+/// Makes or changes the table where that is needed and allowed, never one of a newer version.
+pub(super) async fn prepare(connections: &Connections, access: Access) -> repository::Result<()> {
     let (names, deadline) = (connections.names(), connections.deadline());
     let mut client = connections.connect_patiently(deadline).await?;
     let work = async {
         let row = client.query_typed_one(INSPECT, &[]).await.map_err(|error| names.refused(&error))?;
-        if inspect(names, &row)? < SCHEMA.len() { migrate(names, &mut client).await } else { Ok(()) }
+        match inspect(names, &row)? {
+            0 if access != Access::Create => Err(RepositoryError::Absent(names.place())),
+            version if version < SCHEMA.len() && access != Access::ReadOnly => {
+                Ok(migrate(names, &mut client).await?)
+            }
+            _ => Ok(()),
+        }
     };
     let done = timeout_at(deadline, work).await;
     // It may have begun before there was a table that it could keep statements about.
     drop(Object::take(client));
-    Ok(done.unwrap_or_else(|_| Err(connections.too_slow()))?)
+    done.unwrap_or_else(|_| Err(connections.too_slow().into()))
 }
 
 /// Which version the table has; none is 0.

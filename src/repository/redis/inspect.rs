@@ -8,32 +8,44 @@ use super::{
     problem::Problem,
     scripts::{Request, SCHEMA},
 };
-use crate::repository::Kind;
+use crate::repository::{self, Access, Kind, RepositoryError};
 
 /// The oldest server that knows users and RESP3.
 const OLDEST: u32 = 6;
 
-/// Looks at every server and does everything to nothing, so that what is missing shows at once.
-pub(super) async fn inspect(connections: &Connections, is_single: bool) -> Result<(), Problem> {
+/// Looks at every server and, where it may write, does everything to nothing, so that what is missing
+/// shows at once.
+pub(super) async fn inspect(
+    connections: &Connections,
+    is_single: bool,
+    access: Access,
+) -> repository::Result<()> {
     let deadline = connections.deadline();
     for kind in connections.parts() {
         let server = connections.names().place();
         if let Some(told) = Information::of(connections, kind, deadline).await? {
             told.judge(server, is_single)?;
         }
+        if access == Access::ReadOnly {
+            continue;
+        }
         let rehearsal = connections.run(&Request::rehearsal(kind), Repeat::Always, deadline).await;
         rehearsal.map_err(Failure::into_problem)?;
     }
-    let mark = connections.run(&Request::mark(), Repeat::Always, deadline).await;
-    let found: String = of_value(mark.map_err(Failure::into_problem)?.value).unwrap_or_default();
-    let server = connections.names().place();
+    let request = if access == Access::Create { Request::mark() } else { Request::found_mark() };
+    let mark = connections.run(&request, Repeat::Always, deadline).await;
+    let found: Option<String> = of_value(mark.map_err(Failure::into_problem)?.value);
+    if found.is_none() && access != Access::Create {
+        return Err(RepositoryError::Absent(connections.names().database()));
+    }
+    let (found, server) = (found.unwrap_or_default(), connections.names().place());
     match found.parse::<u32>() {
         Ok(_) if found == SCHEMA => Ok(()),
-        Ok(_) => Err(Problem::Newer { server, found }),
+        Ok(_) => Err(Problem::Newer { server, found }.into()),
         Err(_) => {
             let reason =
                 "its mark is no number: use another database, or remove pangea-mcp-auth:{key}:schema";
-            Err(Problem::Foreign { server, reason: reason.to_owned() })
+            Err(Problem::Foreign { server, reason: reason.to_owned() }.into())
         }
     }
 }

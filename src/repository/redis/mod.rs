@@ -24,9 +24,10 @@ use self::{
     address::{Address, Place},
     connections::{Connections, Repeat},
     dial::Dial,
+    problem::Names,
     scripts::Request,
 };
-use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
+use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
 use crate::{
     clock::UnixTime,
     secret::{Random, Secret, SystemRandom},
@@ -47,6 +48,17 @@ pub struct RedisSettings {
     pub ca_file: Option<PathBuf>,
     /// How long one request may take.
     pub timeout: Duration,
+}
+
+impl RedisSettings {
+    /// The servers and the number of the database, without user and password.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Unusable`] when the URL or `ca_file` cannot be read.
+    pub fn place(&self) -> Result<String> {
+        Ok(Names::of(&Address::of(self)?).database())
+    }
 }
 
 /// A repository in Redis or Valkey.
@@ -77,10 +89,20 @@ impl RedisRepository {
     /// [`RepositoryError::Unavailable`] when the server cannot be reached,
     /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self> {
+        Self::connect_for(settings, Access::Create).await
+    }
+
+    /// Connects for what `access` allows.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisRepository::connect`]; [`RepositoryError::Absent`] when no daemon ever used the database
+    /// and `access` does not create.
+    pub async fn connect_for(settings: &RedisSettings, access: Access) -> Result<Self> {
         let address = Address::of(settings)?;
         let (is_encrypted, is_single) = (address.is_encrypted(), matches!(address.place, Place::Single(_)));
         let connections = Connections::new(Dial::new(address, settings.timeout), settings.timeout);
-        inspect::inspect(&connections, is_single).await?;
+        inspect::inspect(&connections, is_single, access).await?;
         Ok(Self { connections, is_encrypted, may_fail_over: !is_single })
     }
 

@@ -114,6 +114,11 @@ impl Names {
         self.place.clone()
     }
 
+    /// The same with the number of the database.
+    pub(super) fn database(&self) -> String {
+        format!("{}, database {}", self.place, self.database)
+    }
+
     /// What an error tells of a server.
     pub(super) fn refused(&self, server: &Server, error: &RedisError) -> Problem {
         let (server, user) = (format!("Redis at {server}"), self.user.clone());

@@ -236,6 +236,11 @@ impl Request {
         Self::script(Kind::Key, &MARK, vec![place(Kind::Key, "schema")], [SCHEMA])
     }
 
+    /// The version of the schema that is there, if any.
+    pub(super) fn found_mark() -> Self {
+        Self::plain(Kind::Key, "GET", [place(Kind::Key, "schema")])
+    }
+
     /// What the server says of itself.
     pub(super) fn information(kind: Kind) -> Self {
         Self::plain(kind, "INFO", <[String; 0]>::default())

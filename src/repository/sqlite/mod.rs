@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Error, ErrorCode};
 
 use self::{readers::Readers, writer::Writer};
-use super::{Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
+use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
 use crate::clock::UnixTime;
 
 /// A repository in a `SQLite` file, which several processes of one machine may share.
@@ -44,7 +44,18 @@ impl SqliteRepository {
     ///
     /// [`RepositoryError::Unusable`], with the sentence that says what to change.
     pub fn open(path: &Path) -> Result<Self> {
-        let opened = open::for_writing(path)?;
+        Self::open_for(path, Access::Create)
+    }
+
+    /// Opens the file at `path` for what `access` allows. Writes are not refused here where it is
+    /// [`Access::ReadOnly`]: opening and closing the file change nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// [`RepositoryError::Absent`] when there is no database and none may be made;
+    /// [`RepositoryError::Unusable`], with the sentence that says what to change.
+    pub fn open_for(path: &Path, access: Access) -> Result<Self> {
+        let opened = open::for_writing(path, access)?;
         let readers = Arc::new(Readers::new(opened.path.clone()));
         Ok(Self { readers, writer: Writer::start(opened)? })
     }

@@ -10,14 +10,14 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, Error, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior,
+    Connection, Error, ErrorCode, MAIN_DB, OpenFlags, Transaction, TransactionBehavior, config::DbConfig,
     ffi::SQLITE_IOERR_SHMSIZE,
 };
 
 use super::{is_busy, statements};
 use crate::{
     permissions::{self, Contents, Fault, Verdict},
-    repository::RepositoryError,
+    repository::{Access, RepositoryError},
 };
 
 /// Marks a file as one of this program's (`PRAGMA application_id`): "pMCP".
@@ -80,11 +80,17 @@ enum Problem {
         .path.display(), .found, SCHEMA.len()
     )]
     Newer { path: PathBuf, found: i32 },
+    /// There is no file, or one in which nothing was ever stored.
+    #[error("{}", .0.display())]
+    Absent(PathBuf),
 }
 
 impl From<Problem> for RepositoryError {
     fn from(problem: Problem) -> Self {
-        Self::Unusable(problem.to_string())
+        match problem {
+            Problem::Absent(_) => Self::Absent(problem.to_string()),
+            _ => Self::Unusable(problem.to_string()),
+        }
     }
 }
 
@@ -116,12 +122,16 @@ fn is_extended(error: &Error, code: i32) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == code)
 }
 
-/// Opens the file for the writer, with its schema brought up to date.
-pub(super) fn for_writing(path: &Path) -> Result<Opened, RepositoryError> {
+/// Opens the file for the writer. Its schema is brought up to date unless it is only read.
+pub(super) fn for_writing(path: &Path, access: Access) -> Result<Opened, RepositoryError> {
     let path = absolute(path).map_err(|error| Problem::io(path, &error))?;
-    make(&path).map_err(|error| Problem::io(&path, &error))?;
+    if access == Access::Create {
+        make(&path).map_err(|error| Problem::io(&path, &error))?;
+    } else if !path.exists() {
+        return Err(Problem::Absent(path).into());
+    }
     examine(&path)?;
-    let connection = connect(&path)?;
+    let connection = connect(&path, access)?;
     Ok(Opened { path, connection })
 }
 
@@ -165,22 +175,35 @@ fn examine(path: &Path) -> Result<(), Problem> {
 
 /// Opens the file for the writer once more, as it is now.
 pub(super) fn again(path: &Path) -> Result<Connection, RepositoryError> {
-    Ok(connect(path)?)
+    Ok(connect(path, Access::ReadWrite)?)
 }
 
-fn connect(path: &Path) -> Result<Connection, Problem> {
+fn connect(path: &Path, access: Access) -> Result<Connection, Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let left_behind = access == Access::ReadOnly && has_log(path);
     let mut connection = Connection::open_with_flags(path, flags).map_err(engine)?;
     if connection.is_readonly(MAIN_DB).map_err(engine)? {
         return Err(Problem::ReadOnly(path.to_owned()));
     }
     connection.busy_handler(Some(wait_for_the_other_writer)).map_err(engine)?;
-    check_owner(&mut connection, path)?;
-    configure(&mut connection, path)?;
-    migrate(&mut connection, path)?;
+    check_owner(&mut connection, path, access)?;
+    if access == Access::ReadOnly {
+        // Otherwise the last to close the file would fold a log into it that a killed process left behind.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_behind).map_err(engine)?;
+    } else {
+        configure(&mut connection, path)?;
+        migrate(&mut connection, path)?;
+    }
     statements::ping(&connection).map_err(engine)?;
     Ok(connection)
+}
+
+/// Whether the file has a write-ahead log with something in it.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    fs::metadata(log).is_ok_and(|log| log.len() > 0)
 }
 
 fn wait_for_the_other_writer(tries: i32) -> bool {
@@ -189,7 +212,7 @@ fn wait_for_the_other_writer(tries: i32) -> bool {
 }
 
 /// Refuses what another program or a newer version wrote, before anything in it is changed.
-fn check_owner(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
+fn check_owner(connection: &mut Connection, path: &Path, access: Access) -> Result<(), Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
     // Another process may be making the schema: see it whole or not at all.
     let seen = connection.transaction().map_err(engine)?;
@@ -199,6 +222,9 @@ fn check_owner(connection: &mut Connection, path: &Path) -> Result<(), Problem> 
         seen.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(engine)?;
     if application != APPLICATION_ID && tables > 0 {
         return Err(Problem::Foreign(path.to_owned()));
+    }
+    if tables == 0 && access != Access::Create {
+        return Err(Problem::Absent(path.to_owned()));
     }
     let found = schema_version(&seen).map_err(engine)?;
     if usize::try_from(found).is_ok_and(|found| found <= SCHEMA.len()) {
@@ -292,7 +318,8 @@ mod tests {
         for _ in 0..8 {
             let (_folder, path) = folder();
             thread::scope(|scope| {
-                let opening: Vec<_> = (0..8).map(|_| scope.spawn(|| for_writing(&path))).collect();
+                let opening: Vec<_> =
+                    (0..8).map(|_| scope.spawn(|| for_writing(&path, Access::Create))).collect();
                 for opened in opening {
                     opened.join().expect("no panic").expect("opens");
                 }
@@ -302,16 +329,20 @@ mod tests {
 
     /// Makes a sound file and lets other hands change it.
     fn spoilt(path: &Path, statements: &str) {
-        for_writing(path).expect("opens").connection.execute_batch(statements).expect("spoils");
+        for_writing(path, Access::Create)
+            .expect("opens")
+            .connection
+            .execute_batch(statements)
+            .expect("spoils");
     }
 
     fn with_mode(path: &Path, mode: u32) {
-        for_writing(path).expect("opens");
+        for_writing(path, Access::Create).expect("opens");
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("sets");
     }
 
     fn overwritten(path: &Path, from: usize) {
-        for_writing(path).expect("opens");
+        for_writing(path, Access::Create).expect("opens");
         let bytes = fs::read(path).expect("reads");
         fs::write(path, [&bytes[..from], &vec![0xaa; bytes.len() - from]].concat()).expect("overwrites");
     }
@@ -345,7 +376,7 @@ mod tests {
             let (_folder, path) = folder();
             spoil(&path);
             let before = fs::read(&path).ok();
-            let error = for_writing(&path).expect_err(sentence);
+            let error = for_writing(&path, Access::Create).expect_err(sentence);
             assert!(matches!(error, RepositoryError::Unusable(_)), "{error:?}");
             let sentence = sentence.replace("{}", &path.display().to_string());
             assert!(error.to_string().starts_with(&sentence), "{error}\nis not\n{sentence}");

@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn every_statement_finds_its_rows_by_an_index() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let opened = open::for_writing(&folder.path().join("records.db")).expect("opens");
+        let opened = open::for_writing(&folder.path().join("records.db"), crate::repository::Access::Create)
+            .expect("opens");
         let page = |parent: bool, after: bool, order| {
             let (parent, after) = (parent.then(String::new), after.then(String::new));
             list_statement(&Page { parent, after, order, limit: 1 })

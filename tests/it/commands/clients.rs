@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     records::Records,
     terminal::Terminal,
-    transcript::{Transcript, same},
+    transcript::{Transcript, same, words},
 };
 use crate::{
     check::fits_schema,
@@ -57,6 +57,7 @@ async fn a_terminal_gets_tables_and_a_count() {
         ("pangea-mcp-auth clients show mcp_cursor", 80),
     ] {
         let (code, seen) = Terminal::open(&records.home, line, columns).end();
+        let seen = words(&seen);
         assert_eq!(code, 0, "{seen}");
         writeln!(text, "$ {line}    # {columns} columns\n{seen}").unwrap();
     }

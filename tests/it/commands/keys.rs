@@ -3,7 +3,11 @@
 use pangea_mcp_auth::clock::UnixTime;
 use serde_json::{Value, json};
 
-use super::{records::Records, terminal::Terminal, transcript::Transcript};
+use super::{
+    records::Records,
+    terminal::Terminal,
+    transcript::{Transcript, words},
+};
 use crate::check::fits_schema;
 
 fn fits(schema: &str, outcome: &crate::support::process::Outcome) -> Value {
@@ -19,7 +23,9 @@ async fn they_are_listed_and_rotate_and_on_the_worst_day_go_at_once() {
     assert_eq!(fits("keys-list.json", &transcript.run("keys list -o json")), json!([]));
     transcript.run("keys list");
     let first = fits("keys-rotate.json", &transcript.run("keys rotate -o json"));
-    let second = transcript.run("keys rotate -q").out;
+    let refused = transcript.run("keys rotate");
+    assert_eq!((refused.code, &*refused.out), (Some(1), ""), "one is waiting already");
+    let second = transcript.run("keys rotate --force -q").out;
     transcript.run("keys list");
     let listed = fits("keys-list.json", &transcript.run("keys list -o json"));
     assert_eq!(listed[0]["kid"].as_str().unwrap(), second.trim());
@@ -52,7 +58,7 @@ async fn a_terminal_gets_a_table_and_a_question() {
     assert_eq!(code, 0, "{seen}");
     let is_there = |word: &&str| seen.contains(word);
     assert!(["KID", "next", "signing", "just now", " in "].iter().all(is_there), "{seen}");
-    assert_eq!(seen.lines().count(), 3, "{seen}");
+    assert_eq!(words(&seen).lines().count(), 3, "{seen}");
     let terminal = Terminal::open(&records.home, "pangea-mcp-auth keys rotate --revoke-all", 80);
     let (code, seen) = terminal.answer("Drop all signing keys and revoke 3 grants?", "n").end();
     assert_eq!(code, 1, "{seen}");

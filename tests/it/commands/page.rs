@@ -46,6 +46,7 @@ impl ManualPage {
 fn comparable(text: &str) -> Vec<String> {
     text.lines()
         .filter(|line| !is_audited(line))
+        .map(|line| if line.starts_with("repository: ") { "repository: <where>" } else { line })
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .map(|words| timeless(&words))
         .collect()

@@ -29,8 +29,15 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Nothing.
+    /// An empty database.
     pub(crate) fn none() -> Self {
+        let records = Self::absent();
+        SqliteRepository::open(&records.home.path("records.sqlite")).unwrap();
+        records
+    }
+
+    /// A configuration whose database does not exist.
+    pub(crate) fn absent() -> Self {
         Self { home: Home::with_configuration(PUBLIC_URL, PUBLIC_URL), now: SystemClock.now() }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     records::{Records, grant},
     terminal::Terminal,
-    transcript::{Transcript, same},
+    transcript::{Transcript, same, words},
 };
 use crate::{
     check::fits_schema,
@@ -53,14 +53,47 @@ async fn on_a_terminal_it_is_a_table_that_fits_with_relative_times_and_a_count()
         ("pangea-mcp-auth tokens list", 120),
         ("pangea-mcp-auth tokens list --limit 2", 80),
         ("pangea-mcp-auth tokens list --state revoked", 80),
-        ("pangea-mcp-auth tokens list --user nobody@example.com", 80),
+        ("pangea-mcp-auth tokens list --user grace@example.com --state revoked", 80),
     ] {
         let (code, seen) = Terminal::open(&records.home, line, columns).end();
         assert_eq!(code, 0, "{seen}");
+        let seen = words(&seen);
         assert!(seen.lines().all(|line| line.chars().count() <= usize::from(columns)), "{seen}");
         writeln!(text, "$ {line}    # {columns} columns\n{seen}").unwrap();
     }
     same("tokens-list-terminal.txt", &text);
+}
+
+/// A long list is cut on a terminal, and says how to go on; in a pipe it is whole.
+#[tokio::test]
+async fn a_terminal_gets_fifty_and_how_to_go_on() {
+    let records = Records::many(51).await;
+    let all = records.run("tokens list -q").out;
+    let ids: Vec<&str> = all.lines().collect();
+    assert_eq!(ids.len(), 51);
+    let (_, seen) = Terminal::open(&records.home, "pangea-mcp-auth tokens list", 80).end();
+    assert!(seen.contains(&format!("--after {}", ids[49])) && seen.contains("50 grants"), "{seen}");
+    let (_, seen) = Terminal::open(&records.home, "pangea-mcp-auth tokens list --limit 51", 80).end();
+    assert!(!seen.contains("--after") && seen.contains("51 grants"), "{seen}");
+    let cut = records.run("tokens list --limit 2");
+    assert!(cut.out.lines().count() == 2 && cut.err.contains(&format!("--after {}", ids[1])), "{cut:?}");
+    let whole = records.run("tokens list --limit 51");
+    assert!(whole.out.lines().count() == 51 && !whole.err.contains("--after"), "{whole:?}");
+}
+
+/// A column that does not fit is named, with how to see it.
+#[tokio::test]
+async fn a_narrow_terminal_is_told_which_columns_it_does_not_show() {
+    let records = Records::usual().await;
+    let (_, seen) = Terminal::open(&records.home, "pangea-mcp-auth tokens list", 80).end();
+    let hidden =
+        seen.lines().find(|line| line.starts_with("hidden columns: ")).unwrap_or_else(|| panic!("{seen}"));
+    for title in ["RESOURCE", "SCOPES", "EXPIRES"] {
+        assert!(hidden.contains(title) && !seen.lines().nth(1).unwrap().contains(title), "{title}: {seen}");
+    }
+    assert!(seen.contains("-o json"), "{seen}");
+    let (_, seen) = Terminal::open(&records.home, "pangea-mcp-auth tokens list", 220).end();
+    assert!(!seen.contains("hidden columns"), "{seen}");
 }
 
 #[test]
@@ -70,7 +103,7 @@ fn nothing_is_an_empty_list() {
     fits_schema("tokens-list.json", &records.json("tokens list -o json"));
     for arguments in ["tokens list", "tokens list -q"] {
         let outcome = records.run(arguments);
-        assert_eq!((outcome.code, &*outcome.out, &*outcome.err), (Some(0), "", ""), "{arguments}");
+        assert_eq!((outcome.code, &*outcome.out, &*words(&outcome.err)), (Some(0), "", ""), "{arguments}");
     }
 }
 
@@ -106,7 +139,8 @@ async fn whoever_reads_a_few_lines_and_goes_ends_it_in_peace() {
     let mut command = records.command("tokens list");
     command.stdout(Stdio::from(write));
     let outcome = command.output().unwrap();
-    assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(0), &b""[..]));
+    let said = String::from_utf8(outcome.stderr).unwrap();
+    assert_eq!((outcome.status.code(), &*words(&said)), (Some(0), ""));
 }
 
 /// Shown to an operator, a name that a stranger chose moves no cursor, ends no line, turns no writing and

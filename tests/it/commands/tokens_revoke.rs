@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     records::{Records, access_token, code, grant, refresh_token},
     terminal::Terminal,
-    transcript::{Transcript, run_with},
+    transcript::{Transcript, run_with, words},
 };
 use crate::check::fits_schema;
 
@@ -104,13 +104,41 @@ async fn a_person_at_a_terminal_is_asked() {
     }
 }
 
+/// Who would have to sign in again is said before it is too late.
+#[tokio::test]
+async fn whose_grants_they_are_is_said_in_the_dry_run_the_question_and_json() {
+    let records = Records::usual().await;
+    let theirs = ["ada@example.com (2)", "grace@example.com (1)", "mcp_cursor (2)", "mcp_claude (1)"];
+    for command in ["tokens revoke --all", "keys rotate --revoke-all"] {
+        let dry = records.run(&format!("{command} --dry-run"));
+        assert!(theirs.iter().all(|words| dry.err.contains(words)), "{dry:?}");
+        let unattended = records.run(command);
+        assert_eq!(unattended.code, Some(2));
+        assert!(theirs.iter().all(|words| unattended.err.contains(words)), "{unattended:?}");
+        let report = records.json(&format!("{command} --dry-run -o json"));
+        let users = json!([
+            { "subject": "pui_ada", "email": "ada@example.com", "grants": 2 },
+            { "subject": "pui_grace", "email": "grace@example.com", "grants": 1 },
+        ]);
+        let clients = json!([
+            { "client_id": "mcp_claude", "grants": 1 },
+            { "client_id": "mcp_cursor", "grants": 2 },
+        ]);
+        assert_eq!((&report["users"], &report["clients"]), (&users, &clients));
+    }
+    let one = records.json("clients revoke mcp_cursor --dry-run -o json");
+    assert_eq!(one["users"].as_array().unwrap().len(), 2, "{one}");
+    let done = records.json("tokens revoke --all --yes -o json");
+    assert_eq!((&done["revoked"], &done["users"][0]["grants"]), (&3.into(), &2.into()), "{done}");
+}
+
 #[tokio::test]
 async fn a_thousand_grants_go_in_one_command() {
     let records = Records::many(1203).await;
     let outcome = records.run("tokens revoke --all --yes -q");
     assert_eq!((outcome.code, outcome.out.lines().count()), (Some(0), 1203), "{}", outcome.err);
     assert_eq!(records.run("tokens list --state active").out, "");
-    assert_eq!(records.run("tokens revoke --all --yes").err, "all 1203 already revoked\n  http://127.0.0.1:9/mcp can ask about each token: refused from now on; if it verifies tokens by itself, accepted until X\n".replace('X', &accepted_until(&records)));
+    assert_eq!(words(&records.run("tokens revoke --all --yes").err), "all 1203 already revoked\n  http://127.0.0.1:9/mcp can ask about each token: refused from now on; if it verifies tokens by itself, accepted until X\n".replace('X', &accepted_until(&records)));
 }
 
 fn accepted_until(records: &Records) -> String {

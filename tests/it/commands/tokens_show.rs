@@ -3,7 +3,7 @@
 use super::{
     records::{Records, access_token, code, grant, refresh_token},
     terminal::Terminal,
-    transcript::{Transcript, same},
+    transcript::{Transcript, same, words},
 };
 use crate::check::fits_schema;
 
@@ -37,7 +37,7 @@ async fn a_terminal_hears_how_long_ago_it_was() {
     let records = Records::usual().await;
     let (code, seen) = Terminal::open(&records.home, "pangea-mcp-auth tokens show 145k", 80).end();
     assert_eq!(code, 0, "{seen}");
-    same("tokens-show-terminal.txt", &records.without_times(&seen));
+    same("tokens-show-terminal.txt", &records.without_times(&words(&seen)));
 }
 
 #[tokio::test]

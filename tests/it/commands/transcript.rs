@@ -35,12 +35,7 @@ impl<'a> Transcript<'a> {
     }
 
     fn note(&mut self, command: &str, outcome: &Outcome) {
-        let said = outcome
-            .err
-            .lines()
-            .filter(|line| !is_audited(line))
-            .map(|line| format!("! {line}\n"))
-            .collect::<String>();
+        let said = words(&outcome.err).lines().map(|line| format!("! {line}\n")).collect::<String>();
         let code = outcome.code.filter(|code| *code != 0).map(|code| format!("? {code}\n"));
         writeln!(self.text, "{command}\n{}{said}{}", outcome.out, code.unwrap_or_default()).unwrap();
     }
@@ -70,6 +65,13 @@ fn without_accounts(text: &str) -> String {
         None => format!("{line}\n"),
     };
     text.lines().map(hidden).collect()
+}
+
+/// What was said, without the audit log, and without the line about the repository, which is in another
+/// folder each time.
+pub(super) fn words(said: &str) -> String {
+    let lines = said.lines().filter(|line| !line.starts_with("repository: ") && !is_audited(line));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 /// Runs a command with something on standard input.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SKEW},
     flow::administration::Administration,
+    keys::Turns,
     repository::{MemoryRepository, Repository},
 };
 use serde_json::Value;
@@ -127,7 +128,9 @@ async fn through_two_rotations_each_publishes_what_the_other_signs_with() {
     for minute in 0..120 {
         if minute % 60 == 5 {
             let rotating = &servers[minute / 60 % 2];
-            rotating.server.keys().rotate(10 * MINUTE, rotating.server.now()).await.unwrap();
+            // Published for ten minutes before it signs.
+            let turns = Turns { lifetime: 40 * MINUTE, access_lifetime: 10 * MINUTE };
+            rotating.server.keys().rotate(turns, rotating.server.now()).await.unwrap();
         }
         for server in &servers {
             server.server.purge().await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fs};
 
-use pangea_mcp_auth::dev::VAULT_TOKEN;
+use pangea_mcp_auth::{dev::VAULT_TOKEN, repository::SqliteRepository};
 use serde_json::json;
 
 use super::{commands, examples, filled, in_shell, shell, words};
@@ -104,6 +104,7 @@ impl Stage {
         let home = Home::with_configuration("http://127.0.0.1:1", "http://127.0.0.1:1");
         let new = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8";
         home.write("sealing-key", &format!("{SEALING_KEY}\n{new}@2026-01-01T00:00:00Z\n"));
+        SqliteRepository::open(&home.path("records.sqlite")).unwrap();
         Self { home, names: Vec::new(), _others: Vec::new() }
     }
 

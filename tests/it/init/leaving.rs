@@ -11,9 +11,10 @@ fn questions(beginning: &Beginning, database: &str) -> Vec<(&'static str, String
     vec![
         ("Choice [1]: ", own("1")),
         ("Public URL [", beginning.public_url.clone()),
-        ("Choice [1]: ", own("2")),
-        ("MCP server behind [", own("")),
         ("MCP server [", beginning.mcp_url.clone()),
+        ("Name [My server]: ", own("")),
+        ("Choice [1]: ", own("2")),
+        ("Domains: ", own("example.org")),
         ("Hosted Login URL: ", beginning.upstream.clone()),
         ("Scope [user]: ", own("")),
         ("Client ID: ", own(PANGEA.0)),

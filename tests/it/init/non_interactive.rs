@@ -136,6 +136,61 @@ async fn another_secret_in_the_way_is_not_overwritten_and_nothing_new_stays() {
     assert_eq!(beginning.files(), ["given-secret", "sealing-key"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_sign_in_and_what_the_server_is_called_have_flags() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    let lists = ["--allow-domain", "example.org,example.com", "--allow-email", "ada@example.net"];
+    let outcome = beginning.init(&[&lists[..], &["--mcp-name", "Notes", "--config", "config.toml"]].concat());
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let written = beginning.home.read("config.toml");
+    for line in
+        ["domains = [\"example.org\", \"example.com\"]", "emails = [\"ada@example.net\"]", "name = \"Notes\""]
+    {
+        assert!(written.lines().any(|written| written == line), "{line}: {written}");
+    }
+    let same = beginning.init(&[&lists[..], &["--config", "config.toml"]].concat());
+    assert_eq!(same.code, Some(0), "{same:?}");
+    let other = beginning.init(&["--allow-domain", "example.net", "--config", "config.toml"]);
+    assert!(other.code == Some(1) && other.err.contains("--allow-domain"), "{other:?}");
+}
+
+/// A command line of an earlier release still works, and what is taken otherwise than it was given is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_once_asked_is_still_accepted_and_a_slash_that_goes_is_mentioned() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    let flags = beginning.flags().join(" ");
+    let flags = flags.replace(&beginning.public_url, &format!("{}/", beginning.public_url));
+    let arguments = format!("{flags} --gateway http://127.0.0.1:9000/mcp --config config.toml");
+    let outcome = beginning.home.run(&arguments.split(' ').collect::<Vec<_>>());
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(outcome.err.contains("without the slash"), "{outcome:?}");
+    assert!(beginning.home.read("config.toml").contains("upstream = \"http://127.0.0.1:9000/mcp\""));
+    let help = beginning.home.run(&["init", "--help"]).out;
+    assert!(!help.contains("gateway"), "{help}");
+}
+
+/// Through a link that leads nowhere nothing would be written, and nobody is told otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_leads_nowhere_is_refused_and_one_that_leads_to_a_file_stays() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    let (link, target) = (beginning.home.path("config.toml"), beginning.home.path("real.toml"));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    for more in [&["--config", "config.toml"][..], &["--config", "config.toml", "--force"]] {
+        let outcome = beginning.init(more);
+        assert_eq!((outcome.code, &*outcome.out), (Some(1), ""), "{outcome:?}");
+        assert!(outcome.err.contains("symbolic link"), "{outcome:?}");
+        assert_eq!(beginning.files(), ["config.toml", "given-secret"]);
+    }
+    beginning.home.write("real.toml", "spoilt");
+    let outcome = beginning.init(&["--config", "config.toml", "--force"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(beginning.home.read("real.toml").contains("public_url"), "what it leads to was written");
+}
+
 #[test]
 fn missing_answers_are_named_and_nobody_is_asked() {
     let home = crate::support::process::Home::new();

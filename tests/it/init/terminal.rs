@@ -101,7 +101,8 @@ impl Terminal {
     pub(super) fn begin(&mut self, beginning: &Beginning) {
         self.answer("Choice [1]: ", "");
         self.answer("Public URL [http://localhost:8000]: ", &beginning.public_url);
-        self.answer("Choice [1]: ", "");
         self.answer("MCP server [http://localhost:9000/mcp]: ", &beginning.mcp_url);
+        self.answer("Name [My server]: ", "");
+        self.answer("Choice [1]: ", "");
     }
 }

@@ -12,10 +12,15 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     terminal.answer("Public URL [http://localhost:8000]: ", "http://mcp.example.org");
     terminal.see("That does not work");
     terminal.answer("Public URL [http://localhost:8000]: ", "http://localhost:1");
-    terminal.answer("Choice [1]: ", "<");
-    terminal.answer("Public URL [http://localhost:1]: ", &beginning.public_url);
-    terminal.answer("Choice [1]: ", "");
+    terminal.answer("MCP server [http://localhost:9000/mcp]: ", "<");
+    terminal.answer("Public URL [http://localhost:1]: ", &format!("{}/", beginning.public_url));
+    terminal.see(&format!("Taking {}, without the slash at its end", beginning.public_url));
     terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Name [My server]: ", "Notes");
+    terminal.answer("Choice [1]: ", "2");
+    terminal.answer("Domains: ", "example");
+    terminal.see("write a domain");
+    terminal.answer("Domains: ", "example.org, Example.com");
     terminal.see(&format!("\n{}/pangea/callback\r\n", beginning.public_url));
     terminal.answer("Hosted Login URL: ", "http://127.0.0.1:1");
     terminal.see("FAIL  upstream.issuer");
@@ -27,19 +32,24 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     terminal.answer("Client secret (not shown): ", "pck_wrong");
     terminal.see("FAIL  upstream.authorize");
     terminal.answer("[again]: ", "<");
-    terminal.answer("Client secret, Enter for the one before (not shown): ", "<");
     terminal.answer("Client ID [psa_wrong]: ", PANGEA.0);
     terminal.answer("(not shown): ", "");
     terminal.see("FAIL  upstream.credentials");
     terminal.see("the client secret is wrong, has expired");
     terminal.answer("[again]: ", "<");
+    terminal.answer(&format!("Client ID [{}]: ", PANGEA.0), "");
     terminal.answer("(not shown): ", PANGEA.1);
     terminal.see("ok    upstream.credentials");
     terminal.answer("Choice [1]: ", "");
     let (code, transcript) = terminal.end();
     assert_eq!(code, 0, "{transcript}");
     assert_eq!(beginning.files(), ["authn-client-secret", "config.toml", "sealing-key"]);
-    assert!(beginning.home.read("config.toml").contains(&beginning.public_url));
+    let written = beginning.home.read("config.toml");
+    assert!(written.contains(&format!("public_url = \"{}\"", beginning.public_url)), "{written}");
+    assert!(written.contains("\nname = \"Notes\"\n"), "{written}");
+    assert!(written.contains("\ndomains = [\"example.org\", \"example.com\"]\n"), "{written}");
+    assert!(transcript.contains("--allow-domain example.org,example.com"), "{transcript}");
+    assert!(!transcript.contains("gateway"), "there is none: {transcript}");
     for command in ["serve --config config.toml", "check --config config.toml --resource", "tokens list"] {
         assert!(transcript.contains(&format!("pangea-mcp-auth {command}")), "{command} {transcript}");
     }
@@ -63,31 +73,37 @@ async fn every_question_can_be_gone_back_from_also_over_a_choice() {
     let mut terminal = Terminal::open(&beginning);
     terminal.answer("Choice [1]: ", "<");
     terminal.answer("Choice [1]: ", "2");
+    terminal.see("such as https://auth.example.org");
     terminal.answer("Public URL: ", "http://auth.example.org");
     terminal.see("use https");
     terminal.answer("Public URL: ", "http://localhost:8000");
     terminal.see("needs https");
     terminal.answer("Public URL: ", "https://auth.example.org/pangea/callback");
-    terminal.answer("Choice [1]: ", "2");
-    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "<");
-    terminal.answer("Choice [2]: ", "<");
+    terminal.see("Taking https://auth.example.org\r\n");
+    terminal.answer("MCP server: ", "https://auth.example.org/mcp");
+    terminal.see("better give this server");
+    terminal.answer("Name [My server]: ", "<");
+    terminal.answer("MCP server [https://auth.example.org/mcp]: ", "<");
     terminal.answer("Public URL [https://auth.example.org]: ", "<");
     terminal.answer("Choice [2]: ", "1");
     terminal.answer("Public URL [http://localhost:8000]: ", &beginning.public_url);
-    terminal.answer("Choice [2]: ", "");
-    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "");
-    terminal.answer(&format!("MCP server [{}/mcp]: ", beginning.public_url), "<");
-    terminal.answer("MCP server behind [http://127.0.0.1:9000/mcp]: ", "<");
-    terminal.answer("Choice [2]: ", "1");
     terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Name [My server]: ", "");
+    terminal.answer("Choice [1]: ", "3");
+    terminal.answer("Email addresses: ", "ada");
+    terminal.see("write an email address");
+    terminal.answer("Email addresses: ", "ada@example.org");
     terminal.answer("Hosted Login URL: ", "<");
-    terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Email addresses [ada@example.org]: ", "<");
+    terminal.answer("Choice [3]: ", "1");
     terminal.answer("Hosted Login URL: ", &beginning.upstream);
     terminal.answer("Scope [user]: ", "<");
     terminal.answer(&format!("Hosted Login URL [{}]: ", beginning.upstream), "");
     terminal.answer("Scope [user]: ", "");
     terminal.answer("Client ID: ", "<");
     terminal.answer("Scope [user]: ", "");
+    terminal.answer("Client ID: ", "pck_pasted_into_the_wrong_question");
+    terminal.see("that is a secret");
     terminal.answer("Client ID: ", PANGEA.0);
     terminal.answer("Client secret (not shown): ", PANGEA.1);
     terminal.answer("Choice [1]: ", "<");
@@ -111,6 +127,9 @@ async fn every_question_can_be_gone_back_from_also_over_a_choice() {
     assert!(written.contains("kind = \"sqlite\"") && !written.contains("127.0.0.1:1\""), "{written}");
     assert_eq!(beginning.files(), ["authn-client-secret", "config.toml", "sealing-key"]);
     assert!(!transcript.contains("pts_wrong"));
+    let echoes = transcript.matches("pck_pasted").count();
+    assert_eq!(echoes, 1, "the terminal shows what is typed, and init never repeats it: {transcript}");
+    assert!(!written.contains("ada@example.org"), "everyone may sign in after all: {written}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,8 +163,9 @@ async fn what_is_wrong_in_the_console_is_said_in_words_with_what_to_do() {
     let mut terminal = Terminal::open(&beginning);
     terminal.answer("Choice [1]: ", "");
     terminal.answer("Public URL [http://localhost:8000]: ", "http://localhost:1");
-    terminal.answer("Choice [1]: ", "");
     terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
+    terminal.answer("Name [My server]: ", "");
+    terminal.answer("Choice [1]: ", "");
     terminal.answer("Hosted Login URL: ", &beginning.upstream);
     terminal.answer("Scope [user]: ", "other");
     terminal.answer("Client ID: ", "no-psa");
@@ -154,7 +174,6 @@ async fn what_is_wrong_in_the_console_is_said_in_words_with_what_to_do() {
     terminal.see("Pangea's begin with pck_; going on");
     terminal.see("the client id is not known at this hosted login");
     terminal.answer("[again]: ", "<");
-    terminal.answer("(not shown): ", "<");
     terminal.answer("Client ID [no-psa]: ", PANGEA.0);
     terminal.answer("(not shown): ", PANGEA.1);
     terminal.see("the redirect URI is not one of the client's");
@@ -235,8 +254,11 @@ async fn the_command_line_it_shows_does_the_same() {
     let command = transcript.split("without questions:").nth(1).unwrap();
     let command =
         command.replace("\\\r\n", " ").replace("--config config.toml", "--config again/config.toml");
-    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    let outcome = beginning.home.run(&words);
+    // As a shell reads it.
+    let words = command.replace("'My server'", "My\u{2423}server");
+    let words: Vec<String> =
+        words.split_whitespace().skip(1).map(|word| word.replace('\u{2423}', " ")).collect();
+    let outcome = beginning.home.run(&words.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(outcome.code, Some(0), "{words:?} {outcome:?}");
     assert_eq!(beginning.home.read("again/config.toml"), written);
 }

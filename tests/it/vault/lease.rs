@@ -7,7 +7,7 @@ use std::{
 
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SKEW},
-    daemon::{Lease, LeaseError, OneWriter},
+    daemon::{Lease, OneWriter, Tenure},
     dev::{Fault, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault},
     repository::{Kind, Record, Repository, RepositoryError, WRITER_LEASE},
     secret::SystemRandom,
@@ -18,8 +18,8 @@ use super::{Vault, done, record};
 use crate::{
     check::check,
     support::{
-        Browser, Client, Options, Server, Tokens, at_once,
-        process::{Home, Outcome, free_port},
+        Browser, Client, Options, Server, Tokens, at_once, http,
+        process::{Home, free_port},
     },
 };
 
@@ -30,9 +30,23 @@ async fn writer(vault: &Vault) -> Arc<OneWriter> {
     Arc::new(OneWriter::new(repository, clock))
 }
 
-/// A lease on it.
-async fn lease(vault: &Vault) -> Result<Vec<Lease>, LeaseError> {
-    Lease::take_all(vec![writer(vault).await], &SystemRandom).await
+/// A lease on it, taken or not.
+async fn lease(vault: &Vault) -> Vec<Lease> {
+    Lease::take_all(vec![writer(vault).await], Tenure::new(&SystemRandom)).await.unwrap()
+}
+
+/// Whether a newcomer gets the lease.
+async fn is_free(vault: &Vault) -> bool {
+    let leases = lease(vault).await;
+    let is_free = leases[0].is_held();
+    give_back(leases).await;
+    is_free
+}
+
+/// For how long another daemon has it, in seconds.
+async fn taken_for(vault: &Vault) -> Option<u64> {
+    let until = Lease::taken_until(Arc::new(vault.repository().await), vault.now()).await.unwrap();
+    until.map(|until| until.since(vault.now()).as_secs())
 }
 
 async fn give_back(leases: Vec<Lease>) {
@@ -44,37 +58,38 @@ async fn give_back(leases: Vec<Lease>) {
 #[tokio::test]
 async fn a_second_writer_is_refused_while_the_first_one_lives() {
     let vault = Vault::start().await;
-    let first = lease(&vault).await.unwrap();
-    assert_eq!(first.len(), 1);
-    let refused = lease(&vault).await.unwrap_err();
-    assert!(matches!(refused, LeaseError::Taken { seconds: 210 }), "{refused}");
+    let first = lease(&vault).await;
+    assert!(first.len() == 1 && first[0].is_held());
+    assert!(!is_free(&vault).await);
+    assert_eq!(taken_for(&vault).await, Some(210));
     vault.clock.advance(Duration::from_secs(209));
-    assert!(lease(&vault).await.is_err());
+    assert!(!is_free(&vault).await);
 }
 
 #[tokio::test]
 async fn a_second_writer_whose_clock_is_ahead_is_refused_too() {
     let vault = Vault::start().await;
-    let _first = lease(&vault).await.unwrap();
+    let _first = lease(&vault).await;
     // The first one has stopped writing by then, if it could not renew its right.
     let ahead = Arc::new(ManualClock::at(vault.clock.now().plus(SKEW).plus(Duration::from_mins(1))));
     let second = OneWriter::new(Arc::new(vault.repository().await), ahead);
-    assert!(Lease::take_all(vec![Arc::new(second)], &SystemRandom).await.is_err());
+    let second = Lease::take_all(vec![Arc::new(second)], Tenure::new(&SystemRandom)).await.unwrap();
+    assert!(!second[0].is_held());
 }
 
 #[tokio::test]
 async fn the_place_of_a_dead_writer_is_free_when_its_lease_has_ended() {
     let vault = Vault::start().await;
-    let _dead = lease(&vault).await.unwrap();
+    let _dead = lease(&vault).await;
     vault.clock.advance(Duration::from_secs(210));
-    assert_eq!(lease(&vault).await.unwrap().len(), 1);
+    assert!(is_free(&vault).await);
 }
 
 #[tokio::test]
 async fn a_lease_that_is_given_back_is_free_at_once() {
     let vault = Vault::start().await;
-    give_back(lease(&vault).await.unwrap()).await;
-    assert_eq!(lease(&vault).await.unwrap().len(), 1);
+    give_back(lease(&vault).await).await;
+    assert!(is_free(&vault).await);
 }
 
 #[tokio::test]
@@ -83,9 +98,10 @@ async fn of_writers_that_come_at_one_moment_one_stays() {
         let vault = Vault::start().await;
         vault.switches().habits.set(|habits| habits.unique_names = unique_names);
         let (one, other) = (writer(&vault).await, writer(&vault).await);
-        let both = [one, other].map(|writer| Lease::take_all(vec![writer], &SystemRandom));
+        let both = [one, other].map(|writer| Lease::take_all(vec![writer], Tenure::new(&SystemRandom)));
         let both = at_once(both).await;
-        let stayed = both.iter().filter(|lease| lease.is_ok()).count();
+        let held = |taken: &Result<Vec<Lease>, RepositoryError>| taken.as_ref().is_ok_and(|l| l[0].is_held());
+        let stayed = both.iter().filter(|taken| held(taken)).count();
         assert_eq!(stayed, 1, "{unique_names:?}: {both:?}");
     }
 }
@@ -93,30 +109,55 @@ async fn of_writers_that_come_at_one_moment_one_stays() {
 #[tokio::test]
 async fn a_lease_is_renewed_while_it_is_kept_and_given_back_at_the_end() {
     let vault = Vault::start().await;
-    let mut leases = lease(&vault).await.unwrap();
+    let leases = lease(&vault).await;
     vault.clock.advance(Duration::from_mins(1));
     let stop = CancellationToken::new();
-    let kept = tokio::spawn(leases.remove(0).keep(stop.clone()));
+    let kept = tokio::spawn(Lease::keep_all(leases, stop.clone()));
     let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        match lease(&vault).await {
-            Err(LeaseError::Taken { seconds: 210 }) => break,
-            other => assert!(Instant::now() < deadline, "never renewed: {other:?}"),
-        }
+    while taken_for(&vault).await != Some(210) {
+        assert!(Instant::now() < deadline, "never renewed");
     }
     stop.cancel();
     kept.await.unwrap();
-    assert!(lease(&vault).await.is_ok());
+    assert!(is_free(&vault).await);
 }
 
 #[tokio::test]
 async fn whoever_has_lost_the_lease_leaves_it_to_the_other() {
     let vault = Vault::start().await;
-    let lost = lease(&vault).await.unwrap();
+    let lost = lease(&vault).await;
     vault.clock.advance(Duration::from_secs(210));
-    let _other = lease(&vault).await.unwrap();
+    let _other = lease(&vault).await;
     give_back(lost).await;
-    assert!(matches!(lease(&vault).await, Err(LeaseError::Taken { .. })), "it is still the other's");
+    assert!(!is_free(&vault).await, "it is still the other's");
+}
+
+/// Two daemons that have a part each would wait for one another for good.
+#[tokio::test]
+async fn whoever_lacks_the_first_of_two_leases_leaves_the_second_alone() {
+    let (one, two) = (Vault::start().await, Vault::start().await);
+    let first = lease(&one).await;
+    let both = vec![writer(&one).await, writer(&two).await];
+    let waiting = Lease::take_all(both, Tenure::new(&SystemRandom)).await.unwrap();
+    assert!(waiting.iter().all(|lease| !lease.is_held()));
+    assert!(is_free(&two).await);
+    give_back(first).await;
+    let both = vec![writer(&one).await, writer(&two).await];
+    let all = Lease::take_all(both, Tenure::new(&SystemRandom)).await.unwrap();
+    assert!(all.iter().all(Lease::is_held));
+}
+
+/// Whoever has certainly ended on this machine keeps nobody waiting; everybody else does.
+#[tokio::test]
+async fn the_lease_of_a_process_that_is_certainly_gone_is_taken_over_at_once() {
+    let (vault, folder) = (Vault::start().await, tempfile::tempdir().unwrap());
+    let enter = || Tenure::in_folder(folder.path(), "vault", &SystemRandom);
+    let take = async || Lease::take_all(vec![writer(&vault).await], enter()).await.unwrap();
+    let killed = take().await;
+    assert!(!take().await[0].is_held(), "it still lives");
+    drop(killed);
+    assert!(!is_free(&vault).await, "elsewhere nobody can know");
+    assert!(take().await[0].is_held());
 }
 
 #[tokio::test]
@@ -159,7 +200,8 @@ async fn nothing_is_written_before_the_right_is_had_nor_after_it_has_lapsed() {
     let writer = writer(&vault).await;
     writes_nothing(&vault, &writer, &kept).await;
 
-    let mut leases = Lease::take_all(vec![Arc::clone(&writer)], &SystemRandom).await.unwrap();
+    let tenure = Tenure::new(&SystemRandom);
+    let mut leases = Lease::take_all(vec![Arc::clone(&writer)], tenure).await.unwrap();
     vault.clock.advance(Duration::from_secs(59));
     done(writer.insert(Kind::Grant, &record("in.time", "value"), vault.now()).await);
     vault.clock.advance(Duration::from_secs(1));
@@ -175,7 +217,8 @@ async fn nothing_is_written_before_the_right_is_had_nor_after_it_has_lapsed() {
 async fn a_writer_whose_network_is_away_stops_in_time_and_goes_on_when_it_is_back() {
     let vault = Vault::start().await;
     let writer = writer(&vault).await;
-    let mut leases = Lease::take_all(vec![Arc::clone(&writer)], &SystemRandom).await.unwrap();
+    let tenure = Tenure::new(&SystemRandom);
+    let leases = Lease::take_all(vec![Arc::clone(&writer)], tenure).await.unwrap();
     let away = |call: &mut VaultCall| call.fault = VaultFault::Foreign(Fault::Drop);
     let switches = vault.switches();
     let calls = || [&switches.get_bulk, &switches.store, &switches.rotate, &switches.delete];
@@ -185,7 +228,7 @@ async fn a_writer_whose_network_is_away_stops_in_time_and_goes_on_when_it_is_bac
     let stop = CancellationToken::new();
     // First the clock: a renewal that begins before counts from then, and the next one comes half a minute later.
     vault.clock.advance(Duration::from_mins(1));
-    let kept = tokio::spawn(leases.remove(0).keep(stop.clone()));
+    let kept = tokio::spawn(Lease::keep_all(leases, stop.clone()));
     assert_refused(&writer.insert(Kind::Grant, &record("key", "value"), vault.now()).await);
     for call in calls() {
         call.reset();
@@ -240,7 +283,8 @@ async fn a_daemon_that_slept_too_long_changes_nothing_of_what_its_successor_wrot
     server.advance(Duration::from_mins(1));
     serves_no_writes(&server, &client, &code, &tokens.refresh).await;
     server.advance(Duration::from_secs(150));
-    let successor = lease(&vault).await.unwrap();
+    let successor = lease(&vault).await;
+    assert!(successor[0].is_held());
     let written = vault.secrets().await;
     serves_no_writes(&server, &client, &code, &tokens.refresh).await;
     assert!(!server.renew_leases().await, "it is another's");
@@ -264,40 +308,71 @@ fn home(vault: &Vault) -> Home {
     home
 }
 
-async fn refused(home: Home) -> (Outcome, Home) {
-    let run = move || (home.run(&["serve", "--config", "config.toml"]), home);
-    let (refused, home) = tokio::task::spawn_blocking(run).await.unwrap();
-    assert_eq!(refused.code, Some(69), "{refused:?}");
-    assert!(refused.err.contains("another daemon writes to this repository"), "{}", refused.err);
-    (refused, home)
+/// What a daemon of this home answers at `/readyz`.
+async fn readiness(home: &Home) -> u16 {
+    let config = home.read("config.toml");
+    let url = config.split('"').nth(1).unwrap();
+    http().get(format!("{url}/readyz")).send().await.unwrap().status().as_u16()
+}
+
+/// Waits until a daemon of this home answers so.
+async fn until_readiness_is(home: &Home, status: u16) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while readiness(home).await != status {
+        assert!(Instant::now() < deadline, "never {status}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_serve_ends_with_a_sentence_and_starts_after_the_first_has_stopped() {
+async fn a_second_serve_waits_and_takes_over_when_the_first_has_stopped() {
     let vault = Vault::start().await;
     let (first, second) = (home(&vault), home(&vault));
     let daemon = first.serve();
-    let (_, second) = refused(second).await;
+    assert_eq!(readiness(&first).await, 200);
+    let mut waiting = second.serve();
+    assert_eq!(readiness(&second).await, 503);
     assert_eq!(daemon.stop().code, Some(0));
-    let outcome = second.serve().stop();
+    until_readiness_is(&second, 200).await;
+    assert!(waiting.is_running());
+    let outcome = waiting.stop();
     assert_eq!(outcome.code, Some(0), "{}", outcome.err);
+    assert!(outcome.err.contains("another daemon holds the write lease"), "{}", outcome.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_kill_9_the_place_is_free_when_the_lease_has_run_out() {
+async fn after_kill_9_the_next_daemon_of_the_machine_writes_at_once_and_others_wait() {
     let vault = Vault::start().await;
     let (first, second) = (home(&vault), home(&vault));
     first.serve().kill();
-    let (told, second) = refused(second).await;
-    let seconds = told.err.split_once("its place is free ").unwrap().1.split_once(" seconds").unwrap().0;
-    assert!((1..=210).contains(&seconds.parse::<u64>().unwrap()), "{}", told.err);
+    let elsewhere = second.serve();
+    assert_eq!(readiness(&second).await, 503);
+    // A second one beside it proves nothing by the lock that the first one has.
+    let next = first.serve();
+    assert_eq!(readiness(&first).await, 200);
+    assert_eq!(readiness(&second).await, 503);
+    next.kill();
+    let again = first.serve();
+    assert_eq!(readiness(&first).await, 200);
+    assert_eq!(again.stop().code, Some(0));
+    until_readiness_is(&second, 200).await;
+    assert_eq!(elsewhere.stop().code, Some(0));
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn elsewhere_the_place_of_a_killed_daemon_is_free_when_the_lease_has_run_out() {
+    let vault = Vault::start().await;
+    let (first, second) = (home(&vault), home(&vault));
+    first.serve().kill();
+    let waiting = second.serve();
+    assert_eq!(readiness(&second).await, 503);
     // So long it takes; here the record ends at once, as if it had passed.
     let repository = vault.open("/pangea-mcp-auth", Duration::ZERO).await.unwrap();
     let held = repository.get(Kind::Replay, WRITER_LEASE, vault.now()).await.unwrap().unwrap();
     let ended = Record { expires_at: Some(vault.now()), ..held.record };
     done(repository.replace(Kind::Replay, &ended, held.version, vault.now()).await);
-    assert_eq!(second.serve().stop().code, Some(0));
+    until_readiness_is(&second, 200).await;
+    assert_eq!(waiting.stop().code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +384,7 @@ async fn check_says_who_writes_and_is_not_troubled_by_it() {
     for name in ["repository", "repository.round_trip", "repository.settings", "repository.writer"] {
         assert_eq!(running.status(name), ["pass"], "{name}: {}", running.words(name));
     }
-    assert!(running.words("repository.writer").contains("a second one would not start"));
+    assert!(running.words("repository.writer").contains("a second one waits"));
     assert_eq!(daemon.stop().code, Some(0));
     let stopped = check(&home, &[]);
     assert!(stopped.words("repository.writer").contains("nobody"), "{}", stopped.words("repository.writer"));
