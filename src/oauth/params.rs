@@ -30,7 +30,9 @@ impl<'a> Params<'a> {
             }
             let equals = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
             let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
-            pairs.push((decode(name)?, decode(value)?));
+            let name = decode(name)?;
+            let value = if name == "state" { decode_state(value)? } else { decode(value)? };
+            pairs.push((name, value));
         }
         Ok(Self(pairs))
     }
@@ -90,6 +92,21 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, OAuthError> {
     decoded.ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "the parameters are not UTF-8"))
 }
 
+/// A value that its sender compares character by character. Clients send base64 without encoding it, so
+/// a `+` stays one where the value otherwise is base64 and encodes no `+` itself.
+fn decode_state(bytes: &[u8]) -> Result<Cow<'_, str>, OAuthError> {
+    let encodes_plus = || bytes.windows(3).any(|window| window.eq_ignore_ascii_case(b"%2b"));
+    if !bytes.contains(&b'+') || encodes_plus() {
+        return decode(bytes);
+    }
+    let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/=_-".contains(b);
+    let literal: Cow<'_, [u8]> = percent_decode(bytes).into();
+    match String::from_utf8(literal.into_owned()) {
+        Ok(literal) if literal.as_bytes().iter().all(is_base64) => Ok(Cow::Owned(literal)),
+        _ => decode(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -120,6 +137,29 @@ mod tests {
         assert_eq!(parse("a=x%20y+z%2B%25&b").one("a").unwrap(), Some("x y z+%"));
         assert_eq!(parse("a=b=c").one("a").unwrap(), Some("b=c"));
         assert_eq!(parse("a=%zz%4").one("a").unwrap(), Some("%zz%4"));
+    }
+
+    #[test]
+    fn a_raw_plus_in_a_base64_state_stays_a_plus() {
+        for (sent, meant) in [
+            ("gV+x/0==", "gV+x/0=="),
+            ("gV+x%2F0%3D%3d", "gV+x/0=="),
+            ("a-b_c+d", "a-b_c+d"),
+            ("a+b", "a+b"),
+            ("a%20b", "a b"),
+            ("a+b!", "a b!"),
+            ("a+b%21", "a b!"),
+            ("a+b%20c", "a b c"),
+            ("a+b.c", "a b.c"),
+            ("a+b%2Bc", "a b+c"),
+            ("a+b%2bc", "a b+c"),
+            ("a%2Bb", "a+b"),
+            ("a+%C3%BC", "a ü"),
+        ] {
+            assert_eq!(parse(&format!("state={sent}")).one("state").unwrap(), Some(meant), "{sent}");
+        }
+        assert_eq!(parse("scope=a+b").one("scope").unwrap(), Some("a b"));
+        assert!(Params::parse(b"state=a+%ff").is_err());
     }
 
     #[test]
