@@ -35,12 +35,14 @@ pub(super) async fn ask(State(stand_in): State<StandIn>, RawQuery(query): RawQue
     };
     let settings = stand_in.0.switches.authorize.peek();
     wait(settings.delay_ms).await;
-    let known = request.login_hint.clone().or(settings.sign_in_as);
+    let remembered = request.login_hint.clone().or(settings.session).filter(|_| !request.asks_again);
+    let known = remembered.or(settings.sign_in_as);
     if let Some(email) = known.as_deref().and_then(people::email) {
         return request.sign_in(&stand_in, &email);
     }
     let last_email = stand_in.0.state.read(|state| state.last_email.clone());
-    sign_in_page(&request.back.host(), last_email.as_deref().unwrap_or(EXAMPLE_EMAIL), None)
+    let offered = request.login_hint.as_deref().and_then(people::email).or(last_email);
+    sign_in_page(&request.back.host(), offered.as_deref().unwrap_or(EXAMPLE_EMAIL), None)
 }
 
 /// `POST /v2/oauth/authorize`: what the person answered on that page, whose form leads back to the
@@ -79,6 +81,8 @@ struct AuthorizationRequest {
     challenge: Option<String>,
     nonce: Option<String>,
     login_hint: Option<String>,
+    /// `prompt=login`: a known user is asked again.
+    asks_again: bool,
 }
 
 /// Where the browser goes back to, and the state that it takes along.
@@ -126,6 +130,7 @@ impl AuthorizationRequest {
                 challenge: own("code_challenge"),
                 nonce: own("nonce"),
                 login_hint: own("login_hint"),
+                asks_again: form.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|p| p == "login")),
             }),
             Err((error, description)) => Err(Refusal::Redirect(Box::new(back), error, description)),
         }
@@ -142,7 +147,7 @@ impl AuthorizationRequest {
             }
             Answer::Nothing => return self.back.redirect(stand_in, &settings, &[]),
         }
-        let Self { back, client_id, redirect_uri, scope, challenge, nonce, login_hint: _ } = self;
+        let Self { back, client_id, redirect_uri, scope, challenge, nonce, .. } = self;
         let now = stand_in.now();
         let code = ids::fresh("pmc", &*stand_in.0.random);
         let signed_in = stand_in.0.state.change(|state| {

@@ -39,6 +39,8 @@ pub struct Authorize {
     pub delay_ms: u64,
     /// Who is signed in without a page; at first `StandInConfig::sign_in_as`.
     pub sign_in_as: Option<String>,
+    /// Who is signed in without a page unless `prompt=login` asks for one: a session in the browser.
+    pub session: Option<String>,
     /// What the browser brings back.
     pub answer: Answer,
     /// The `iss` that the browser brings back (RFC 9207).
