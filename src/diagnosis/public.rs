@@ -11,7 +11,10 @@ use super::{
 use crate::{
     config::ResourceConfig,
     fetch::{Answer, Fetch, FetchError},
-    oauth::{issuer::Issuer, resource::Resource},
+    oauth::{
+        issuer::Issuer,
+        resource::{Resource, is_loopback},
+    },
 };
 
 /// A page in a browser that looks for our documents.
@@ -28,6 +31,8 @@ pub(super) struct Face {
     issuer: Issuer,
     /// The MCP servers whose metadata we serve.
     own_resources: Vec<Resource>,
+    /// The MCP servers that have our host name.
+    neighbours: Vec<Resource>,
     fetch: Fetch,
 }
 
@@ -40,12 +45,15 @@ impl Face {
     ) -> Self {
         let own = resources.iter().map(|resource| resource.url.clone());
         let own_resources = own.filter(|url| url.origin() == public_url.origin()).collect();
-        Self { public_url, issuer, own_resources, fetch }
+        let all = resources.iter().map(|resource| resource.url.clone());
+        let neighbours = all.filter(|url| public_url.shares_host_with(url)).collect();
+        Self { public_url, issuer, own_resources, neighbours, fetch }
     }
 
     pub(super) async fn findings(self) -> Part {
         let (address, (metadata, is_there)) = tokio::join!(self.address(), self.metadata());
-        let mut part = Part::from(address.into_iter().chain(metadata).collect::<Vec<_>>());
+        let host = judge_host(&self.public_url, &self.neighbours);
+        let mut part = Part::from(host.into_iter().chain(address).chain(metadata).collect::<Vec<_>>());
         // Else the same sentence would come again and again.
         if is_there {
             for other in at_once(self.others()).await {
@@ -167,6 +175,25 @@ impl Face {
     }
 }
 
+/// Browsers keep cookies by host name, and let scripts of one origin do what its pages may. On loopback
+/// there is nothing to find.
+fn judge_host(public_url: &Issuer, neighbours: &[Resource]) -> Option<Finding> {
+    let url = Url::parse(public_url.as_str()).ok().filter(|url| !is_loopback(url))?;
+    let host = url.host_str()?;
+    let question =
+        Question::new(Topic::PublicHost, format!("comparing {host} with the MCP servers' host names"));
+    if neighbours.is_empty() {
+        return Some(question.pass(format!("{host} is this server's alone")));
+    }
+    let names: Vec<&str> = neighbours.iter().map(Resource::as_str).collect();
+    Some(question.warn(
+        format!("{} on the same host name", names.join(", ")),
+        "browsers share cookies between all ports of a host name, so such a server can tamper with sign-ins; users \
+         are asked again after each sign-in",
+        "Give the authorization server a host name of its own, such as auth.example.org (docs/reverse-proxy.md)",
+    ))
+}
+
 fn judge_issuer(question: Question, url: &str, document: &serde_json::Value, issuer: &Issuer) -> Finding {
     let found = document["issuer"].as_str().unwrap_or_default();
     if found == issuer.as_str() {
@@ -240,6 +267,17 @@ mod tests {
             |has_ipv4, port| judge_address(Question::new(Topic::PublicAddress, "y"), has_ipv4, port).status;
         assert_eq!(judged(true, 443), Status::Pass);
         assert_eq!((judged(false, 443), judged(true, 8443)), (Status::Warn, Status::Warn));
+    }
+
+    #[test]
+    fn an_mcp_server_on_the_same_host_name_is_warned_of() {
+        let judged = |public_url: &str, neighbours: &[&str]| {
+            let neighbours: Vec<_> = neighbours.iter().map(|url| Resource::parse(url).unwrap()).collect();
+            judge_host(&Issuer::parse(public_url).unwrap(), &neighbours).map(|finding| finding.status)
+        };
+        assert_eq!(judged("https://a.example", &[]), Some(Status::Pass));
+        assert_eq!(judged("https://a.example", &["https://a.example:8443/mcp"]), Some(Status::Warn));
+        assert_eq!(judged("http://localhost:8000", &[]), None);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum Topic {
     RepositoryWriter,
     /// Signing keys under the sealing key.
     Keys,
+    /// Whether an MCP server shares the public host name.
+    PublicHost,
     /// The public name and port.
     PublicAddress,
     /// Our metadata as the world sees it.
@@ -73,6 +75,7 @@ impl Topic {
             Self::RepositorySettings => "repository.settings",
             Self::RepositoryWriter => "repository.writer",
             Self::Keys => "keys",
+            Self::PublicHost => "public.host",
             Self::PublicAddress => "public.address",
             Self::PublicMetadata => "public.metadata",
             Self::PublicCors => "public.cors",

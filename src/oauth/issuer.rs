@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::resource::is_loopback;
+use super::resource::{Resource, is_loopback};
 
 /// An issuer identifier (RFC 8414 section 2) or a public URL, in its one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +75,15 @@ impl Issuer {
         &self.0[..self.0.len() - self.path().len()]
     }
 
+    /// Whether an MCP server has this URL's host name, on whatever port: then it can plant cookies for
+    /// this URL. On a loopback host everything belongs to the user's own machine, and this is `false`.
+    #[must_use]
+    pub fn shares_host_with(&self, resource: &Resource) -> bool {
+        let url = |text| Url::parse(text).ok().filter(|url| !is_loopback(url));
+        let (own, other) = (url(&self.0), url(resource.as_str()));
+        own.is_some_and(|own| other.is_some_and(|other| own.host() == other.host()))
+    }
+
     /// Whether the scheme is `https`.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -118,6 +127,24 @@ mod tests {
             "",
         ] {
             assert!(Issuer::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_shared_whatever_the_port_and_the_spelling() {
+        for (public_url, resource, shared) in [
+            ("https://a.example", "https://a.example/mcp", true),
+            ("https://a.example", "https://A.example:8443/mcp", true),
+            ("https://a.example:8443/t1", "http://a.example/mcp", true),
+            ("https://[2001:db8::1]", "https://[2001:db8:0::1]:9000/mcp", true),
+            ("https://a.example", "https://mcp.a.example/mcp", false),
+            ("https://a.example", "https://b.example/mcp", false),
+            ("http://localhost:8000", "http://localhost:9000/mcp", false),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:9000/mcp", false),
+        ] {
+            let resource = Resource::parse(resource).unwrap();
+            let issuer = Issuer::parse(public_url).unwrap();
+            assert_eq!(issuer.shares_host_with(&resource), shared, "{public_url} {resource}");
         }
     }
 

@@ -72,6 +72,19 @@ async fn browsers_must_be_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_mcp_server_on_another_port_of_the_host_name_is_warned_of() {
+    for (resource, status) in [("https://auth.invalid:8443/mcp", "warn"), ("https://mcp.invalid/mcp", "pass")]
+    {
+        let upstream = pangea(PANGEA, "https://auth.invalid/pangea/callback".to_owned()).await;
+        let home = Home::with_configuration("http://127.0.0.1:1", &upstream);
+        home.reconfigure("public_url = \"http://127.0.0.1:1\"", "public_url = \"https://auth.invalid\"");
+        home.reconfigure("url = \"http://127.0.0.1:1/mcp\"", &format!("url = \"{resource}\""));
+        let checked = check(&home, &[]);
+        assert_eq!(checked.status("public.host"), [status], "{resource} {}", checked.report);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_at_all_is_said_once() {
     let upstream = pangea(PANGEA, "http://127.0.0.1:1/pangea/callback".to_owned()).await;
     let checked = check(&Home::with_configuration("http://127.0.0.1:1", &upstream), &[]);
