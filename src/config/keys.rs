@@ -77,7 +77,7 @@ const OWN: &[Key] = &[
     key(
         "public_url",
         Kind::Url,
-        Required("\"https://mcp.example.org\""),
+        Required("\"https://auth.example.org\""),
         "Where the world reaches this server, exactly as clients write it. Issuer, endpoints and the redirect \
          URI for the upstream's console are built from it. `https`, or `http` on loopback.",
     ),

@@ -92,7 +92,7 @@ pub(super) fn words(duration: Duration) -> String {
 }
 
 pub(super) fn issuer(text: &str) -> Result<Issuer> {
-    const EXAMPLE: &str = "Write it like \"https://mcp.example.org\" or \"https://example.org/mcp-auth\"";
+    const EXAMPLE: &str = "Write it like \"https://auth.example.org\" or \"https://example.org/mcp-auth\"";
     let issuer = Issuer::parse(text).map_err(|error| {
         let what = format!("{} cannot be used", shown(text));
         match &error {

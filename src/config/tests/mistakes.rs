@@ -28,7 +28,7 @@ fn mistakes_of_top_level_have_their_words() {
     assert_mistakes([
         (
             with("", "public_url = \"https://mcp.example.org\""),
-            "config.toml: public_url: is missing. Add `public_url = \"https://mcp.example.org\"` at the top of the file, before the first `[section]`.",
+            "config.toml: public_url: is missing. Add `public_url = \"https://auth.example.org\"` at the top of the file, before the first `[section]`.",
         ),
         (
             with("public_url = \"https://mcp.example.org/\"", "public_url = \"https://mcp.example.org\""),
