@@ -302,6 +302,7 @@ fn settings(config: &Config) -> Settings {
     let (tokens, registration) = (&config.tokens, &config.registration);
     Settings {
         issuer: config.issuer.clone(),
+        public_url: config.public_url.clone(),
         resources,
         introspectors: introspectors.collect(),
         access: AccessPolicy {

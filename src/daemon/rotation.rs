@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     clock::UnixTime,
     config::{self, Environment, SecretPlace},
-    flow::{AFTERGLOW, PATIENCE, SealedSessions},
+    flow::{AFTERGLOW, PATIENCE, SealedSessions, UPSTREAM_PATIENCE},
     keys,
     repository::{Repository, RepositoryError},
     secret::{KeyId, KeyRing, Random, Sealer, SealingKey},
@@ -155,7 +155,7 @@ pub async fn plan_sealing_removal(
     let ring = config::read_sealing_keys(place, environment).map_err(RotationError::Place)?;
     let kept = ring.without_old(now).ok_or(RotationError::NothingOld)?;
     let switched = ring.sealing_since(now).unwrap_or(now);
-    let logins_over = switched.plus(PATIENCE * 2).plus(AFTERGLOW);
+    let logins_over = switched.plus(PATIENCE + UPSTREAM_PATIENCE + PATIENCE).plus(AFTERGLOW);
     if now < logins_over {
         return Err(RotationError::TooEarly(logins_over));
     }

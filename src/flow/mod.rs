@@ -21,7 +21,10 @@ use tokio::{
 
 pub use self::{
     introspection::Introspected,
-    login::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
+    login::{
+        Answered, CallbackError, Consent, Decision, DecisionError, Ending, PersonDecides, Question, Refusal,
+        Returned, Visitor, flow_name,
+    },
     registration::Registered,
     sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
     tokens::TokenResponse,
@@ -45,8 +48,10 @@ use crate::{
     upstream::{Identity, Upstream},
 };
 
-/// How long a person may take at the consent page, and again at the upstream.
+/// How long a user may take at each page of ours.
 pub const PATIENCE: Duration = Duration::from_mins(10);
+/// How long a user may take at the upstream, where some sign up first or enrol a second factor.
+pub const UPSTREAM_PATIENCE: Duration = Duration::from_mins(30);
 
 /// Maximum concurrent calls of the upstream. Beyond that, a browser that comes back is told to try again,
 /// and the check of a session waits for its turn.
@@ -61,6 +66,8 @@ const KEYS_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Our one name.
     pub issuer: Issuer,
+    /// Where browsers reach us.
+    pub public_url: Issuer,
     /// The MCP servers.
     pub resources: Resources,
     /// Who may ask about tokens: by client id, the hash of the secret and the resource asked for;

@@ -11,9 +11,18 @@ use crate::{
     oauth::{grant::DOUBLE_CLICK, token::GrantId},
 };
 
-/// Logins that came back lately.
+/// Rounds that came back lately.
 #[derive(Debug, Default)]
 pub(super) struct Returns(Mutex<Known>);
+
+/// One sign-in of a login. Another begins when the user, back from the upstream, asks for another
+/// account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Round {
+    pub(super) login: GrantId,
+    /// The approval of the round before.
+    pub(super) after: Option<String>,
+}
 
 /// A browser that comes back.
 #[derive(Debug, Clone, Copy)]
@@ -26,44 +35,44 @@ pub(super) struct Return<'a> {
 
 #[derive(Debug, Default)]
 struct Known {
-    logins: HashMap<GrantId, Login>,
+    rounds: HashMap<Round, Clicks>,
     /// Oldest first.
-    order: VecDeque<(GrantId, UnixTime)>,
+    order: VecDeque<(Round, UnixTime)>,
 }
 
 #[derive(Debug)]
-struct Login {
+struct Clicks {
     first_at: UnixTime,
     approvals: Vec<String>,
 }
 
 impl Returns {
-    /// Beyond this, the oldest login is forgotten.
+    /// Beyond this, the oldest round is forgotten.
     const MOST: usize = 10_000;
     /// Nobody clicks more often than that.
     const MOST_CLICKS: usize = 8;
 
-    /// Whether this return may lead on: it is the first of its login, or that of a second click
+    /// Whether this return may lead on: it is the first of its round, or that of a second click
     /// a moment later. Each click is good for one.
-    pub(super) fn admit(&self, id: &GrantId, returned: Return<'_>, now: UnixTime) -> bool {
+    pub(super) fn admit(&self, round: &Round, returned: Return<'_>, now: UnixTime) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { logins, order } = &mut *known;
+        let Known { rounds, order } = &mut *known;
         while order.front().is_some_and(|(_, until)| *until <= now || order.len() >= Self::MOST) {
             if let Some((forgotten, _)) = order.pop_front() {
-                logins.remove(&forgotten);
+                rounds.remove(&forgotten);
             }
         }
         let approval = returned.approval.to_owned();
-        let Some(login) = logins.get_mut(id) else {
-            logins.insert(id.clone(), Login { first_at: now, approvals: vec![approval] });
-            order.push_back((id.clone(), returned.until));
+        let Some(clicks) = rounds.get_mut(round) else {
+            rounds.insert(round.clone(), Clicks { first_at: now, approvals: vec![approval] });
+            order.push_back((round.clone(), returned.until));
             return true;
         };
-        let is_another_click = now.since(login.first_at) < DOUBLE_CLICK
-            && login.approvals.len() < Self::MOST_CLICKS
-            && !login.approvals.contains(&approval);
+        let is_another_click = now.since(clicks.first_at) < DOUBLE_CLICK
+            && clicks.approvals.len() < Self::MOST_CLICKS
+            && !clicks.approvals.contains(&approval);
         if is_another_click {
-            login.approvals.push(approval);
+            clicks.approvals.push(approval);
         }
         is_another_click
     }
@@ -80,7 +89,8 @@ mod tests {
     fn admit(returns: &Returns, state: &str, approval: &str, seconds: u64) -> bool {
         let until = NOW.plus(Duration::from_mins(10));
         let now = NOW.plus(Duration::from_secs(seconds));
-        returns.admit(&GrantId::of_login(state, NOW), Return { approval, until }, now)
+        let round = Round { login: GrantId::of_login(state, NOW), after: None };
+        returns.admit(&round, Return { approval, until }, now)
     }
 
     #[test]
@@ -90,6 +100,18 @@ mod tests {
         assert!(admit(&returns, "one", "second", 9) && !admit(&returns, "one", "second", 9));
         assert!(!admit(&returns, "one", "third", 10));
         assert!(admit(&returns, "another", "first", 10));
+    }
+
+    #[test]
+    fn another_account_is_another_round() {
+        let returns = Returns::default();
+        let until = NOW.plus(Duration::from_mins(10));
+        let admit = |after: Option<&str>, approval| {
+            let round = Round { login: GrantId::of_login("one", NOW), after: after.map(str::to_owned) };
+            returns.admit(&round, Return { approval, until }, NOW)
+        };
+        assert!(admit(None, "first") && admit(Some("first"), "second") && admit(Some("second"), "third"));
+        assert!(!admit(Some("first"), "second"));
     }
 
     #[test]
@@ -103,6 +125,6 @@ mod tests {
     fn what_is_too_old_to_return_is_forgotten() {
         let returns = Returns::default();
         assert!(admit(&returns, "old", "first", 0) && admit(&returns, "new", "first", 600));
-        assert_eq!(returns.0.lock().unwrap_or_else(PoisonError::into_inner).logins.len(), 1);
+        assert_eq!(returns.0.lock().unwrap_or_else(PoisonError::into_inner).rounds.len(), 1);
     }
 }

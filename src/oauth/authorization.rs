@@ -15,7 +15,7 @@ use super::{
 use crate::secret::{constant_time_eq, encode, sha256};
 
 /// Parameters that mean something to us, and so may be sent once.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -24,6 +24,7 @@ const KNOWN: [&str; 12] = [
     "code_challenge",
     "code_challenge_method",
     "prompt",
+    "login_hint",
     "response_mode",
     "request",
     "request_uri",
@@ -32,6 +33,8 @@ const KNOWN: [&str; 12] = [
 
 /// The longest resource that an error repeats.
 const LONGEST_ECHO: usize = 200;
+/// Longest `login_hint` that is passed on, in bytes: room for an email address.
+const LONGEST_HINT: usize = 320;
 
 /// A PKCE challenge, method `S256` (RFC 7636 section 4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,6 +192,9 @@ pub struct AuthorizationRequest {
     pub code_challenge: CodeChallenge,
     /// Whether the person must sign in again upstream (`prompt=login` or `select_account`).
     pub fresh_sign_in: bool,
+    /// Which account the client expects, for the upstream alone.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub login_hint: Option<String>,
 }
 
 impl AuthorizationRequest {
@@ -230,8 +236,15 @@ impl AuthorizationRequest {
             resource,
             code_challenge,
             fresh_sign_in,
+            login_hint: params.one("login_hint")?.filter(|hint| is_usable_hint(hint)).map(str::to_owned),
         })
     }
+}
+
+/// Whether a hint could name an account. Any other one is ignored, as a hint may be (OpenID Connect
+/// Core section 3.1.2.1).
+fn is_usable_hint(hint: &str) -> bool {
+    hint.len() <= LONGEST_HINT && !hint.chars().any(char::is_control)
 }
 
 /// OAuth 2.1 section 7.5: every client proves possession, and `plain` proves nothing.

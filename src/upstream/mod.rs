@@ -26,6 +26,8 @@ pub struct SignIn<'a> {
     pub code_verifier: &'a str,
     /// Whether the person must sign in again.
     pub fresh: bool,
+    /// Which account the client expects.
+    pub login_hint: Option<&'a str>,
 }
 
 /// What came back from the upstream.

@@ -352,6 +352,9 @@ impl Upstream for Pangea {
             if sign_in.fresh {
                 query.append_pair("prompt", "login");
             }
+            if let Some(login_hint) = sign_in.login_hint {
+                query.append_pair("login_hint", login_hint);
+            }
         }
         url.into()
     }

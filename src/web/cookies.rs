@@ -1,4 +1,5 @@
-//! Cookies: `__Host-`, `Secure`, `HttpOnly`, `SameSite=Lax` (RFC 6265bis section 4.1.3.2).
+//! Cookies: `__Host-`, `Secure`, `HttpOnly`, `SameSite=Lax` (RFC 6265bis section 4.1.3.2); over plain
+//! http, on loopback, without the first two.
 //!
 //! One names the browser; each approved login has its own, in as many parts as it needs.
 
@@ -7,13 +8,16 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use crate::secret::{Random, random_token};
 
 /// Names the browser, so that a form can be bound to it.
-const BROWSER: &str = "__Host-mcp-browser";
+const BROWSER: &str = "mcp-browser";
 /// Holds an approved login while the browser is upstream.
-const LOGIN: &str = "__Host-mcp-login-";
+const LOGIN: &str = "mcp-login-";
 /// Remembers that a request was declined.
-const DECLINED: &str = "__Host-mcp-declined-";
-/// Seconds for which a login is held, and a browser known.
-const MAX_AGE: (u32, u32) = (600, 3600);
+const DECLINED: &str = "mcp-declined-";
+/// Seconds for which a browser is known and an approved login held: long enough that a user who comes
+/// back the next morning still gets an answer, and so does the client.
+const LONG: u32 = 24 * 3600;
+/// Seconds for which a page of ours can be answered.
+const SHORT: u32 = 600;
 /// What fits into one cookie, its name and attributes aside.
 const PART: usize = 3500;
 /// Parts of one login; requests are bounded well below.
@@ -23,24 +27,42 @@ const MOST_LOGINS: usize = 10;
 /// Bytes that they may take together, so that one more of any size fits into a request's head.
 const MOST_BYTES: usize = 20_000;
 
-/// The cookies of a request.
+/// The cookies of a request, and those of its answer.
 #[derive(Debug)]
-pub(super) struct Cookies<'a>(Vec<(&'a str, &'a str)>);
+pub(super) struct Cookies<'a> {
+    pairs: Vec<(&'a str, &'a str)>,
+    https: bool,
+}
 
 impl<'a> Cookies<'a> {
-    pub(super) fn of(headers: &'a HeaderMap) -> Self {
+    /// The cookies of a request to a public URL with `https` or without.
+    pub(super) fn of(headers: &'a HeaderMap, https: bool) -> Self {
         let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        Self(pairs.collect())
+        Self { pairs: pairs.collect(), https }
+    }
+
+    /// What begins every name. Over plain http, which is for loopback alone, Safari keeps no cookie with
+    /// this prefix.
+    const fn prefix(&self) -> &'static str {
+        if self.https { "__Host-" } else { "" }
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+        let name_of = |full: &'a str| full.strip_prefix(self.prefix());
+        self.pairs.iter().find(|(full, _)| name_of(full) == Some(name)).map(|(_, value)| *value)
     }
 
     /// The browser's name, if it has one.
     pub(super) fn browser(&self) -> Option<&'a str> {
         self.get(BROWSER).filter(|name| name.len() == 43)
+    }
+
+    /// A name for the browser, which keeps the one that it has, and the cookie that gives it.
+    pub(super) fn name_browser(&self, random: &dyn Random) -> (String, Option<HeaderValue>) {
+        let name = self.browser().map_or_else(|| random_token(random), str::to_owned);
+        let set = self.cookie(BROWSER, &name, LONG);
+        (name, set)
     }
 
     /// What the browser holds for a login.
@@ -58,58 +80,66 @@ impl<'a> Cookies<'a> {
         self.get(&format!("{DECLINED}{request}")).is_some()
     }
 
-    /// Removes the oldest logins, which browsers list first, so that one more has room.
-    pub(super) fn make_room(&self) -> Vec<HeaderValue> {
-        let flows: Vec<&str> = self
-            .0
-            .iter()
-            .filter_map(|(name, _)| name.strip_prefix(LOGIN))
-            .filter(|flow| !flow.contains('.'))
-            .collect();
+    /// The cookies that hold an approved login, in place of older ones where the browser holds too many:
+    /// those come first, for so browsers list them.
+    pub(super) fn hold_login(&self, flow: &str, sealed: &str) -> Vec<HeaderValue> {
+        let held = self.held();
         let (mut count, mut bytes) = (0, 0);
-        let newest_first = flows.iter().rev();
+        let newest_first = held.iter().rev();
         let fits = newest_first.take_while(|flow| {
             count += 1;
             bytes += self.login(flow).map_or(0, |sealed| sealed.len());
             count < MOST_LOGINS && bytes <= MOST_BYTES
         });
         let kept = fits.count();
-        flows[..flows.len() - kept].iter().flat_map(|flow| self.forget_login(flow)).collect()
+        let dropped = held[..held.len() - kept].iter().filter(|old| **old != flow);
+        let mut set: Vec<_> = dropped.flat_map(|old| self.forget_login(old)).collect();
+        set.extend(self.forget_login(flow));
+        set.extend(self.parts(flow, sealed, LONG));
+        set
+    }
+
+    /// The cookies that hold a login in the place of what the browser holds for it, while a page of ours
+    /// waits for an answer.
+    pub(super) fn hold_for_answer(&self, flow: &str, sealed: &str) -> Vec<HeaderValue> {
+        let mut set = self.forget_login(flow);
+        set.extend(self.parts(flow, sealed, SHORT));
+        set
+    }
+
+    fn parts(&self, flow: &str, sealed: &str, max_age: u32) -> impl Iterator<Item = HeaderValue> {
+        let parts = sealed.as_bytes().chunks(PART).filter_map(|part| std::str::from_utf8(part).ok());
+        let name = move |part: usize| {
+            if part == 0 { format!("{LOGIN}{flow}") } else { format!("{LOGIN}{flow}.{part}") }
+        };
+        parts.enumerate().filter_map(move |(part, text)| self.cookie(&name(part), text, max_age))
+    }
+
+    /// The flows that the browser holds a login for.
+    fn held(&self) -> Vec<&'a str> {
+        let own = |full: &'a str| full.strip_prefix(self.prefix())?.strip_prefix(LOGIN);
+        self.pairs.iter().filter_map(|(full, _)| own(full)).filter(|flow| !flow.contains('.')).collect()
     }
 
     /// Removes a login.
     pub(super) fn forget_login(&self, flow: &str) -> Vec<HeaderValue> {
-        let whole = format!("{LOGIN}{flow}");
-        let own = |name: &str| {
-            name.strip_prefix(&whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.0.iter().filter(|(name, _)| own(name)).filter_map(|(name, _)| cookie(name, "", 0)).collect()
+        let is_part = |rest: &str| rest.is_empty() || rest.starts_with('.');
+        let own = |name: &str| name.strip_prefix(LOGIN)?.strip_prefix(flow).map(is_part);
+        let names = self.pairs.iter().filter_map(|(full, _)| full.strip_prefix(self.prefix()));
+        names.filter(|name| own(name) == Some(true)).filter_map(|name| self.cookie(name, "", 0)).collect()
     }
-}
 
-/// A name for a browser, and the cookie that gives it.
-pub(super) fn name_browser(known: Option<&str>, random: &dyn Random) -> (String, Option<HeaderValue>) {
-    let name = known.map_or_else(|| random_token(random), str::to_owned);
-    let set = cookie(BROWSER, &name, MAX_AGE.1);
-    (name, set)
-}
+    /// The cookie that remembers that a request was declined.
+    pub(super) fn remember_declined(&self, request: &str) -> Option<HeaderValue> {
+        self.cookie(&format!("{DECLINED}{request}"), "1", SHORT)
+    }
 
-/// The cookies that hold an approved login.
-pub(super) fn hold_login(flow: &str, sealed: &str) -> Vec<HeaderValue> {
-    let parts = sealed.as_bytes().chunks(PART).filter_map(|part| std::str::from_utf8(part).ok());
-    let name =
-        |part: usize| if part == 0 { format!("{LOGIN}{flow}") } else { format!("{LOGIN}{flow}.{part}") };
-    parts.enumerate().filter_map(|(part, text)| cookie(&name(part), text, MAX_AGE.0)).collect()
-}
-
-/// The cookie that remembers that a request was declined.
-pub(super) fn remember_declined(request: &str) -> Option<HeaderValue> {
-    cookie(&format!("{DECLINED}{request}"), "1", MAX_AGE.0)
-}
-
-fn cookie(name: &str, value: &str, max_age: u32) -> Option<HeaderValue> {
-    let text = format!("{name}={value}; Path=/; Max-Age={max_age}; Secure; HttpOnly; SameSite=Lax");
-    HeaderValue::from_str(&text).ok()
+    fn cookie(&self, name: &str, value: &str, max_age: u32) -> Option<HeaderValue> {
+        let (prefix, secure) = (self.prefix(), if self.https { "; Secure" } else { "" });
+        let text =
+            format!("{prefix}{name}={value}; Path=/; Max-Age={max_age}{secure}; HttpOnly; SameSite=Lax");
+        HeaderValue::from_str(&text).ok()
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +148,10 @@ mod tests {
 
     use super::*;
 
+    fn hold(flow: &str, sealed: &str, https: bool) -> Vec<HeaderValue> {
+        Cookies { pairs: Vec::new(), https }.hold_login(flow, sealed)
+    }
+
     fn request(set: &[HeaderValue]) -> HeaderMap {
         let pairs: Vec<&str> = set.iter().map(|c| c.to_str().unwrap().split(';').next().unwrap()).collect();
         let mut headers = HeaderMap::new();
@@ -125,35 +159,71 @@ mod tests {
         headers
     }
 
+    /// Over https by the prefix and `Secure`; over http on loopback by neither, which Safari would drop.
+    #[test]
+    fn cookies_are_guarded_as_far_as_the_scheme_allows() {
+        let written = |https| hold("f", "sealed", https)[0].to_str().unwrap().to_owned();
+        let secure = "__Host-mcp-login-f=sealed; Path=/; Max-Age=86400; Secure; HttpOnly; SameSite=Lax";
+        assert_eq!(written(true), secure);
+        assert_eq!(written(false), "mcp-login-f=sealed; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax");
+        for (sent_over_https, read_over_https) in [(true, true), (false, false), (true, false), (false, true)]
+        {
+            let headers = request(&hold("f", "sealed", sent_over_https));
+            let read = Cookies::of(&headers, read_over_https).login("f");
+            assert_eq!(read.is_some(), sent_over_https == read_over_https);
+        }
+    }
+
     #[test]
     fn consent_12_old_logins_make_room() {
         let set: Vec<_> =
-            (0..30).flat_map(|n| hold_login(&format!("flow{n:02}"), &"x".repeat(4000))).collect();
+            (0..30).flat_map(|n| hold(&format!("flow{n:02}"), &"x".repeat(4000), true)).collect();
         let headers = request(&set);
-        let removed = Cookies::of(&headers).make_room();
-        assert_eq!(removed.len(), 2 * 25);
-        assert!(removed[0].to_str().unwrap().starts_with("__Host-mcp-login-flow00=; Path=/; Max-Age=0;"));
+        let set = Cookies::of(&headers, true).hold_login("new", "sealed");
+        assert_eq!(set.len(), 2 * 25 + 1);
+        assert!(set[0].to_str().unwrap().starts_with("__Host-mcp-login-flow00=; Path=/; Max-Age=0;"));
+        assert!(set[50].to_str().unwrap().starts_with("__Host-mcp-login-new=sealed;"));
     }
 
     #[test]
     fn many_small_logins_are_kept_and_many_large_ones_are_not() {
         for (size, kept) in [(100, 9), (4000, 5), (30_000, 0)] {
             let set: Vec<_> =
-                (0..20).flat_map(|n| hold_login(&format!("flow{n:02}"), &"x".repeat(size))).collect();
+                (0..20).flat_map(|n| hold(&format!("flow{n:02}"), &"x".repeat(size), true)).collect();
             let parts = set.len() / 20;
             let headers = request(&set);
-            assert_eq!(Cookies::of(&headers).make_room().len(), (20 - kept) * parts, "{size}");
+            let set = Cookies::of(&headers, true).hold_login("new", "sealed");
+            assert_eq!(set.len(), (20 - kept) * parts + 1, "{size}");
         }
+    }
+
+    #[test]
+    fn a_login_that_shrinks_leaves_no_part_behind() {
+        let headers = request(&hold("f", &"x".repeat(9000), true));
+        let mut held: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+        for set in Cookies::of(&headers, true).hold_for_answer("f", "short") {
+            let set = set.to_str().unwrap();
+            let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+            if set.contains("Max-Age=0") {
+                held.remove(name);
+            } else {
+                held.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        assert_eq!(
+            held.into_iter().collect::<Vec<_>>(),
+            [("__Host-mcp-login-f".to_owned(), "short".to_owned())]
+        );
     }
 
     proptest! {
         #[test]
-        fn a_login_of_any_size_comes_back(sealed in "[A-Za-z0-9_-]{1,12000}") {
-            let mut set = hold_login("f", &sealed);
+        fn a_login_of_any_size_comes_back(sealed in "[A-Za-z0-9_-]{1,12000}", https: bool) {
+            let mut set = hold("f", &sealed, https);
             prop_assert!(set.iter().all(|cookie| cookie.len() < 4096));
-            set.extend(hold_login("g", "other"));
+            set.extend(hold("g", "other", https));
             let headers = request(&set);
-            let cookies = Cookies::of(&headers);
+            let cookies = Cookies::of(&headers, https);
             prop_assert_eq!(cookies.login("f"), Some(sealed));
             prop_assert_eq!(cookies.login("h"), None);
             prop_assert_eq!(cookies.forget_login("g").len(), 1);

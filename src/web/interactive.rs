@@ -9,18 +9,21 @@ use axum::{
 };
 
 use super::{
-    Web,
-    cookies::{Cookies, hold_login, name_browser, remember_declined},
+    SIGNED_IN, Web,
+    fetch_metadata::{FetchMetadata, Submission},
     limits::Limiter,
-    pages::{ClientKind, ConsentPage, ContinuePage, NoticePage, RedirectTrust, ScopeLine},
+    pages::{ClientKind, ConsentPage, ContinuePage, NoticePage, RedirectTrust, ScopeLine, SignedInPage},
     reply::Reply,
     request::{LARGEST_FORM, body, limit, reads, wants_page},
     visit::Visit,
 };
 use crate::{
-    flow::{Answered, CallbackError, Consent, Decision, DecisionError, PersonDecides, Refusal, flow_name},
+    flow::{
+        Answered, CallbackError, Consent, Decision, DecisionError, Ending, PersonDecides, Question, Refusal,
+        Returned, Visitor, flow_name,
+    },
     oauth::{
-        client::Origin,
+        client::{Client, Origin},
         display_text::display_text,
         error::{ErrorCode, OAuthError},
         params::Params,
@@ -38,6 +41,9 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
         return response;
     }
     let headers = request.headers().clone();
+    if !FetchMetadata::of(&headers).may_be_navigation() {
+        return no_navigation(reply);
+    }
     let encoded = match *request.method() {
         ref method if reads(method) => request.uri().query().unwrap_or_default().as_bytes().to_vec(),
         Method::POST => match body(request, FORM, LARGEST_FORM).await {
@@ -53,7 +59,7 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
         Ok(params) => params,
         Err(error) => return refused(reply, 400, &error),
     };
-    let (browser, set_cookie) = name_browser(Cookies::of(&headers).browser(), web.server.random());
+    let (browser, set_cookie) = web.cookies(&headers).name_browser(web.server.random());
     match web.server.begin_login(&params, &browser).await {
         Ok(consent) => {
             let page = reply.page(StatusCode::OK, consent_page(&web, &consent), true);
@@ -64,7 +70,7 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
     }
 }
 
-/// `POST /consent`: the person's decision.
+/// `POST /consent`: the person's decision, on the consent page or after the sign-in.
 pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Response {
     let reply = &visit.reply;
     if let Some(response) = overload(&visit, &web.limits.authorize) {
@@ -77,6 +83,7 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
         return reply.method_not_allowed("POST");
     }
     let headers = request.headers().clone();
+    let visitor = visitor(&visit, &headers);
     let body = match body(request, FORM, LARGEST_FORM).await {
         Ok(body) => body,
         Err(error) => {
@@ -84,7 +91,7 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
             return refused(reply, status, &error);
         }
     };
-    let cookies = Cookies::of(&headers);
+    let cookies = web.cookies(&headers);
     let (decision, sealed) = match Params::parse(&body).and_then(|params| decision(&params)) {
         Ok(decided) => decided,
         Err(error) => return refused(reply, 400, &error),
@@ -92,17 +99,22 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
     let Some(browser) = cookies.browser().filter(|_| comes_from_us(&web, &headers)) else {
         return undecided(reply, &DecisionError::Forged);
     };
+    match FetchMetadata::of(&headers).submission() {
+        Submission::Genuine => {}
+        Submission::Forged => return undecided(reply, &DecisionError::Forged),
+        Submission::Unattended => return unattended(reply),
+    }
     let declined = encode(&sha256(sealed.as_bytes())[..12]);
-    if decision == PersonDecides::Approve && cookies.has_declined(&declined) {
+    if decision != PersonDecides::Deny && cookies.has_declined(&declined) {
         return undecided(reply, &DecisionError::Used);
     }
-    match web.server.decide(browser, &sealed, decision, visit.caller.address).await {
+    match web.server.decide(browser, &sealed, decision, &visitor).await {
         Ok(Decision::SignIn { location, flow, sealed }) => {
-            let response = with_cookies(reply.see_other(&location), cookies.make_room());
-            with_cookies(response, hold_login(&flow, &sealed))
+            with_cookies(reply.see_other(&location), cookies.hold_login(&flow, &sealed))
         }
-        Ok(Decision::Declined { answered, flow }) => {
-            let response = with_cookies(answer(reply, &answered), remember_declined(&declined));
+        Ok(Decision::Answered { answered, flow }) => {
+            let remembered = cookies.remember_declined(&declined).filter(|_| decision == PersonDecides::Deny);
+            let response = with_cookies(answer(reply, &answered), remembered);
             with_cookies(response, cookies.forget_login(&flow))
         }
         Err(error) => undecided(reply, &error),
@@ -112,38 +124,82 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
 /// `GET /pangea/callback`: the browser comes back from the upstream.
 pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> Response {
     let reply = &visit.reply;
-    if let Some(response) = overload(&visit, &web.limits.callback) {
+    if let Some(response) = turned_away(&web, &visit, &request) {
         return response;
-    }
-    if !reads(request.method()) {
-        return reply.method_not_allowed("GET");
     }
     let network = visit.caller.network;
     let refused_codes = &web.limits.refused_codes;
     if let Some(Err(wait)) = network.map(|network| refused_codes.would_admit(network)) {
         return too_many(reply, wait);
     }
-    let cookies = Cookies::of(request.headers());
+    let cookies = web.cookies(request.headers());
     let params = match Params::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         Ok(params) => params,
         Err(error) => return uncompleted(reply, &CallbackError::Page(error)),
     };
     let Some(browser) = cookies.browser() else { return uncompleted(reply, &CallbackError::Lost) };
-    let state = params.one("state").ok().flatten().unwrap_or_default();
-    let response = match web.server.complete_login(&params, browser, |flow| cookies.login(flow)).await {
-        Ok(answered) => {
-            match network {
-                Some(network) if answered.code_refused => refused_codes.charge(network, 1),
-                Some(network) if answered.error.is_none() => refused_codes.forgive(network),
-                _ => {}
-            }
-            answer(reply, &answered)
+    let flow = flow_name(params.one("state").ok().flatten().unwrap_or_default());
+    let visitor = visitor(&visit, request.headers());
+    let returned = web.server.complete_login(&params, browser, &visitor, |flow| cookies.login(flow)).await;
+    match (network, &returned) {
+        (Some(network), Ok(Returned::Answered(Answered { ending: Ending::CodeRefused(_), .. }))) => {
+            refused_codes.charge(network, 1);
         }
+        (
+            Some(network),
+            Ok(Returned::Asked { .. } | Returned::Answered(Answered { ending: Ending::Code(_), .. })),
+        ) => refused_codes.forgive(network),
+        _ => {}
+    }
+    let response = match returned {
+        Ok(Returned::Asked { sealed }) => {
+            // A page of its own: the upstream's code must not stay in the address bar.
+            let page = format!("{}{SIGNED_IN}?login={flow}", web.public_url);
+            return with_cookies(reply.see_other(&page), cookies.hold_for_answer(&flow, &sealed));
+        }
+        Ok(Returned::Answered(answered)) => answer(reply, &answered),
         // The browser keeps the login, and may come again.
         Err(CallbackError::Busy) => return uncompleted(reply, &CallbackError::Busy),
         Err(error) => uncompleted(reply, &error),
     };
-    with_cookies(response, cookies.forget_login(&flow_name(state)))
+    with_cookies(response, cookies.forget_login(&flow))
+}
+
+/// `GET /signed-in`: what the user is asked between the upstream and the client.
+pub(super) async fn signed_in(web: Arc<Web>, visit: Visit, request: Request) -> Response {
+    let reply = &visit.reply;
+    if let Some(response) = turned_away(&web, &visit, &request) {
+        return response;
+    }
+    let cookies = web.cookies(request.headers());
+    let params = match Params::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+        Ok(params) => params,
+        Err(error) => return uncompleted(reply, &CallbackError::Page(error)),
+    };
+    let held = params.one("login").ok().flatten().and_then(|flow| cookies.login(flow));
+    let Some((browser, held)) = cookies.browser().zip(held) else {
+        return uncompleted(reply, &CallbackError::Lost);
+    };
+    match web.server.question(browser, held).await {
+        Ok(question) => signed_in_page(&web, reply, &question),
+        Err(error) => uncompleted(reply, &error),
+    }
+}
+
+/// What the pages that a browser is led to have in common; an answer where the request goes no further.
+fn turned_away(web: &Web, visit: &Visit, request: &Request) -> Option<Response> {
+    if let Some(response) = overload(visit, &web.limits.callback) {
+        return Some(response);
+    }
+    if !reads(request.method()) {
+        return Some(visit.reply.method_not_allowed("GET"));
+    }
+    let is_navigation = FetchMetadata::of(request.headers()).may_be_navigation();
+    (!is_navigation).then(|| no_navigation(&visit.reply))
+}
+
+fn visitor(visit: &Visit, headers: &HeaderMap) -> Visitor {
+    Visitor::new(visit.caller.address, headers.get(header::USER_AGENT).map(HeaderValue::as_bytes))
 }
 
 fn overload(visit: &Visit, limiter: &Limiter) -> Option<Response> {
@@ -159,17 +215,22 @@ fn too_many(reply: &Reply, wait: Duration) -> Response {
     reply.too_many_page(text, wait)
 }
 
-/// A form of another site is no decision. Browsers that do not say where a form comes from are
-/// covered by the form's own seal, which fits this browser alone.
+/// A form of another site is no decision, nor is one of a page that hides its origin, which ours do not
+/// (`null`). Browsers that do not say where a form comes from are covered by the form's own seal, which
+/// fits this browser alone.
 fn comes_from_us(web: &Web, headers: &HeaderMap) -> bool {
-    headers.get_all(header::ORIGIN).iter().all(|origin| origin == web.public_url.origin() || origin == "null")
+    headers.get_all(header::ORIGIN).iter().all(|origin| origin == web.public_url.origin())
 }
 
 fn decision(params: &Params<'_>) -> Result<(PersonDecides, String), OAuthError> {
     let decision = match params.required("decision")? {
         "approve" => PersonDecides::Approve,
+        "approve_other_account" => PersonDecides::ApproveOtherAccount,
         "deny" => PersonDecides::Deny,
-        _ => return Err(OAuthError::new(ErrorCode::InvalidRequest, "decision must be 'approve' or 'deny'")),
+        _ => {
+            let description = "decision must be 'approve', 'approve_other_account' or 'deny'";
+            return Err(OAuthError::new(ErrorCode::InvalidRequest, description));
+        }
     };
     Ok((decision, params.required("transaction")?.to_owned()))
 }
@@ -179,7 +240,7 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
     let metadata = &client.metadata;
     let address = &request.return_address;
     let host = address.host();
-    let name = display_text(metadata.client_name.as_deref().unwrap_or_default(), 80);
+    let name = client_name(client);
     let scopes: Vec<ScopeLine<'_>> = request
         .scope
         .words()
@@ -209,10 +270,44 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
         scopes: &scopes,
         upstream_name: &web.presentation.upstream_name,
         upstream_scopes: &upstream_scopes,
-        action: &format!("{}/consent", web.public_url.path()),
+        action: &consent_path(web),
         transaction: sealed,
     }
     .render()
+}
+
+/// The question after the sign-in.
+fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> Response {
+    let Question { client, request, person, is_admitted, sealed } = question;
+    let host = request.return_address.host();
+    let name = client_name(client);
+    let address = person.email.as_ref().or(person.unverified_email.as_ref());
+    if !is_admitted {
+        let error = OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
+        reply.log(&error.of_a_client());
+    }
+    let page = SignedInPage {
+        account: &display_text(address.map_or(&*person.subject, String::as_str), 80),
+        refusal: (!is_admitted).then_some(reply.reference.as_str()),
+        client_name: if name.is_empty() { &host } else { &name },
+        redirect_host: &host,
+        redirect_uri: request.return_address.as_str(),
+        resource: request.resource.as_str(),
+        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
+        action: &consent_path(web),
+        transaction: sealed,
+    };
+    let status = if *is_admitted { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    reply.page(status, page.render(), true)
+}
+
+fn consent_path(web: &Web) -> String {
+    format!("{}/consent", web.public_url.path())
+}
+
+/// What the client calls itself; empty without a name that can be shown.
+fn client_name(client: &Client) -> String {
+    display_text(client.metadata.client_name.as_deref().unwrap_or_default(), 80)
 }
 
 fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
@@ -226,30 +321,37 @@ fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
 
 /// An answer to the client: by redirect, or by a link where the person should decide.
 fn answer(reply: &Reply, answered: &Answered) -> Response {
-    if let Some(error) = &answered.error {
+    if let Some(error) = answered.error() {
         reply.log(error);
     }
+    let location = answered.location(reply.reference);
     if answered.by_itself {
-        return reply.see_other(&answered.location);
+        return reply.see_other(&location);
     }
-    let declined = answered.error.as_ref().is_some_and(|error| error.code() == ErrorCode::AccessDenied);
-    let (title, what_happened) = if declined {
-        ("You declined", "The application gets no access.".to_owned())
-    } else {
-        let description = answered.error.as_ref().map(OAuthError::description).unwrap_or_default();
-        (
-            "This request cannot be granted",
-            format!("The application asked for something that is not possible here: {description}."),
-        )
+    let (status, title, what_happened) = match &answered.ending {
+        Ending::Declined(_) => (StatusCode::OK, "You declined", "The application gets no access.".to_owned()),
+        Ending::TooLate(_) => (
+            StatusCode::BAD_REQUEST,
+            "This took too long",
+            "The sign-in was not finished in time. Go back to the application and start it again.".to_owned(),
+        ),
+        Ending::Code(_) | Ending::CodeRefused(_) | Ending::Failed(_) => {
+            let description = answered.error().map(OAuthError::description).unwrap_or_default();
+            (
+                StatusCode::BAD_REQUEST,
+                "This request cannot be granted",
+                format!("The application asked for something that is not possible here: {description}."),
+            )
+        }
     };
     let page = ContinuePage {
         title,
         what_happened: &what_happened,
-        href: &answered.location,
+        href: &location,
         host: &answered.address.host(),
         reference: reply.reference.as_str(),
     };
-    reply.page(if declined { StatusCode::OK } else { StatusCode::BAD_REQUEST }, page.render(), false)
+    reply.page(status, page.render(), false)
 }
 
 /// An authorization request that may not be answered by redirect.
@@ -307,7 +409,6 @@ fn not_to_be_opened(reply: &Reply) -> Response {
 
 /// A decision that is not taken.
 fn undecided(reply: &Reply, error: &DecisionError) -> Response {
-    const AGAIN: &str = "Go back to the application and start the sign-in again.";
     let (status, text, reason) = match error {
         DecisionError::Page(error) => return refused(reply, 400, error),
         DecisionError::Forged => (
@@ -318,11 +419,6 @@ fn undecided(reply: &Reply, error: &DecisionError) -> Response {
                 "Allow cookies for this site, then go back to the application and start the sign-in again.",
             ],
             "the form does not fit the browser",
-        ),
-        DecisionError::Expired => (
-            StatusCode::BAD_REQUEST,
-            ["This took too long", "The request is more than ten minutes old.", AGAIN],
-            "the request has expired",
         ),
         DecisionError::Used => (
             StatusCode::BAD_REQUEST,
@@ -335,8 +431,30 @@ fn undecided(reply: &Reply, error: &DecisionError) -> Response {
         ),
     };
     let refusal = OAuthError::new(ErrorCode::InvalidRequest, reason);
-    let is_sealed = matches!(error, DecisionError::Expired | DecisionError::Used);
+    let is_sealed = matches!(error, DecisionError::Used);
     reply.notice(status, text, &if is_sealed { refusal.of_a_client() } else { refusal })
+}
+
+/// A decision that no click or key sent. It uses nothing up.
+fn unattended(reply: &Reply) -> Response {
+    let text = [
+        "Please press the button yourself",
+        "Your browser did not confirm that you pressed a button, so nothing has been decided.",
+        "Go back one page and press the button again.",
+    ];
+    let error = OAuthError::new(ErrorCode::InvalidRequest, "the browser reports no user activation");
+    reply.notice(StatusCode::FORBIDDEN, text, &error)
+}
+
+/// A request by a script or a frame for a page that users see in a window of its own.
+fn no_navigation(reply: &Reply) -> Response {
+    let text = [
+        "This page opens only in a window of its own",
+        "Another page asked for it in a script or a frame.",
+        "Go back to the application and start the sign-in again.",
+    ];
+    let error = OAuthError::new(ErrorCode::InvalidRequest, "the browser reports no top-level navigation");
+    reply.notice(StatusCode::FORBIDDEN, text, &error)
 }
 
 /// A return from the upstream that leads nowhere.
@@ -356,7 +474,7 @@ fn uncompleted(reply: &Reply, error: &CallbackError) -> Response {
         CallbackError::Lost => (
             [
                 "This sign-in cannot be completed",
-                "It was started in another browser, took more than ten minutes, or has been completed already.",
+                "It was started in another browser, took too long, or has been completed already.",
                 "If the application is not connected yet, go back to it and start the sign-in again, in this browser.",
             ],
             "the browser does not hold this login",

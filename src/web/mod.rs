@@ -3,6 +3,7 @@
 mod address;
 mod cookies;
 mod documents;
+mod fetch_metadata;
 mod health;
 mod host;
 mod https;
@@ -22,6 +23,7 @@ use std::{
 
 use axum::{
     Router,
+    http::HeaderMap,
     middleware::from_fn_with_state,
     routing::{MethodRouter, any},
 };
@@ -31,11 +33,16 @@ pub use self::{
     host::{names_one_host, no_host},
     limits::{Limits, Rate},
 };
-use self::{documents::Documents, health::Readiness, https::Https, refusals::Refusals, visit::visited};
+use self::{
+    cookies::Cookies, documents::Documents, health::Readiness, https::Https, refusals::Refusals,
+    visit::visited,
+};
 use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
 const CALLBACK: &str = "/pangea/callback";
+/// Where the user is asked between the upstream and the client.
+const SIGNED_IN: &str = "/signed-in";
 
 /// What the pages say beyond the request.
 #[derive(Debug, Clone, Default)]
@@ -108,6 +115,11 @@ impl Web {
             refusals: Arc::default(),
         }
     }
+
+    /// The cookies of a request.
+    fn cookies<'a>(&self, headers: &'a HeaderMap) -> Cookies<'a> {
+        Cookies::of(headers, self.public_url.is_https())
+    }
 }
 
 /// All routes. Paths follow the public URL's. Some clients append a slash to endpoints; a redirect would cost
@@ -128,6 +140,7 @@ pub fn router(web: Arc<Web>) -> Router {
     let routes = routes
         .route(&format!("{base}/consent"), visited("consent", interactive::consent))
         .route(&format!("{base}{CALLBACK}"), visited("callback", interactive::callback))
+        .route(&format!("{base}{SIGNED_IN}"), visited("signed-in", interactive::signed_in))
         .merge(health::routes())
         .fallback(documents::document);
     let routes = if web.loopback_only {

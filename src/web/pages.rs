@@ -38,7 +38,7 @@ pub fn style_csp() -> &'static str {
 
 /// Asks the person whether a client may have access.
 ///
-/// One form posts `transaction` and `decision` (`approve` or `deny`) to `action`.
+/// One form posts `transaction` and `decision` (`approve`, `approve_other_account` or `deny`) to `action`.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "consent.html", config = "src/web/pages/askama.toml")]
 pub struct ConsentPage<'a> {
@@ -123,6 +123,40 @@ impl ConsentPage<'_> {
         [("Website", self.client_uri), ("Privacy policy", self.policy_uri), ("Terms", self.tos_uri)]
             .into_iter()
             .filter_map(|(label, uri)| uri.filter(|uri| is_web_link(uri)).map(|uri| (label, uri)))
+    }
+}
+
+/// Asks the user again after the sign-in, or says that this account may not come in.
+///
+/// One form posts `transaction` and `decision` (`approve`, `approve_other_account` or `deny`) to `action`.
+#[derive(Debug, Clone, Copy, Template)]
+#[template(path = "signed_in.html", config = "src/web/pages/askama.toml")]
+pub struct SignedInPage<'a> {
+    /// Who has signed in.
+    pub account: &'a str,
+    /// The reference that the log has, where this account may not come in.
+    pub refusal: Option<&'a str>,
+    /// The name that the client goes by.
+    pub client_name: &'a str,
+    /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
+    pub redirect_host: &'a str,
+    /// The whole redirect URI.
+    pub redirect_uri: &'a str,
+    /// URL of the MCP server.
+    pub resource: &'a str,
+    /// Name of the MCP server, from the operator.
+    pub resource_name: Option<&'a str>,
+    /// Where the form is posted.
+    pub action: &'a str,
+    /// The sealed login, posted back as it is.
+    pub transaction: &'a str,
+}
+
+impl SignedInPage<'_> {
+    /// The page as HTML.
+    #[must_use]
+    pub fn render(&self) -> String {
+        html(self)
     }
 }
 

@@ -345,25 +345,25 @@ async fn cookies_of_any_kind_do_no_harm() {
     let client = Client::public(&server).await;
     let url = client.authorize_url(&server, &[]);
     let browser = "A".repeat(43);
-    let many: Vec<_> = (0..60).map(|n| format!("__Host-mcp-login-{n:02}={}; ", "A".repeat(700))).collect();
-    let parts: Vec<_> = (0..40).map(|n| format!("__Host-mcp-login-x.{n}={}; ", "A".repeat(900))).collect();
+    let many: Vec<_> = (0..60).map(|n| format!("mcp-login-{n:02}={}; ", "A".repeat(700))).collect();
+    let parts: Vec<_> = (0..40).map(|n| format!("mcp-login-x.{n}={}; ", "A".repeat(900))).collect();
     for cookie in [
         "",
         ";",
         "=",
         ";;;===;;;",
         "a",
-        "__Host-mcp-browser",
-        "__Host-mcp-browser=",
-        "__Host-mcp-browser=short",
-        "__Host-mcp-login-=x; __Host-mcp-login-.=y; __Host-mcp-login-.99999999999999999999=z",
+        "mcp-browser",
+        "mcp-browser=",
+        "mcp-browser=short",
+        "mcp-login-=x; mcp-login-.=y; mcp-login-.99999999999999999999=z",
         "\"quoted\"=\"x\"",
-        "__Host-mcp-declined-=1",
+        "mcp-declined-=1",
         &many.concat(),
         &parts.concat(),
         &"a=b; ".repeat(8000),
-        &format!("__Host-mcp-browser={browser}"),
-        &format!("__Host-mcp-browser={browser}; __Host-mcp-browser={browser}; __Host-mcp-login-x=AAAA"),
+        &format!("mcp-browser={browser}"),
+        &format!("mcp-browser={browser}; mcp-browser={browser}; mcp-login-x=AAAA"),
     ] {
         let get = |url: String| server.http.get(url).header("cookie", cookie).send();
         assert_eq!(get(url.clone()).await.unwrap().status(), 200, "{cookie:.60}");

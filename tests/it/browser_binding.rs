@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::support::{Browser, Client, Server, query};
 
 const TOKEN_ENDPOINT: &str = "/v2/oauth/token";
-const LOGIN: &str = "__Host-mcp-login-";
+const LOGIN: &str = "mcp-login-";
 
 type Cookies = BTreeMap<(String, String), String>;
 
@@ -47,7 +47,7 @@ async fn another_browser_cannot_complete_a_login() {
     let client = Client::public(&server).await;
     let (victim, victims) = about_to_return(&server, &client, "victim").await;
     let (attacker, attackers) = about_to_return(&server, &client, "attacker").await;
-    let name = |browser: &Browser| cookie_names(&browser.cookies, "__Host-mcp-browser").remove(0);
+    let name = |browser: &Browser| cookie_names(&browser.cookies, "mcp-browser").remove(0);
 
     assert_lost(&server, Cookies::new(), &victims, "no cookies").await;
     assert_lost(&server, attacker.cookies.clone(), &victims, "the attacker's cookies").await;

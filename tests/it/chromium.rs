@@ -12,7 +12,9 @@ use fantoccini::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{Chromium, Client, Listener, PHONE, Server, Tokens, query};
+use crate::support::{
+    Browser, Chromium, Client, Listener, Options, PHONE, Scene as Act, Scripted, Server, Tokens, query,
+};
 
 const ASKS: &str = "Test client asks for access";
 
@@ -26,7 +28,11 @@ struct Scene {
 
 impl Scene {
     async fn set() -> Self {
-        let server = Server::start().await;
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
+        let server = Server::with(options).await;
         server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
         let app = Listener::start().await;
         let client = Client { redirect_uri: app.redirect_uri.clone(), ..Client::public(&server).await };
@@ -77,18 +83,18 @@ async fn allowing_leads_through_the_sign_in_to_the_loopback_port() {
     let mut scene = Scene::set().await;
     scene.ask("s").await;
     assert_eq!(scene.sign_ins_begun(), 0);
-    assert_eq!(cookies(&scene).await.keys().collect::<Vec<_>>(), ["__Host-mcp-browser"]);
+    assert_eq!(cookies(&scene).await.keys().collect::<Vec<_>>(), ["mcp-browser"]);
     scene.chromium.press("approve").await;
     scene.chromium.wait_for_heading("Sign in").await;
     for (name, cookie) in cookies(&scene).await {
         let kept = ["secure", "httpOnly", "sameSite", "path", "domain"].map(|member| cookie[member].clone());
-        assert_eq!(json!(kept), json!([true, true, "Lax", "/", "127.0.0.1"]), "{name}");
-        assert!(name.starts_with("__Host-mcp-"), "{name}");
+        assert_eq!(json!(kept), json!([false, true, "Lax", "/", "127.0.0.1"]), "{name}");
+        assert!(name.starts_with("mcp-"), "{name}");
     }
     scene.sign_in().await;
     scene.connected("s").await;
     scene.chromium.wait_for_heading("Connected").await;
-    assert_eq!(cookies(&scene).await.keys().collect::<Vec<_>>(), ["__Host-mcp-browser"]);
+    assert_eq!(cookies(&scene).await.keys().collect::<Vec<_>>(), ["mcp-browser"]);
     scene.was_clean().await;
 }
 
@@ -201,13 +207,14 @@ async fn tab_and_enter_are_enough() {
     let mut scene = Scene::set().await;
     scene.ask("s").await;
     let mut passed = vec![];
-    for _ in 0..2 {
+    for _ in 0..3 {
         press_key(&scene, Key::Tab).await;
         let focused = "const e = document.activeElement, s = getComputedStyle(e);
             return [e.textContent.trim(), s.outlineStyle, parseFloat(s.outlineWidth) >= 2]";
         passed.push(scene.chromium.evaluate(focused).await);
     }
-    assert_eq!(passed, [json!(["Allow", "solid", true]), json!(["Decline", "solid", true])]);
+    let buttons = ["Allow", "Allow with another account", "Decline"];
+    assert_eq!(passed, buttons.map(|button| json!([button, "solid", true])));
     press_key(&scene, Key::Enter).await;
     assert_eq!(scene.app.answer().await["error"], "access_denied");
 
@@ -372,6 +379,104 @@ async fn nobody_is_sent_to_a_strangers_host_without_a_click() {
     assert_eq!([&answer["error"], &answer["state"]], ["invalid_scope", "client-state"]);
     let asked = scene.chromium.requested().await;
     assert!(asked.iter().all(|url| url.origin().ascii_serialization() == scene.server.origin), "{asked:?}");
+}
+
+/// A script on our own origin, where an MCP server may have put one, has our cookies and may read our
+/// pages. It gets no page of ours to read, and cannot decide in the user's place.
+///
+/// Shows: CONSENT-7.
+#[tokio::test]
+async fn a_script_of_our_own_origin_gets_no_code() {
+    let mut scene = Scene::set().await;
+    let authorize = scene.client.authorize_url(&scene.server, &[("state", "s")]);
+    let script = async |source: &str, args: Vec<Value>| {
+        scene.chromium.open(&format!("{}/healthz", scene.server.url)).await;
+        scene.chromium.client.execute_async(source, args).await.unwrap()
+    };
+    let read = "fetch(arguments[0], { credentials: 'include' })
+        .then(async r => arguments[1]([r.status, (await r.text()).includes('transaction')]))";
+    assert_eq!(script(read, vec![json!(authorize)]).await, json!([403, false]));
+    let (url, body) = authorize.split_once('?').unwrap();
+    let post = "const type = { 'Content-Type': 'application/x-www-form-urlencoded' };
+        fetch(arguments[0], { method: 'POST', headers: type, body: arguments[1], redirect: 'manual' })
+            .then(async r => arguments[2]([r.status, (await r.text()).includes('transaction')]))";
+    assert_eq!(script(post, vec![json!(url), json!(body)]).await, json!([403, false]));
+
+    // The user looks at the page, and the script knows what its form holds.
+    scene.ask("s").await;
+    let held = transaction(&scene).await;
+    let consent = json!(format!("{}/consent", scene.server.url));
+    let form = json!(format!("transaction={held}&decision=approve"));
+    assert_eq!(script(post, vec![consent.clone(), form]).await, json!([403, false]));
+    // Without a click: scripts that Chromium's own tools run count as one.
+    let submit = format!(
+        "const put = (tag, set) => Object.assign(document.createElement(tag), set);
+         const form = put('form', {{ method: 'post', action: {consent} }});
+         form.append(put('input', {{ name: 'transaction', value: '{held}' }}));
+         form.append(put('input', {{ name: 'decision', value: 'approve' }}));
+         document.body.append(form); form.submit()"
+    );
+    scene.chromium.open(&format!("{}/healthz", scene.server.url)).await;
+    scene.chromium.devtools("Runtime.evaluate", json!({ "expression": submit, "userGesture": false })).await;
+    scene.chromium.wait_for_heading("Please press the button yourself").await;
+    assert_eq!(scene.sign_ins_begun(), 0);
+    assert!(scene.app.is_quiet());
+
+    // What the user does still counts.
+    scene.ask("s").await;
+    set_transaction(&scene, &held).await;
+    scene.chromium.press("approve").await;
+    scene.sign_in().await;
+    scene.connected("s").await;
+}
+
+/// Cookies know no ports: a server beside ours approves as it likes and plants our cookies in the browser
+/// that it sends to the upstream.
+#[tokio::test]
+async fn a_neighbour_that_approves_in_the_users_place_has_the_user_asked() {
+    let mut scene = Scene::set().await;
+    let mut neighbour = Browser::new();
+    let page = neighbour.get(&scene.client.authorize_url(&scene.server, &[("state", "planted")])).await;
+    let approved = neighbour.decide(&page, "approve").await;
+    let upstream = approved.location().unwrap();
+    let planted = neighbour.cookies.iter().map(|((_, name), value)| format!("{name}={value}; Path=/"));
+    let trap = planted
+        .fold(Act::new(303, "").with("location", upstream), |act, cookie| act.with("set-cookie", cookie));
+    let trap = Scripted::start(move |_| trap.clone()).await;
+
+    scene.chromium.open(&trap.origin).await;
+    scene.sign_in().await;
+    scene.chromium.wait_for_heading(&format!("Let Test client use {}?", scene.server.resource)).await;
+    assert!(scene.app.is_quiet(), "nothing before the user agrees");
+    assert_eq!(scene.server.stored_grants().len(), 0);
+    let address = scene.chromium.client.current_url().await.unwrap();
+    assert!(!address.as_str().contains("code="), "{address}");
+    scene.chromium.press("deny").await;
+    assert_eq!(scene.app.answer().await["error"], "access_denied");
+    assert_eq!(scene.server.stored_grants().len(), 0);
+}
+
+/// The page after the sign-in works with a real browser's forms, cookies and headers.
+#[tokio::test]
+async fn who_is_not_admitted_uses_another_account() {
+    let sections = "[access]\nemails = [\"ada@example.com\"]";
+    let mut scene = Scene::with(Options { sections, ..Options::default() }).await;
+    scene
+        .server
+        .upstream
+        .switches()
+        .authorize
+        .set(|settings| settings.session = Some("eve@example.com".to_owned()));
+    scene.ask("s").await;
+    scene.chromium.press("approve").await;
+    scene.chromium.wait_for_heading("This account has no access").await;
+    scene.chromium.press("approve_other_account").await;
+    scene.chromium.wait_for_heading("Sign in").await;
+    let email = scene.chromium.find("#email").await;
+    email.clear().await.unwrap();
+    email.send_keys("ada@example.com").await.unwrap();
+    scene.sign_in().await;
+    scene.connected("s").await;
 }
 
 /// The cookies that the browser holds for the authorization server.

@@ -55,7 +55,7 @@ async fn post(server: &Server, headers: &[(&str, &str)], pairs: &[(&str, &str)])
 
 /// The value of the cookie that names the browser.
 fn name_of(browser: &Browser) -> String {
-    let mut own = browser.cookies.iter().filter(|((_, name), _)| name == "__Host-mcp-browser");
+    let mut own = browser.cookies.iter().filter(|((_, name), _)| name == "mcp-browser");
     own.next().expect("a name").1.clone()
 }
 
@@ -182,7 +182,7 @@ async fn a_decision_counts_only_as_a_post_from_the_page_that_this_browser_was_sh
     let commits = witness.commits();
     let (transaction, foreign) = (page.transaction(), others_page.transaction());
     let name = name_of(&browser);
-    let own = format!("__Host-mcp-browser={name}");
+    let own = format!("mcp-browser={name}");
     let form = [("transaction", &*transaction), ("decision", "approve")];
 
     let changed = |at: usize| {
@@ -206,23 +206,22 @@ async fn a_decision_counts_only_as_a_post_from_the_page_that_this_browser_was_sh
     }
     for cookie in [
         String::new(),
-        "__Host-mcp-browser=".to_owned(),
-        format!("__Host-mcp-browser={}", &name[..42]),
-        format!("__Host-mcp-browser={name}A"),
-        format!("__Host-mcp-browser=\"{name}\""),
-        format!("__Host-mcp-browser={}", name_of(&other)),
-        format!("__host-mcp-browser={name}"),
-        format!("x__Host-mcp-browser={name}"),
-        format!("__Host-mcp-browser2={name}"),
+        "mcp-browser=".to_owned(),
+        format!("mcp-browser={}", &name[..42]),
+        format!("mcp-browser={name}A"),
+        format!("mcp-browser=\"{name}\""),
+        format!("mcp-browser={}", name_of(&other)),
+        format!("MCP-browser={name}"),
+        format!("xmcp-browser={name}"),
+        format!("mcp-browser2={name}"),
         format!("__Secure-mcp-browser={name}"),
-        format!("x=\"__Host-mcp-browser={name}\""),
+        format!("x=\"mcp-browser={name}\""),
     ] {
         assert_eq!(post(&server, &[("cookie", &cookie)], &form).await.status(), 403, "{cookie}");
     }
     let elsewhere = server.origin.replace("127.0.0.1", "localhost");
-    for origin in
-        ["https://evil.example", &*elsewhere, &format!("{}.evil.example", server.origin), "", "NULL"]
-    {
+    let longer = format!("{}.evil.example", server.origin);
+    for origin in ["https://evil.example", &*elsewhere, &longer, "", "null", "NULL"] {
         let headers = [("cookie", &*own), ("origin", origin)];
         assert_eq!(post(&server, &headers, &form).await.status(), 403, "{origin}");
     }
@@ -243,41 +242,112 @@ async fn a_decision_counts_only_as_a_post_from_the_page_that_this_browser_was_sh
     assert_eq!(server.upstream.requests().total(), 0, "nothing has happened");
     assert_eq!(witness.commits(), commits);
 
-    for origin in [&*server.origin, "null"] {
-        let around = format!("a=b; {own};c=\"d\"; e");
-        let headers = [("cookie", &*around), ("origin", origin)];
-        assert_eq!(post(&server, &headers, &form).await.status(), 303, "{origin}");
-    }
+    let around = format!("a=b; {own};c=\"d\"; e");
+    assert_eq!(post(&server, &[("cookie", &around)], &form).await.status(), 303, "no origin is told");
+    let headers = [("cookie", &*around), ("origin", &*server.origin)];
+    assert_eq!(post(&server, &headers, &form).await.status(), 303);
 }
 
+/// What the browser itself says of a request (Fetch Metadata) tells a user from a script that shares our
+/// origin. Nothing is used up by a request that is refused for it.
+///
+/// Shows: CONSENT-7.
+#[tokio::test]
+async fn where_the_browser_says_so_pages_are_for_windows_and_decisions_for_users() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let names = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user", "user-agent"];
+    let telling = |browser: &Browser, told: &str| {
+        let told = names.into_iter().zip(told.split(' ')).filter(|(_, value)| *value != "-");
+        told.fold(browser.clone(), |browser, (name, value)| browser.sending(name, value))
+    };
+    let authorize = client.authorize_url(&server, &[]);
+    let (url, query_of) = authorize.split_once('?').unwrap();
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query_of.as_bytes()).into_owned().collect();
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+    for (told, status) in [
+        ("cross-site navigate document", 200),
+        ("none navigate document ?1", 200),
+        ("same-origin cors empty", 403),
+        ("same-origin navigate iframe ?1", 403),
+        ("cross-site no-cors image", 403),
+    ] {
+        assert_eq!(telling(&Browser::new(), told).get(&authorize).await.status, status, "GET {told}");
+        assert_eq!(telling(&Browser::new(), told).post(url, &pairs).await.status, status, "POST {told}");
+    }
+
+    let (browser, page) = asked(&server, &client, &[]).await;
+    let good = "same-origin navigate document ?1 Firefox/140.0";
+    for (told, status) in [
+        ("same-origin navigate document - Firefox/140.0", 403),
+        ("same-origin navigate document - Chrome/140.0.0.0", 403),
+        ("same-origin cors empty - Version/18.5", 403),
+        ("same-site navigate document ?1", 403),
+        ("cross-site navigate document ?1", 403),
+        ("same-origin navigate iframe ?1", 403),
+        ("same-origin navigate document - Version/18.5", 303),
+        (good, 303),
+    ] {
+        for decision in ["deny", "approve"] {
+            let decided = telling(&browser, told).decide(&page, decision).await;
+            assert_eq!(decided.status, status, "{decision} {told}");
+            assert_eq!(
+                decided.headers.contains_key("set-cookie"),
+                status == 303,
+                "{told}: nothing is used up"
+            );
+        }
+    }
+
+    let mut browser = telling(&browser, good);
+    let approved = browser.decide(&page, "approve").await;
+    let callback = signed_in(&server, &mut browser, approved).await;
+    for told in ["same-origin cors empty - Firefox/140.0", "cross-site navigate iframe - Firefox/140.0"] {
+        assert_eq!(telling(&browser, told).get(&callback).await.status, 403, "{told}");
+    }
+    assert!(query(&browser.get(&callback).await.location().unwrap()).contains_key("code"));
+}
+
+/// Over https by every means that a cookie has; over http, which is for loopback alone, without `Secure`,
+/// because Safari would keep no such cookie.
+///
 /// Shows: CONSENT-9, CONSENT-10.
 #[tokio::test]
 async fn cookies_are_for_this_host_alone_and_a_login_is_held_only_after_approval() {
-    let server = Server::with(Options { path: "/tenant1", ..Options::default() }).await;
-    let client = Client::public(&server).await;
-    let (mut browser, page) = asked(&server, &client, &[]).await;
-    let (mut other, other_page) = asked(&server, &client, &[]).await;
-    let approved = browser.decide(&page, "approve").await;
-    let callback = signed_in(&server, &mut browser, approved.clone()).await;
-    let completed = browser.get(&callback).await;
-    let declined = other.decide(&other_page, "deny").await;
-    for (page, names) in [
-        (&page, vec!["__Host-mcp-browser"]),
-        (&approved, vec!["__Host-mcp-login-"]),
-        (&completed, vec!["__Host-mcp-login-"]),
-        (&declined, vec!["__Host-mcp-declined-"]),
+    for (public, prefix, guarded) in [
+        (Some("https://auth.example.org"), "__Host-", &["Path=/", "Secure", "HttpOnly", "SameSite=Lax"][..]),
+        (None, "", &["Path=/", "HttpOnly", "SameSite=Lax"][..]),
     ] {
-        let cookies: Vec<&str> =
-            page.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
-        assert_eq!(cookies.len(), names.len(), "{cookies:?}");
-        for (cookie, name) in cookies.iter().zip(names) {
-            assert!(cookie.starts_with(name), "{cookie}");
-            let mut attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
-            attributes.retain(|attribute| !attribute.starts_with("Max-Age="));
-            assert_eq!(attributes, ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"], "and no Domain");
+        let resources = Some("[[resources]]\nurl = \"https://mcp.example.org/mcp\"\nscopes = [\"user\"]");
+        let options = Options { path: "/tenant1", public, resources, ..Options::default() };
+        let server = Server::with(options).await;
+        let client = Client::public(&server).await;
+        let mut browser = Browser::of(&server);
+        let page = browser.get(&client.authorize_url(&server, &[("resource", "")])).await;
+        let mut other = Browser::of(&server);
+        let other_page = other.get(&client.authorize_url(&server, &[("resource", "")])).await;
+        let approved = browser.decide(&page, "approve").await;
+        let callback = signed_in(&server, &mut browser, approved.clone()).await;
+        let completed = browser.get(&callback).await;
+        let declined = other.decide(&other_page, "deny").await;
+        for (page, names) in [
+            (&page, vec!["mcp-browser"]),
+            (&approved, vec!["mcp-login-"]),
+            (&completed, vec!["mcp-login-"]),
+            (&declined, vec!["mcp-declined-"]),
+        ] {
+            let cookies: Vec<&str> =
+                page.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+            assert_eq!(cookies.len(), names.len(), "{cookies:?}");
+            for (cookie, name) in cookies.iter().zip(names) {
+                assert!(cookie.starts_with(&format!("{prefix}{name}")), "{cookie}");
+                let mut attributes: Vec<&str> = cookie.split("; ").skip(1).collect();
+                attributes.retain(|attribute| !attribute.starts_with("Max-Age="));
+                assert_eq!(attributes, guarded, "and no Domain");
+            }
         }
+        assert!(browser.cookies.keys().all(|(_, name)| !name.contains("login")), "gone once it is completed");
     }
-    assert!(browser.cookies.keys().all(|(_, name)| !name.contains("login")), "gone once it is completed");
 }
 
 /// Shows: CONSENT-11, AUTHZ-16, AUTHZ-27.
@@ -292,8 +362,9 @@ async fn declining_tells_the_client_and_not_the_upstream() {
     assert!(first.location().unwrap().starts_with(&client.redirect_uri));
     let told = (&*answer["error"], &*answer["state"], &*answer["iss"]);
     assert_eq!(told, ("access_denied", "client-state", &*server.url));
-    let again = browser.decide(&page, "deny").await;
-    assert_eq!(again.location(), first.location(), "a double click changes nothing");
+    let again = query(&browser.decide(&page, "deny").await.location().unwrap());
+    let told_again = (&*again["error"], &*again["state"], &*again["iss"]);
+    assert_eq!(told_again, told, "a double click changes nothing");
 
     let stranger = Client::registered(&server, json!({ "redirect_uris": ["https://app.example/cb"] })).await;
     let (mut browser, page) = asked(&server, &stranger, &[]).await;
@@ -441,29 +512,50 @@ async fn who_has_declined_has_declined() {
     assert_eq!(Witness::of(&server).records(&server, Kind::Grant).await.len(), 0);
 }
 
-/// Shows: CONSENT-12.
+/// Who is late hears it from the client, where it may be answered at once.
+///
+/// Shows: CONSENT-12, UP-2.
 #[tokio::test]
-async fn a_request_waits_ten_minutes_and_so_does_an_approved_login() {
+async fn a_page_waits_ten_minutes_and_the_upstream_thirty_and_then_the_client_is_told() {
     let server = Server::start().await;
     let client = Client::public(&server).await;
     let (mut browser, page) = asked(&server, &client, &[]).await;
     server.advance(Duration::from_secs(599));
     let approved = browser.decide(&page, "approve").await;
-    let callback = signed_in(&server, &mut browser, approved).await;
     server.advance(Duration::from_secs(1));
-    assert_notice(&browser.decide(&page, "approve").await, 400, "This took too long");
-    assert_notice(&browser.decide(&page, "deny").await, 400, "This took too long");
-    server.advance(Duration::from_secs(598));
+    for decision in ["approve", "approve_other_account", "deny"] {
+        let late = browser.clone().decide(&page, decision).await;
+        assert_eq!(query(&late.location().unwrap())["error"], "access_denied", "{decision}");
+    }
+    server.advance(Duration::from_secs(30 * 60 - 2));
+    let callback = signed_in(&server, &mut browser, approved).await;
     let mut late = browser.clone();
-    assert!(browser.get(&callback).await.location().is_some());
+    assert!(query(&browser.get(&callback).await.location().unwrap()).contains_key("code"));
 
-    let (mut slow, page) = asked(&server, &client, &[]).await;
-    let approved = slow.decide(&page, "approve").await;
-    let callback_of_slow = signed_in(&server, &mut slow, approved).await;
-    server.advance(Duration::from_mins(10));
-    assert_notice(&slow.get(&callback_of_slow).await, 400, "This sign-in cannot be completed");
-    assert_notice(&late.get(&callback).await, 400, "This sign-in cannot be completed");
-    assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), 1);
+    server.advance(Duration::from_secs(1));
+    assert_notice(&late.get(&callback).await, 400, "This sign-in has been completed");
+
+    let stranger = Client::registered(&server, json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    for client in [&client, &stranger] {
+        let (mut slow, page) = asked(&server, client, &[]).await;
+        let approved = slow.decide(&page, "approve").await;
+        let callback = signed_in(&server, &mut slow, approved).await;
+        server.advance(Duration::from_mins(30));
+        let told = slow.get(&callback).await;
+        if client.id == stranger.id {
+            assert_notice(&told, 400, "This took too long");
+            assert!(
+                told.html.contains("href=\"https://app.example/cb?error=access_denied&#38;"),
+                "{}",
+                told.html
+            );
+        } else {
+            let answer = query(&told.location().unwrap());
+            assert_eq!([&answer["error"], &answer["state"]], ["access_denied", "client-state"]);
+        }
+        assert_notice(&slow.get(&callback).await, 400, "This sign-in cannot be completed");
+    }
+    assert_eq!(server.upstream.requests().of(TOKEN_ENDPOINT), 1, "who is late is not asked about");
 }
 
 /// Shows: CONSENT-12.

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod after_sign_in;
 mod appearance;
 mod at_rest;
 mod authorization;

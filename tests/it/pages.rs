@@ -34,14 +34,22 @@ async fn every_page(server: &Server) -> Vec<(&'static str, Page)> {
     let not_granted = browser.get(&stranger.authorize_url(server, &[("scope", "non\"sense")])).await;
     let unreadable = browser.get(&format!("{}/authorize?client_id=%ff", server.url)).await;
     let incomplete = browser.post(&format!("{}/consent", server.url), &[("decision", "approve")]).await;
-    let late = {
+    let asked_again = {
         let mut browser = Browser::new();
         let page = browser.get(&client.authorize_url(server, &[])).await;
+        let approved = browser.decide(&page, "approve").await;
+        let mut browser = browser.sending("user-agent", "another one");
+        browser.follow(approved, &client.redirect_uri).await.unwrap_err()
+    };
+    let late = {
+        let mut browser = Browser::new();
+        let page = browser.get(&stranger.authorize_url(server, &[])).await;
         server.advance(std::time::Duration::from_mins(10));
         browser.decide(&page, "approve").await
     };
     vec![
         ("consent", consent),
+        ("asked again", asked_again),
         ("declined", declined),
         ("answered before", answered),
         ("another browser's form", forged),
@@ -133,7 +141,7 @@ async fn no_page_can_be_framed_run_anything_or_tell_where_it_came_from() {
         assert_eq!(page.header("cache-control"), "no-store", "{what}");
         let referrer = if page.html.contains("<form") { "same-origin" } else { "no-referrer" };
         assert_eq!(page.header("referrer-policy"), referrer, "{what}");
-        assert_eq!(page.html.contains("<form"), what == "consent");
+        assert_eq!(page.html.contains("<form"), ["consent", "asked again"].contains(&what), "{what}");
         assert_eq!(page.header("cross-origin-resource-policy"), "same-origin", "{what}");
         assert!(page.header("permissions-policy").contains("publickey-credentials-get=()"), "{what}");
         // A client that opened a popup keeps its window.
@@ -151,7 +159,7 @@ async fn no_page_can_be_framed_run_anything_or_tell_where_it_came_from() {
 async fn every_failure_says_what_to_do_and_has_a_reference_of_its_own() {
     let server = Server::start().await;
     let mut references = Vec::new();
-    for (what, page) in every_page(&server).await.into_iter().skip(1) {
+    for (what, page) in every_page(&server).await.into_iter().skip(2) {
         let reference = page.html.split("<h2>Reference</h2>").nth(1).unwrap_or_else(|| panic!("{what}"));
         let reference = reference.split("<code>").nth(1).unwrap().split('<').next().unwrap().to_owned();
         assert_eq!(reference.len(), 12, "{what}");

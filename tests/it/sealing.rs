@@ -276,7 +276,7 @@ async fn a_rotation_from_the_new_key_to_the_end_of_the_old_one() {
     assert_eq!(server.server.sealer().key_id(), added.key);
     assert!(matches!(forget(&server).await, Err(RotationError::TooEarly(_))));
 
-    server.advance(30 * MINUTE);
+    server.advance(60 * MINUTE);
     let needed = forget(&server).await.unwrap_err();
     assert!(matches!(needed, RotationError::StillNeeded { keys: 1, grants: 1, .. }), "{needed}");
     daemon::reseal(Arc::clone(&server.server)).await;

@@ -49,7 +49,7 @@ fn notice() -> NoticePage<'static> {
 }
 
 /// Every page with `text` wherever a value can be shown.
-fn pages_full_of(text: &str) -> [String; 3] {
+fn pages_full_of(text: &str) -> [String; 4] {
     let scopes =
         [ScopeLine { name: text, description: Some(text) }, ScopeLine { name: text, description: None }];
     [
@@ -72,6 +72,7 @@ fn pages_full_of(text: &str) -> [String; 3] {
             transaction: text,
         }
         .render(),
+        signed_in_full_of(text).render(),
         ContinuePage { title: text, what_happened: text, href: text, host: text, reference: text }.render(),
         NoticePage {
             title: text,
@@ -84,7 +85,21 @@ fn pages_full_of(text: &str) -> [String; 3] {
     ]
 }
 
-fn pages() -> [String; 5] {
+fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
+    SignedInPage {
+        account: text,
+        refusal: Some(text),
+        client_name: text,
+        redirect_host: text,
+        redirect_uri: text,
+        resource: text,
+        resource_name: Some(text),
+        action: text,
+        transaction: text,
+    }
+}
+
+fn pages() -> [String; 7] {
     let bare = ConsentPage {
         client_kind: ClientKind::Operator,
         redirect_trust: RedirectTrust::AppLink,
@@ -96,7 +111,17 @@ fn pages() -> [String; 5] {
         ..consent()
     };
     let plain = NoticePage { reference: None, details: None, ..notice() };
-    [consent().render(), bare.render(), continuing().render(), notice().render(), plain.render()]
+    let refused = signed_in_full_of("words");
+    let asked = SignedInPage { refusal: None, resource_name: None, ..refused };
+    [
+        consent().render(),
+        bare.render(),
+        asked.render(),
+        refused.render(),
+        continuing().render(),
+        notice().render(),
+        plain.render(),
+    ]
 }
 
 /// The tags of a page in order, `<` and `>` left out, the style's text left out.
@@ -293,8 +318,10 @@ fn consent_7_one_form_posts_the_transaction_and_the_decision() {
     let hidden = at(&format!("input type=\"hidden\" name=\"transaction\" value=\"{TRANSACTION}\""));
     let approve = at("button class=\"primary\" type=\"submit\" name=\"decision\" value=\"approve\"");
     let deny = at("button type=\"submit\" name=\"decision\" value=\"deny\"");
-    assert!(form < hidden && hidden < approve && approve < deny && deny < at("/form"));
-    assert_eq!((count(&page, "form"), count(&page, "input"), count(&page, "button")), (1, 1, 2));
+    let other = at("button type=\"submit\" name=\"decision\" value=\"approve_other_account\"");
+    let order = [form, hidden, approve, other, deny, at("/form")];
+    assert!(order.is_sorted(), "{order:?}");
+    assert_eq!((count(&page, "form"), count(&page, "input"), count(&page, "button")), (1, 1, 3));
     assert!(!page.contains("autofocus"));
 }
 

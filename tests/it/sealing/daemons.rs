@@ -38,7 +38,7 @@ async fn two_daemons_seal_anew_at_once_under_load_and_then_the_old_key_can_go() 
     daemon::reseal(Arc::clone(&one.server)).await;
     assert!(is_all_resealed(&one));
     // Tokens of which the one before was derived under the old key need it; three rounds later none does.
-    one.advance(30 * MINUTE);
+    one.advance(60 * MINUTE);
     for _ in 0..3 {
         tokens = crosswise(&client, servers, &tokens).await;
     }

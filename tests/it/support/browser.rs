@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::{Response, StatusCode, header};
 
-use super::server::http;
+use super::server::{Server, http};
 
 /// What a browser shows.
 #[derive(Debug, Clone)]
@@ -19,23 +19,45 @@ pub struct Page {
     pub html: String,
 }
 
-/// A browser with its own cookies. Like Chromium, it keeps `Secure` cookies of loopback hosts.
+/// A browser with its own cookies. Like Safari, it keeps no `Secure` cookie over http.
 #[derive(Clone)]
 pub struct Browser {
     /// Cookies by host and name.
     pub cookies: BTreeMap<(String, String), String>,
+    /// Headers that it sends with every request.
+    pub headers: header::HeaderMap,
+    /// The public URL of a server behind a proxy, and where it is reached.
+    proxied: Option<(String, String)>,
     http: reqwest::Client,
 }
 
 impl Browser {
     /// A new browser.
     pub fn new() -> Self {
-        Self { cookies: BTreeMap::new(), http: http() }
+        Self { cookies: BTreeMap::new(), headers: header::HeaderMap::new(), proxied: None, http: http() }
+    }
+
+    /// A new browser that finds `server` under its public URL.
+    pub fn of(server: &Server) -> Self {
+        Self { proxied: Some((server.url.clone(), server.local.clone())), ..Self::new() }
+    }
+
+    /// The same browser, for which another process of the same installation answers.
+    pub fn at(&self, twin: &Server) -> Self {
+        let public = self.proxied.as_ref().expect("a proxy in front").0.clone();
+        Self { proxied: Some((public, twin.local.clone())), ..self.clone() }
+    }
+
+    /// The same browser with one more header.
+    pub fn sending(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.insert(name, value.parse().unwrap());
+        self
     }
 
     /// One `GET`, redirects not followed.
     pub async fn get(&mut self, url: &str) -> Page {
-        let request = self.http.get(url).header(header::COOKIE, self.cookie_header(url));
+        let request = self.http.get(self.reached(url)).headers(self.headers.clone());
+        let request = request.header(header::COOKIE, self.cookie_header(url));
         self.take(url, request.send().await.unwrap()).await
     }
 
@@ -43,10 +65,20 @@ impl Browser {
     pub async fn post(&mut self, url: &str, pairs: &[(&str, &str)]) -> Page {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let origin = url::Url::parse(url).unwrap().origin().ascii_serialization();
-        let request = self.http.post(url).header(header::COOKIE, self.cookie_header(url));
+        let request = self.http.post(self.reached(url)).headers(self.headers.clone());
+        let request = request.header(header::COOKIE, self.cookie_header(url));
         let request = request.header(header::ORIGIN, origin);
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
         self.take(url, request.send().await.unwrap()).await
+    }
+
+    fn reached(&self, url: &str) -> String {
+        match &self.proxied {
+            Some((public, local)) if url.starts_with(public.as_str()) => {
+                url.replacen(public.as_str(), local, 1)
+            }
+            _ => url.to_owned(),
+        }
     }
 
     /// Answers the consent page.
@@ -74,6 +106,9 @@ impl Browser {
             let (pair, attributes) = set.split_once(';').expect("attributes");
             let (name, value) = pair.split_once('=').unwrap();
             let key = (host.clone(), name.to_owned());
+            if url.starts_with("http:") && attributes.contains("Secure") {
+                continue;
+            }
             if attributes.contains("Max-Age=0") {
                 self.cookies.remove(&key);
             } else {
@@ -101,6 +136,11 @@ impl Page {
     /// A header, `""` when absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Whether the page has a form with this decision.
+    pub fn offers(&self, decision: &str) -> bool {
+        self.html.contains(&format!("name=\"decision\" value=\"{decision}\""))
     }
 
     /// The sealed request in the consent form.

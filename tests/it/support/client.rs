@@ -90,12 +90,21 @@ impl Client {
         format!("{}/authorize?{query}", server.url)
     }
 
-    /// The answer to an authorization request that everybody agrees to, up to the redirect.
+    /// The answer to an authorization request that everybody agrees to, up to the redirect. Who may not come
+    /// in goes back to the client.
     pub async fn authorize(&self, server: &Server, browser: &mut Browser, change: &[(&str, &str)]) -> Page {
         let page = browser.get(&self.authorize_url(server, change)).await;
         assert_eq!(page.status, 200, "{}", page.html);
         let page = browser.decide(&page, "approve").await;
-        match browser.follow(page, &self.redirect_uri).await {
+        let mut followed = browser.follow(page, &self.redirect_uri).await;
+        if let Err(question) = &followed
+            && question.offers("deny")
+        {
+            let decision = if question.offers("approve") { "approve" } else { "deny" };
+            let page = browser.decide(question, decision).await;
+            followed = browser.follow(page, &self.redirect_uri).await;
+        }
+        match followed {
             Ok(location) => {
                 let mut headers = reqwest::header::HeaderMap::new();
                 headers.insert("location", location.parse().unwrap());

@@ -20,6 +20,11 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// Path of the public URL, such as `/tenant1`.
     pub path: &'static str,
+    /// The public origin, such as `https://auth.example.org`, as if a proxy with TLS stood in front. The
+    /// server itself listens on loopback, and a [`Browser::of`] it goes there.
+    ///
+    /// [`Browser::of`]: super::Browser::of
+    pub public: Option<&'static str>,
     /// More lines for the top of the configuration file, before the first section.
     pub top: &'static str,
     /// More sections.
@@ -60,6 +65,8 @@ pub struct Server {
     pub url: String,
     /// Scheme, host and port.
     pub origin: String,
+    /// The public URL as it is reached: the same, unless a proxy stood in front.
+    pub local: String,
     /// The one resource, unless the options say otherwise.
     pub resource: String,
     /// Stands still.
@@ -111,7 +118,9 @@ impl Server {
     pub async fn at(options: Options, clock: Arc<ManualClock>) -> Self {
         let (listener, upstream_listener) = (bind().await, bind().await);
         let port = listener.local_addr().unwrap().port();
-        let origin = format!("http://127.0.0.1:{port}");
+        let listening = format!("http://127.0.0.1:{port}");
+        let local = format!("{listening}{}", options.path);
+        let origin = options.public.map_or(listening, str::to_owned);
         let url = format!("{origin}{}", options.path);
         let upstream_url = format!("http://127.0.0.1:{}", upstream_listener.local_addr().unwrap().port());
         let folder = options.folder.clone().unwrap_or_else(|| Arc::new(tempfile::tempdir().unwrap()));
@@ -147,6 +156,7 @@ impl Server {
         Self {
             url,
             origin,
+            local,
             resource,
             clock,
             upstream,
@@ -182,6 +192,7 @@ impl Server {
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         Self {
+            local: url.clone(),
             url,
             origin,
             resource: self.resource.clone(),
@@ -219,6 +230,12 @@ impl Server {
         values.map(|value| serde_json::from_str(&value.unwrap()).unwrap()).collect()
     }
 
+    /// Removes the grants from the database.
+    pub fn forget_grants(&self) {
+        let database = rusqlite::Connection::open(self.folder.path().join("test.sqlite")).unwrap();
+        database.execute("DELETE FROM record WHERE kind = 2", []).unwrap();
+    }
+
     /// Every byte of the database files, as text.
     pub fn database_text(&self) -> String {
         let files = std::fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
@@ -232,19 +249,19 @@ impl Server {
 
     /// `GET` below the public URL.
     pub async fn get(&self, path: &str) -> Response {
-        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+        self.http.get(format!("{}{path}", self.local)).send().await.unwrap()
     }
 
     /// A form for `POST` below the public URL, to be changed and sent.
     pub fn form(&self, path: &str, pairs: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        let request = self.http.post(format!("{}{path}", self.url));
+        let request = self.http.post(format!("{}{path}", self.local));
         request.header("content-type", "application/x-www-form-urlencoded").body(body)
     }
 
     /// A JSON body for `POST` below the public URL.
     pub fn json(&self, path: &str, body: &serde_json::Value) -> RequestBuilder {
-        let request = self.http.post(format!("{}{path}", self.url));
+        let request = self.http.post(format!("{}{path}", self.local));
         request.header("content-type", "application/json").body(body.to_string())
     }
 

@@ -1,0 +1,120 @@
+//! The last step of a login: the grant and its code.
+
+use super::{
+    Pending, Transaction,
+    upstream_leg::{key_is_gone, unclear},
+};
+use crate::{
+    audit::Event,
+    clock::UnixTime,
+    flow::{
+        AuthorizationServer, PATIENCE, UPSTREAM_PATIENCE,
+        tokens::{ATTEMPTS, too_much_contention},
+    },
+    oauth::{
+        client::Client,
+        error::OAuthError,
+        grant::{Grant, Person, UpstreamSession},
+        token::{GrantId, code_text},
+    },
+    secret::TokenHash,
+    upstream::UpstreamTokens,
+};
+
+/// What a code is issued for: a person for whom the upstream vouched, and who may come in.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) person: Person,
+    pub(super) tokens: UpstreamTokens,
+    pub(super) vouched_at: UnixTime,
+}
+
+impl AuthorizationServer {
+    /// The grant that this login has led to, if any.
+    pub(super) async fn made(&self, id: &GrantId, now: UnixTime) -> Result<Option<Grant>, OAuthError> {
+        Ok(self.grants.get(id.as_str(), now).await?.map(|made| made.value))
+    }
+
+    /// The code of the grant that this login has led to, where this approval may have it again; `None`
+    /// where the login is completed for good.
+    pub(super) fn code_again(
+        &self,
+        made: &Grant,
+        pending: &Pending,
+        now: UnixTime,
+    ) -> Result<Option<String>, OAuthError> {
+        let code = self.code(&pending.transaction, &made.id)?;
+        Ok(made.may_send_again(&code, &pending.approval, now).then_some(code))
+    }
+
+    /// Makes the grant and returns its code; `None` if the login has led to one before, whose code is
+    /// not to be sent again.
+    pub(super) async fn issue(
+        &self,
+        client: &Client,
+        pending: &Pending,
+        admitted: Admitted,
+        id: GrantId,
+        now: UnixTime,
+    ) -> Result<Option<String>, OAuthError> {
+        let transaction = &pending.transaction;
+        let code = self.code(transaction, &id)?;
+        let tokens = serde_json::to_vec(&admitted.tokens).map_err(|error| unclear().caused_by(error))?;
+        let upstream = UpstreamSession {
+            sealed: self.sealer.seal(&["upstream tokens", id.as_str()], &tokens),
+            checked_at: admitted.vouched_at,
+            checking_until: None,
+        };
+        let lifetimes = &self.settings.lifetimes;
+        // The record outlives every approval of this login that could still come back.
+        let ends = now.plus(UPSTREAM_PATIENCE + PATIENCE).plus(lifetimes.code);
+        let code_ends = (TokenHash::of(&code), now.plus(lifetimes.code));
+        let request = transaction.request.clone();
+        let mut grant = Grant::with_code(id, request, admitted.person, upstream, code_ends, (now, ends))
+            .approved_by(&pending.approval);
+        grant.consented_from = pending.approved_from;
+        let id = grant.id.clone();
+        // Before the grant exists, so that a client with a grant is never taken for an unused one.
+        self.keep_client(client, now).await?;
+        if self.grants.insert(grant, now).await?.is_none() {
+            let made = self.made(&id, now).await?;
+            return made.map_or(Ok(None), |made| self.code_again(&made, pending, now));
+        }
+        Event::Code.record();
+        Ok(Some(code))
+    }
+
+    /// Makes a self-registered client outlive the grant that it is about to be given, which begins when
+    /// the code is redeemed, but not its secret. The client no longer counts as unused.
+    async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
+        let policy = &self.settings.registration;
+        let lifetimes = &self.settings.lifetimes;
+        let until = now.plus(lifetimes.code).plus(lifetimes.grant).plus(policy.idle);
+        let until = client.secret_expires_at.map_or(until, |ends| ends.min(until));
+        let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
+        if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
+            return Ok(());
+        }
+        for _ in 0..ATTEMPTS {
+            let Some(read) = self.clients.get(client.client_id.as_str(), now).await? else { return Ok(()) };
+            if !read.value.unused && !read.value.expires_at.is_some_and(worth_a_write) {
+                // Another process was faster.
+                return Ok(());
+            }
+            let expires_at = read.value.expires_at.map(|ends| ends.max(until));
+            let kept = Client { expires_at, unused: false, ..read.value.clone() };
+            if self.clients.replace(read, kept, now).await?.is_some() {
+                self.unused.forget(&client.client_id);
+                return Ok(());
+            }
+        }
+        Err(too_much_contention())
+    }
+
+    /// The code of a login. It is derived, so that an answer which the browser dropped can be given again.
+    fn code(&self, transaction: &Transaction, id: &GrantId) -> Result<String, OAuthError> {
+        let unguessable = self.sealer.derive_under(transaction.derived_under, &["code", &transaction.id]);
+        let unguessable = unguessable.ok_or_else(key_is_gone)?;
+        Ok(code_text(id, &unguessable))
+    }
+}

@@ -1,0 +1,145 @@
+//! The way to the upstream and back.
+
+use super::{Decision, DecisionError, Ending, Pending, Transaction, Visitor, flow_name, granting::Admitted};
+use crate::{
+    audit::{self, Event},
+    clock::UnixTime,
+    flow::AuthorizationServer,
+    oauth::{
+        error::{ErrorCode, OAuthError, refuse},
+        grant::Person,
+        params::Params,
+    },
+    secret::random_token,
+    upstream::{SignIn, SignedIn, UpstreamError},
+};
+
+/// What only the upstream and we may know of a login. It is derived whenever it is needed.
+pub(super) struct UpstreamSecrets {
+    pub(super) state: String,
+    nonce: String,
+    verifier: String,
+}
+
+/// How the user approved.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Approval<'a> {
+    /// The browser that holds the login from now on.
+    pub(super) browser: &'a str,
+    /// Where it comes from.
+    pub(super) visitor: &'a Visitor,
+    /// Whether the user wants another account than the one that is signed in upstream.
+    pub(super) other_account: bool,
+    /// The approval of the sign-in before this one, where the user has come back from it and asked for
+    /// another account.
+    pub(super) after: Option<&'a str>,
+}
+
+/// Whom the upstream vouched for.
+pub(super) enum Vouched {
+    /// Who may come in.
+    Admitted(Admitted),
+    /// Who may not.
+    Stranger(Person),
+}
+
+impl AuthorizationServer {
+    /// Sends the browser to the upstream.
+    pub(super) async fn to_upstream(
+        &self,
+        transaction: Transaction,
+        secrets: UpstreamSecrets,
+        approval: Approval<'_>,
+        now: UnixTime,
+    ) -> Result<Decision, DecisionError> {
+        let UpstreamSecrets { state, nonce, verifier } = secrets;
+        let Approval { browser, visitor, other_account, after } = approval;
+        let request = &transaction.request;
+        let sign_in = SignIn {
+            state: &state,
+            nonce: &nonce,
+            code_verifier: &verifier,
+            fresh: request.fresh_sign_in || other_account,
+            login_hint: request.login_hint.as_deref().filter(|_| !other_account),
+        };
+        let location = self.upstream.authorization_url(sign_in, now).await;
+        let pending = Pending {
+            transaction,
+            approval: random_token(self.random()),
+            approved_at: now,
+            approved_from: visitor.address,
+            approved_with: visitor.user_agent.clone(),
+            after: after.map(str::to_owned),
+        };
+        let sealed = self.seal(&["login", browser, &state], &pending).map_err(DecisionError::Page)?;
+        Ok(Decision::SignIn { location, flow: flow_name(&state), sealed })
+    }
+
+    /// Redeems what the browser brought back, once, and judges whom it stands for.
+    pub(super) async fn vouched(
+        &self,
+        params: &Params<'_>,
+        transaction: &Transaction,
+        now: UnixTime,
+    ) -> Result<Vouched, Ending> {
+        let code = upstream_code(params)?;
+        let UpstreamSecrets { nonce, verifier, .. } = self.upstream_secrets(transaction)?;
+        let signed_in = SignedIn {
+            code: &code,
+            iss: params.one("iss").map_err(|_| unclear())?,
+            nonce: &nonce,
+            code_verifier: &verifier,
+        };
+        let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
+        audit::about_person(&identity.subject, identity.email.as_deref());
+        tracing::debug!(groups = identity.groups.len(), "the upstream vouches for the user");
+        let access = &self.settings.access;
+        if access.admits(identity.email.as_deref(), &identity.groups) {
+            let person = access.person(identity);
+            return Ok(Vouched::Admitted(Admitted { person, tokens, vouched_at: now }));
+        }
+        Event::PolicyDenial.record();
+        Ok(Vouched::Stranger(access.person(identity)))
+    }
+
+    /// Fails when the key is gone under which they were first derived.
+    pub(super) fn upstream_secrets(&self, transaction: &Transaction) -> Result<UpstreamSecrets, OAuthError> {
+        let derive = |what| self.sealer.derive_under(transaction.derived_under, &[what, &transaction.id]);
+        let secrets = || {
+            Some(UpstreamSecrets {
+                state: derive("upstream state")?,
+                nonce: derive("upstream nonce")?,
+                verifier: derive("upstream verifier")?,
+            })
+        };
+        secrets().ok_or_else(key_is_gone)
+    }
+}
+
+/// The code that the browser brought, or the error that the client gets in its place. What the
+/// upstream says of an error is not passed on.
+fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
+    match (params.one("code"), params.one("error")) {
+        (Ok(Some(code)), Ok(None)) => Ok(code.to_owned()),
+        (Ok(None), Ok(Some("access_denied"))) => refuse(ErrorCode::AccessDenied, "the sign-in was declined"),
+        (Ok(None), Ok(Some("temporarily_unavailable"))) => {
+            refuse(ErrorCode::TemporarilyUnavailable, "the sign-in service is busy; try again")
+        }
+        (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
+        _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
+    }
+}
+
+pub(super) fn unclear() -> OAuthError {
+    OAuthError::new(ErrorCode::ServerError, "the sign-in could not be completed")
+}
+
+pub(super) fn key_is_gone() -> OAuthError {
+    unclear().caused_by("the sealing key is gone under which this login began")
+}
+
+fn sign_in_failed(error: UpstreamError) -> Ending {
+    let ending =
+        if matches!(error, UpstreamError::Refused(_)) { Ending::CodeRefused } else { Ending::Failed };
+    ending(OAuthError::new(error.code(), "the sign-in could not be completed").caused_by(error))
+}
