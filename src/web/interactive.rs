@@ -27,7 +27,8 @@ use crate::{
         display_text::display_text,
         error::{ErrorCode, OAuthError},
         params::Params,
-        redirect::Destination,
+        redirect::{Destination, ReturnAddress},
+        scope::Scope,
     },
     secret::{encode, sha256},
 };
@@ -240,15 +241,10 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
     let metadata = &client.metadata;
     let address = &request.return_address;
     let host = address.host();
-    let name = client_name(client);
-    let scopes: Vec<ScopeLine<'_>> = request
-        .scope
-        .words()
-        .map(|word| ScopeLine { name: word, description: describe(web, word) })
-        .collect();
+    let scopes = scope_lines(web, &request.scope);
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        client_name: Some(name.as_str()).filter(|name| !name.is_empty()),
+        client_name: name_of(client).as_deref(),
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
@@ -259,12 +255,7 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
         tos_uri: metadata.tos_uri.as_deref(),
         redirect_host: &host,
         redirect_uri: address.as_str(),
-        redirect_trust: match address.destination() {
-            Destination::Loopback => RedirectTrust::ThisComputer,
-            Destination::PrivateUse => RedirectTrust::AppLink,
-            Destination::Web if web.server.is_trusted(client, address) => RedirectTrust::Known,
-            Destination::Web => RedirectTrust::Unknown,
-        },
+        redirect_trust: trust(web, client, address),
         resource: request.resource.as_str(),
         resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
         scopes: &scopes,
@@ -279,21 +270,21 @@ fn consent_page(web: &Web, consent: &Consent) -> String {
 /// The question after the sign-in.
 fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> Response {
     let Question { client, request, person, is_admitted, sealed } = question;
-    let host = request.return_address.host();
-    let name = client_name(client);
-    let address = person.email.as_ref().or(person.unverified_email.as_ref());
+    let (host, name) = (request.return_address.host(), name_of(client));
+    let address = person.known_email().unwrap_or(&person.subject);
     if !is_admitted {
         let error = OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
         reply.log(&error.of_a_client());
     }
     let page = SignedInPage {
-        account: &display_text(address.map_or(&*person.subject, String::as_str), 80),
+        account: &display_text(address, 80),
         refusal: (!is_admitted).then_some(reply.reference.as_str()),
-        client_name: if name.is_empty() { &host } else { &name },
+        client_name: name.as_deref().unwrap_or(&host),
         redirect_host: &host,
-        redirect_uri: request.return_address.as_str(),
+        redirect_trust: trust(web, client, &request.return_address),
         resource: request.resource.as_str(),
         resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
+        scopes: &scope_lines(web, &request.scope),
         action: &consent_path(web),
         transaction: sealed,
     };
@@ -305,9 +296,23 @@ fn consent_path(web: &Web) -> String {
     format!("{}/consent", web.public_url.path())
 }
 
-/// What the client calls itself; empty without a name that can be shown.
-fn client_name(client: &Client) -> String {
-    display_text(client.metadata.client_name.as_deref().unwrap_or_default(), 80)
+/// What the client calls itself.
+fn name_of(client: &Client) -> Option<String> {
+    let name = display_text(client.metadata.client_name.as_deref()?, 80);
+    Some(name).filter(|name| !name.is_empty())
+}
+
+fn trust(web: &Web, client: &Client, address: &ReturnAddress) -> RedirectTrust {
+    match address.destination() {
+        Destination::Loopback => RedirectTrust::ThisComputer,
+        Destination::PrivateUse => RedirectTrust::AppLink,
+        Destination::Web if web.server.is_trusted(client, address) => RedirectTrust::Known,
+        Destination::Web => RedirectTrust::Unknown,
+    }
+}
+
+fn scope_lines<'a>(web: &'a Web, scope: &'a Scope) -> Vec<ScopeLine<'a>> {
+    scope.words().map(|word| ScopeLine { name: word, description: describe(web, word) }).collect()
 }
 
 fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
@@ -329,18 +334,18 @@ fn answer(reply: &Reply, answered: &Answered) -> Response {
         return reply.see_other(&location);
     }
     let (status, title, what_happened) = match &answered.ending {
-        Ending::Declined(_) => (StatusCode::OK, "You declined", "The application gets no access.".to_owned()),
+        Ending::Declined(_) => (StatusCode::OK, "You declined", "The app gets no access.".to_owned()),
         Ending::TooLate(_) => (
             StatusCode::BAD_REQUEST,
             "This took too long",
-            "The sign-in was not finished in time. Go back to the application and start it again.".to_owned(),
+            "The sign-in was not finished in time. Go back to the app and start it again.".to_owned(),
         ),
         Ending::Code(_) | Ending::CodeRefused(_) | Ending::Failed(_) => {
             let description = answered.error().map(OAuthError::description).unwrap_or_default();
             (
                 StatusCode::BAD_REQUEST,
                 "This request cannot be granted",
-                format!("The application asked for something that is not possible here: {description}."),
+                format!("The app asked for something that is not possible here: {description}."),
             )
         }
     };
@@ -358,31 +363,31 @@ fn answer(reply: &Reply, answered: &Answered) -> Response {
 fn refused(reply: &Reply, status: u16, error: &OAuthError) -> Response {
     let text = match error.code() {
         ErrorCode::InvalidClient => [
-            "This application is not known here",
-            "The application that sent you is not registered with this server. Its registration may have expired.",
-            "Go back to the application, remove this connection and add it again, so that it registers anew.",
+            "This app is not known here",
+            "The app that sent you is not registered with this server. Its registration may have expired.",
+            "Go back to the app, remove this connection and add it again, so that it registers again.",
         ],
         ErrorCode::InvalidRedirectUri => [
-            "This application's return address is not accepted",
-            "The application registered an address that this server no longer sends anyone to, because following it \
+            "This app's return address is not accepted",
+            "The app registered an address that this server no longer sends anyone to, because following it \
              could start another program or change the answer.",
-            "Update the application, remove this connection and add it again. If that does not help, tell its makers \
+            "Update the app, remove this connection and add it again. If that does not help, tell its makers \
              the reference below.",
         ],
         ErrorCode::TemporarilyUnavailable => [
             "Not available just now",
-            "The server cannot look up the application at the moment.",
-            "Wait a moment, then try again from the application.",
+            "The server cannot look up the app at the moment.",
+            "Wait a moment, then try again from the app.",
         ],
         ErrorCode::ServerError => [
             "Something went wrong here",
             "The server could not handle the request.",
-            "Try again from the application. If it happens again, tell the operator the reference below.",
+            "Try again from the app. If it happens again, tell the operator the reference below.",
         ],
         _ => [
             "This request cannot be used",
-            "The application that sent you made a request that this server cannot answer safely.",
-            "Go back to the application and start again. If it happens again, tell its makers the reference below.",
+            "The app that sent you made a request that this server cannot answer safely.",
+            "Go back to the app and start again. If it happens again, tell its makers the reference below.",
         ],
     };
     let status = match error.code() {
@@ -416,7 +421,7 @@ fn undecided(reply: &Reply, error: &DecisionError) -> Response {
             [
                 "This form does not belong to this browser",
                 "The decision did not come from the page that this browser was shown, or the browser does not keep cookies.",
-                "Allow cookies for this site, then go back to the application and start the sign-in again.",
+                "Allow cookies for this site, then go back to the app and start the sign-in again.",
             ],
             "the form does not fit the browser",
         ),
@@ -425,7 +430,7 @@ fn undecided(reply: &Reply, error: &DecisionError) -> Response {
             [
                 "This request has been answered",
                 "You have answered this request already, and it can be answered once only.",
-                "If the application is not connected yet, go back to it and start the sign-in again.",
+                "If the app is not connected yet, go back to it and start the sign-in again.",
             ],
             "the request was answered before",
         ),
@@ -451,7 +456,7 @@ fn no_navigation(reply: &Reply) -> Response {
     let text = [
         "This page opens only in a window of its own",
         "Another page asked for it in a script or a frame.",
-        "Go back to the application and start the sign-in again.",
+        "Go back to the app and start the sign-in again.",
     ];
     let error = OAuthError::new(ErrorCode::InvalidRequest, "the browser reports no top-level navigation");
     reply.notice(StatusCode::FORBIDDEN, text, &error)
@@ -475,7 +480,7 @@ fn uncompleted(reply: &Reply, error: &CallbackError) -> Response {
             [
                 "This sign-in cannot be completed",
                 "It was started in another browser, took too long, or has been completed already.",
-                "If the application is not connected yet, go back to it and start the sign-in again, in this browser.",
+                "If the app is not connected yet, go back to it and start the sign-in again, in this browser.",
             ],
             "the browser does not hold this login",
         ),
@@ -483,7 +488,7 @@ fn uncompleted(reply: &Reply, error: &CallbackError) -> Response {
             [
                 "This sign-in has been completed",
                 "Each sign-in can be completed once only.",
-                "If the application is not connected yet, go back to it and start the sign-in again.",
+                "If the app is not connected yet, go back to it and start the sign-in again.",
             ],
             "the login was completed before",
         ),

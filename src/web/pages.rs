@@ -140,12 +140,14 @@ pub struct SignedInPage<'a> {
     pub client_name: &'a str,
     /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
     pub redirect_host: &'a str,
-    /// The whole redirect URI.
-    pub redirect_uri: &'a str,
+    /// How far the user can trust that address.
+    pub redirect_trust: RedirectTrust,
     /// URL of the MCP server.
     pub resource: &'a str,
     /// Name of the MCP server, from the operator.
     pub resource_name: Option<&'a str>,
+    /// What is granted there.
+    pub scopes: &'a [ScopeLine<'a>],
     /// Where the form is posted.
     pub action: &'a str,
     /// The sealed login, posted back as it is.

@@ -29,7 +29,8 @@ struct Tour {
 
 impl Tour {
     async fn begin() -> Self {
-        let server = Server::with(Options { resources: Some(WIKI), ..Options::default() }).await;
+        let sections = "[access]\nemails = [\"ada@example.com\"]";
+        let server = Server::with(Options { resources: Some(WIKI), sections, ..Options::default() }).await;
         server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
         Self { server, chromium: Chromium::start().await }
     }
@@ -101,7 +102,7 @@ async fn every_other_page_can_be_read_by_everyone() {
     tour.visit("root", "This is a sign-in service", &tour.server.url).await;
     tour.visit("not-found", "There is no page here", &format!("{}/nothing", tour.server.url)).await;
     let unknown = tour.ask(&editor, &[("client_id", "unknown")]);
-    tour.visit("unknown-app", "This application is not known here", &unknown).await;
+    tour.visit("unknown-app", "This app is not known here", &unknown).await;
     let refused = tour.ask(&editor, &[("scope", "no\"such\"scope")]);
     tour.visit("refused", "This request cannot be granted", &refused).await;
 
@@ -116,6 +117,30 @@ async fn every_other_page_can_be_read_by_everyone() {
     tour.look("too-late", "This took too long").await;
     let nowhere = format!("{}/pangea/callback?code=x&state=y", tour.server.url);
     tour.visit("lost", "This sign-in cannot be completed", &nowhere).await;
+}
+
+/// The same for what is asked or said after the sign-in: here because the browser seems to be another one
+/// than the one that approved, and because an account is not admitted.
+#[tokio::test]
+async fn every_question_after_the_sign_in_can_be_read_by_everyone() {
+    let tour = Tour::begin().await;
+    let editor = tour.client(Some("Acme Editor"), "https://editor.example.com/mcp/callback").await;
+    let consent = tour.ask(&editor, &[]);
+    tour.chromium.open(&consent).await;
+    tour.chromium.press("approve").await;
+    tour.chromium.wait_for_heading("Sign in").await;
+    let other = json!({ "userAgent": "Another browser" });
+    tour.chromium.devtools("Emulation.setUserAgentOverride", other).await;
+    tour.chromium.press("approve").await;
+    tour.look("signed-in", "Let Acme Editor use Team wiki?").await;
+
+    tour.chromium.open(&consent).await;
+    tour.chromium.press("approve").await;
+    let email = tour.chromium.find("#email").await;
+    email.clear().await.unwrap();
+    email.send_keys("eve@example.com").await.unwrap();
+    tour.chromium.press("approve").await;
+    tour.look("not-admitted", "This account has no access").await;
 }
 
 /// The same for the stand-in's own pages.

@@ -213,8 +213,11 @@ async fn tab_and_enter_are_enough() {
             return [e.textContent.trim(), s.outlineStyle, parseFloat(s.outlineWidth) >= 2]";
         passed.push(scene.chromium.evaluate(focused).await);
     }
-    let buttons = ["Allow", "Allow with another account", "Decline"];
+    let buttons = ["Allow", "Decline", "Allow with another account"];
     assert_eq!(passed, buttons.map(|button| json!([button, "solid", true])));
+    scene.ask("s").await;
+    press_key(&scene, Key::Tab).await;
+    press_key(&scene, Key::Tab).await;
     press_key(&scene, Key::Enter).await;
     assert_eq!(scene.app.answer().await["error"], "access_denied");
 
@@ -300,7 +303,7 @@ async fn the_decision_is_in_sight_on_a_phone() {
     for client in [&scene.client, &most] {
         scene.chromium.open(&client.authorize_url(&scene.server, &[])).await;
         scene.chromium.settle().await;
-        for decision in ["approve", "deny"] {
+        for decision in ["approve", "deny", "approve_other_account"] {
             let hit = format!(
                 "const b = document.querySelector('button[value={decision}]'), r = b.getBoundingClientRect();
                  return scrollY === 0 && r.top >= 0 && r.bottom <= innerHeight && innerHeight === {} &&

@@ -599,9 +599,9 @@ async fn a_registration_that_ends_while_the_person_decides_ends_the_login() {
     server.advance(Duration::from_secs(10));
     for decision in ["approve", "deny"] {
         let page = browser.decide(&page, decision).await;
-        assert_notice(&page, 400, "This application is not known here");
+        assert_notice(&page, 400, "This app is not known here");
     }
-    assert_notice(&browser.get(&callback).await, 400, "This application is not known here");
+    assert_notice(&browser.get(&callback).await, 400, "This app is not known here");
 }
 
 /// What an application holds, it can give back; listing and revoking for operators is the command

@@ -63,3 +63,4 @@ mod upstream_session;
 mod upstream_tls;
 mod vault;
 mod vault_outside;
+mod webkit;

@@ -91,9 +91,10 @@ fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
         refusal: Some(text),
         client_name: text,
         redirect_host: text,
-        redirect_uri: text,
+        redirect_trust: RedirectTrust::AppLink,
         resource: text,
         resource_name: Some(text),
+        scopes: &[],
         action: text,
         transaction: text,
     }
@@ -319,7 +320,7 @@ fn consent_7_one_form_posts_the_transaction_and_the_decision() {
     let approve = at("button class=\"primary\" type=\"submit\" name=\"decision\" value=\"approve\"");
     let deny = at("button type=\"submit\" name=\"decision\" value=\"deny\"");
     let other = at("button type=\"submit\" name=\"decision\" value=\"approve_other_account\"");
-    let order = [form, hidden, approve, other, deny, at("/form")];
+    let order = [form, hidden, approve, deny, other, at("/form")];
     assert!(order.is_sorted(), "{order:?}");
     assert_eq!((count(&page, "form"), count(&page, "input"), count(&page, "button")), (1, 1, 3));
     assert!(!page.contains("autofocus"));

@@ -21,6 +21,7 @@ mod self_signed;
 mod server;
 mod tool;
 pub(crate) mod tree;
+mod webkit;
 mod window;
 mod wire;
 
@@ -45,6 +46,7 @@ pub use self::{
     self_signed::self_signed,
     server::{Options, RS_SECRET, RS2_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
     tool::tool,
+    webkit::WebKit,
     wire::Wire,
 };
 
