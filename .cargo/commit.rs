@@ -3,6 +3,12 @@
 //! The environment variable may name it where there is no repository, as in a container image. Without
 //! either the version stands alone.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "cargo and build scripts talk like this"
+)]
+
 use std::{env, path::Path, process::Command};
 
 const VARIABLE: &str = "PANGEA_MCP_AUTH_COMMIT";

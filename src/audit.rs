@@ -284,6 +284,7 @@ macro_rules! at_level {
 
 impl Event<'_> {
     /// Writes the line, within the present span.
+    #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     pub fn record(&self) {
         use tracing::{info, warn};
         match *self {

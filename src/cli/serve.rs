@@ -233,9 +233,10 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
 /// Where the configuration comes from and whom it lets in: names of variables, never their values.
 fn tell_of_configuration(config: &Config, dev: bool) {
     for FromEnvironment { variable, key, instead_of } in &config.from_environment {
-        match instead_of {
-            Some(place) => tracing::info!(variable, key, file = %place, "the environment overrules the file"),
-            None => tracing::info!(variable, key, "this value comes from the environment"),
+        if let Some(place) = instead_of {
+            tracing::info!(variable, key, file = %place, "the environment overrules the file");
+        } else {
+            tracing::info!(variable, key, "this value comes from the environment");
         }
     }
     let access = &config.access;

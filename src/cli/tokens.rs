@@ -22,6 +22,7 @@ use crate::{
     oauth::{
         client::ClientId,
         grant::{Grant, Standing},
+        resource::Resource,
         token::{GrantId, TokenId},
     },
     repository::{Access, RepositoryError},
@@ -147,7 +148,7 @@ async fn require_resource(
     }
     let message = format!("{resource:?} is not a configured resource, and no grant is for it");
     let failure = Failure::new(Exit::NotFound, message);
-    Err(match did_you_mean(resource, configured().map(|known| known.as_str())) {
+    Err(match did_you_mean(resource, configured().map(Resource::as_str)) {
         Some(meant) => failure.hint(format!("did you mean {meant}?")),
         None => failure,
     })

@@ -23,8 +23,8 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
     (
         "access",
         "Who may sign in: people in any of the lists. Without this section, everybody for whom the upstream vouches; \
-         `everybody = true` says so explicitly. A section that admits no one, and a list that is given and empty, are \
-         errors.",
+         `everybody = true` says so explicitly. A list that is given and empty is an error, and so is \
+         `everybody = false` without a list.",
     ),
     (
         "resources.#",

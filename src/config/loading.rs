@@ -332,7 +332,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
                 tokens,
                 limits,
                 log,
-                from_environment: reader.settings.from_environment(),
+                from_environment: reader.settings.given_by_environment(),
                 warnings: reader.warnings,
             })
         }

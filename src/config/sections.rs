@@ -9,7 +9,7 @@ use super::{
         Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Rate, Registration,
         ResourceConfig, Tokens,
     },
-    problem::{Complaint, Place},
+    problem::Complaint,
     reader::Reader,
     settings::Value,
     table::join,
@@ -100,13 +100,14 @@ pub(super) fn access(reader: &mut Reader<'_>) -> Access {
         domains: reader.allow_list("access.domains", value::host),
         groups: reader.allow_list("access.groups", |group| Ok(group.to_owned())),
     };
-    let is_there = reader.settings.section("access").is_some_and(|place| *place != Place::Nowhere);
+    // A header without any key, as earlier releases wrote it, is no section.
+    let denies_everybody = reader.is_written("access.everybody") && !access.says_everybody;
     let has_list =
         ["emails", "domains", "groups"].iter().any(|list| reader.is_written(&join("access", list)));
     if access.says_everybody && !access.is_open() {
         let fix = "Remove it, or the lists of who may sign in";
         reader.complain("access.everybody", Complaint::new("contradicts the lists in the same section", fix));
-    } else if is_there && !access.says_everybody && !has_list && !reader.has_complaint_below("access") {
+    } else if denies_everybody && !has_list && !reader.has_complaint_below("access") {
         let fix = "Add `domains = [\"example.org\"]`, `emails` or `groups`, or write `everybody = true` to admit everybody \
                    for whom the upstream vouches";
         reader.complain("access", Complaint::new("admits no one", fix));

@@ -118,7 +118,7 @@ impl Settings {
     }
 
     /// The values that come from environment variables.
-    pub(super) fn from_environment(&self) -> Vec<FromEnvironment> {
+    pub(super) fn given_by_environment(&self) -> Vec<FromEnvironment> {
         let from_variable = |(path, given): (&String, &Given)| match &given.place {
             Place::Variable(name) => Some(FromEnvironment {
                 variable: name.clone(),

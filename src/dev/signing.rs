@@ -45,23 +45,23 @@ impl SigningKeys {
 
     /// Signs the claims.
     pub(super) fn sign(&self, claims: &Value) -> Result<String, SigningError> {
-        self.sign_under(self.header(), claims)
+        self.sign_under(&self.header(), claims)
     }
 
     /// Signs the claims under the name of a key that is in no key set.
     pub(super) fn sign_under_another_name(&self, claims: &Value) -> Result<String, SigningError> {
-        self.sign_under(Header { kid: Some("pvi_another|1".to_owned()), ..self.header() }, claims)
+        self.sign_under(&Header { kid: Some("pvi_another|1".to_owned()), ..self.header() }, claims)
     }
 
     /// Signs the claims as a token of another type.
     pub(super) fn sign_as(&self, typ: &str, claims: &Value) -> Result<String, SigningError> {
-        self.sign_under(Header { typ: Some(typ.to_owned()), ..self.header() }, claims)
+        self.sign_under(&Header { typ: Some(typ.to_owned()), ..self.header() }, claims)
     }
 
     /// Signs the claims under a header with an extension that the recipient must understand.
     pub(super) fn sign_critically(&self, claims: &Value) -> Result<String, SigningError> {
         let crit = Some(vec!["urn:example:extension".to_owned()]);
-        self.sign_under(Header { crit, ..self.header() }, claims)
+        self.sign_under(&Header { crit, ..self.header() }, claims)
     }
 
     /// Signs the claims with another key than the one that the header names.
@@ -69,8 +69,8 @@ impl SigningKeys {
         Ok(jsonwebtoken::encode(&self.header(), claims, &self.unpublished)?)
     }
 
-    fn sign_under(&self, header: Header, claims: &Value) -> Result<String, SigningError> {
-        Ok(jsonwebtoken::encode(&header, claims, &self.published)?)
+    fn sign_under(&self, header: &Header, claims: &Value) -> Result<String, SigningError> {
+        Ok(jsonwebtoken::encode(header, claims, &self.published)?)
     }
 
     fn header(&self) -> Header {

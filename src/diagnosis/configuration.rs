@@ -16,10 +16,12 @@ pub(super) fn findings(survey: &Survey) -> Vec<Finding> {
         Ok(config) => {
             let resources: Vec<&str> = config.resources.iter().map(|r| r.url.as_str()).collect();
             let variables: Vec<&str> = config.from_environment.iter().map(|from| &*from.variable).collect();
-            let mut found = format!("public_url {}, for {}", config.public_url, resources.join(", "));
-            if !variables.is_empty() {
-                found.push_str(&format!("; from the environment: {}", variables.join(", ")));
-            }
+            let given = if variables.is_empty() {
+                String::new()
+            } else {
+                format!("; from the environment: {}", variables.join(", "))
+            };
+            let found = format!("public_url {}, for {}{given}", config.public_url, resources.join(", "));
             let mut findings = vec![
                 Question::new(Topic::Configuration, format!("reading {file}")).pass(found),
                 Question::new(Topic::Secrets, "reading every secret that it names")

@@ -28,6 +28,7 @@ const MOST_PAGES: usize = 20;
 
 /// What the operator set up in the Pangea console.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub struct PangeaSettings {
     /// The Hosted Login URL.
     pub issuer_url: Url,

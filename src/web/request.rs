@@ -45,7 +45,7 @@ pub(super) fn caller(web: &Web, request: &Request) -> Caller {
 }
 
 fn warn_of_unreadable_hop(peer: std::net::IpAddr, headers: &HeaderMap) {
-    let last = headers.get_all("x-forwarded-for").iter().next_back().map(|value| value.as_bytes());
+    let last = headers.get_all("x-forwarded-for").iter().next_back().map(axum::http::HeaderValue::as_bytes);
     let last = last.unwrap_or_default();
     let shown = String::from_utf8_lossy(&last[last.len().saturating_sub(LONGEST_LOGGED)..]);
     tracing::warn!(

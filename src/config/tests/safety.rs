@@ -10,10 +10,9 @@ fn a_section_of_who_may_sign_in_that_admits_no_one_is_an_error() {
     const EMPTY: &str = "is an empty list. Name who may sign in";
     assert_mistakes([
         (
-            format!("{MINIMAL}[access]"),
+            format!("{MINIMAL}[access]\neverybody = false"),
             "config.toml:12: access: admits no one. Add `domains = [\"example.org\"]`",
         ),
-        (format!("{MINIMAL}[access]\neverybody = false"), "config.toml:12: access: admits no one."),
         (format!("{MINIMAL}[access]\ndomains = []"), EMPTY),
         (format!("{MINIMAL}[access]\nemails = []\ndomains = [\"example.org\"]"), EMPTY),
         (format!("{MINIMAL}[access]\ngroups = []\neverybody = true"), EMPTY),
@@ -42,6 +41,7 @@ fn a_section_of_who_may_sign_in_that_admits_no_one_is_an_error() {
 fn who_may_sign_in_is_everybody_only_without_the_section_or_in_so_many_words() {
     for (lines, is_open, words) in [
         ("", true, "everybody for whom the upstream vouches"),
+        ("[access]", true, "everybody for whom the upstream vouches"),
         ("[access]\neverybody = true", true, "everybody for whom the upstream vouches"),
         ("[access]\ndomains = [\"Example.org\"]", false, "people at example.org"),
         (

@@ -23,7 +23,8 @@ async fn a_code_becomes_tokens_in_pangeas_form() {
     let expected = json!({
         "active": true, "client_id": CLIENT_ID, "scope": "user", "token_type": "Bearer",
         "iss": served.issuer, "aud": [served.issuer], "iat": 1_800_000_000_u64, "exp": 1_800_003_600_u64,
-        "sub": described["sub"], "username": "ada@example.com", "email": "ada@example.com", "groups": [],
+        "sub": described["sub"], "username": "ada@example.com", "email": "ada@example.com", "email_verified": true,
+        "groups": [],
         "pangea.profile": {"first_name": "Ada"}, "pangea.claims": {"groups": []},
     });
     assert_eq!(described, expected);

@@ -7,6 +7,7 @@ fn registered(text: &str) -> RedirectUri {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a corpus")]
 fn dcr_5_and_6_the_corpus_of_redirect_uris() {
     for good in [
         "https://app.example/cb",

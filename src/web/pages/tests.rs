@@ -244,7 +244,7 @@ fn authz_27_the_way_on_is_a_link_that_names_the_destination() {
 #[test]
 fn consent_3_the_page_says_who_vouches_for_the_name() {
     let lead = |client_kind, client_name| {
-        let page = ConsentPage { client_kind, client_name, ..consent() }.render();
+        let page = ConsentPage { client_name, client_kind, ..consent() }.render();
         text(&page).split(" You will be sent back").next().unwrap().to_owned()
     };
     let leads = [
