@@ -163,6 +163,7 @@ impl House {
             resource: Resource::parse(RESOURCE).unwrap(),
             code_challenge: CodeChallenge::of(VERIFIER),
             fresh_sign_in: false,
+            login_hint: None,
         };
         let person = Person {
             subject: format!("pui_{number:032}"),

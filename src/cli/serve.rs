@@ -240,8 +240,10 @@ fn tell_of_configuration(config: &Config, dev: bool) {
         }
     }
     let access = &config.access;
-    if access.is_open() && !access.says_everybody && !dev {
-        tracing::warn!(%access, "who may sign in: there is no [access] section");
+    if dev {
+        tracing::debug!(%access, "who may sign in");
+    } else if access.is_open() && !access.says_everybody {
+        tracing::warn!(%access, "who may sign in: no [access] section says");
     } else {
         tracing::info!(%access, "who may sign in");
     }

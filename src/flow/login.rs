@@ -414,7 +414,7 @@ impl AuthorizationServer {
     ) -> Result<Client, OAuthError> {
         audit::about(request);
         let known = self.registered(request, now).await.map_err(OAuthError::of_a_client);
-        known.inspect(|client| audit::about(client))
+        known.inspect(audit::about)
     }
 
     async fn registered(&self, request: &AuthorizationRequest, now: UnixTime) -> Result<Client, OAuthError> {

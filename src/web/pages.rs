@@ -18,7 +18,7 @@ const STYLE: &str = include_str!("pages/style.css");
 
 /// Answered in place of a page that could not be rendered, which the templates leave no way to happen.
 const UNRENDERABLE: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title>\
-    <main><h1>Something went wrong</h1><p>Go back to the application and start again.</p></main></html>";
+    <main><h1>Something went wrong</h1><p>Go back to the app and start again.</p></main></html>";
 
 /// The `Content-Security-Policy` of every page.
 ///

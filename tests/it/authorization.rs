@@ -109,7 +109,7 @@ async fn without_a_known_client_and_address_every_error_is_a_page() {
         }
     }
     let page = ask(&server, &client, &[("client_id", "mcp_unknown")]).await;
-    assert!(page.html.contains("registers anew"), "{}", page.html);
+    assert!(page.html.contains("registers again"), "{}", page.html);
     let page = ask(&server, &client, &[("client_id", "mcp_<script>")]).await;
     assert!(!page.html.contains("<script>"));
     assert_eq!(server.upstream.requests().total(), 0);
@@ -126,7 +126,7 @@ async fn a_registration_that_nobody_used_ends_and_the_page_says_what_to_do() {
     for purged in [false, true] {
         let page = ask(&server, &client, &[("scope", "non\"sense")]).await;
         assert_page(&page, &format!("purged: {purged}"));
-        assert!(page.html.contains("registers anew"), "{}", page.html);
+        assert!(page.html.contains("registers again"), "{}", page.html);
         server.server.purge().await.unwrap();
     }
 }

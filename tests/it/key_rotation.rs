@@ -141,7 +141,7 @@ async fn no_verifier_fails_over_three_rotations_that_overlap() {
 async fn a_verifier_that_keeps_the_keys_for_most_of_a_day_never_meets_an_unknown_one() {
     let start = UnixTime::from_secs(1_800_000_000);
     let (_, [daemon, operator, _]) = processes(start).await;
-    let kept = DAY - PUBLISHED_MAX_AGE - Duration::from_secs(RELOAD);
+    let kept = DAY.saturating_sub(PUBLISHED_MAX_AGE).saturating_sub(Duration::from_secs(RELOAD));
     let mut verifiers: Vec<(JwkSet, UnixTime)> = Vec::new();
     let mut kids = std::collections::BTreeSet::new();
     for step in 0..4 * 144 {

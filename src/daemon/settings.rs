@@ -1,0 +1,129 @@
+//! What each part needs of the configuration.
+
+use super::StartError;
+use crate::{
+    config::{self, Config, ResourceConfig},
+    flow::{AccessPolicy, Introspector, Lifetimes, MostUnused, RegistrationPolicy, Settings},
+    oauth::{
+        authorization::{Resources, Served},
+        resource::Resource,
+        token::SigningAlgorithm,
+    },
+    secret::TokenHash,
+    upstream::pangea::{Overrides, PangeaSettings},
+    web::{Limits, Presentation, Rate, TrustedProxies, WebSettings},
+};
+
+pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
+    let authn = &config.authn;
+    let issuer_url =
+        reqwest::Url::parse(&authn.issuer_url).map_err(|error| StartError::Tls(error.to_string()))?;
+    Ok(PangeaSettings {
+        issuer_url,
+        client_id: authn.client_id.clone(),
+        client_secret: authn.client_secret.clone(),
+        redirect_uri: config.redirect_uri(),
+        scope: authn.scopes.join(" "),
+        pkce: authn.pkce,
+        service: authn.service.as_ref().map(|service| (service.api_url.clone(), service.token.clone())),
+        groups_matter: !config.access.groups.is_empty(),
+        email_matters: !config.access.emails.is_empty() || !config.access.domains.is_empty(),
+        trust_unverified_email: authn.trust_unverified_email,
+        endpoints: Overrides {
+            authorization: authn.authorization_endpoint.clone(),
+            token: authn.token_endpoint.clone(),
+            introspection: authn.introspection_endpoint.clone(),
+            jwks: authn.jwks_uri.clone(),
+        },
+    })
+}
+
+pub(super) fn settings(config: &Config) -> Settings {
+    let served =
+        |resource: &ResourceConfig| Served { resource: resource.url.clone(), offer: resource.offer() };
+    let resources = Resources {
+        configured: config.resources.iter().map(served).collect(),
+        default: default_resource(config),
+        any_loopback: config.any_loopback_resource.as_ref().map(config::LoopbackResources::offer),
+    };
+    let own = config.resources.iter().filter_map(|resource| {
+        resource.introspection.as_ref().map(|credential| (credential, Some(resource.url.clone())))
+    });
+    let any = config.any_loopback_resource.iter().map(|any| (&any.introspection, None));
+    let introspectors = own.chain(any).map(|(credential, resource)| {
+        let secret = TokenHash::of(credential.client_secret.expose());
+        (credential.client_id.clone(), Introspector { secret, resource })
+    });
+    let (tokens, registration) = (&config.tokens, &config.registration);
+    Settings {
+        issuer: config.issuer.clone(),
+        public_url: config.public_url.clone(),
+        resources,
+        introspectors: introspectors.collect(),
+        access: AccessPolicy {
+            everybody: config.access.is_open(),
+            emails: config.access.emails.clone(),
+            domains: config.access.domains.clone(),
+            groups: config.access.groups.clone(),
+        },
+        lifetimes: Lifetimes {
+            access: tokens.access_lifetime,
+            refresh: tokens.refresh_lifetime,
+            grace: tokens.refresh_grace,
+            grant: tokens.grant_lifetime,
+            code: tokens.code_lifetime,
+            signing_key: config.keys.rotation,
+        },
+        registration: RegistrationPolicy {
+            enabled: registration.enabled,
+            unused: registration.unused_lifetime,
+            most_unused: MostUnused {
+                clients: registration.max_unused as usize,
+                bytes: registration.max_unused_bytes as usize,
+            },
+            idle: registration.idle_lifetime,
+            schemes: registration.private_use_schemes.clone(),
+            trusted_hosts: registration.trusted_redirect_hosts.clone(),
+        },
+    }
+}
+
+/// What a client means that names no resource. Where any loopback URL will do and none is configured,
+/// it is the usual place of an MCP server beside us.
+fn default_resource(config: &Config) -> Option<Resource> {
+    let configured = config.default_resource().map(|resource| resource.url.clone());
+    let any = config.any_loopback_resource.as_ref().filter(|_| config.resources.is_empty());
+    configured.or_else(|| any.and_then(|_| Resource::parse(&format!("{}/mcp", config.public_url)).ok()))
+}
+
+pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebSettings {
+    let rate = |rate: config::Rate| Rate { per_minute: rate.per_minute, burst: rate.burst };
+    let limits = &config.limits;
+    let any = config.any_loopback_resource.iter().flat_map(|any| &any.scopes);
+    let scopes = config.resources.iter().flat_map(|resource| &resource.scopes).chain(any);
+    let described = scopes.filter_map(|scope| Some((scope.name.clone(), scope.description.clone()?)));
+    let named = config.resources.iter().filter_map(|r| Some((r.url.to_string(), r.name.clone()?)));
+    WebSettings {
+        public_url: config.public_url.clone(),
+        presentation: Presentation {
+            resource_names: named.collect(),
+            scope_descriptions: described.collect(),
+            upstream_name: "Pangea".to_owned(),
+            upstream_scopes: config.authn.scopes.clone(),
+        },
+        limits: Limits::new([
+            rate(limits.authorize),
+            rate(limits.callback),
+            rate(limits.token),
+            rate(limits.register),
+            rate(limits.introspect),
+            rate(limits.revoke),
+            rate(limits.failed_authentications),
+        ]),
+        proxies: TrustedProxies(config.trusted_proxies.clone()),
+        introspection: config.any_loopback_resource.is_some()
+            || config.resources.iter().any(|resource| resource.introspection.is_some()),
+        algorithm: algorithm.as_str(),
+        loopback_only: config.any_loopback_resource.is_some(),
+    }
+}

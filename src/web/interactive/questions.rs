@@ -1,0 +1,108 @@
+//! The two questions that a person is asked, before and after the sign-in.
+
+use axum::{http::StatusCode, response::Response};
+
+use crate::{
+    flow::{Consent, Question},
+    oauth::{
+        client::{Client, Origin},
+        display_text::display_text,
+        error::{ErrorCode, OAuthError},
+        redirect::{Destination, ReturnAddress},
+        scope::Scope,
+    },
+    web::{
+        Web,
+        pages::{ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage},
+        reply::Reply,
+    },
+};
+
+/// The question before the sign-in.
+pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
+    let Consent { client, request, sealed } = consent;
+    let metadata = &client.metadata;
+    let address = &request.return_address;
+    let host = address.host();
+    let scopes = scope_lines(web, &request.scope);
+    let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
+    ConsentPage {
+        client_name: name_of(client).as_deref(),
+        client_kind: match client.origin {
+            Origin::SelfRegistered => ClientKind::SelfRegistered,
+            Origin::Operator => ClientKind::Operator,
+        },
+        client_id: client.client_id.as_str(),
+        client_uri: metadata.client_uri.as_deref(),
+        policy_uri: metadata.policy_uri.as_deref(),
+        tos_uri: metadata.tos_uri.as_deref(),
+        redirect_host: &host,
+        redirect_uri: address.as_str(),
+        redirect_trust: trust(web, client, address),
+        resource: request.resource.as_str(),
+        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
+        scopes: &scopes,
+        upstream_name: &web.presentation.upstream_name,
+        upstream_scopes: &upstream_scopes,
+        action: &consent_path(web),
+        transaction: sealed,
+    }
+    .render()
+}
+
+/// The question after the sign-in.
+pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> Response {
+    let Question { client, request, person, is_admitted, sealed } = question;
+    let (host, name) = (request.return_address.host(), name_of(client));
+    let address = person.known_email().unwrap_or(&person.subject);
+    if !is_admitted {
+        let error = OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
+        reply.log(&error.of_a_client());
+    }
+    let page = SignedInPage {
+        account: &display_text(address, 80),
+        refusal: (!is_admitted).then_some(reply.reference.as_str()),
+        client_name: name.as_deref().unwrap_or(&host),
+        redirect_host: &host,
+        redirect_trust: trust(web, client, &request.return_address),
+        resource: request.resource.as_str(),
+        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
+        scopes: &scope_lines(web, &request.scope),
+        action: &consent_path(web),
+        transaction: sealed,
+    };
+    let status = if *is_admitted { StatusCode::OK } else { StatusCode::FORBIDDEN };
+    reply.page(status, page.render(), true)
+}
+
+fn consent_path(web: &Web) -> String {
+    format!("{}/consent", web.public_url.path())
+}
+
+/// What the client calls itself.
+fn name_of(client: &Client) -> Option<String> {
+    let name = display_text(client.metadata.client_name.as_deref()?, 80);
+    Some(name).filter(|name| !name.is_empty())
+}
+
+fn trust(web: &Web, client: &Client, address: &ReturnAddress) -> RedirectTrust {
+    match address.destination() {
+        Destination::Loopback => RedirectTrust::ThisComputer,
+        Destination::PrivateUse => RedirectTrust::AppLink,
+        Destination::Web if web.server.is_trusted(client, address) => RedirectTrust::Known,
+        Destination::Web => RedirectTrust::Unknown,
+    }
+}
+
+fn scope_lines<'a>(web: &'a Web, scope: &'a Scope) -> Vec<ScopeLine<'a>> {
+    scope.words().map(|word| ScopeLine { name: word, description: describe(web, word) }).collect()
+}
+
+fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
+    let configured = web.presentation.scope_descriptions.get(scope).map(String::as_str);
+    configured.or(match scope {
+        "user" => Some("Know who you are"),
+        "offline_access" => Some("Keep access while you are away, until you or the operator ends it"),
+        _ => None,
+    })
+}
