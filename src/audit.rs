@@ -1,11 +1,16 @@
 //! The audit log: who did what, from where, with what result.
 //!
-//! A span carries what is known of a request or a command; each [`Event`] is one line in the log's target
-//! `audit`, and has the fields of the span. `docs/audit-log.md` lists events and fields.
+//! A [`Context`] has what is known of a request or a command; each [`Event`] is one line in the log's target
+//! `audit`, with the fields of its context. `docs/audit-log.md` lists events and fields.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    cell::RefCell,
+    fmt,
+    net::IpAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use tracing::{Level, Span, field::Empty};
+use tracing::Level;
 
 use crate::{
     oauth::{
@@ -18,27 +23,52 @@ use crate::{
         scope::Scope,
         token::{GrantId, TokenId},
     },
-    secret::{Random, encode},
+    secret::Random,
 };
 
 /// The name of one request: answers and pages show it, and each line of the log about the request has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference([u8; 12]);
 
-impl Reference {
-    /// A new reference.
+/// Makes references, each once, that other processes do not make. They guard nothing, so the cost of secure
+/// randomness is paid once.
+#[derive(Debug)]
+pub struct References {
+    next: AtomicU64,
+}
+
+impl References {
+    /// References of a new process.
     #[must_use]
     pub fn new(random: &dyn Random) -> Self {
-        let (mut bytes, mut text) = ([0; 9], [b'-'; 12]);
-        random.fill(&mut bytes);
-        let encoded = encode(&bytes);
-        if encoded.len() == text.len() {
-            text.copy_from_slice(encoded.as_bytes());
-        }
-        Self(text)
+        let mut seed = [0; 8];
+        random.fill(&mut seed);
+        Self { next: AtomicU64::new(u64::from_ne_bytes(seed)) }
     }
 
-    /// The text: 12 characters of `[A-Za-z0-9_-]`.
+    /// The next reference.
+    #[must_use]
+    pub fn next(&self) -> Reference {
+        let mut mixed = self.next.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        for (shift, factor) in [(30, 0xbf58_476d_1ce4_e5b9), (27, 0x94d0_49bb_1331_11eb)] {
+            mixed = (mixed ^ (mixed >> shift)).wrapping_mul(factor);
+        }
+        mixed ^= mixed >> 31;
+        let mut text = [0; 12];
+        for digit in &mut text {
+            let [.., last] = mixed.to_be_bytes();
+            *digit = Reference::DIGITS[usize::from(last % 32)];
+            mixed >>= 5;
+        }
+        Reference(text)
+    }
+}
+
+impl Reference {
+    /// Letters and digits that people do not take for one another.
+    const DIGITS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+    /// The text: 12 characters of `[A-Z2-9]`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
@@ -51,103 +81,164 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A span in which nothing is known yet. Its level is that of errors, so that a line has it whatever level
-/// the log is set to.
-fn blank() -> Span {
-    tracing::error_span!(
-        target: "audit", "audit", reference = Empty, endpoint = Empty, address = Empty, by = Empty, user = Empty, sudo_user = Empty, host = Empty, client_id = Empty, client_name = Empty, redirect_host = Empty,
-        resource = Empty, sub = Empty, email = Empty, grant = Empty,
-    )
+tokio::task_local! {
+    static CONTEXT: RefCell<Context>;
 }
 
-/// The span of one request.
-#[must_use]
-pub fn request_span(reference: Reference, endpoint: &str, address: Option<IpAddr>) -> Span {
-    let span = blank();
-    let address = address.map(tracing::field::display);
-    tracing::record_all!(span, reference = reference.as_str(), endpoint = endpoint, address = address);
-    span
+/// What is known of the present request or command. Each line of the log within it has this.
+///
+/// A span of `tracing` would do the same, but costs an introspection, which writes no line, several times
+/// as much.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    reference: Option<Reference>,
+    endpoint: Option<&'static str>,
+    address: Option<IpAddr>,
+    by: Option<&'static str>,
+    operator: Option<Operator>,
+    client_id: Option<String>,
+    client_name: Option<String>,
+    redirect_host: Option<String>,
+    resource: Option<String>,
+    sub: Option<String>,
+    email: Option<String>,
+    grant: Option<String>,
 }
 
-/// The span of what an operator does.
-#[must_use]
-pub fn operator_span(operator: Option<&Operator>) -> Span {
-    let span = blank();
-    span.record("by", "operator");
-    if let Some(operator) = operator {
-        let sudo_user = operator.sudo_user.as_deref();
-        tracing::record_all!(span, user = &*operator.user, sudo_user = sudo_user, host = &*operator.host);
+impl Context {
+    /// A request as it arrives.
+    #[must_use]
+    pub fn of_request(reference: Reference, endpoint: &'static str, address: Option<IpAddr>) -> Self {
+        Self { reference: Some(reference), endpoint: Some(endpoint), address, ..Self::default() }
     }
-    span
+
+    /// What an operator does, as far as it is known who that is.
+    #[must_use]
+    pub fn of_operator(operator: Option<&Operator>) -> Self {
+        Self { by: Some("operator"), operator: operator.cloned(), ..Self::default() }
+    }
+
+    /// The present one, for work that goes on elsewhere.
+    #[must_use]
+    pub fn current() -> Self {
+        CONTEXT.try_with(|context| context.borrow().clone()).unwrap_or_default()
+    }
+
+    /// The same, about this.
+    #[must_use]
+    pub fn about(mut self, subject: &impl Subject) -> Self {
+        subject.describe(&mut self);
+        self
+    }
+
+    /// Does something within it.
+    pub fn run<T>(self, action: impl FnOnce() -> T) -> T {
+        CONTEXT.sync_scope(RefCell::new(self), action)
+    }
+
+    /// Answers a request within it.
+    pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
+        CONTEXT.scope(RefCell::new(self), future)
+    }
+}
+
+/// Calls `tell` with each field of the present context, until it fails.
+///
+/// # Errors
+///
+/// As `tell` fails.
+pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) -> Result<(), E> {
+    let told = CONTEXT.try_with(|context| {
+        let known = context.borrow();
+        let operator = known.operator.as_ref();
+        let address = known.address.map(|address| address.to_string());
+        for (name, value) in [
+            ("reference", known.reference.as_ref().map(Reference::as_str)),
+            ("endpoint", known.endpoint),
+            ("address", address.as_deref()),
+            ("by", known.by),
+            ("user", operator.map(|operator| &*operator.user)),
+            ("sudo_user", operator.and_then(|operator| operator.sudo_user.as_deref())),
+            ("host", operator.map(|operator| &*operator.host)),
+            ("client_id", known.client_id.as_deref()),
+            ("client_name", known.client_name.as_deref()),
+            ("redirect_host", known.redirect_host.as_deref()),
+            ("resource", known.resource.as_deref()),
+            ("sub", known.sub.as_deref()),
+            ("email", known.email.as_deref()),
+            ("grant", known.grant.as_deref()),
+        ] {
+            if let Some(value) = value {
+                tell(name, value)?;
+            }
+        }
+        Ok(())
+    });
+    told.unwrap_or(Ok(()))
 }
 
 /// What a request or an event can be about.
 pub trait Subject {
     /// Writes down what identifies it.
-    fn record_on(&self, span: &Span);
+    fn describe(&self, known: &mut Context);
 }
 
 impl Subject for Client {
-    fn record_on(&self, span: &Span) {
-        let name = self.metadata.client_name.as_deref();
-        tracing::record_all!(span, client_id = self.client_id.as_str(), client_name = name);
+    fn describe(&self, known: &mut Context) {
+        self.client_id.describe(known);
+        known.client_name.clone_from(&self.metadata.client_name);
     }
 }
 
 impl Subject for ClientId {
-    fn record_on(&self, span: &Span) {
-        span.record("client_id", self.as_str());
+    fn describe(&self, known: &mut Context) {
+        known.client_id = Some(self.as_str().to_owned());
     }
 }
 
 impl Subject for AuthorizationRequest {
-    fn record_on(&self, span: &Span) {
-        let host = self.return_address.host();
-        tracing::record_all!(
-            span,
-            client_id = self.client_id.as_str(),
-            redirect_host = &*host,
-            resource = self.resource.as_str()
-        );
+    fn describe(&self, known: &mut Context) {
+        self.client_id.describe(known);
+        self.return_address.describe(known);
+        known.resource = Some(self.resource.as_str().to_owned());
     }
 }
 
 impl Subject for ReturnAddress {
-    fn record_on(&self, span: &Span) {
-        span.record("redirect_host", &*self.host());
+    fn describe(&self, known: &mut Context) {
+        known.redirect_host = Some(self.host());
     }
 }
 
 impl Subject for GrantId {
-    fn record_on(&self, span: &Span) {
-        span.record("grant", self.as_str());
+    fn describe(&self, known: &mut Context) {
+        known.grant = Some(self.as_str().to_owned());
     }
 }
 
 impl Subject for Grant {
-    fn record_on(&self, span: &Span) {
-        let host = self.return_address.host();
-        tracing::record_all!(
-            span,
-            client_id = self.client_id.as_str(),
-            redirect_host = &*host,
-            resource = self.resource.as_str(),
-            sub = &*self.person.subject,
-            email = self.person.email.as_deref(),
-            grant = self.id.as_str()
-        );
+    fn describe(&self, known: &mut Context) {
+        self.client_id.describe(known);
+        self.return_address.describe(known);
+        self.id.describe(known);
+        known.resource = Some(self.resource.as_str().to_owned());
+        known.sub = Some(self.person.subject.clone());
+        known.email.clone_from(&self.person.email);
     }
 }
 
 /// From here on the present request is known to be about this.
 pub fn about(subject: &impl Subject) {
-    subject.record_on(&Span::current());
+    let _ = CONTEXT.try_with(|context| subject.describe(&mut context.borrow_mut()));
 }
 
 /// From here on the present request is known to be this person's.
 pub fn about_person(sub: &str, email: Option<&str>) {
-    let span = Span::current();
-    tracing::record_all!(span, sub = sub, email = email);
+    let _ = CONTEXT.try_with(|context| {
+        let mut known = context.borrow_mut();
+        known.sub = Some(sub.to_owned());
+        known.email = email.map(str::to_owned);
+    });
 }
 
 /// How tokens came to be issued.
@@ -283,7 +374,7 @@ macro_rules! at_level {
 }
 
 impl Event<'_> {
-    /// Writes the line, within the present span.
+    /// Writes the line, within the present context.
     #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     pub fn record(&self) {
         use tracing::{info, warn};
@@ -390,13 +481,6 @@ impl Event<'_> {
             }
         }
     }
-
-    /// Writes the line about something that the present span does not name: one of many.
-    pub fn record_about(&self, subject: &impl Subject) {
-        let span = blank();
-        subject.record_on(&span);
-        span.in_scope(|| self.record());
-    }
 }
 
 impl Issued {
@@ -406,5 +490,22 @@ impl Issued {
             Self::Refresh => "refresh",
             Self::RefreshRetry => "refresh_retry",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::secret::SystemRandom;
+
+    #[test]
+    fn each_request_has_a_reference_of_its_own() {
+        let references = References::new(&SystemRandom);
+        let made: HashSet<String> = (0..10_000).map(|_| references.next().to_string()).collect();
+        assert_eq!(made.len(), 10_000);
+        let fits = |c: char| c.is_ascii_uppercase() || ('2'..='9').contains(&c);
+        assert!(made.iter().all(|reference| reference.len() == 12 && reference.chars().all(fits)));
     }
 }

@@ -12,13 +12,11 @@ use prometheus_client::{
 use tracing::Subscriber;
 use tracing_subscriber::{
     EnvFilter,
-    fmt::{self, MakeWriter},
-    layer::SubscriberExt,
-    registry,
+    fmt::{MakeWriter, fmt},
     util::SubscriberInitExt,
 };
 
-use self::lines::{Line, Nothing, SpanFields};
+use self::lines::Line;
 use crate::config::Log;
 
 /// Starts the log of this process. A second call changes nothing.
@@ -33,8 +31,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = fmt::layer().event_format(Line(log.format)).fmt_fields(Nothing).with_writer(writer);
-    registry().with(filter).with(SpanFields).with(lines.with_ansi(false))
+    fmt().with_env_filter(filter).with_ansi(false).event_format(Line(log.format)).with_writer(writer).finish()
 }
 
 /// What a request was about: an endpoint, never a path that a stranger chose.

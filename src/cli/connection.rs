@@ -9,7 +9,7 @@ use super::{
     output::Output,
 };
 use crate::{
-    audit::{self, Event},
+    audit::{Context, Event},
     clock::{Clock, SystemClock},
     config::{
         self, Config, DevDefaults, Environment, Introspection, Log, LoopbackResources, Overrides, Problems,
@@ -95,7 +95,7 @@ pub(super) fn start_log(global: &Global, config: Option<&Config>) {
 
 /// Writes what this operator did with more than single records to the audit log.
 pub(super) fn audit(event: Event<'_>) {
-    audit::operator_span(Some(&operator())).in_scope(|| event.record());
+    Context::of_operator(Some(&operator())).run(|| event.record());
 }
 
 /// The configuration of this command line.

@@ -4,7 +4,8 @@ use std::{fmt::Display, time::Duration};
 
 use tokio::{sync::oneshot, time::timeout};
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
+
+use crate::audit::Context;
 
 /// Work that must be finished after its request. The daemon waits for it before it stops.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +29,7 @@ impl Background {
                 tracing::warn!(%error, "work that was to be finished later has failed");
             }
         };
-        self.0.spawn(work.in_current_span());
+        self.0.spawn(Context::current().scope(work));
         timeout(patience, receiver).await.ok()?.ok()
     }
 

@@ -1,4 +1,4 @@
-//! One event, one line: its own fields and those of the spans around it, side by side.
+//! One event, one line: its own fields and what is known of its request, side by side.
 
 use std::fmt::{self, Debug};
 
@@ -9,20 +9,17 @@ use serde::{
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
-    Layer,
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::Writer,
         time::{FormatTime, time},
     },
-    layer::Context,
     registry::LookupSpan,
 };
 
-use crate::config::LogFormat;
+use crate::{audit::each_known, config::LogFormat};
 
 /// A value as it was given.
 #[derive(Debug, Clone, Serialize)]
@@ -50,13 +47,8 @@ impl Fields {
         }
     }
 
-    /// Takes those of a span whose names are not in use.
-    fn add_missing(&mut self, from: &Self) {
-        for (name, value) in &from.0 {
-            if !self.0.iter().any(|(known, _)| known == name) {
-                self.0.push((name, value.clone()));
-            }
-        }
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| *known == name)
     }
 
     fn take_message(&mut self) -> Option<String> {
@@ -94,36 +86,6 @@ impl Visit for Fields {
     }
 }
 
-/// Keeps the fields of each span for the lines of its events.
-pub(super) struct SpanFields;
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for SpanFields {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id) {
-            let mut fields = Fields::default();
-            attributes.record(&mut fields);
-            span.extensions_mut().insert(fields);
-        }
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
-        {
-            values.record(fields);
-        }
-    }
-}
-
-/// Spans keep their fields themselves ([`SpanFields`]): nothing is written of them ahead of time.
-pub(super) struct Nothing;
-
-impl FormatFields<'_> for Nothing {
-    fn format_fields<R: tracing_subscriber::field::RecordFields>(&self, _: Writer<'_>, _: R) -> fmt::Result {
-        Ok(())
-    }
-}
-
 /// Writes an event as a line.
 pub(super) struct Line(pub(super) LogFormat);
 
@@ -134,18 +96,13 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, S, N>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let message = fields.take_message().unwrap_or_default();
-        for span in context.event_scope().into_iter().flatten() {
-            if let Some(of_span) = span.extensions().get::<Fields>() {
-                fields.add_missing(of_span);
-            }
-        }
         let mut timestamp = String::with_capacity(27);
         time().format_time(&mut Writer::new(&mut timestamp))?;
         let metadata = event.metadata();
@@ -162,6 +119,13 @@ where
                     write!(writer, " {name}=")?;
                     value.write(&mut writer)?;
                 }
+                each_known(|name, value| {
+                    if fields.has(name) {
+                        return Ok(());
+                    }
+                    write!(writer, " {name}=")?;
+                    write_quoted(&mut writer, value)
+                })?;
                 writeln!(writer)
             }
         }
@@ -191,6 +155,11 @@ impl Serialize for JsonLine<'_> {
         for (name, value) in &self.fields.0 {
             line.serialize_entry(name, value)?;
         }
+        each_known(
+            |name, value| {
+                if self.fields.has(name) { Ok(()) } else { line.serialize_entry(name, value) }
+            },
+        )?;
         line.end()
     }
 }
@@ -201,13 +170,18 @@ impl Value {
         let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         match self {
             Self::Shown(text) if !text.is_empty() && text.chars().all(is_plain) => writer.write_str(text),
-            Self::Text(text) | Self::Shown(text) => write!(writer, "{text:?}"),
+            Self::Text(text) | Self::Shown(text) => write_quoted(writer, text),
             Self::Unsigned(number) => write!(writer, "{number}"),
             Self::Signed(number) => write!(writer, "{number}"),
             Self::Float(number) => write!(writer, "{number}"),
             Self::Bool(is_so) => write!(writer, "{is_so}"),
         }
     }
+}
+
+fn write_quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
+    let is_plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\');
+    if text.bytes().all(is_plain) { write!(writer, "\"{text}\"") } else { write!(writer, "{text:?}") }
 }
 
 /// A message, with what would end or change the line escaped.

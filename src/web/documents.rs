@@ -170,7 +170,7 @@ pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Respo
     serve(&web, &request, "jwks", || keys)
 }
 
-/// Reading a document is nothing to tell of, so it has no span.
+/// Reading a document is nothing to tell of, so it has no context.
 fn serve(web: &Web, request: &Request, endpoint: &'static str, body: impl FnOnce() -> Bytes) -> Response {
     if reads(request.method()) {
         return web.documents.answer(body());
@@ -179,6 +179,6 @@ fn serve(web: &Web, request: &Request, endpoint: &'static str, body: impl FnOnce
     if request.method() == Method::OPTIONS {
         return visit.reply.preflight("GET, OPTIONS");
     }
-    let refused = visit.span().in_scope(|| visit.reply.method_not_allowed("GET, OPTIONS"));
+    let refused = visit.context().run(|| visit.reply.method_not_allowed("GET, OPTIONS"));
     with_cors(visit.reply.under_reference(refused))
 }

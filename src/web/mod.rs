@@ -37,7 +37,7 @@ use self::{
     cookies::Cookies, documents::Documents, health::Readiness, https::Https, refusals::Refusals,
     visit::visited,
 };
-use crate::{flow::AuthorizationServer, oauth::issuer::Issuer};
+use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer};
 
 /// Where the browser comes back from the upstream.
 const CALLBACK: &str = "/pangea/callback";
@@ -73,6 +73,7 @@ pub struct Web {
     /// So that the operator hears only once of a proxy that names unreadable addresses.
     unreadable_hop: Once,
     refusals: Arc<Refusals>,
+    references: References,
 }
 
 /// What an HTTP face is made of.
@@ -99,6 +100,7 @@ impl Web {
     #[must_use]
     pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> Self {
         let documents = Documents::new(server.settings(), &settings);
+        let references = References::new(server.random());
         let WebSettings { public_url, presentation, limits, proxies, loopback_only, .. } = settings;
         let https = Https::of(&public_url);
         Self {
@@ -113,6 +115,7 @@ impl Web {
             loopback_only,
             unreadable_hop: Once::new(),
             refusals: Arc::default(),
+            references,
         }
     }
 

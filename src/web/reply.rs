@@ -187,7 +187,7 @@ impl Reply {
         response
     }
 
-    /// The one line that a failure has in the log; the span of its request says the rest.
+    /// The one line that a failure has in the log; the context of its request says the rest.
     pub(super) fn log(&self, error: &OAuthError) {
         self.refusals.note(self.endpoint, error);
     }

@@ -7,10 +7,9 @@ use axum::{
     response::Response,
     routing::{MethodRouter, any},
 };
-use tracing::{Instrument, Span};
 
 use super::{Web, address::Caller, reply::Reply, request::caller};
-use crate::audit::{self, Reference};
+use crate::audit::Context;
 
 /// What every handler knows of its request.
 #[derive(Debug, Clone)]
@@ -24,18 +23,18 @@ pub(super) struct Visit {
 impl Visit {
     /// A request as it arrives.
     pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
-        let reference = Reference::new(web.server.random());
+        let reference = web.references.next();
         let reply = Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https };
         Self { caller: caller(web, request), reply }
     }
 
     /// What the lines of the log about this request have in common.
-    pub(super) fn span(&self) -> Span {
-        audit::request_span(self.reply.reference, self.reply.endpoint, self.caller.address)
+    pub(super) fn context(&self) -> Context {
+        Context::of_request(self.reply.reference, self.reply.endpoint, self.caller.address)
     }
 }
 
-/// An endpoint whose requests are answered within their spans.
+/// An endpoint whose requests are answered within their contexts.
 pub(super) fn visited<F>(
     endpoint: &'static str,
     handler: impl FnOnce(Arc<Web>, Visit, Request) -> F + Clone + Send + Sync + 'static,
@@ -45,9 +44,12 @@ where
 {
     any(async move |State(web): State<Arc<Web>>, request: Request| {
         let visit = Visit::new(&web, endpoint, &request);
-        let (span, reply) = (visit.span(), visit.reply.clone());
-        let answer = handler(web, visit, request).instrument(span.clone()).await;
-        span.in_scope(|| tracing::debug!(status = answer.status().as_u16(), "answered"));
-        reply.under_reference(answer)
+        let (context, reply) = (visit.context(), visit.reply.clone());
+        let answer = context.scope(async {
+            let answer = handler(web, visit, request).await;
+            tracing::debug!(status = answer.status().as_u16(), "answered");
+            answer
+        });
+        reply.under_reference(answer.await)
     })
 }

@@ -53,7 +53,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ),
     ("web", &["flow", "audit", "keys", "oauth", "secret", "clock"]),
     ("dev", &["secret", "clock"]),
-    ("telemetry", &["config"]),
+    ("telemetry", &["config", "audit"]),
     ("config", &["oauth", "permissions", "secret"]),
     ("flow", &["audit", "keys", "repository", "upstream", "oauth", "secret", "clock"]),
     ("audit", &["oauth", "secret"]),

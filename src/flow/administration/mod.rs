@@ -8,8 +8,6 @@ mod revoking;
 
 use std::sync::Arc;
 
-use tracing::Span;
-
 pub use self::{
     clients::{ClientUse, NewClient, Pruned},
     grants::{GrantFilter, Walk},
@@ -17,7 +15,7 @@ pub use self::{
     revoking::{Revocation, Tally, TokenRevocation, UserGrants, Whose},
 };
 use crate::{
-    audit::{self, Event, Subject},
+    audit::{Context, Event, Subject},
     clock::{Clock, UnixTime},
     oauth::{
         client::{Client, ClientId},
@@ -57,8 +55,6 @@ pub struct Administration {
     sealer: Option<Sealer>,
     clock: Arc<dyn Clock>,
     operator: Option<Operator>,
-    /// Within which its audit events are.
-    span: Span,
 }
 
 impl Administration {
@@ -67,13 +63,12 @@ impl Administration {
     pub fn new(repository: &Arc<dyn Repository>, sealer: Option<Sealer>, clock: Arc<dyn Clock>) -> Self {
         let (clients, grants) =
             (Collection::new(Arc::clone(repository)), Collection::new(Arc::clone(repository)));
-        Self { clients, grants, sealer, clock, operator: None, span: audit::operator_span(None) }
+        Self { clients, grants, sealer, clock, operator: None }
     }
 
     /// The same in the hands of this operator, which the audit log and the changed records say.
     #[must_use]
     pub fn used_by(mut self, operator: Operator) -> Self {
-        self.span = audit::operator_span(Some(&operator));
         self.operator = Some(operator);
         self
     }
@@ -85,7 +80,7 @@ impl Administration {
 
     /// Writes an event about a client or a grant to the audit log.
     fn audit(&self, event: Event<'_>, subject: &impl Subject) {
-        self.span.in_scope(|| event.record_about(subject));
+        Context::of_operator(self.operator.as_ref()).about(subject).run(|| event.record());
     }
 
     /// The present time.
