@@ -13,7 +13,7 @@ use pangea_mcp_auth::{
         redirect::{PrivateUseSchemes, RedirectUri},
         resource::Resource,
         scope::Scope,
-        token::{Claims, SigningAlgorithm},
+        token::{Claims, PersonClaims, SigningAlgorithm},
     },
     repository::{Kind, MemoryRepository, Record, Repository, SqliteRepository, Write},
     secret::{Sealer, SealingKey, SystemRandom, TokenHash},
@@ -59,6 +59,7 @@ fn signing(c: &mut Criterion) {
                     iat: NOW,
                     exp: NOW.plus(Duration::from_mins(10)),
                     jti: "j.1".to_owned(),
+                    person: PersonClaims::default(),
                 };
                 keys.sign(&claims, NOW).unwrap()
             });

@@ -169,6 +169,7 @@ impl House {
             subject: format!("pui_{number:032}"),
             email: Some(format!("person-{number}@example.com")),
             unverified_email: None,
+            username: None,
             groups: Vec::new(),
         };
         let upstream = UpstreamSession { sealed: "x".repeat(400), checked_at: now, checking_until: None };

@@ -373,7 +373,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        oauth::{issuer::Issuer, resource::Resource, scope::Scope},
+        oauth::{issuer::Issuer, resource::Resource, scope::Scope, token::PersonClaims},
         repository::{MemoryRepository, Repository},
         secret::{SealingKey, SystemRandom as Random},
     };
@@ -407,6 +407,7 @@ mod tests {
             iat: now,
             exp: now.plus(HOUR),
             jti: "j.1".to_owned(),
+            person: PersonClaims::default(),
         };
         keys.sign(&claims, now).unwrap()
     }

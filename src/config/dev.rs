@@ -54,6 +54,7 @@ pub(super) fn fill(settings: &mut Settings, dev: &DevDefaults<'_>) -> Result<(),
         settings.fill("authn.client_secret", Value::Secret(client_secret));
         settings.fill("authn.scopes", Value::texts(&scopes));
     }
+    settings.fill("tokens.claims", Value::texts(&["email".to_owned()]));
     let database = dev.state_dir.join("dev.sqlite");
     settings.fill("repository.path", Value::Text(database.to_string_lossy().into_owned()));
     if settings.get("keys.sealing").is_none() {

@@ -427,6 +427,14 @@ const OWN: &[Key] = &[
         "How long an authorization code is valid: 1 second to 10 minutes. Longer than the clocks of two daemons are \
          apart, or a code of the one is late at the other.",
     ),
+    key(
+        "tokens.claims",
+        Kind::List,
+        Value("[]"),
+        "What access tokens and introspection say of the person besides `sub`: `\"email\"`, `\"username\"`, \
+         `\"groups\"` (only groups that `[access]` lists). MCP servers and clients can read them. \
+         `serve --dev` has `[\"email\"]`.",
+    ),
     key("limits.authorize.per_minute", Kind::Number, Value("600"), PER_MINUTE),
     key("limits.authorize.burst", Kind::Number, Value("200"), BURST),
     key("limits.token.per_minute", Kind::Number, Value("3000"), PER_MINUTE),

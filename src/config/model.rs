@@ -15,7 +15,7 @@ use crate::{
         redirect::PrivateUseSchemes,
         resource::Resource,
         scope::{Scope, ScopeOffer},
-        token::SigningAlgorithm,
+        token::{PersonClaim, SigningAlgorithm},
     },
     secret::{KeyRing, Secret},
 };
@@ -366,6 +366,8 @@ pub struct Tokens {
     pub grant_lifetime: Duration,
     /// Of an authorization code.
     pub code_lifetime: Duration,
+    /// What access tokens say of the person besides their id.
+    pub claims: Vec<PersonClaim>,
 }
 
 /// How many requests one client address may make.

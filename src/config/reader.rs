@@ -111,21 +111,12 @@ impl Reader<'_> {
 
     /// One of some words.
     pub(super) fn choice<T: Copy>(&mut self, path: &str, choices: &[(&str, T)]) -> Option<T> {
-        let words = || choices.iter().map(|(word, _)| *word);
-        self.text(path, |text| {
-            let chosen = choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice);
-            chosen.ok_or_else(|| {
-                let what = format!("{} is not among the choices", quoted(text));
-                let meant = words().find(|word| word.eq_ignore_ascii_case(text));
-                match meant.or_else(|| did_you_mean(text, words())) {
-                    Some(meant) => Complaint::new(what, format!("Did you mean {meant:?}?")),
-                    None => Complaint::new(
-                        what,
-                        format!("Choose one of: {}", words().collect::<Vec<_>>().join(", ")),
-                    ),
-                }
-            })
-        })
+        self.text(path, |text| choose(text, choices))
+    }
+
+    /// A list of some words.
+    pub(super) fn choices<T: Copy>(&mut self, path: &str, choices: &[(&str, T)]) -> Vec<T> {
+        self.texts(path, |text| choose(text, choices))
     }
 
     /// A list of texts.
@@ -330,6 +321,20 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// The choice whose word is `text`.
+fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Complaint> {
+    if let Some((_, chosen)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*chosen);
+    }
+    let words = || choices.iter().map(|(word, _)| *word);
+    let what = format!("{} is not among the choices", quoted(text));
+    let meant = words().find(|word| word.eq_ignore_ascii_case(text));
+    Err(match meant.or_else(|| did_you_mean(text, words())) {
+        Some(meant) => Complaint::new(what, format!("Did you mean {meant:?}?")),
+        None => Complaint::new(what, format!("Choose one of: {}", words().collect::<Vec<_>>().join(", "))),
+    })
 }
 
 /// Fills in the defaults of the table of keys.

@@ -16,7 +16,11 @@ use super::{
     value,
 };
 use crate::oauth::{
-    issuer::Issuer, redirect::PrivateUseSchemes, resource::is_loopback, scope::Scope, token::SigningAlgorithm,
+    issuer::Issuer,
+    redirect::PrivateUseSchemes,
+    resource::is_loopback,
+    scope::Scope,
+    token::{PersonClaim, SigningAlgorithm},
 };
 
 /// The addresses that are served, public and administrative.
@@ -217,6 +221,9 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
+const CLAIMS: [(&str, PersonClaim); 3] =
+    [("email", PersonClaim::Email), ("username", PersonClaim::Username), ("groups", PersonClaim::Groups)];
+
 /// `[tokens]`.
 pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
     let before = reader.problems.len();
@@ -226,6 +233,7 @@ pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
         refresh_grace: reader.duration("tokens.refresh_grace", &(Duration::ZERO..=10 * MINUTE)),
         grant_lifetime: reader.duration("tokens.grant_lifetime", &(MINUTE..=3650 * DAY)),
         code_lifetime: reader.duration("tokens.code_lifetime", &(SECOND..=10 * MINUTE)),
+        claims: reader.choices("tokens.claims", &CLAIMS),
     };
     if reader.problems.len() == before {
         let (access, refresh, grant) =

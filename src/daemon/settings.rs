@@ -7,7 +7,7 @@ use crate::{
     oauth::{
         authorization::{Resources, Served},
         resource::Resource,
-        token::SigningAlgorithm,
+        token::{PersonClaim, SigningAlgorithm},
     },
     secret::TokenHash,
     upstream::pangea::{Overrides, PangeaSettings},
@@ -27,7 +27,9 @@ pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartEr
         pkce: authn.pkce,
         service: authn.service.as_ref().map(|service| (service.api_url.clone(), service.token.clone())),
         groups_matter: !config.access.groups.is_empty(),
-        email_matters: !config.access.emails.is_empty() || !config.access.domains.is_empty(),
+        email_matters: !config.access.emails.is_empty()
+            || !config.access.domains.is_empty()
+            || config.tokens.claims.contains(&PersonClaim::Email),
         trust_unverified_email: authn.trust_unverified_email,
         endpoints: Overrides {
             authorization: authn.authorization_endpoint.clone(),
@@ -66,6 +68,7 @@ pub(super) fn settings(config: &Config) -> Settings {
             domains: config.access.domains.clone(),
             groups: config.access.groups.clone(),
         },
+        claims: tokens.claims.clone(),
         lifetimes: Lifetimes {
             access: tokens.access_lifetime,
             refresh: tokens.refresh_lifetime,

@@ -9,11 +9,11 @@ use crate::{
         client::ClientId,
         credentials::Credentials,
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, LiveToken},
+        grant::{Grant, LiveToken, Person},
         issuer::Issuer,
         resource::Resource,
         scope::Scope,
-        token::TokenId,
+        token::{PersonClaim, TokenId, issued_at},
     },
 };
 
@@ -40,6 +40,10 @@ pub struct ActiveToken {
     sub: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<String>>,
     aud: Resource,
     iss: Issuer,
     exp: UnixTime,
@@ -82,16 +86,21 @@ impl AuthorizationServer {
     }
 
     fn active_token(&self, grant: Grant, live: LiveToken, id: &TokenId) -> ActiveToken {
+        let Person { subject, email, username, groups, .. } = grant.person;
+        let is_wanted = |claim| self.settings.claims.contains(&claim);
         ActiveToken {
             active: true,
             scope: live.scope.unwrap_or(grant.scope),
             client_id: grant.client_id,
-            sub: grant.person.subject,
-            username: grant.person.email,
+            sub: subject,
+            // RFC 7662 wants a name for people here. Without a claim of that name it is the address.
+            username: username.filter(|_| is_wanted(PersonClaim::Username)).or_else(|| email.clone()),
+            email: email.filter(|_| is_wanted(PersonClaim::Email)),
+            groups: is_wanted(PersonClaim::Groups).then_some(groups),
             aud: grant.resource,
             iss: self.settings.issuer.clone(),
             exp: live.expires_at,
-            iat: live.issued_at,
+            iat: issued_at(live.issued_at),
             jti: id.to_string(),
             token_type: "Bearer",
         }

@@ -42,6 +42,7 @@ use crate::{
         issuer::Issuer,
         redirect::PrivateUseSchemes,
         resource::Resource,
+        token::PersonClaim,
     },
     repository::{Collection, Entity, Kind, Repository, RepositoryError},
     secret::{Random, Sealer, TokenHash},
@@ -75,6 +76,8 @@ pub struct Settings {
     pub introspectors: HashMap<String, Introspector>,
     /// Who may sign in.
     pub access: AccessPolicy,
+    /// What tokens say of people besides their id.
+    pub claims: Vec<PersonClaim>,
     /// Lifetimes.
     pub lifetimes: Lifetimes,
     /// Self-registration.
@@ -385,9 +388,9 @@ impl AccessPolicy {
 
     /// What is remembered of somebody, so that they can be judged again at each refresh.
     fn person(&self, identity: Identity) -> Person {
-        let Identity { subject, email, unverified_email, mut groups } = identity;
+        let Identity { subject, email, unverified_email, username, mut groups } = identity;
         groups.retain(|group| self.groups.contains(group));
-        Person { subject, email, unverified_email, groups }
+        Person { subject, email, unverified_email, username, groups }
     }
 
     /// An address with more than one `@` is nobody's.

@@ -15,7 +15,7 @@ use crate::{
         grant::{CodeUse, Grant, LiveToken, Redemption, RefreshChain, RefreshUse, RevokedBy, unknown_code},
         params::Params,
         scope::Scope,
-        token::{Claims, GrantId, RefreshToken, TokenId, grant_of_code},
+        token::{Claims, GrantId, RefreshToken, TokenId, grant_of_code, issued_at},
     },
     repository::Stored,
     secret::{Sealer, TokenHash, constant_time_eq, encode},
@@ -405,9 +405,10 @@ impl AuthorizationServer {
             aud: &grant.resource,
             client_id: grant.client_id.as_str(),
             scope: narrowed.unwrap_or(&grant.scope),
-            iat: now,
+            iat: issued_at(now),
             exp: expires_at,
             jti: id.to_string(),
+            person: grant.person.claims(&self.settings.claims),
         };
         self.keys.refresh(self.now()).await?;
         let text = self.keys.sign(&claims, now)?;

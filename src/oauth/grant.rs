@@ -22,7 +22,7 @@ use super::{
     redirect::ReturnAddress,
     resource::Resource,
     scope::Scope,
-    token::{GrantId, TokenId},
+    token::{GrantId, PersonClaim, PersonClaims, TokenId},
 };
 use crate::{
     clock::{SKEW, UnixTime},
@@ -44,6 +44,9 @@ pub struct Person {
     /// An address that nothing verified: operators see it, and nothing is decided by it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub unverified_email: Option<String>,
+    /// What they sign in with, where the upstream says so.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub username: Option<String>,
     /// Those of their groups that the operator had listed when they signed in.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub groups: Vec<String>,
@@ -54,6 +57,17 @@ impl Person {
     #[must_use]
     pub fn known_email(&self) -> Option<&str> {
         self.email.as_deref().or(self.unverified_email.as_deref())
+    }
+
+    /// What a token says of them.
+    #[must_use]
+    pub fn claims(&self, wanted: &[PersonClaim]) -> PersonClaims<'_> {
+        let is_wanted = |claim| wanted.contains(&claim);
+        PersonClaims {
+            email: self.email.as_deref().filter(|_| is_wanted(PersonClaim::Email)),
+            username: self.username.as_deref().filter(|_| is_wanted(PersonClaim::Username)),
+            groups: is_wanted(PersonClaim::Groups).then_some(&*self.groups),
+        }
     }
 }
 

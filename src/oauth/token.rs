@@ -1,6 +1,6 @@
 //! The texts of codes and tokens, and the claims of an access token.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -178,6 +178,40 @@ impl SigningAlgorithm {
     }
 }
 
+/// How far `iat` is set back, so that a verifier whose clock is behind ours accepts a fresh token.
+const BACKDATED: Duration = Duration::from_secs(30);
+
+/// The `iat` of a token that is issued now.
+#[must_use]
+pub const fn issued_at(now: UnixTime) -> UnixTime {
+    now.minus(BACKDATED)
+}
+
+/// A claim about the person that the operator may put into access tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonClaim {
+    /// The address.
+    Email,
+    /// What the person signs in with.
+    Username,
+    /// Their groups, as far as the grant knows them.
+    Groups,
+}
+
+/// What a token says of the person besides `sub`.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct PersonClaims<'a> {
+    /// See [`PersonClaim::Email`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<&'a str>,
+    /// See [`PersonClaim::Username`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<&'a str>,
+    /// See [`PersonClaim::Groups`]. Where the claim is wanted, a person without groups has an empty list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<&'a [String]>,
+}
+
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Debug, Serialize)]
 pub struct Claims<'a> {
@@ -192,12 +226,15 @@ pub struct Claims<'a> {
     /// What it allows; left out when empty.
     #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: &'a Scope,
-    /// When it was issued.
+    /// When it was issued, see [`issued_at`].
     pub iat: UnixTime,
     /// When it ends.
     pub exp: UnixTime,
     /// Its name.
     pub jti: String,
+    /// What it says of the person.
+    #[serde(flatten)]
+    pub person: PersonClaims<'a>,
 }
 
 #[cfg(test)]

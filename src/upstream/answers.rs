@@ -67,6 +67,7 @@ pub(super) struct Address {
 pub(super) struct Described {
     pub(super) subject: String,
     pub(super) address: Option<Address>,
+    pub(super) username: Option<String>,
     pub(super) groups: Vec<String>,
 }
 
@@ -78,7 +79,10 @@ pub(super) fn described(claims: &Value, subject: &str) -> Option<Described> {
     let verified = &claims["email_verified"];
     let address = address(claims, verified == true || verified == "true");
     let groups = claims.get("groups").and_then(Value::as_array);
+    let username = text(claims, "username").or_else(|| text(claims, "preferred_username"));
+    let username = username.filter(|name| name.len() <= 255 && !name.chars().any(char::is_control));
     Some(Described {
+        username: username.map(str::to_owned),
         subject: subject.to_owned(),
         address,
         groups: groups.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -217,5 +221,20 @@ mod tests {
         assert_eq!(user("Success", other).unwrap(), None, "another user's record");
         assert_eq!(user("NotFound", json!(null)).unwrap(), None);
         assert!(user("Unauthorized", json!(null)).is_err());
+    }
+
+    #[test]
+    fn a_username_is_what_pangea_or_openid_connect_calls_so() {
+        let username = |claims: Value| described(&claims, "sub").and_then(|person| person.username);
+        for (claims, expected) in [
+            (json!({"sub": "p", "username": "ada", "preferred_username": "lovelace"}), Some("ada")),
+            (json!({"sub": "p", "preferred_username": "lovelace"}), Some("lovelace")),
+            (json!({"sub": "p", "username": ""}), None),
+            (json!({"sub": "p", "username": "a\nb"}), None),
+            (json!({"sub": "p", "username": "a".repeat(256)}), None),
+            (json!({"sub": "p", "username": 7}), None),
+        ] {
+            assert_eq!(username(claims.clone()).as_deref(), expected, "{claims}");
+        }
     }
 }

@@ -52,6 +52,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// An address without such proof. Operators see it; nothing is decided by it.
     pub unverified_email: Option<String>,
+    /// What they sign in with.
+    pub username: Option<String>,
     /// Names of groups.
     pub groups: Vec<String>,
 }

@@ -256,12 +256,12 @@ impl Pangea {
 
     /// What is decided by: an address counts when it is verified, or when the operator trusts it unseen.
     fn identity(&self, person: Described) -> Identity {
-        let Described { subject, address, groups } = person;
+        let Described { subject, address, username, groups } = person;
         let trusted = self.settings.trust_unverified_email;
         let counts = address.as_ref().is_some_and(|address| address.verified || trusted);
         let text = address.map(|address| address.text);
         let (email, unverified_email) = if counts { (text, None) } else { (None, text) };
-        Identity { subject, email, unverified_email, groups }
+        Identity { subject, email, unverified_email, username, groups }
     }
 
     /// Asks the AuthN service; `None` without a service token.

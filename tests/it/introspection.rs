@@ -149,7 +149,7 @@ async fn a_good_token_is_described_in_full() {
     assert_eq!(answer["username"], "ada@example.com");
     assert!(answer["sub"].as_str().is_some_and(|sub| !sub.is_empty()));
     assert!(answer["iat"].is_u64() && answer["exp"].is_u64(), "times are numbers: FastMCP refuses texts");
-    assert_eq!(answer["exp"].as_u64().unwrap() - answer["iat"].as_u64().unwrap(), 600);
+    assert_eq!(answer["exp"].as_u64().unwrap() - answer["iat"].as_u64().unwrap(), 600 + 30);
     let names: BTreeSet<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     let known =
         ["active", "aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub", "token_type", "username"];

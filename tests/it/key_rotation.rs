@@ -10,7 +10,7 @@ use pangea_mcp_auth::{
         issuer::Issuer,
         resource::Resource,
         scope::Scope,
-        token::{Claims, SigningAlgorithm},
+        token::{Claims, PersonClaims, SigningAlgorithm},
     },
     repository::{Kind, MemoryRepository, Record, Repository, SqliteRepository, Write},
     secret::{Sealer, SealingKey, SystemRandom},
@@ -70,7 +70,17 @@ fn sign(keys: &Keys, now: UnixTime) -> String {
     let scope = Scope::parse("user").unwrap();
     let (exp, jti) = (now.plus(ACCESS), "j.1".to_owned());
     keys.sign(
-        &Claims { iss: &iss, sub: "pui_x", aud: &aud, client_id: "c", scope: &scope, iat: now, exp, jti },
+        &Claims {
+            iss: &iss,
+            sub: "pui_x",
+            aud: &aud,
+            client_id: "c",
+            scope: &scope,
+            iat: now,
+            exp,
+            jti,
+            person: PersonClaims::default(),
+        },
         now,
     )
     .unwrap()

@@ -63,6 +63,7 @@ fn the_readmes_server_and_client_work_with_serve_dev() {
     let _server = Server::start(&here(server), daemon.folder.path());
     let said = run_client(&here(client));
     assert!(said.contains("'sub': 'pui_"), "{said}");
+    assert!(said.contains("'email': '"), "the tool says who you are: {said}");
     assert!(said.contains(&format!("'aud': 'http://localhost:{port}/mcp'")), "{said}");
 }
 

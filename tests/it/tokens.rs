@@ -310,9 +310,9 @@ async fn an_access_token_is_signed_by_a_published_key_and_says_what_rfc_9068_ask
         assert_eq!(members, BTreeSet::from(expected), "and nothing of the person or the upstream");
         assert_eq!((&claims["iss"], &claims["client_id"]), (&json!(server.url), &json!(client.id)));
         assert_eq!(claims["scope"], "user admin");
-        assert_eq!(claims["iat"], server.server.now().as_secs());
-        let life = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
-        assert_eq!(json!(life), tokens.body["expires_in"]);
+        let now = server.server.now().as_secs();
+        assert_eq!(claims["iat"], now - 30, "so that a verifier may be behind");
+        assert_eq!(json!(claims["exp"].as_u64().unwrap() - now), tokens.body["expires_in"]);
         assert!(!claims.to_string().contains("ada@"), "{claims}");
     }
 }
@@ -399,4 +399,61 @@ async fn each_access_token_has_a_name_of_its_own_by_which_it_can_be_revoked_and_
     assert_eq!(server.introspect(&all[9].access).await["active"], true);
     server.advance(Duration::from_secs(1));
     assert_eq!(server.introspect(&all[9].access).await["active"], false);
+}
+
+/// What the operator chose, in the token and at introspection, also after a refresh.
+///
+/// Shows: JWT-5.
+#[tokio::test]
+async fn tokens_say_of_the_person_what_the_operator_chose() {
+    let options = |sections| Options { sections, ..Options::default() };
+    let email = ("email", json!("ada@example.com"));
+    let username = ("username", json!("ada@example.com"));
+    let groups = |names: &[&str]| ("groups", json!(names));
+    for (sections, expected) in [
+        ("[tokens]\nclaims = [\"email\"]", vec![email.clone()]),
+        ("[tokens]\nclaims = [\"username\", \"groups\"]", vec![username.clone(), groups(&[])]),
+        (
+            "[tokens]\nclaims = [\"email\", \"groups\"]\n[access]\ngroups = [\"staff\"]",
+            vec![email.clone(), groups(&["staff"])],
+        ),
+        ("[tokens]\nclaims = []", vec![]),
+    ] {
+        let server = Server::with(options(sections)).await;
+        server.upstream.set_groups("ada@example.com", &["staff", "choir"]);
+        let client = Client::public(&server).await;
+        let first = client.login(&server).await;
+        let second = Tokens::of(client.refresh(&server, &first.refresh).await).await;
+        for tokens in [&first, &second] {
+            let (told, introspected) = (claims(&tokens.access), server.introspect(&tokens.access).await);
+            for name in ["email", "username", "groups"] {
+                let wanted = expected.iter().find(|(wanted, _)| *wanted == name).map(|(_, value)| value);
+                assert_eq!(told.get(name), wanted, "{sections}: {told}");
+                if name != "username" {
+                    assert_eq!(introspected.get(name), wanted, "{sections}: {introspected}");
+                }
+            }
+            assert_eq!(introspected["username"], "ada@example.com", "{sections}");
+        }
+    }
+}
+
+/// Shows: TOK-8.
+#[tokio::test]
+async fn where_nothing_is_granted_no_scope_is_told() {
+    const BARE: &str = r#"
+[[resources]]
+url = "{origin}/mcp"
+introspection = { client_id = "rs-1", client_secret = { env = "RS_SECRET" } }
+"#;
+    let server = Server::with(Options { resources: Some(BARE), ..Options::default() }).await;
+    let client = Client::public(&server).await;
+    let first = client.login(&server).await;
+    let second = Tokens::of(client.refresh(&server, &first.refresh).await).await;
+    for tokens in [&first, &second] {
+        assert_eq!(tokens.body.get("scope"), None, "{}", tokens.body);
+        assert_eq!(claims(&tokens.access).get("scope"), None);
+        let introspected = server.introspect(&tokens.access).await;
+        assert_eq!((&introspected["active"], introspected.get("scope")), (&json!(true), None));
+    }
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::*;
-use crate::secret::{Secret, SystemRandom};
+use crate::{
+    oauth::token::PersonClaim,
+    secret::{Secret, SystemRandom},
+};
 
 fn dev(folder: &Path) -> DevDefaults<'static> {
     let secret = |value: &str| Secret::new("stand-in", value.to_owned());
@@ -37,6 +40,7 @@ fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
     assert_eq!(config.public_url.as_str(), "http://localhost:8000");
     assert_eq!(config.authn.client_secret.expose(), "pck_dev");
     assert_eq!(config.authn.scopes, ["user"]);
+    assert_eq!(config.tokens.claims, [PersonClaim::Email]);
     assert!(config.resources.is_empty() && config.default_resource().is_none());
     assert_eq!(config.any_loopback_resource.as_ref().unwrap().offer().default_scope().to_string(), "user");
     let path = folder.path().join("state/dev.sqlite");

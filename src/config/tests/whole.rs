@@ -7,7 +7,10 @@ use tempfile::TempDir;
 
 use super::{super::keys::KEYS as EVERY_KEY, *};
 use crate::{
-    oauth::{redirect::PrivateUseSchemes, token::SigningAlgorithm},
+    oauth::{
+        redirect::PrivateUseSchemes,
+        token::{PersonClaim, SigningAlgorithm},
+    },
     secret::KeyRing,
 };
 
@@ -35,6 +38,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
             refresh_grace: Duration::from_mins(2),
             grant_lifetime: days(180),
             code_lifetime: Duration::from_mins(5),
+            claims: Vec::new(),
         }
     );
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
@@ -95,6 +99,7 @@ refresh_lifetime = "1h"
 refresh_grace = "0s"
 grant_lifetime = "2 weeks"
 code_lifetime = "10m"
+claims = ["groups", "email", "username"]
 [limits]
 token = { per_minute = 5, burst = 6 }
 [log]
@@ -103,6 +108,7 @@ level = "info,pangea_mcp_auth=debug"
 "#;
     let config = parse(text, Path::new("/etc/mcp/config.toml"), &environment()).unwrap();
     assert_eq!(sqlite_path(&config), Path::new("/etc/mcp/db/x.sqlite"));
+    assert_eq!(config.tokens.claims, [PersonClaim::Groups, PersonClaim::Email, PersonClaim::Username]);
     assert_eq!(config.issuer.as_str(), "https://issuer.example.org");
     assert_eq!(config.redirect_uri(), "https://mcp.example.org/a/pangea/callback");
     assert_eq!(config.listen.len(), 3);

@@ -31,8 +31,13 @@ fn with_code() -> Grant {
         "client_id": "c", "return_address": "http://localhost:1/cb", "state": null, "scope": "user",
         "resource": "https://h/mcp", "code_challenge": CodeChallenge::of(VERIFIER), "fresh_sign_in": false,
     });
-    let person =
-        Person { subject: "pui_x".to_owned(), email: None, unverified_email: None, groups: Vec::new() };
+    let person = Person {
+        subject: "pui_x".to_owned(),
+        email: None,
+        unverified_email: None,
+        username: None,
+        groups: Vec::new(),
+    };
     let request = serde_json::from_value(request).unwrap();
     Grant::with_code(id, request, person, upstream, (TokenHash::of("code"), at(60)), (at(0), at(1200)))
 }
