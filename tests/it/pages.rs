@@ -84,7 +84,7 @@ async fn a_browser_is_shown_a_page_wherever_it_goes() {
         ("", 200, "This is a sign-in service"),
         ("/", 200, "This is a sign-in service"),
         ("/nothing", 404, "There is no page here"),
-        ("/token/", 404, "There is no page here"),
+        ("/tokens", 404, "There is no page here"),
         ("/consent", 405, "There is no page here"),
     ] {
         let page = opened(&server, path).await;
