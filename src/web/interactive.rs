@@ -99,12 +99,14 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
     let Some(browser) = cookies.browser().filter(|_| comes_from_us(&web, &headers)) else {
         return undecided(reply, &DecisionError::Forged);
     };
+    let declined = encode(&sha256(sealed.as_bytes())[..12]);
+    let now = web.server.now();
     match FetchMetadata::of(&headers).submission() {
-        Submission::Genuine => {}
+        Submission::Genuine => web.attended.note(&declined, decision, now),
+        Submission::Unattended if web.attended.repeats(&declined, decision, now) => {}
         Submission::Forged => return undecided(reply, &DecisionError::Forged),
         Submission::Unattended => return unattended(reply),
     }
-    let declined = encode(&sha256(sealed.as_bytes())[..12]);
     if decision != PersonDecides::Deny && cookies.has_declined(&declined) {
         return undecided(reply, &DecisionError::Used);
     }

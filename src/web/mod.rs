@@ -1,6 +1,7 @@
 //! The HTTP face: parses, calls the flow, renders. Whatever decides is elsewhere.
 
 mod address;
+mod attended;
 mod cookies;
 mod documents;
 mod fetch_metadata;
@@ -34,8 +35,8 @@ pub use self::{
     limits::{Limits, Rate},
 };
 use self::{
-    cookies::Cookies, documents::Documents, health::Readiness, https::Https, refusals::Refusals,
-    visit::visited,
+    attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https,
+    refusals::Refusals, visit::visited,
 };
 use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer};
 
@@ -73,6 +74,7 @@ pub struct Web {
     /// So that the operator hears only once of a proxy that names unreadable addresses.
     unreadable_hop: Once,
     refusals: Arc<Refusals>,
+    attended: Attended,
     references: References,
 }
 
@@ -115,6 +117,7 @@ impl Web {
             loopback_only,
             unreadable_hop: Once::new(),
             refusals: Arc::default(),
+            attended: Attended::default(),
             references,
         }
     }
