@@ -1,0 +1,4 @@
+//! What holds under races and kills, with several processes.
+
+mod fire;
+mod races;

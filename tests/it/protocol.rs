@@ -1,0 +1,33 @@
+//! OAuth and MCP through HTTP, the pages, and the clients and browsers that people use.
+
+mod after_sign_in;
+mod appearance;
+pub mod authorization;
+mod bad_input;
+mod browser_binding;
+mod chromium;
+pub mod client_authentication;
+mod code;
+mod consent;
+mod cors;
+mod discovery;
+mod health;
+mod introspection;
+mod key_rotation;
+mod limits;
+mod login;
+mod outbound;
+mod outside;
+mod pages;
+mod redirects;
+mod refresh;
+mod registration;
+mod revocation;
+mod security;
+mod tokens;
+pub mod upstream;
+mod upstream_flood;
+mod upstream_identity;
+mod upstream_session;
+pub mod upstream_tls;
+mod webkit;
