@@ -5,7 +5,7 @@
 //!
 //! One code is spent twice when it yields two token sets. One refresh token is spent twice when two
 //! different texts come to stand at one place of a grant's chain; that a retry gets the present
-//! successor again is no second one (docs/architecture.md, "One login").
+//! successor again is no second one (docs/architecture.md, "One sign-in").
 
 mod grant;
 mod tests;
