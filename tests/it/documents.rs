@@ -3,5 +3,6 @@
 mod generated;
 mod house;
 mod names;
+mod pages;
 pub mod readme;
 mod requirements;

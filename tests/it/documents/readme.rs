@@ -49,7 +49,8 @@ impl Drop for Server {
 #[test]
 fn the_readmes_server_and_client_work_with_serve_dev() {
     let readme = document("README.md");
-    assert_eq!(blocks(&readme, "sh"), ["cargo run --release -- serve --dev\n", "tests/run\n"]);
+    let commands = blocks(&readme, "sh");
+    assert_eq!(commands[1..], ["pangea-mcp-auth serve --dev\npython server.py\npython client.py\n"]);
     let [server, client] = &blocks(&readme, "python")[..] else { panic!("not two programs in the README") };
     let daemon = Daemon::dev();
     let issuer = daemon.said("authorization server");
@@ -90,21 +91,6 @@ async fn the_quickstarts_configuration_and_its_introspecting_server_work() {
     let client = &blocks(&document("README.md"), "python")[1];
     let said = run_client(&moved(client, &issuer, mcp_port));
     assert!(said.contains("'username': 'grace@example.com'"), "{said}");
-}
-
-#[test]
-fn every_file_that_readme_and_quickstart_point_to_is_there() {
-    for name in ["README.md", "docs/quickstart.md"] {
-        let folder = Path::new(ROOT).join(name).parent().unwrap().to_owned();
-        let text = document(name);
-        let targets = ["](", "src=\""].into_iter().flat_map(|before| text.split(before).skip(1));
-        let targets = targets.map(|rest| rest.split([')', '#', '"']).next().unwrap());
-        let missing: Vec<_> = targets
-            .filter(|target| !target.starts_with("https://"))
-            .filter(|target| !folder.join(target).exists())
-            .collect();
-        assert_eq!(missing, [""; 0], "{name}");
-    }
 }
 
 pub(crate) fn document(name: &str) -> String {

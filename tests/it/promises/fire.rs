@@ -1,4 +1,4 @@
-//! The promises under fire (docs/promises.md): three daemons on one repository, two hundred callers, and
+//! The promises under fire (docs/security.md): three daemons on one repository, two hundred callers, and
 //! `kill -9` of daemons and of the database again and again. A checker reads what happened.
 
 mod actors;
