@@ -1,4 +1,4 @@
-//! Records in a directory of files: one file each, written beside its place and renamed into it.
+//! Records in a directory: one file each, written to a draft and renamed into place.
 
 use std::{
     fs::{self, File},
@@ -16,18 +16,18 @@ use pangea_mcp_auth::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How many expired records one call removes at most.
+/// Expired records that one call removes at most.
 const PURGE_BATCH: u64 = 500;
 
-/// A repository in a directory, which any number of processes may share.
+/// A repository in a directory. Any number of processes may share it.
 #[derive(Debug)]
 pub(crate) struct DirectoryRepository(Arc<Directory>);
 
-/// The directory, with a folder for each kind and the file that writers lock.
+/// The directory. It has a folder for each kind, and a file that writers lock.
 #[derive(Debug)]
 struct Directory(PathBuf);
 
-/// A record as it stands in its file.
+/// The contents of a file.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     key: String,
@@ -38,11 +38,11 @@ struct Stored {
 }
 
 impl DirectoryRepository {
-    /// Opens the directory, which is made if need be.
+    /// Opens the directory, and creates it if it doesn't exist.
     ///
     /// # Errors
     ///
-    /// When it cannot be made or used.
+    /// If the directory cannot be created or used.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         for kind in Kind::ALL {
             fs::create_dir_all(path.join(kind.as_str()))?;
@@ -51,7 +51,7 @@ impl DirectoryRepository {
         Ok(Self(Arc::new(Directory(path.to_owned()))))
     }
 
-    /// Works with files where that may block.
+    /// Runs blocking file operations on a thread that may block.
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Directory) -> io::Result<T> + Send + 'static,
@@ -159,8 +159,8 @@ impl Repository for DirectoryRepository {
 }
 
 impl Directory {
-    /// Keeps every other writer out, in this process and in others, until the file is dropped.
-    /// Readers need no lock: a rename lets them see the old record or the new one.
+    /// Excludes every other writer, in this process and in others, until the file is dropped.
+    /// Readers need no lock: with a rename they see the old record or the new one.
     fn lock(&self) -> io::Result<File> {
         let file = File::open(self.0.join("lock"))?;
         file.lock()?;
@@ -175,18 +175,18 @@ impl Directory {
     fn all(&self, kind: Kind) -> io::Result<Vec<Record>> {
         let mut records = Vec::new();
         for entry in fs::read_dir(self.0.join(kind.as_str()))? {
-            // Whoever removes a file while we read the folder is right.
+            // Another process may remove a file while we read the folder.
             records.extend(read(&entry?.path())?.map(|found| found.record));
         }
         Ok(records)
     }
 
-    /// Writes a record so that after a crash there is the old one or the new one, whole.
+    /// Writes a record so that a crash leaves the old one or the new one, complete.
     fn store(&self, kind: Kind, record: Record) -> io::Result<Write> {
         let (file, version) = (self.file(kind, &record.key), new_version());
         let Record { key, value, parent, expires_at } = record;
         let stored = Stored { key, value, parent, expires_at, version };
-        // One draft is enough, for only one writer is here at a time.
+        // One draft is enough, because there is only one writer at a time.
         let draft = self.0.join("draft");
         let mut writing = File::create(&draft)?;
         writing.write_all(&serde_json::to_vec(&stored)?)?;
@@ -201,20 +201,20 @@ impl Directory {
         self.sync(kind)
     }
 
-    /// A rename or a removal is durable once its folder is.
+    /// A rename or a removal is durable once its folder is synced.
     fn sync(&self, kind: Kind) -> io::Result<()> {
         File::open(self.0.join(kind.as_str()))?.sync_all()
     }
 
-    /// A key may be too long for a file name, and two may differ in case alone: the file has the
-    /// name of its hash.
+    /// A key may be too long for a file name, and two keys may differ only in case. The file is
+    /// therefore named after the key's hash.
     fn file(&self, kind: Kind, key: &str) -> PathBuf {
         let name: String = sha256(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
         self.0.join(kind.as_str()).join(name)
     }
 }
 
-/// The record in a file, if it is there.
+/// The record in a file, if the file exists.
 fn read(file: &Path) -> io::Result<Option<Versioned>> {
     let text = match fs::read(file) {
         Ok(text) => text,
@@ -226,8 +226,8 @@ fn read(file: &Path) -> io::Result<Option<Versioned>> {
     Ok(Some(Versioned { record, version: Version(version) }))
 }
 
-/// No two writes under one key may share a version, not even when the record was removed between
-/// them: of 64 random bits none come twice.
+/// No two writes of one key may share a version, even if the record was removed between them.
+/// 64 random bits don't repeat in practice.
 fn new_version() -> NonZeroU64 {
     let mut bytes = [0; 8];
     SystemRandom.fill(&mut bytes);

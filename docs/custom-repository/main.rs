@@ -1,4 +1,4 @@
-//! The daemon on a repository of one's own.
+//! The daemon with a repository of your own.
 
 mod directory;
 
