@@ -209,6 +209,12 @@ impl Keys {
         Ok(())
     }
 
+    /// Whether [`Keys::refresh`] would ask the repository now.
+    #[must_use]
+    pub fn are_due(&self, now: UnixTime) -> bool {
+        self.asked_at.load(Ordering::Relaxed) != now.as_secs()
+    }
+
     /// Reads the keys again if the one that signs has been removed: a stolen key must not sign, nor be
     /// published, until the next regular [`Keys::reload`]. The repository is asked for that one record, and
     /// at most once a second, however many tokens are signed.

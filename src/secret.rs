@@ -9,7 +9,7 @@ use std::fmt::{self, Debug};
 
 use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Error as _};
 use zeroize::Zeroizing;
 
 pub use self::{
@@ -109,6 +109,9 @@ impl Debug for Secret {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
+    /// Length of the text under which it is stored.
+    const TEXT: usize = 43;
+
     /// The hash of a presented or freshly made token.
     #[must_use]
     pub fn of(token: &str) -> Self {
@@ -136,15 +139,35 @@ impl Debug for TokenHash {
 
 impl Serialize for TokenHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&encode(&self.0))
+        let mut text = [0; Self::TEXT];
+        let written = URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
+        serializer.serialize_str(str::from_utf8(&text[..written]).map_err(S::Error::custom)?)
     }
 }
 
 impl<'de> Deserialize<'de> for TokenHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let bytes = decode(&text).filter(|bytes| bytes.len() == 32);
-        bytes.map(|bytes| Self(fixed(&bytes))).ok_or_else(|| D::Error::custom("not a SHA-256 hash"))
+        deserializer.deserialize_str(HashVisitor)
+    }
+}
+
+/// Decodes without an allocation: a grant holds dozens of hashes, and each request reads them all.
+struct HashVisitor;
+
+impl de::Visitor<'_> for HashVisitor {
+    type Value = TokenHash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a SHA-256 hash in base64url")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<TokenHash, E> {
+        // One byte more than a hash: the decoder asks for room before it counts exactly.
+        let mut bytes = [0; 33];
+        match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+            Ok(32) => Ok(TokenHash(fixed(&bytes))),
+            _ => Err(E::custom("not a SHA-256 hash")),
+        }
     }
 }
 
@@ -175,6 +198,21 @@ mod tests {
             TokenHash::of("canary")
         );
         assert!(!shown.contains("canary") && !shown.contains(&*key.to_text()));
+    }
+
+    #[test]
+    fn a_stored_hash_is_read_as_it_was_written_and_nothing_else_is() {
+        let hash = TokenHash::of("token");
+        let stored = serde_json::to_string(&hash).unwrap();
+        assert_eq!(stored, format!("\"{}\"", encode(&sha256(b"token"))));
+        assert!(serde_json::from_str::<TokenHash>(&stored).unwrap().matches("token"));
+        assert!(serde_json::from_slice::<TokenHash>(stored.as_bytes()).unwrap().matches("token"));
+        assert!(serde_json::from_value::<TokenHash>(stored.trim_matches('"').into()).unwrap().matches("token"));
+        let long = "A".repeat(10_000);
+        for text in ["", "A", &stored[1..43], &format!("{}A", &stored[1..44]), "not base64url", &long] {
+            assert!(serde_json::from_value::<TokenHash>(text.into()).is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<TokenHash>("7").is_err());
     }
 
     proptest! {

@@ -258,10 +258,13 @@ impl AuthorizationServer {
     /// The public keys as a JSON Web Key Set. A key that an operator removed is gone from it within a second,
     /// unless the repository does not answer.
     pub async fn published_keys(&self) -> Bytes {
-        match timeout(KEYS_PATIENCE, self.keys.refresh(self.now())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the signing keys cannot be read again"),
-            Err(_) => tracing::warn!("the signing keys cannot be read again: the repository is slow"),
+        let now = self.now();
+        if self.keys.are_due(now) {
+            match timeout(KEYS_PATIENCE, self.keys.refresh(now)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "cannot read the signing keys again"),
+                Err(_) => tracing::warn!("cannot read the signing keys again: the repository is slow"),
+            }
         }
         self.keys.published()
     }

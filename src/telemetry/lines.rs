@@ -116,14 +116,14 @@ where
                 write!(writer, "{timestamp} {level:>5} {target}: ")?;
                 write_readable(&mut writer, &message)?;
                 for (name, value) in &fields.0 {
-                    write!(writer, " {name}=")?;
+                    write_name(&mut writer, name)?;
                     value.write(&mut writer)?;
                 }
                 each_known(|name, value| {
                     if fields.has(name) {
                         return Ok(());
                     }
-                    write!(writer, " {name}=")?;
+                    write_name(&mut writer, name)?;
                     write_quoted(&mut writer, value)
                 })?;
                 writeln!(writer)
@@ -179,13 +179,28 @@ impl Value {
     }
 }
 
+fn write_name(writer: &mut Writer<'_>, name: &str) -> fmt::Result {
+    writer.write_char(' ')?;
+    writer.write_str(name)?;
+    writer.write_char('=')
+}
+
 fn write_quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
     let is_plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\');
-    if text.bytes().all(is_plain) { write!(writer, "\"{text}\"") } else { write!(writer, "{text:?}") }
+    if text.bytes().all(is_plain) {
+        writer.write_char('"')?;
+        writer.write_str(text)?;
+        writer.write_char('"')
+    } else {
+        write!(writer, "{text:?}")
+    }
 }
 
 /// A message, with what would end or change the line escaped.
 fn write_readable(writer: &mut Writer<'_>, message: &str) -> fmt::Result {
+    if message.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return writer.write_str(message);
+    }
     message.chars().try_for_each(|c| {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
             write!(writer, "{}", c.escape_default())

@@ -17,7 +17,7 @@ use super::Web;
 pub fn names_one_host<B>(request: &http::Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => authority(host).is_some(),
+        (Some(host), None) => is_host(host.as_bytes()),
         (None, None) => request.version() < Version::HTTP_11,
         _ => false,
     }
@@ -48,8 +48,27 @@ fn is_for_loopback(headers: &HeaderMap, own_origin: &str) -> bool {
 }
 
 fn authority(host: &HeaderValue) -> Option<Authority> {
-    let authority: Authority = host.as_bytes().try_into().ok()?;
-    (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
+    host.as_bytes().try_into().ok()
+}
+
+/// Whether this is `uri-host [ ":" port ]` (RFC 9110 section 7.2). Every request is asked, so nothing is
+/// allocated.
+fn is_host(text: &[u8]) -> bool {
+    let is_in_name = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(b);
+    let is_in_literal = |b: &u8| is_in_name(b) || *b == b':';
+    let (has_name, rest) = if let Some(literal) = text.strip_prefix(b"[") {
+        let end = literal.iter().take_while(|b| is_in_literal(b)).count();
+        (literal.get(end) == Some(&b']') && end > 0, literal.get(end + 1..).unwrap_or_default())
+    } else {
+        let end = text.iter().take_while(|b| is_in_name(b)).count();
+        (end > 0, &text[end..])
+    };
+    has_name
+        && match rest {
+            [] => true,
+            [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+            _ => false,
+        }
 }
 
 fn refusal(status: StatusCode, description: &str) -> Response {
@@ -91,6 +110,12 @@ mod tests {
             (&["a/b"], Version::HTTP_11, false),
             (&["a, b"], Version::HTTP_11, false),
             (&["user@a"], Version::HTTP_11, false),
+            (&["a:80:80"], Version::HTTP_11, false),
+            (&["a:8x"], Version::HTTP_11, false),
+            (&[":80"], Version::HTTP_11, false),
+            (&["[::1"], Version::HTTP_11, false),
+            (&["[]"], Version::HTTP_11, false),
+            (&["[::1]x"], Version::HTTP_11, false),
         ] {
             let mut request = http::Request::new(());
             *request.headers_mut() = headers(hosts);
