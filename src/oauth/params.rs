@@ -163,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_no_decoding_is_not_copied() {
+        for (text, is_borrowed) in [("abc", true), ("a=b", true), ("a+b", false), ("a%20b", false)] {
+            let decoded = [decode(text.as_bytes()), decode_state(text.as_bytes())];
+            for value in decoded.map(Result::unwrap) {
+                assert_eq!(matches!(value, Cow::Borrowed(_)), is_borrowed, "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_utf_8_is_refused() {
         assert!(Params::parse(b"a=%ff").is_err());
         assert!(Params::parse(b"a=\xff").is_err());

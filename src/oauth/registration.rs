@@ -322,6 +322,7 @@ mod tests {
             ("policy_uri", json!("https://u:p@a.example/"), Metadata),
             ("scope", json!("a\"b"), Metadata),
             ("contacts", json!(vec!["a"; 11]), Metadata),
+            ("contacts", json!(["a", "é".repeat(257)]), Metadata),
             ("software_id", json!("x".repeat(257)), Metadata),
             ("jwks", json!({"keys":[{"kty":"EC","d":"x"}]}), Metadata),
             ("jwks", json!({"keys":"x"}), Metadata),
@@ -331,6 +332,12 @@ mod tests {
         let both =
             json!({"redirect_uris":["http://localhost/"],"jwks_uri":"https://a.example/","jwks":{"keys":[]}});
         assert_eq!(parse(&both), Err(Metadata));
+    }
+
+    #[test]
+    fn ten_contacts_of_256_characters_are_kept() {
+        let contacts = vec!["é".repeat(256); 10];
+        assert_eq!(parse(&with("contacts", json!(contacts))).unwrap().contacts, contacts);
     }
 
     #[test]

@@ -152,9 +152,17 @@ mod tests {
 
     #[test]
     fn only_absolute_urls_without_fragment_name_a_resource() {
-        for text in
-            ["/mcp", "mcp", "", "https://", "mailto:a@b", "https:/h/mcp", "https://h/ mcp", "https://h\\x"]
-        {
+        for text in [
+            "/mcp",
+            "mcp",
+            "",
+            "https://",
+            "mailto:a@b",
+            "ftp://h/mcp",
+            "https:/h/mcp",
+            "https://h/ mcp",
+            "https://h\\x",
+        ] {
             assert!(Resource::parse(text).is_err(), "{text}");
         }
         assert_eq!(Resource::parse("https://h/#f"), Err(InvalidResource::Fragment));

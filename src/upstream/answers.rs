@@ -175,6 +175,17 @@ mod tests {
     }
 
     #[test]
+    fn an_error_is_repeated_only_if_it_is_short_and_readable() {
+        let longest = "x".repeat(64);
+        for readable in ["invalid_grant", &longest] {
+            assert_eq!(explained(readable), readable);
+        }
+        for unreadable in ["two words", "\u{1b}[2J", "é", &"x".repeat(65)] {
+            assert_eq!(explained(unreadable), explained(" "), "{unreadable}");
+        }
+    }
+
+    #[test]
     fn up_8_an_address_is_verified_by_true_alone() {
         let verified = |value: Value| {
             let claims = json!({"sub": "p", "email": "a@b", "email_verified": value});

@@ -241,6 +241,23 @@ async fn answers_for_programs_are_json_whatever_happens() {
     }
 }
 
+#[tokio::test]
+async fn scopes_of_every_server_are_described_unless_the_operator_describes_them() {
+    let server = Server::with(Options {
+        resources: Some("[[resources]]\nurl = \"{origin}/mcp\"\nscopes = [\"user\", \"notes\"]\n"),
+        ..Options::default()
+    })
+    .await;
+    let client = Client::public(&server).await;
+    let page = consent_page(&server, &client, &[("scope", "user notes offline_access")]).await;
+    for (scope, is_described) in [("user", true), ("notes", false), ("offline_access", true)] {
+        let alone = format!("<li>\n<code class=\"scope\"><bdi>{scope}</bdi></code>");
+        let described = format!("</bdi> <code class=\"scope\"><bdi>{scope}</bdi></code>");
+        let shown = (page.html.contains(&described), page.html.contains(&alone));
+        assert_eq!(shown, (is_described, !is_described), "{scope} {}", page.html);
+    }
+}
+
 /// Shows: CONSENT-3, CONSENT-4, CONSENT-5, CONSENT-6.
 #[tokio::test]
 async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {

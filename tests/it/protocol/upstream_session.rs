@@ -157,6 +157,21 @@ async fn an_error_of_the_upstream_that_is_not_about_the_session_does_not_end_it(
     }
 }
 
+#[tokio::test]
+async fn without_introspection_a_refused_refresh_token_ends_the_session() {
+    for error in ["invalid_grant", "access_denied"] {
+        let server = Server::start().await;
+        let client = Client::public(&server).await;
+        let tokens = client.login(&server).await;
+        without_introspection(server.upstream.switches());
+        server.upstream.switches().token.set(|token| {
+            token.fault = Fault::Error { status: 400, error: error.to_owned() };
+        });
+        server.advance(MINUTE);
+        assert!(is_invalid_grant(client.refresh(&server, &tokens.refresh).await).await, "{error}");
+    }
+}
+
 /// Shows: UP-10, REFRESH-8.
 #[tokio::test]
 async fn once_the_access_token_is_no_longer_good_whatever_refuses_a_new_one_ends_the_session() {
