@@ -7,7 +7,7 @@ use crate::{
         visitor::{Tokens, Visitor, introspect},
     },
     support::{
-        PostgresServer, claims,
+        PostgresDatabase, Records, claims,
         process::{Daemon, Home, RS_SECRET, configuration, free_port},
     },
 };
@@ -114,6 +114,6 @@ async fn a_token_in_a_log_is_dead_in_both_daemons_as_soon_as_the_command_ends() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn and_so_it_is_with_postgres() {
-    let server = PostgresServer::new();
-    rehearse(&format!("kind = \"postgres\"\nurl = \"{}\"", server.url())).await;
+    let server = PostgresDatabase::new();
+    rehearse(server.configuration().trim_end()).await;
 }

@@ -1,21 +1,17 @@
 //! `repository copy` and `purge`, as operators run them, while a daemon works.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    repository::{
-        Kind, PostgresRepository, PostgresSettings, Record, RedisRepository, RedisSettings, Repository,
-        SqliteRepository, Write,
-    },
-    secret::Secret,
+    repository::{Kind, Record, Repository, SqliteRepository, Write},
 };
 use serde_json::Value;
 
 use crate::{
     operator::check::fits_schema,
     support::{
-        Client, PostgresServer, RedisServer, Server, Tokens, at_once,
+        Client, PostgresDatabase, Records, RedisDatabase, Server, Tokens, at_once,
         process::{Daemon, Home, Outcome, is_audited},
     },
 };
@@ -232,17 +228,17 @@ async fn all_that_has_expired_is_purged() {
 }
 
 /// Copies what a login left, goes on over there, copies back, and goes on here.
-async fn switch_and_back(kind: &str, url: &str, there: impl AsyncFn() -> Arc<dyn Repository>) {
+async fn switch_and_back<R: Records>(records: R) {
     let (mut server, home) = (Server::start().await, Home::new());
     let client = Client::public(&server).await;
     let first = client.login(&server).await;
-    let file = format!("{kind}.toml");
-    home.write(&file, &format!("[repository]\nkind = \"{kind}\"\nurl = \"{url}\"\n"));
+    let file = format!("{}.toml", R::KIND);
+    home.write(&file, &format!("[repository]\n{}", records.configuration()));
     let sqlite = database(&server);
     let copied = moved(&copy(&home, &sqlite, &file, &["-o", "json"]));
     assert_eq!(copied["grant"]["comparison"]["verified"], true);
 
-    let before = server.repository.replace(there().await);
+    let before = server.repository.replace(records.repository().await);
     let switched = server.twin().await;
     assert_eq!(switched.introspect(&first.access).await["active"], true);
     let second = Tokens::of(client.refresh(&switched, &first.refresh).await).await;
@@ -261,28 +257,10 @@ async fn switch_and_back(kind: &str, url: &str, there: impl AsyncFn() -> Arc<dyn
 
 #[tokio::test]
 async fn a_switch_to_postgres_and_back() {
-    let engine = PostgresServer::new();
-    let settings = PostgresSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        connections: 4,
-        timeout: Duration::from_secs(20),
-    };
-    let there =
-        async || Arc::new(PostgresRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
-    Box::pin(switch_and_back("postgres", &engine.url(), there)).await;
+    Box::pin(switch_and_back(PostgresDatabase::new())).await;
 }
 
 #[tokio::test]
 async fn a_switch_to_redis_and_back() {
-    let engine = RedisServer::new();
-    let settings = RedisSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        timeout: Duration::from_secs(20),
-    };
-    let there = async || Arc::new(RedisRepository::connect(&settings).await.unwrap()) as Arc<dyn Repository>;
-    Box::pin(switch_and_back("redis", &engine.url(), there)).await;
+    Box::pin(switch_and_back(RedisDatabase::new())).await;
 }

@@ -4,10 +4,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     dev::AccessTokenForm,
-    repository::{
-        PostgresRepository, PostgresSettings, RedisRepository, RedisSettings, Repository, SqliteRepository,
-    },
-    secret::{Secret, decode},
+    repository::{Repository, SqliteRepository},
+    secret::decode,
 };
 
 use serde_json::json;
@@ -16,7 +14,9 @@ use crate::{
     operator::log::{canaries::everything, contains, stored_bytes},
     storage::custom_repository::directory::DirectoryRepository,
     storage::vault::{FOLDER, Vault},
-    support::{Client, Options, PostgresServer, RS_SECRET, RedisServer, SEALING_KEY, Server, Tokens},
+    support::{
+        Client, Options, PostgresDatabase, RS_SECRET, Records, RedisServer, SEALING_KEY, Server, Tokens,
+    },
 };
 
 /// How a P-256 key begins as PKCS#8 (RFC 5958).
@@ -101,30 +101,15 @@ async fn a_repository_of_ones_own_holds_nothing_worth_stealing() {
 /// Shows: CAUTH-9, LOG-1.
 #[tokio::test]
 async fn postgres_holds_nothing_worth_stealing() {
-    let engine = PostgresServer::new();
-    let settings = PostgresSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        connections: 4,
-        timeout: Duration::from_secs(20),
-    };
-    let repository = PostgresRepository::connect(&settings).await.unwrap();
-    is_safe_at_rest("postgres", Arc::new(repository), async || engine.dump()).await;
+    let engine = PostgresDatabase::new();
+    is_safe_at_rest("postgres", engine.repository().await, async || engine.dump()).await;
 }
 
 /// Shows: CAUTH-9, LOG-1.
 #[tokio::test]
 async fn redis_holds_nothing_worth_stealing() {
     let engine = RedisServer::new();
-    let settings = RedisSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        timeout: Duration::from_secs(20),
-    };
-    let repository = RedisRepository::connect(&settings).await.unwrap();
-    is_safe_at_rest("redis", Arc::new(repository), async || engine.dump()).await;
+    is_safe_at_rest("redis", engine.repository().await, async || engine.dump()).await;
 }
 
 /// Shows: CAUTH-9, LOG-1.

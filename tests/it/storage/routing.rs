@@ -13,17 +13,14 @@ use std::{
 use pangea_mcp_auth::{
     clock::{Clock, UnixTime},
     dev::VAULT_TOKEN,
-    repository::{
-        Kind, Page, PostgresRepository, PostgresSettings, Repository, SqliteRepository, VaultRepository,
-    },
-    secret::Secret,
+    repository::{Kind, Page, Repository, SqliteRepository, VaultRepository},
 };
 use serde_json::{Value, json};
 
 use crate::{
     storage::vault::Vault,
     support::{
-        Client, Options, PostgresServer, Server, Tokens, at_once,
+        Client, Options, PostgresDatabase, Records, Server, Tokens, at_once,
         process::{Daemon, Home, Outcome},
     },
 };
@@ -163,8 +160,8 @@ async fn work(server: &Server, stop: &AtomicBool) -> (Client, Tokens) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_serves_while_everything_is_copied_to_postgres_and_tokens_work_after_the_switch() {
-    let (mut server, home, engine) = (Server::start().await, Home::new(), PostgresServer::new());
-    home.write("postgres.toml", &format!("[repository]\nkind = \"postgres\"\nurl = \"{}\"\n", engine.url()));
+    let (mut server, home, engine) = (Server::start().await, Home::new(), PostgresDatabase::new());
+    home.write("postgres.toml", &format!("[repository]\n{}", engine.configuration()));
     let old = Client::confidential(&server).await;
     let unused = old.login(&server).await;
     let from = sqlite(&server.folder.path().join("test.sqlite"));
@@ -185,14 +182,7 @@ async fn a_daemon_serves_while_everything_is_copied_to_postgres_and_tokens_work_
     let last = copy(&home, &from, "postgres.toml").await;
     assert_eq!(last.code, Some(0), "what is still is verified: {last:?}");
 
-    let settings = PostgresSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        connections: 4,
-        timeout: Duration::from_secs(20),
-    };
-    server.repository = Some(Arc::new(PostgresRepository::connect(&settings).await.unwrap()));
+    server.repository = Some(engine.repository().await);
     let switched = server.twin().await;
     for (client, tokens) in worked.iter().chain([&(old, unused)]) {
         assert_eq!(switched.introspect(&tokens.access).await["active"], true);

@@ -7,44 +7,13 @@ use std::{sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    repository::{Kind, Record, Repository, RepositoryError, Version, Write},
+    repository::{Kind, Record, Repository, Version, Write},
 };
 
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
 
-/// How long a call may take, and one of little patience.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a call may take where the test waits for it to fail.
 pub(crate) const HASTE: Duration = Duration::from_secs(1);
-
-/// A server that keeps records.
-pub(crate) trait RecordServer {
-    /// Connects to such a server.
-    fn connect(
-        url: &str,
-        timeout: Duration,
-    ) -> impl Future<Output = Result<Arc<dyn Repository>, RepositoryError>> + Send;
-
-    /// Where a daemon finds it.
-    fn url(&self) -> String;
-
-    /// Its port on the loopback address.
-    fn port(&self) -> u16;
-
-    /// Starts it again on the same data.
-    fn start(&mut self);
-
-    /// Stops it as an operator would.
-    fn stop(&mut self);
-
-    /// `kill -9`.
-    fn kill(&mut self);
-
-    /// Lets it stand still.
-    fn freeze(&self);
-
-    /// Lets it go on.
-    fn thaw(&self);
-}
 
 pub(crate) fn grant(key: &str, value: &str) -> Record {
     Record {

@@ -8,6 +8,7 @@ mod chromium;
 mod client;
 mod daemon;
 mod documented;
+mod engine;
 mod fastmcp;
 mod listener;
 mod pgbouncer;
@@ -35,12 +36,13 @@ pub use self::{
     chromium::{Chromium, LAPTOP, PHONE},
     client::{Client, Tokens, VERIFIER, challenge},
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
+    engine::{PATIENCE, RecordServer, Records},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
     pgbouncer::PgBouncer,
-    postgres::PostgresServer,
+    postgres::{PostgresDatabase, PostgresServer},
     proxy::{Fate, Proxy},
-    redis::RedisServer,
+    redis::{RedisDatabase, RedisServer},
     redis_groups::{RedisCluster, RedisSentinels},
     scripted::{Scene, Scripted},
     self_signed::self_signed,

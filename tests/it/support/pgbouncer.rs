@@ -9,7 +9,8 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    postgres::{PASSWORD, PostgresServer, ROLE, as_postgres, folder_for_postgres, until},
+    engine::Records,
+    postgres::{PASSWORD, PostgresDatabase, ROLE, as_postgres, folder_for_postgres, until},
     process::free_port,
 };
 
@@ -22,21 +23,21 @@ pub struct PgBouncer {
 
 impl PgBouncer {
     /// Starts one that has this many connections to the server.
-    pub fn before(server: &PostgresServer, connections: u32) -> Self {
+    pub fn before(server: &PostgresDatabase, connections: u32) -> Self {
         Self::with(server, connections, "")
     }
 
     /// Starts one that leaves out what a client asks of its session, in place of refusing it.
-    pub fn that_ignores_options(server: &PostgresServer, connections: u32) -> Self {
+    pub fn that_ignores_options(server: &PostgresDatabase, connections: u32) -> Self {
         Self::with(server, connections, "ignore_startup_parameters = options")
     }
 
-    fn with(server: &PostgresServer, connections: u32, setting: &str) -> Self {
+    fn with(server: &PostgresDatabase, connections: u32, setting: &str) -> Self {
         let (folder, port) = (folder_for_postgres("pangea-pgbouncer"), free_port());
         let configuration = folder.path().join("pgbouncer.ini");
         let text = format!(
             "[databases]
-{ROLE} = host=127.0.0.1 port={} user={ROLE} password='{PASSWORD}'
+{ROLE} = host=127.0.0.1 port={} user={ROLE} password='{PASSWORD}' dbname={}
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -50,6 +51,7 @@ server_login_retry = 1
 logfile = {}
 ",
             server.port(),
+            server.name(),
             folder.path().join("log").display()
         );
         std::fs::write(&configuration, text).unwrap();

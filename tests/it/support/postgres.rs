@@ -1,20 +1,28 @@
-//! A `PostgreSQL` server of the test's own, on a free port of this machine. It syncs like a real one,
-//! may be killed and started again, and ends with the test.
+//! `PostgreSQL`: a database of the test's own in a shared server, or a whole server that the test may kill and
+//! start again. Both sync like a real one.
 
 use std::{
     fs,
     io::Write as _,
+    ops::Deref,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{self, Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     thread,
     time::{Duration, Instant},
 };
 
+use pangea_mcp_auth::{
+    repository::{PostgresRepository, PostgresSettings, Repository, RepositoryError},
+    secret::Secret,
+};
 use tempfile::TempDir;
 
-use super::process::free_port;
+use super::{
+    engine::{PATIENCE, RecordServer, Records, Shared},
+    process::free_port,
+};
 
 /// The role that a daemon would have, and its database.
 pub const ROLE: &str = "mcp_auth";
@@ -23,117 +31,44 @@ pub const PASSWORD: &str = "open sesame";
 /// The role that may do everything.
 const SUPERUSER: &str = "postgres";
 /// How long a server may take to start or to stop.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE_WITH_SERVERS: Duration = Duration::from_mins(1);
 
-/// A server with its data.
-pub struct PostgresServer {
-    folder: TempDir,
+/// An empty database of [`ROLE`], in the server that all tests of the run share unless [`PostgresServer`] has
+/// its own.
+pub struct PostgresDatabase {
     port: u16,
-    settings: Vec<String>,
-    postmaster: Option<Child>,
+    name: String,
 }
 
-impl PostgresServer {
-    /// A running server with an empty database.
+impl PostgresDatabase {
+    /// A new database in the shared server.
     pub fn new() -> Self {
-        Self::with(&[], &[])
+        let shared =
+            Shared::of("postgres", start_shared, |port| Self::maintenance(port).psql("SELECT 1").is_ok());
+        let name = format!("test_{}", shared.next_number());
+        let maintenance = Self::maintenance(shared.port);
+        maintenance.sql(&format!("CREATE DATABASE {name} OWNER {ROLE}"));
+        Self { port: shared.port, name }
     }
 
-    /// The same with settings of `postgresql.conf`, each as `name=value`, and files beside it.
-    pub fn with(settings: &[&str], files: &[(&str, &[u8])]) -> Self {
-        let folder = folder_for_postgres("pangea-postgres");
-        let data = folder.path().join("data");
-        run(Command::new("cp").arg("-R").arg(template()).arg(&data));
-        for (name, bytes) in files {
-            fs::write(data.join(name), bytes).unwrap();
-        }
-        run(Command::new("chmod").args(["-R", "u=rwX,go="]).arg(&data));
-        chown(&data);
-        let settings = settings.iter().map(ToString::to_string).collect();
-        let mut server = Self { folder, port: free_port(), settings, postmaster: None };
-        server.start();
-        server
+    /// The database that every server has.
+    fn maintenance(port: u16) -> Self {
+        Self { port, name: "postgres".to_owned() }
     }
 
-    /// Where a daemon finds its database; the password is in it.
-    pub fn url(&self) -> String {
-        self.url_of(ROLE)
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The same for another role.
+    /// The URL for another role.
     pub fn url_of(&self, role: &str) -> String {
-        self.url_with(role, PASSWORD, ROLE)
+        self.url_with(role, PASSWORD, &self.name)
     }
 
-    /// The same with another password and database.
+    /// The URL with another role, password and database.
     pub fn url_with(&self, role: &str, password: &str, database: &str) -> String {
         format!("postgres://{role}:{}@127.0.0.1:{}/{database}", password.replace(' ', "%20"), self.port)
-    }
-
-    /// Its port on the loopback address.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Starts it again on the same data, and waits until it takes connections.
-    pub fn start(&mut self) {
-        assert!(self.postmaster.is_none(), "the server runs");
-        let data = self.folder.path().join("data");
-        // Nobody is left of those who wrote it, and its number may be another's by now.
-        let _ = fs::remove_file(data.join("postmaster.pid"));
-        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = as_postgres(&program("postgres"));
-        command.arg("-D").arg(&data).args(["-p", &self.port.to_string()]);
-        for setting in [
-            "listen_addresses=127.0.0.1",
-            "unix_socket_directories=",
-            "max_connections=200",
-            "shared_buffers=32MB",
-            "fsync=on",
-        ] {
-            command.args(["-c", setting]);
-        }
-        for setting in &self.settings {
-            command.args(["-c", setting]);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.postmaster = Some(command.spawn().unwrap());
-        until("the server takes connections", || {
-            let ended = self.postmaster.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended:\n{}", self.said());
-            let answer = self.psql("SELECT 1");
-            assert!(!matches!(&answer, Err(error) if error.contains("password")), "{answer:?}");
-            answer.is_ok()
-        });
-    }
-
-    /// `kill -9` of every process of the server at one moment.
-    pub fn kill(&mut self) {
-        let mut postmaster = self.postmaster.take().expect("the server runs");
-        // Stopped first, it starts no further process while they are counted.
-        signal("STOP", &[postmaster.id()]);
-        let mut all = children_of(postmaster.id());
-        all.push(postmaster.id());
-        signal("KILL", &all);
-        postmaster.wait().unwrap();
-        until("the server's processes are gone", || !all.iter().any(|process| is_alive(*process)));
-    }
-
-    /// Stops it as an operator would, breaking off what it does.
-    pub fn stop(&mut self) {
-        let mut postmaster = self.postmaster.take().expect("the server runs");
-        signal("INT", &[postmaster.id()]);
-        until("the server stops", || postmaster.try_wait().unwrap().is_some());
-    }
-
-    /// Lets every process of the server stand still; connections stay open and nothing answers.
-    pub fn freeze(&self) {
-        signal("STOP", &self.processes());
-    }
-
-    /// Lets them go on.
-    pub fn thaw(&self) {
-        signal("CONT", &self.processes());
     }
 
     /// Runs statements as the superuser and returns what they print.
@@ -141,35 +76,13 @@ impl PostgresServer {
         self.psql(statements).unwrap_or_else(|error| panic!("{statements}: {error}"))
     }
 
-    /// All that a dump of the database shows, but for the word that it makes up each time.
+    /// A dump of the database, except for the key that `pg_dump` invents each time.
     pub fn dump(&self) -> Vec<u8> {
         let output = client("pg_dump").arg(self.url_of(SUPERUSER)).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let lines = output.stdout.split_inclusive(|byte| *byte == b'\n');
         let is_data = |line: &&[u8]| !line.starts_with(b"\\restrict ") && !line.starts_with(b"\\unrestrict ");
         lines.filter(is_data).flatten().copied().collect()
-    }
-
-    /// The file of a table or an index of the database.
-    pub fn file_of(&self, relation: &str) -> PathBuf {
-        let path = self.sql(&format!("SELECT pg_relation_filepath('{relation}')"));
-        self.folder.path().join("data").join(path.trim_end())
-    }
-
-    /// What the server has logged.
-    pub fn said(&self) -> String {
-        fs::read_to_string(self.log()).unwrap()
-    }
-
-    fn log(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        let postmaster = self.postmaster.as_ref().expect("the server runs").id();
-        let mut all = children_of(postmaster);
-        all.push(postmaster);
-        all
     }
 
     fn psql(&self, statements: &str) -> Result<String, String> {
@@ -186,12 +99,178 @@ impl PostgresServer {
     }
 }
 
+impl Records for PostgresDatabase {
+    const KIND: &'static str = "postgres";
+
+    fn url(&self) -> String {
+        self.url_of(ROLE)
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn connect(url: &str, timeout: Duration) -> Result<Arc<dyn Repository>, RepositoryError> {
+        let settings = PostgresSettings { timeout, ..settings(url) };
+        Ok(Arc::new(PostgresRepository::connect(&settings).await?))
+    }
+}
+
+/// How a daemon with this URL connects.
+pub fn settings(url: &str) -> PostgresSettings {
+    PostgresSettings {
+        url: Secret::new("repository.url", url.to_owned()),
+        password: None,
+        ca_file: None,
+        connections: 8,
+        timeout: PATIENCE,
+    }
+}
+
+/// A server with its data, and the database of [`ROLE`] in it.
+pub struct PostgresServer {
+    folder: TempDir,
+    database: PostgresDatabase,
+    settings: Vec<String>,
+    postmaster: Option<Child>,
+}
+
+impl Deref for PostgresServer {
+    type Target = PostgresDatabase;
+
+    fn deref(&self) -> &PostgresDatabase {
+        &self.database
+    }
+}
+
+impl PostgresServer {
+    /// A running server with an empty database.
+    pub fn new() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// The same with settings of `postgresql.conf`, each as `name=value`, and files next to it.
+    pub fn with(settings: &[&str], files: &[(&str, &[u8])]) -> Self {
+        let folder = folder_for_postgres("pangea-postgres");
+        copy_template(folder.path(), files);
+        let settings = settings.iter().map(ToString::to_string).collect();
+        let database = PostgresDatabase { port: free_port(), name: ROLE.to_owned() };
+        let mut server = Self { folder, database, settings, postmaster: None };
+        server.start();
+        server
+    }
+
+    /// The file of a table or an index of the database.
+    pub fn file_of(&self, relation: &str) -> PathBuf {
+        let path = self.sql(&format!("SELECT pg_relation_filepath('{relation}')"));
+        self.folder.path().join("data").join(path.trim_end())
+    }
+
+    /// The server's log.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let postmaster = self.postmaster.as_ref().expect("the server runs").id();
+        let mut all = children_of(postmaster);
+        all.push(postmaster);
+        all
+    }
+}
+
+impl RecordServer for PostgresServer {
+    fn start(&mut self) {
+        assert!(self.postmaster.is_none(), "the server runs");
+        // No process of the server is left, and another process may have its number by now.
+        let _ = fs::remove_file(self.folder.path().join("data/postmaster.pid"));
+        let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
+        let mut command = server(self.folder.path(), self.port);
+        for setting in &self.settings {
+            command.args(["-c", setting]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.postmaster = Some(command.spawn().unwrap());
+        until("the server takes connections", || {
+            let ended = self.postmaster.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended:\n{}", self.said());
+            let answer = self.psql("SELECT 1");
+            assert!(!matches!(&answer, Err(error) if error.contains("password")), "{answer:?}");
+            answer.is_ok()
+        });
+    }
+
+    fn stop(&mut self) {
+        let mut postmaster = self.postmaster.take().expect("the server runs");
+        signal("INT", &[postmaster.id()]);
+        until("the server stops", || postmaster.try_wait().unwrap().is_some());
+    }
+
+    /// Kills every process of the server at one moment.
+    fn kill(&mut self) {
+        let mut postmaster = self.postmaster.take().expect("the server runs");
+        // Stopped first, it starts no further process while they are counted.
+        signal("STOP", &[postmaster.id()]);
+        let mut all = children_of(postmaster.id());
+        all.push(postmaster.id());
+        signal("KILL", &all);
+        postmaster.wait().unwrap();
+        until("the server's processes are gone", || !all.iter().any(|process| is_alive(*process)));
+    }
+
+    fn freeze(&self) {
+        signal("STOP", &self.processes());
+    }
+
+    fn thaw(&self) {
+        signal("CONT", &self.processes());
+    }
+}
+
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         if self.postmaster.is_some() {
             self.kill();
         }
     }
+}
+
+/// The server that the tests of a run share, in this folder.
+fn start_shared(folder: &Path) -> (Command, u16) {
+    copy_template(folder, &[]);
+    let port = free_port();
+    (server(folder, port), port)
+}
+
+/// The command that serves the data in this folder.
+fn server(folder: &Path, port: u16) -> Command {
+    let mut command = as_postgres(&program("postgres"));
+    command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=200",
+        "shared_buffers=32MB",
+        "fsync=on",
+    ] {
+        command.args(["-c", setting]);
+    }
+    command
+}
+
+/// Puts the data of a new server into this folder, with more files.
+fn copy_template(folder: &Path, files: &[(&str, &[u8])]) {
+    let data = folder.join("data");
+    run(Command::new("cp").arg("-R").arg(template()).arg(&data));
+    for (name, bytes) in files {
+        fs::write(data.join(name), bytes).unwrap();
+    }
+    run(Command::new("chmod").args(["-R", "u=rwX,go="]).arg(&data));
+    chown(&data);
 }
 
 /// A program of the server's. `tests/setup` says where they are; else the usual folder is taken.
@@ -324,9 +403,9 @@ fn state_and_parent(process: u32) -> Option<(String, u32)> {
 
 /// Asks until the answer is yes.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + PATIENCE_WITH_SERVERS;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {PATIENCE_WITH_SERVERS:?}: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

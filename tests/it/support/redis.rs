@@ -1,16 +1,29 @@
-//! A Redis server of the test's own, on a free port of this machine. It keeps what it acknowledges,
-//! may be killed and started again, and ends with the test. Daemons come as a user who may do what
-//! the documentation says and nothing else.
+//! Redis: a database of the test's own in a shared server, or a whole server that the test may kill and start
+//! again. Both keep what they acknowledge. Daemons log in as a user with the permissions that the documentation
+//! lists and no others.
 
 use std::{
     fs,
+    ops::Deref,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
 };
 
+use pangea_mcp_auth::{
+    repository::{RedisRepository, RedisSettings, Repository, RepositoryError},
+    secret::Secret,
+};
 use tempfile::TempDir;
 
-use super::{Authority, postgres::until, process::free_port, tool};
+use super::{
+    Authority,
+    engine::{PATIENCE, RecordServer, Records, Shared},
+    postgres::until,
+    process::free_port,
+    tool,
+};
 
 /// The user that a daemon would be.
 pub const USER: &str = "mcp_auth";
@@ -48,13 +61,81 @@ impl Make {
     }
 }
 
-/// A server with its data.
+/// An empty database, in the server that all tests of the run share unless [`RedisServer`] has its own.
+pub struct RedisDatabase {
+    port: u16,
+    number: u32,
+}
+
+impl RedisDatabase {
+    /// A new database in the shared server.
+    pub fn new() -> Self {
+        let shared = Shared::of("redis", start_shared, |port| {
+            cli(port, &["PING"]).is_ok_and(|answer| answer == "PONG")
+        });
+        Self { port: shared.port, number: shared.next_number() }
+    }
+
+    /// The URL for another user.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        format!("redis://{user}:{}@127.0.0.1:{}/{}", password.replace(' ', "%20"), self.port, self.number)
+    }
+
+    /// Runs a command in the database, as the user who may do everything, and returns what it prints.
+    pub fn run(&self, command: &[&str]) -> String {
+        self.cli(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    fn cli(&self, command: &[&str]) -> Result<String, String> {
+        // A Cluster has one database, which cannot be selected.
+        let number = self.number.to_string();
+        let selected = if self.number == 0 { &[][..] } else { &["-n", &number] };
+        cli(self.port, &[selected, command].concat())
+    }
+}
+
+impl Records for RedisDatabase {
+    const KIND: &'static str = "redis";
+
+    fn url(&self) -> String {
+        self.url_of(USER, PASSWORD)
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    async fn connect(url: &str, timeout: Duration) -> Result<Arc<dyn Repository>, RepositoryError> {
+        let settings = RedisSettings { timeout, ..settings(url) };
+        Ok(Arc::new(RedisRepository::connect(&settings).await?))
+    }
+}
+
+/// How a daemon with this URL connects.
+pub fn settings(url: &str) -> RedisSettings {
+    RedisSettings {
+        url: Secret::new("repository.url", url.to_owned()),
+        password: None,
+        ca_file: None,
+        timeout: PATIENCE,
+    }
+}
+
+/// A server with its data, and its first database.
 pub struct RedisServer {
     make: Make,
     folder: TempDir,
-    port: u16,
+    database: RedisDatabase,
     tls_port: Option<u16>,
     child: Option<Child>,
+}
+
+impl Deref for RedisServer {
+    type Target = RedisDatabase;
+
+    fn deref(&self) -> &RedisDatabase {
+        &self.database
+    }
 }
 
 impl RedisServer {
@@ -63,7 +144,7 @@ impl RedisServer {
         Self::with("", &[])
     }
 
-    /// The same with more lines of `redis.conf` and files beside it.
+    /// The same with more lines of `redis.conf` and files next to it.
     pub fn with(settings: &str, files: &[(&str, &[u8])]) -> Self {
         Self::of(Make::Debian, settings, files)
     }
@@ -79,16 +160,9 @@ impl RedisServer {
         for (name, bytes) in files {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
-        let users = format!(
-            "user default on \">{PASSWORD}\" ~* &* +@all\nuser {USER} on \">{PASSWORD}\" {}\n",
-            documented_permissions()
-        );
-        // A replica shows its primary who it is.
-        let primary = format!("masterauth \"{PASSWORD}\"\n");
-        let place = format!("port {port}\ndir {}\n", folder.path().display());
-        let text = [SETTINGS, &place, &users, &primary, settings].concat();
-        fs::write(folder.path().join("redis.conf"), text).unwrap();
-        let mut server = Self { make, folder, port, tls_port: None, child: None };
+        write_configuration(folder.path(), port, settings);
+        let database = RedisDatabase { port, number: 0 };
+        let mut server = Self { make, folder, database, tls_port: None, child: None };
         server.start();
         server
     }
@@ -104,21 +178,6 @@ impl RedisServer {
         server
     }
 
-    /// Where a daemon finds its records; the password is in it.
-    pub fn url(&self) -> String {
-        self.url_of(USER, PASSWORD)
-    }
-
-    /// The same for another user.
-    pub fn url_of(&self, user: &str, password: &str) -> String {
-        format!("redis://{user}:{}@127.0.0.1:{}/0", password.replace(' ', "%20"), self.port)
-    }
-
-    /// Its port on the loopback address.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// Where a daemon finds it by TLS, if this is a name of it.
     pub fn tls_url(&self, host: &str) -> String {
         let there = self.url().replace("redis://", "rediss://");
@@ -130,62 +189,22 @@ impl RedisServer {
         self.tls_port.unwrap_or(self.port)
     }
 
-    /// Starts it again on the same data, and waits until it answers.
-    pub fn start(&mut self) {
-        self.start_unready();
-        until("the server answers", || {
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended:\n{}", self.said());
-            self.cli(&["PING"]).is_ok_and(|answer| answer == "PONG")
-        });
-    }
-
-    /// Starts it and leaves it to itself.
+    /// Starts it and does not wait.
     pub fn start_unready(&mut self) {
         assert!(self.child.is_none(), "the server runs");
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
-        let mut command = Command::new(self.make.program());
-        command.arg(self.folder.path().join("redis.conf"));
+        let mut command = server(self.make, self.folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
     }
 
-    /// `kill -9`.
-    pub fn kill(&mut self) {
-        let mut child = self.child.take().expect("the server runs");
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    /// Stops it as an operator would.
-    pub fn stop(&mut self) {
-        let mut child = self.child.take().expect("the server runs");
-        signal("TERM", child.id());
-        until("the server stops", || child.try_wait().unwrap().is_some());
-    }
-
-    /// Lets it stand still; connections stay open and nothing answers.
-    pub fn freeze(&self) {
-        signal("STOP", self.child.as_ref().expect("the server runs").id());
-    }
-
-    /// Lets it go on.
-    pub fn thaw(&self) {
-        signal("CONT", self.child.as_ref().expect("the server runs").id());
-    }
-
-    /// Runs a command as the user who may do everything and returns what it prints.
-    pub fn run(&self, command: &[&str]) -> String {
-        self.cli(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
-    }
-
-    /// All that lies on its disk, uncompressed.
+    /// Everything on its disk, uncompressed.
     pub fn dump(&self) -> Vec<u8> {
         self.run(&["SAVE"]);
         all_files(self.folder.path())
     }
 
-    /// What the server has logged.
+    /// The server's log.
     pub fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log()).unwrap()).into_owned()
     }
@@ -199,8 +218,39 @@ impl RedisServer {
         self.path("log")
     }
 
-    fn cli(&self, command: &[&str]) -> Result<String, String> {
-        cli(self.port, command)
+    fn signal(&self, name: &str) {
+        signal(name, self.child.as_ref().expect("the server runs").id());
+    }
+}
+
+impl RecordServer for RedisServer {
+    fn start(&mut self) {
+        self.start_unready();
+        until("the server answers", || {
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended:\n{}", self.said());
+            self.cli(&["PING"]).is_ok_and(|answer| answer == "PONG")
+        });
+    }
+
+    fn stop(&mut self) {
+        self.signal("TERM");
+        let mut child = self.child.take().expect("the server runs");
+        until("the server stops", || child.try_wait().unwrap().is_some());
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.child.take().expect("the server runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    fn thaw(&self) {
+        self.signal("CONT");
     }
 }
 
@@ -210,6 +260,32 @@ impl Drop for RedisServer {
             self.kill();
         }
     }
+}
+
+/// The server that the tests of a run share, in this folder.
+fn start_shared(folder: &Path) -> (Command, u16) {
+    let port = free_port();
+    write_configuration(folder, port, "databases 1000\n");
+    (server(Make::Debian, folder), port)
+}
+
+/// The command that serves the data in this folder.
+fn server(make: Make, folder: &Path) -> Command {
+    let mut command = Command::new(make.program());
+    command.arg(folder.join("redis.conf"));
+    command
+}
+
+fn write_configuration(folder: &Path, port: u16, settings: &str) {
+    let users = format!(
+        "user default on \">{PASSWORD}\" ~* &* +@all\nuser {USER} on \">{PASSWORD}\" {}\n",
+        documented_permissions()
+    );
+    // A replica authenticates to its primary.
+    let primary = format!("masterauth \"{PASSWORD}\"\n");
+    let place = format!("port {port}\ndir {}\n", folder.display());
+    let text = [SETTINGS, &place, &users, &primary, settings].concat();
+    fs::write(folder.join("redis.conf"), text).unwrap();
 }
 
 /// The lines that let servers and Sentinels speak TLS, to clients at this port, with the files.

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     Authority,
+    engine::Records,
     postgres::until,
     process::free_port,
     redis::{Make, PASSWORD, RedisServer, USER, cli, tls_files, tls_settings},

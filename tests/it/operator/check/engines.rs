@@ -1,14 +1,14 @@
 //! Each kind of repository, well and otherwise.
 
 use super::{check, well_with};
-use crate::support::PostgresServer;
+use crate::support::{PostgresDatabase, PostgresServer, RecordServer, Records};
 
 const WELL: [&str; 4] = ["repository", "repository.round_trip", "repository.settings", "keys"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_is_looked_into_and_left_as_it_was() {
     let mut postgres = PostgresServer::new();
-    let well = well_with(&format!("kind = \"postgres\"\nurl = \"{}\"", postgres.url())).await;
+    let well = well_with(postgres.configuration().trim_end()).await;
     let checked = check(&well.home, &[]);
     assert_eq!((checked.code, checked.troubles()), (Some(0), vec![]), "{}", checked.report);
     for name in WELL {
@@ -26,8 +26,8 @@ async fn postgres_is_looked_into_and_left_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_that_refuses_the_password_says_so() {
-    let postgres = PostgresServer::new();
-    let well = well_with(&format!("kind = \"postgres\"\nurl = \"{}\"", postgres.url())).await;
+    let postgres = PostgresDatabase::new();
+    let well = well_with(postgres.configuration().trim_end()).await;
     well.home.reconfigure("open%20sesame", "something%20else");
     let checked = check(&well.home, &[]);
     assert_eq!((checked.code, checked.status("repository")), (Some(1), vec!["fail"]), "{}", checked.report);

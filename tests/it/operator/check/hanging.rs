@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Checked, Well, check, well_with};
 use crate::support::{
-    PostgresServer, pangea,
+    PostgresServer, RecordServer, Records, pangea,
     process::{Daemon, Home, PANGEA, free_port},
 };
 
@@ -101,7 +101,7 @@ async fn a_server_that_answers_first_and_then_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_stands_still() {
     let postgres = PostgresServer::new();
-    let well = well_with(&format!("kind = \"postgres\"\nurl = \"{}\"", postgres.url())).await;
+    let well = well_with(postgres.configuration().trim_end()).await;
     postgres.freeze();
     let checked = checked(&well.home, &[]);
     postgres.thaw();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Well, check, fits_schema};
 use crate::support::{
-    PostgresServer, Scene, Scripted,
+    PostgresDatabase, Scene, Scripted,
     process::{Home, PANGEA, RS_SECRET, SEALING_KEY},
 };
 
@@ -66,8 +66,8 @@ fn without_anything_configured_there_is_still_a_report() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_told_whatever_is_wrong() {
     let well = Well::start().await;
-    let postgres = PostgresServer::new();
-    let database = postgres.url_with("mcp_auth", "not the password", "mcp_auth");
+    let postgres = PostgresDatabase::new();
+    let database = postgres.url_with("mcp_auth", "not the password", postgres.name());
     let careless = Scripted::start(|asked| {
         if asked != "POST /v2/oauth/token" {
             return Scene::new(200, "");

@@ -6,7 +6,7 @@ use std::fs;
 use super::records::{Records, grant};
 use crate::{
     operator::help::{commands, words},
-    support::{PostgresServer, RedisServer, process::Home},
+    support::{PostgresDatabase, Records as _, RedisDatabase, process::Home},
 };
 
 /// A line for each command that opens the configured repository.
@@ -109,7 +109,7 @@ async fn each_command_says_which_repository_it_spoke_to_unless_only_ids_are_want
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_database_server_is_no_repository_and_its_password_is_not_said() {
-    let (postgres, redis) = (PostgresServer::new(), RedisServer::new());
+    let (postgres, redis) = (PostgresDatabase::new(), RedisDatabase::new());
     for (kind, url, place) in [
         ("postgres", postgres.url(), format!("127.0.0.1:{}", postgres.port())),
         ("redis", redis.url(), format!("127.0.0.1:{}", redis.port())),
@@ -130,12 +130,12 @@ async fn an_empty_database_server_is_no_repository_and_its_password_is_not_said(
 async fn what_a_filter_names_and_nobody_knows_is_not_found() {
     let records = Records::usual().await;
     for filter in [
-        "--user nobody@example.com",
+        "--user unknown@example.com",
         "--user ada@example.con",
         "--client mcp_nobody",
         "--resource https://notes.example.org/mpc",
         "--resource https://elsewhere.example/mcp",
-        "--client mcp_claude --user nobody@example.com",
+        "--client mcp_claude --user unknown@example.com",
     ] {
         for command in
             ["tokens list", "tokens list -o json", "tokens revoke --yes", "tokens revoke --dry-run"]
@@ -161,7 +161,7 @@ async fn what_a_filter_names_and_nobody_knows_is_not_found() {
     assert!(records.run("tokens list -q").out.contains(&grant(13)));
 }
 
-/// A secret that lacks its last character is as good as whole to whoever guesses that one.
+/// A secret without its last character is as good as the whole secret: that one can be guessed.
 #[tokio::test]
 async fn a_secret_among_the_arguments_is_refused_and_never_repeated() {
     let records = Records::usual().await;

@@ -13,7 +13,7 @@ use crate::{
     },
     storage::vault::Vault,
     support::{
-        PostgresServer, Server, pangea,
+        PostgresDatabase, Records, Server, pangea,
         process::{Daemon, Home, PANGEA, SEALING_KEY},
     },
 };
@@ -74,7 +74,7 @@ impl Stage {
         }
         let mut others: Vec<Box<dyn Any>> = Vec::new();
         if example.contains("postgres.toml") {
-            let engine = PostgresServer::new();
+            let engine = PostgresDatabase::new();
             home.write("postgres-url", &engine.url());
             let place = "[repository]\nkind = \"postgres\"\nurl = { file = \"postgres-url\" }\n";
             home.write("postgres.toml", place);

@@ -11,7 +11,7 @@ use super::{Beginning, non_interactive::FOLDER, proxies::ReverseProxy};
 use crate::{
     documents::readme::{self, WITH_BROWSER},
     support::{
-        Finished, PostgresServer, pangea,
+        Finished, PostgresDatabase, Records, pangea,
         postgres::{PASSWORD, ROLE},
         process::{Daemon, Home, PANGEA, free_port},
         tool,
@@ -67,8 +67,8 @@ async fn on_this_machine_with_sqlite() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx_with_postgres() {
-    let postgres = PostgresServer::new();
-    let database = format!("postgres://{ROLE}@127.0.0.1:{}/{ROLE}", postgres.port());
+    let postgres = PostgresDatabase::new();
+    let database = format!("postgres://{ROLE}@127.0.0.1:{}/{}", postgres.port(), postgres.name());
     let repository = ["--repository=postgres", "--repository-url", &database];
     let given = ["--repository-secret-file=given-password"];
     behind(ReverseProxy::nginx, &[&repository[..], &given].concat()).await;

@@ -1,6 +1,6 @@
 //! What the daemons store in.
 
-use crate::support::{PostgresServer, RedisServer};
+use crate::support::{RecordServer, Records};
 
 /// A storage engine.
 pub(super) trait Engine: Send {
@@ -36,31 +36,17 @@ impl Engine for Sqlite {
     fn start(&mut self) {}
 }
 
-impl Engine for PostgresServer {
+impl<S: RecordServer + Send> Engine for S {
     fn configuration(&self) -> String {
-        // With more patience nobody would ever hear that it is away.
-        format!("kind = \"postgres\"\nurl = \"{}\"\ntimeout = \"3s\"\n", self.url())
+        // With a longer timeout no client would ever be told that the server is away.
+        format!("{}timeout = \"3s\"\n", Records::configuration(&**self))
     }
 
     fn kill(&mut self) {
-        Self::kill(self);
+        RecordServer::kill(self);
     }
 
     fn start(&mut self) {
-        Self::start(self);
-    }
-}
-
-impl Engine for RedisServer {
-    fn configuration(&self) -> String {
-        format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"3s\"\n", self.url())
-    }
-
-    fn kill(&mut self) {
-        Self::kill(self);
-    }
-
-    fn start(&mut self) {
-        Self::start(self);
+        RecordServer::start(self);
     }
 }

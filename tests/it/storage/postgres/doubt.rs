@@ -5,12 +5,12 @@ use pangea_mcp_auth::repository::{Kind, Page, Repository, Write};
 use super::connect;
 use crate::{
     storage::servers::{NOW, done, doubt, grant, insert},
-    support::PostgresServer,
+    support::PostgresDatabase,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_is_one_round_trip() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let (proxy, url) = doubt::way_to(&server).await;
     let repository = connect(&url).await.unwrap();
     repository.ping().await.unwrap();
@@ -44,20 +44,20 @@ async fn every_call_is_one_round_trip() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_asked_again() {
-    doubt::a_read(PostgresServer::new()).await;
+    doubt::a_read(PostgresDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replace_is_sent_again_and_made_once() {
-    doubt::a_replace(PostgresServer::new()).await;
+    doubt::a_replace(PostgresDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insert_is_never_sent_twice_but_found_if_it_was_made() {
-    doubt::an_insert(PostgresServer::new()).await;
+    doubt::an_insert(PostgresDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_take_is_never_sent_twice() {
-    doubt::a_take(PostgresServer::new()).await;
+    doubt::a_take(PostgresDatabase::new()).await;
 }

@@ -5,7 +5,7 @@ use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
 use super::connect_in_haste;
 use crate::{
     storage::servers::{NOW, grant, insert, restart, value},
-    support::{PgBouncer, PostgresServer, postgres::until},
+    support::{PgBouncer, PostgresDatabase, PostgresServer, Records, postgres::until},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +34,7 @@ async fn a_server_that_stands_still_is_waited_for_so_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_takes_too_long_is_ended_in_the_server() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect_in_haste(&server.url()).await.unwrap();
     let version = insert(&repository, &grant("key", "0")).await;
     let (mut client, connection) =
@@ -44,7 +44,8 @@ async fn a_statement_that_takes_too_long_is_ended_in_the_server() {
     holder.batch_execute("LOCK TABLE pangea_mcp_auth_record").await.unwrap();
     let write = repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await;
     assert!(matches!(write, Err(RepositoryError::Unavailable(_))), "{write:?}");
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database()";
     tokio::task::block_in_place(|| until("nothing waits", || server.sql(waiting) == "0\n"));
     holder.rollback().await.unwrap();
     assert_eq!(value(&repository, "key").await.as_deref(), Some("0"));

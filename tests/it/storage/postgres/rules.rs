@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use pangea_mcp_auth::repository::{Kind, PostgresRepository, PostgresSettings, Repository, conformance};
 
-use super::{connect, settings};
+use super::connect;
 use crate::{
     storage::servers::{NOW, done, grant, insert, value},
-    support::{PgBouncer, PostgresServer},
+    support::{PgBouncer, PostgresDatabase, PostgresServer, Records, postgres::settings},
 };
 
 /// Checks every rule, each on an empty database.
-pub(super) async fn verify(server: &PostgresServer, settings: &PostgresSettings) {
+pub(super) async fn verify(server: &PostgresDatabase, settings: &PostgresSettings) {
     let verdict = conformance::verify(async || {
         server.sql("DROP TABLE IF EXISTS pangea_mcp_auth_record");
         let one = PostgresRepository::connect(settings).await.unwrap();
@@ -23,13 +23,13 @@ pub(super) async fn verify(server: &PostgresServer, settings: &PostgresSettings)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pools_keep_every_rule() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     verify(&server, &settings(&server.url())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_pools_keep_every_rule_through_a_pooler_of_transactions() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     for start in [PgBouncer::before, PgBouncer::that_ignores_options] {
         let pooler = start(&server, 3);
         verify(&server, &settings(&pooler.url())).await;
@@ -38,7 +38,7 @@ async fn two_pools_keep_every_rule_through_a_pooler_of_transactions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_in_the_sessions_of_a_pooler() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     for start in [PgBouncer::before, PgBouncer::that_ignores_options] {
         let pooler = start(&server, 1);
         let repository = connect(&pooler.url()).await.unwrap();
@@ -56,7 +56,8 @@ async fn left_behind(pooler: &PgBouncer) -> Vec<String> {
     let left = "SELECT count(*) FROM pg_prepared_statements
         UNION ALL SELECT count(*) FROM pg_settings WHERE source = 'session'
             AND name NOT IN ('application_name', 'client_encoding')
-        UNION ALL SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'";
+        UNION ALL SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     let left = client.simple_query(left).await.unwrap();
     let counts = left.iter().filter_map(|message| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -86,7 +87,7 @@ async fn a_session_of_its_own_keeps_what_is_asked_again_and_again() {
 /// As when a later version changes the table while this one runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_session_keeps_may_be_overtaken_by_a_change_of_the_table() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     insert(&repository, &grant("key", "0")).await;
     assert_eq!(value(&repository, "key").await.as_deref(), Some("0"));

@@ -6,7 +6,7 @@ use super::{connect, connect_in_haste};
 use crate::{
     storage::servers::{grant, insert, restart},
     support::{
-        PgBouncer, PostgresServer, at_once,
+        PgBouncer, PostgresDatabase, PostgresServer, Records, at_once,
         postgres::{PASSWORD, ROLE},
         process::free_port,
     },
@@ -128,21 +128,22 @@ async fn a_standby_and_a_read_only_database_are_refused() {
         standby.port()
     );
     assert_eq!(sentence(&standby.url()).await, expected);
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let both = format!(
-        "postgres://{ROLE}:{}@127.0.0.1:{},127.0.0.1:{}/{ROLE}",
+        "postgres://{ROLE}:{}@127.0.0.1:{},127.0.0.1:{}/{}",
         PASSWORD.replace(' ', "%20"),
         standby.port(),
-        server.port()
+        server.port(),
+        server.name()
     );
     connect(&both).await.expect("the second is a primary");
-    server.sql(&format!("ALTER DATABASE {ROLE} SET default_transaction_read_only = on"));
+    server.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", server.name()));
     assert!(sentence(&server.url()).await.contains("can only be read"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_and_a_foreign_table_are_refused_and_left_alone() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     insert(&connect(&server.url()).await.unwrap(), &grant("key", "{}")).await;
     let cases = [
         (
@@ -161,7 +162,8 @@ async fn a_newer_schema_and_a_foreign_table_are_refused_and_left_alone() {
     for (spoil, expected) in cases {
         server.sql(spoil);
         let before = server.dump();
-        let expected = format!("the table pangea_mcp_auth_record of the database \"{ROLE}\" {expected}");
+        let database = server.name();
+        let expected = format!("the table pangea_mcp_auth_record of the database \"{database}\" {expected}");
         assert_eq!(sentence(&server.url()).await, expected);
         assert!(server.dump() == before, "{spoil}");
     }
@@ -169,7 +171,7 @@ async fn a_newer_schema_and_a_foreign_table_are_refused_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_start_on_an_empty_database_at_once() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let pooler = PgBouncer::before(&server, 4);
     for url in [server.url(), server.url(), pooler.url()] {
         server.sql("DROP TABLE IF EXISTS pangea_mcp_auth_record");
@@ -183,16 +185,17 @@ async fn many_may_start_on_an_empty_database_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_knows_whose_the_connections_are() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     repository.ping().await.unwrap();
-    let named = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE usename = 'mcp_auth'";
+    let named = "SELECT DISTINCT application_name FROM pg_stat_activity
+        WHERE usename = 'mcp_auth' AND datname = current_database()";
     assert_eq!(server.sql(named), "pangea-mcp-auth\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_lose_acknowledged_writes_is_warned_of() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     assert_eq!(repository.warnings().await.unwrap(), Vec::<String>::new());
     server.sql("ALTER TABLE pangea_mcp_auth_record SET UNLOGGED");

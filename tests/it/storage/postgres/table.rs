@@ -5,7 +5,7 @@ use pangea_mcp_auth::repository::{Kind, Order, Page, PostgresRepository, Reposit
 use super::connect;
 use crate::{
     storage::servers::{NOW, done, grant, insert},
-    support::{PostgresServer, at_once},
+    support::{PostgresDatabase, PostgresServer, Records, at_once},
 };
 
 /// Grants of ten clients, with their plans in the server's log.
@@ -95,7 +95,7 @@ async fn a_page_costs_the_same_at_the_end_as_at_the_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purge_comes_in_batches_and_waits_for_nobody() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     server.sql(&format!(
         "INSERT INTO pangea_mcp_auth_record
@@ -122,7 +122,7 @@ async fn a_purge_comes_in_batches_and_waits_for_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn daemons_that_purge_at_once_share_the_work() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let (one, other) = (connect(&server.url()).await.unwrap(), connect(&server.url()).await.unwrap());
     server.sql(&format!(
         "INSERT INTO pangea_mcp_auth_record
@@ -139,12 +139,15 @@ async fn daemons_that_purge_at_once_share_the_work() {
         }
     });
     assert_eq!(at_once(purging).await.into_iter().sum::<u64>(), 5000);
-    assert_eq!(server.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = 'mcp_auth'"), "0\n");
+    assert_eq!(
+        server.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"),
+        "0\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_row_is_corrupt() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     insert(&repository, &grant("key", "{}")).await;
     for version in [0, -1] {

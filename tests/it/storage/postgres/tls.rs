@@ -2,10 +2,10 @@
 
 use pangea_mcp_auth::repository::{PostgresRepository, PostgresSettings};
 
-use super::{rules, settings};
+use super::rules;
 use crate::support::{
-    Authority, PostgresServer,
-    postgres::{PASSWORD, ROLE},
+    Authority, PostgresServer, Records,
+    postgres::{PASSWORD, ROLE, settings},
 };
 
 /// A server with a certificate of the authority's.

@@ -2,10 +2,14 @@
 
 use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
-use super::{connect, connect_in_haste, rules, settings};
+use super::{connect, connect_in_haste, rules};
 use crate::{
     storage::servers::{NOW, done, grant, insert, value},
-    support::{RedisCluster, postgres::until, redis::Make},
+    support::{
+        RecordServer, Records, RedisCluster,
+        postgres::until,
+        redis::{Make, settings},
+    },
 };
 
 /// The slot of the hash tag of grants.

@@ -5,12 +5,12 @@ use pangea_mcp_auth::repository::{Kind, Page, Repository, Write};
 use super::connect;
 use crate::{
     storage::servers::{NOW, done, doubt, grant, insert},
-    support::{RedisServer, redis::Make},
+    support::{Records, RedisDatabase, RedisServer, redis::Make},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_is_one_round_trip() {
-    let server = RedisServer::new();
+    let server = RedisDatabase::new();
     let (proxy, url) = doubt::way_to(&server).await;
     let repository = connect(&url).await.unwrap();
     // The server learns each script once.
@@ -52,22 +52,22 @@ async fn every_call_is_one_round_trip() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_is_asked_again() {
-    doubt::a_read(RedisServer::new()).await;
+    doubt::a_read(RedisDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replace_is_sent_again_and_made_once() {
-    doubt::a_replace(RedisServer::new()).await;
+    doubt::a_replace(RedisDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insert_is_never_sent_twice_but_found_if_it_was_made() {
-    doubt::an_insert(RedisServer::new()).await;
+    doubt::an_insert(RedisDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_take_is_never_sent_twice() {
-    doubt::a_take(RedisServer::new()).await;
+    doubt::a_take(RedisDatabase::new()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use super::connect;
 use crate::{
     operator::log::canaries::everything,
     support::{
-        Client, Options, RedisServer, Server, Tokens, at_once, http,
+        Client, Options, RecordServer, Records, RedisServer, Server, Tokens, at_once, http,
         process::{Daemon, Home, PANGEA, RS_SECRET, free_port},
     },
 };
@@ -25,7 +25,7 @@ async fn home(server: &RedisServer) -> (Home, String) {
     let public_url = format!("http://127.0.0.1:{}", free_port());
     let upstream = pangea(format!("{public_url}/pangea/callback")).await;
     let home = Home::with_configuration(&public_url, &upstream);
-    let storage = format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"2s\"", server.url());
+    let storage = format!("{}timeout = \"2s\"", server.configuration());
     home.reconfigure("path = \"records.sqlite\"", &storage);
     (home, public_url)
 }

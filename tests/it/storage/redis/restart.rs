@@ -8,7 +8,7 @@ use super::{connect, connect_in_haste};
 use crate::{
     storage::servers::{NOW, done, grant, insert, restart, value},
     support::{
-        RedisServer,
+        Records, RedisServer,
         redis::{Make, USER},
     },
 };

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use pangea_mcp_auth::repository::{RedisRepository, RedisSettings, Repository, conformance};
 
-use super::settings;
-use crate::support::{RedisServer, redis::Make};
+use crate::support::{
+    Records, RedisServer,
+    redis::{Make, settings},
+};
 
 /// Checks every rule, each on empty servers.
 pub(super) async fn verify(settings: &RedisSettings, empty: impl Fn()) {

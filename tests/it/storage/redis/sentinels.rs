@@ -5,7 +5,7 @@ use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
 use super::{connect, connect_in_haste, rules, settings};
 use crate::{
     storage::servers::{NOW, done, grant, insert, value},
-    support::{RedisSentinels, RedisServer, postgres::until, redis::Make},
+    support::{RecordServer, Records, RedisDatabase, RedisSentinels, postgres::until, redis::Make},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,8 +68,8 @@ pub(super) async fn no_sentinel(make: Make) {
     let sentinel = format!("redis://{}", single.rsplit('@').next().unwrap().split(',').next().unwrap());
     let said = connect_in_haste(&sentinel).await.expect_err("holds no records").to_string();
     assert!(said.ends_with("is a Sentinel: write redis+sentinel://host:26379/service in the URL"), "{said}");
-    let server = RedisServer::new();
-    let wrong = server.url().replace("redis://", "redis+sentinel://").replace("/0", "/records");
+    let wrong = RedisDatabase::new().url().replace("redis://", "redis+sentinel://");
+    let wrong = format!("{}/records", wrong.rsplit_once('/').unwrap().0);
     let said = connect_in_haste(&wrong).await.expect_err("is no Sentinel").to_string();
     assert!(said.contains("is no Sentinel"), "{said}");
 }

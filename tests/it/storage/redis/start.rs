@@ -8,7 +8,7 @@ use super::{connect, connect_in_haste};
 use crate::{
     storage::servers::{NOW, grant, insert, restart},
     support::{
-        RedisServer, at_once,
+        Records, RedisDatabase, RedisServer, at_once,
         process::free_port,
         redis::{Make, PASSWORD, USER, documented_permissions},
     },
@@ -180,7 +180,7 @@ async fn a_server_before_6_is_too_old() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_and_foreign_keys_are_refused_and_left_alone() {
-    let server = RedisServer::new();
+    let server = RedisDatabase::new();
     let repository = connect(&server.url()).await.unwrap();
     insert(&repository, &grant("key", "{}")).await;
     for (mark, expected) in [
@@ -209,7 +209,7 @@ async fn a_newer_schema_and_foreign_keys_are_refused_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_may_start_on_an_empty_server_at_once() {
-    let server = RedisServer::new();
+    let server = RedisDatabase::new();
     let url = server.url();
     let starting = (0..8).map(|_| connect(&url));
     for (number, started) in at_once(starting).await.into_iter().enumerate() {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use pangea_mcp_auth::repository::{Kind, RedisRepository, RedisSettings, Repository};
 
-use super::{rules, settings};
+use super::rules;
 use crate::{
     storage::servers::{NOW, done, grant, insert, value},
-    support::{Authority, RedisCluster, RedisSentinels, RedisServer},
+    support::{Authority, RecordServer, Records, RedisCluster, RedisSentinels, RedisServer, redis::settings},
 };
 
 /// How the servers of a Cluster name each other by what their certificates say.

@@ -2,19 +2,19 @@
 
 use pangea_mcp_auth::repository::{Kind, Page, RepositoryError};
 
-use super::{NOW, PATIENCE, RecordServer, done, grant, insert, value};
-use crate::support::{Fate, Proxy};
+use super::{NOW, done, grant, insert, value};
+use crate::support::{Fate, PATIENCE, Proxy, Records};
 
 const BROKEN: [Fate; 2] = [Fate::Lost, Fate::AnswerLost];
 
-/// A way to a server, and its URL by that way.
-pub(crate) async fn way_to(server: &impl RecordServer) -> (Proxy, String) {
+/// A proxy before the server of a database, and the database's URL through it.
+pub(crate) async fn way_to(server: &impl Records) -> (Proxy, String) {
     let proxy = Proxy::before(server.port()).await;
     let url = proxy.url(&server.url(), server.port());
     (proxy, url)
 }
 
-pub(crate) async fn a_read<S: RecordServer>(server: S) {
+pub(crate) async fn a_read<S: Records>(server: S) {
     let (proxy, url) = way_to(&server).await;
     let repository = S::connect(&url, PATIENCE).await.unwrap();
     insert(&repository, &grant("key", "0")).await;
@@ -27,7 +27,7 @@ pub(crate) async fn a_read<S: RecordServer>(server: S) {
     }
 }
 
-pub(crate) async fn a_replace<S: RecordServer>(server: S) {
+pub(crate) async fn a_replace<S: Records>(server: S) {
     let (proxy, url) = way_to(&server).await;
     let repository = S::connect(&url, PATIENCE).await.unwrap();
     let mut version = insert(&repository, &grant("key", "0")).await;
@@ -46,7 +46,7 @@ pub(crate) async fn a_replace<S: RecordServer>(server: S) {
     }
 }
 
-pub(crate) async fn an_insert<S: RecordServer>(server: S) {
+pub(crate) async fn an_insert<S: Records>(server: S) {
     let (proxy, url) = way_to(&server).await;
     let repository = S::connect(&url, PATIENCE).await.unwrap();
     // Redis learns the script.
@@ -67,7 +67,7 @@ pub(crate) async fn an_insert<S: RecordServer>(server: S) {
     assert_eq!(value(&repository, "made").await.as_deref(), Some("0"));
 }
 
-pub(crate) async fn a_take<S: RecordServer>(server: S) {
+pub(crate) async fn a_take<S: Records>(server: S) {
     let (proxy, url) = way_to(&server).await;
     let repository = S::connect(&url, PATIENCE).await.unwrap();
     for (fate, left) in [(Fate::Lost, true), (Fate::AnswerLost, false)] {

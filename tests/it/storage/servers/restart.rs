@@ -11,8 +11,8 @@ use std::{
 use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError, Write};
 use tokio::task::JoinSet;
 
-use super::{HASTE, NOW, PATIENCE, RecordServer, done, grant, insert, value};
-use crate::support::postgres::until;
+use super::{HASTE, NOW, done, grant, insert, value};
+use crate::support::{PATIENCE, RecordServer, Records, postgres::until};
 
 /// What one caller was promised.
 #[derive(Default)]
@@ -25,7 +25,7 @@ struct Promised {
 /// Kills the server again and again under load; then everything acknowledged must hold. What can wait
 /// is answered: no read and no replace may fail.
 pub(crate) async fn promises_hold<S: RecordServer>(server: &mut S, url: &str) {
-    let repository = S::connect(url, PATIENCE).await.unwrap();
+    let repository = S::Target::connect(url, PATIENCE).await.unwrap();
     let (stop, writes) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut callers = JoinSet::new();
     for caller in 0..16 {
@@ -98,7 +98,7 @@ impl Promised {
 }
 
 pub(crate) async fn is_away<S: RecordServer>(mut server: S) {
-    let repository = S::connect(&server.url(), HASTE).await.unwrap();
+    let repository = S::Target::connect(&server.url(), HASTE).await.unwrap();
     let version = insert(&repository, &grant("key", "0")).await;
     server.stop();
     let asked = Instant::now();
@@ -113,7 +113,7 @@ pub(crate) async fn is_away<S: RecordServer>(mut server: S) {
 }
 
 pub(crate) async fn stands_still<S: RecordServer>(server: S) {
-    let repository = S::connect(&server.url(), HASTE).await.unwrap();
+    let repository = S::Target::connect(&server.url(), HASTE).await.unwrap();
     insert(&repository, &grant("key", "0")).await;
     server.freeze();
     let asked = Instant::now();
@@ -122,7 +122,7 @@ pub(crate) async fn stands_still<S: RecordServer>(server: S) {
     server.thaw();
     assert!(matches!(found, Err(RepositoryError::Unavailable(_))), "{found:?}");
     assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&waited), "{waited:?}");
-    let again = S::connect(&server.url(), PATIENCE).await.unwrap();
+    let again = S::Target::connect(&server.url(), PATIENCE).await.unwrap();
     assert_eq!(value(&again, "key").await.as_deref(), Some("0"));
     assert_eq!(value(&repository, "key").await.as_deref(), Some("0"));
 }
@@ -130,7 +130,7 @@ pub(crate) async fn stands_still<S: RecordServer>(server: S) {
 pub(crate) async fn starts<S: RecordServer>(mut server: S) {
     server.stop();
     let url = server.url();
-    let waiting = tokio::spawn(async move { S::connect(&url, PATIENCE).await });
+    let waiting = tokio::spawn(async move { S::Target::connect(&url, PATIENCE).await });
     tokio::task::block_in_place(|| server.start());
     waiting.await.unwrap().unwrap();
 }

@@ -9,8 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Patient, home, refuses, server::redis_repository};
-use crate::support::RedisServer;
+use super::{Patient, home, refuses, server::repository};
+use crate::support::{RecordServer, RedisServer};
 
 const UNUSABLE: &str = "the file cannot be read or written, look at its disk and what the kernel says of it";
 
@@ -179,7 +179,7 @@ async fn files_that_take_no_writes_are_read_until_they_take_them_again() {
 async fn a_redis_server_whose_disk_is_full_ends_and_has_all_that_it_promised_when_it_comes_back() {
     let disk = Disk::new();
     let mut server = RedisServer::with(&format!("dir {}\n", disk.0.path().display()), &[]);
-    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     for _ in 0..2 {
         disk.fill();
         // What is left of the last page of its file is used up first.

@@ -7,30 +7,32 @@ use std::{
 
 use super::{Patient, home, refuses};
 use crate::support::{
-    PostgresServer, RedisServer,
+    PostgresDatabase, PostgresServer, RecordServer, Records, RedisDatabase, RedisServer,
     postgres::{PASSWORD, ROLE, until},
     process::free_port,
 };
 
-fn repository(url: &str) -> String {
-    format!("kind = \"postgres\"\nurl = \"{url}\"\ntimeout = \"1s\"")
+/// The lines of `[repository]` for a daemon that does not wait long.
+pub(super) fn repository(records: &impl Records) -> String {
+    format!("{}timeout = \"1s\"", records.configuration())
 }
 
-pub(super) fn redis_repository(server: &RedisServer) -> String {
-    format!("kind = \"redis\"\nurl = \"{}\"\ntimeout = \"1s\"", server.url())
+/// The same for this URL of `PostgreSQL`.
+fn repository_at(url: &str) -> String {
+    format!("kind = \"postgres\"\nurl = \"{url}\"\ntimeout = \"1s\"")
 }
 
 #[test]
 fn whoever_is_not_let_in_says_why_and_ends() {
-    let server = PostgresServer::new();
+    let server = PostgresDatabase::new();
     let place = format!("PostgreSQL at 127.0.0.1:{}", server.port());
     let cases = [
         (
-            server.url_with(ROLE, "canary", ROLE),
+            server.url_with(ROLE, "canary", server.name()),
             format!("{place} refuses the password of the role \"{ROLE}\""),
         ),
         (
-            server.url_with("nobody", "canary", ROLE),
+            server.url_with("nobody", "canary", server.name()),
             format!("{place} refuses the password of the role \"nobody\", or has no such role"),
         ),
         (
@@ -39,7 +41,7 @@ fn whoever_is_not_let_in_says_why_and_ends() {
         ),
     ];
     for (url, sentence) in cases {
-        refuses(&home(&repository(&url)), 69, &sentence);
+        refuses(&home(&repository_at(&url)), 69, &sentence);
     }
 }
 
@@ -52,14 +54,14 @@ fn a_server_that_is_not_there_is_named_with_what_it_did() {
         ("nowhere.invalid:5432".to_owned(), "PostgreSQL at nowhere.invalid:5432 does not answer"),
     ];
     for (address, sentence) in cases {
-        refuses(&home(&repository(&format!("postgres://u:canary@{address}/d"))), 69, sentence);
+        refuses(&home(&repository_at(&format!("postgres://u:canary@{address}/d"))), 69, sentence);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_goes_away_or_shuts_the_door_is_waited_for() {
     let mut server = PostgresServer::new();
-    let mut patient = Patient::with(&repository(&server.url())).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     tokio::task::block_in_place(|| server.kill());
     patient.is_in_trouble().await;
     tokio::task::block_in_place(|| server.start());
@@ -82,7 +84,7 @@ async fn a_server_that_goes_away_or_shuts_the_door_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_its_data_is_damaged_is_waited_for_until_it_is_restored() {
     let mut server = PostgresServer::new();
-    let mut patient = Patient::with(&repository(&server.url())).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     for relation in ["pangea_mcp_auth_record", "pangea_mcp_auth_record_pkey"] {
         let file = server.file_of(relation);
         tokio::task::block_in_place(|| server.stop());
@@ -101,7 +103,7 @@ async fn a_server_that_says_its_data_is_damaged_is_waited_for_until_it_is_restor
 
 #[test]
 fn a_redis_server_that_lets_nobody_in_is_named() {
-    let server = RedisServer::new();
+    let server = RedisDatabase::new();
     let redis = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"\ntimeout = \"1s\"");
     for url in [server.url_of("mcp_auth", "canary"), server.url_of("nobody", "canary")] {
         refuses(&home(&redis(&url)), 69, &format!("Redis at 127.0.0.1:{}", server.port()));
@@ -116,7 +118,7 @@ fn a_redis_server_that_lets_nobody_in_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_server_that_goes_away_or_stands_still_is_waited_for() {
     let mut server = RedisServer::new();
-    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     for _ in 0..2 {
         tokio::task::block_in_place(|| server.kill());
         patient.is_in_trouble().await;
@@ -133,7 +135,7 @@ async fn a_redis_server_that_goes_away_or_stands_still_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_server_that_refuses_writes_is_waited_for_and_read_meanwhile() {
     let server = RedisServer::new();
-    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     let nobody = free_port().to_string();
     let cases: [(&str, &[&str], &[&str]); 3] = [
         (
@@ -166,7 +168,7 @@ async fn a_redis_server_that_refuses_writes_is_waited_for_and_read_meanwhile() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_server_whose_snapshots_fail_is_waited_for_and_read_meanwhile() {
     let server = RedisServer::new();
-    let mut patient = Patient::with(&redis_repository(&server)).await;
+    let mut patient = Patient::with(&repository(&*server)).await;
     let saves = |outcome: &str| {
         server.run(&["BGSAVE"]);
         until("it has tried", || {

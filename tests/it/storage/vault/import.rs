@@ -1,12 +1,11 @@
 //! `repository import`: the clients of the Python library, brought into other repositories.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use pangea_mcp_auth::{
     clock::{Clock, SystemClock},
     dev::{VAULT_TOKEN, VaultFault},
-    repository::{Kind, Page, PostgresRepository, PostgresSettings, Repository, SqliteRepository},
-    secret::Secret,
+    repository::{Kind, Page, Repository, SqliteRepository},
 };
 use serde_json::{Value, json};
 
@@ -17,7 +16,7 @@ use super::{
 use crate::{
     operator::check::fits_schema,
     support::{
-        Client, Options, PostgresServer, Server, Tokens,
+        Client, Options, PostgresDatabase, Records, Server, Tokens,
         process::{Daemon, Home, Outcome},
     },
 };
@@ -115,17 +114,10 @@ async fn the_librarys_clients_move_to_sqlite_and_sign_people_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_librarys_clients_move_to_postgres_and_sign_people_in() {
-    let (engine, home) = (PostgresServer::new(), Home::new());
-    let settings = PostgresSettings {
-        url: Secret::new("repository.url", engine.url()),
-        password: None,
-        ca_file: None,
-        connections: 4,
-        timeout: Duration::from_secs(20),
-    };
-    let repository: Arc<dyn Repository> = Arc::new(PostgresRepository::connect(&settings).await.unwrap());
+    let (engine, home) = (PostgresDatabase::new(), Home::new());
+    let repository = engine.repository().await;
     let server = Server::with(Options { repository: Some(repository), ..Options::default() }).await;
-    home.write("postgres.toml", &format!("[repository]\nkind = \"postgres\"\nurl = \"{}\"\n", engine.url()));
+    home.write("postgres.toml", &format!("[repository]\n{}", engine.configuration()));
     the_librarys_clients_move_to(&server, &home, "postgres.toml").await;
     assert!(!String::from_utf8_lossy(&engine.dump()).contains(SECRET), "a hash alone");
 }
