@@ -24,7 +24,7 @@ use super::{
 
 /// How long a code is valid.
 const CODE_LIFE: Duration = Duration::from_mins(1);
-/// Prefilled when nobody has signed in yet.
+/// Prefilled before the first sign-in.
 const EXAMPLE_EMAIL: &str = "ada@example.com";
 
 /// `GET /v2/oauth/authorize`: the sign-in page, unless it is known already who is there.
@@ -93,7 +93,7 @@ struct ReturnAddress {
 
 /// Why a request cannot be answered with a code.
 enum Refusal {
-    /// Nobody knows where to send the browser: the person gets a page.
+    /// There is no valid redirect URI: the user gets a page.
     Page(&'static str, String),
     /// The client gets an error.
     Redirect(Box<ReturnAddress>, &'static str, &'static str),

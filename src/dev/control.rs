@@ -24,7 +24,7 @@ use super::{StandIn, people, reply::json_reply};
 
 /// Paths under this are the hand itself and are not counted.
 const CONTROL: &str = "/__stand-in/";
-/// Beyond so many different paths, further ones count as `other`.
+/// After this many different paths, further ones count as `other`.
 const MOST_PATHS: usize = 100;
 
 /// How often each path was asked for.

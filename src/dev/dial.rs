@@ -104,8 +104,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Dial<T> {
     }
 }
 
-/// The settings with some members replaced. All members are always written, so those that are
-/// there tell which ones exist.
+/// The settings with some members replaced. All members are always serialized, so a member that is missing
+/// does not exist.
 fn merged<T: Serialize + DeserializeOwned>(settings: &T, change: Map<String, Value>) -> Result<T, DialError> {
     let mut members = serde_json::to_value(settings)?;
     for (name, value) in change {

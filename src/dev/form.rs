@@ -1,5 +1,5 @@
-//! Parameters of a query or a form body. Written anew here: the stand-in shares no parser with what
-//! it is there to test.
+//! Parameters of a query or a form body. This is a parser of its own: the stand-in shares none with the code
+//! that it tests.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! The stand-in for Pangea `AuthN` and Vault: the OAuth server, the calls that tell who a person is,
-//! and the secrets, in this process and for loopback only. There are no passwords: whoever gives an
-//! email address is that person.
+//! and the secrets, in this process and for loopback only. Any email address works; there is no
+//! password.
 //!
 //! It is stricter than Pangea is known to be (redirect URI, `state`, scope, one-time codes, PKCE),
 //! and what is not known of Pangea, or goes wrong there, is a [switch](Switches).
@@ -173,7 +173,7 @@ impl StandIn {
         self.set_disabled(email, true);
     }
 
-    /// Lets a disabled person in again; what was issued before works again, too.
+    /// Enables a disabled person. Tokens that were issued before work again.
     pub fn enable(&self, email: &str) {
         self.set_disabled(email, false);
     }

@@ -1,4 +1,4 @@
-//! The pages that people see: sign-in, and what is wrong with a request.
+//! The pages: sign-in, and why a request cannot be answered.
 
 use std::sync::LazyLock;
 
@@ -42,7 +42,7 @@ pub(super) fn problem_page(what: &str, detail: &str) -> Response {
 }
 
 fn page(status: StatusCode, template: &impl Template) -> Response {
-    // Without `form-action`: browsers apply it to the redirect that answers the form, too.
+    // Without `form-action`: browsers also apply it to the redirect that answers the form.
     static POLICY: LazyLock<String> = LazyLock::new(|| {
         let style = STANDARD.encode(sha256(STYLE.as_bytes()));
         format!(

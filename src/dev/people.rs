@@ -1,4 +1,4 @@
-//! The people that sign in: whoever gives an email address is that person.
+//! The people that sign in. Any email address works.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::switches::Fault;
 
-/// Where a faulty redirect leads; a request there says that somebody followed it.
+/// The target of a faulty redirect. A request to it shows that the client followed the redirect.
 const ELSEWHERE: &str = "/elsewhere";
 
 /// JSON that no cache keeps.

@@ -1,5 +1,5 @@
 //! The service API that tells who a person is. Its answers come in Pangea's envelope, whose six keys
-//! are exactly those that the official SDKs accept.
+//! are exactly the ones that the official SDKs accept.
 
 use axum::{
     body::Bytes,
@@ -36,7 +36,7 @@ pub(super) fn timestamp(time: UnixTime) -> String {
 /// Why a call has no result.
 enum Failure {
     Unauthorized,
-    /// The JSON pointer to what is wrong, and the kind of mistake.
+    /// The JSON pointer to the problem, and its kind.
     Invalid(&'static str, &'static str),
     InvalidToken,
     NotFound,

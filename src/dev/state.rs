@@ -155,17 +155,17 @@ fn load(file: &Path) -> Result<State, StateError> {
     }
 }
 
-/// Writes beside the file and renames, so that it is always a whole one.
+/// Writes a second file and renames it, so that the file is always complete.
 fn save(file: &Path, state: &State) -> io::Result<()> {
-    let beside = file.with_extension("new");
-    match fs::remove_file(&beside) {
+    let unfinished = file.with_extension("new");
+    match fs::remove_file(&unfinished) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut new = create_private(&beside)?;
+    let mut new = create_private(&unfinished)?;
     new.write_all(&serde_json::to_vec(state)?)?;
     new.sync_all()?;
-    fs::rename(beside, file)
+    fs::rename(unfinished, file)
 }
 
 /// Creates a file that only its owner can read.

@@ -133,9 +133,9 @@ pub enum IdToken {
     WhenAsked,
     /// None.
     Absent,
-    /// A right one always; all that follow are issued always, too.
+    /// A correct one always. The variants below are also always issued.
     Present,
-    /// With a nonce that nobody sent.
+    /// With a nonce that was never sent.
     WrongNonce,
     /// Without a nonce.
     WithoutNonce,

@@ -88,7 +88,7 @@ fn proves_possession(enforcement: Pkce, code: &Code, verifier: Option<&str>) -> 
     }
 }
 
-/// A refresh token is good for one use; its successor comes with the answer.
+/// A refresh token can be used once; its successor comes with the answer.
 fn refresh(stand_in: &StandIn, settings: &Token, client: &Client, form: &Form) -> Result<Value, OAuthError> {
     let refused =
         || OAuthError::new("invalid_grant", "the refresh token is unknown, used, revoked or expired");

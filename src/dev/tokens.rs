@@ -117,7 +117,7 @@ impl Claims<'_> {
             | IdToken::UnknownKey
             | IdToken::Critical
             | IdToken::AccessTokenType => {}
-            IdToken::WrongNonce => claims["nonce"] = json!("a-nonce-that-nobody-sent"),
+            IdToken::WrongNonce => claims["nonce"] = json!("a-nonce-that-was-never-sent"),
             IdToken::WithoutNonce => leave_out(&mut claims, "nonce"),
             IdToken::WithoutEmail => leave_out(&mut claims, "email"),
             IdToken::WrongAudience => claims["aud"] = json!("psa_another"),

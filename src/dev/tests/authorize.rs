@@ -33,7 +33,7 @@ async fn the_page_declines() {
 #[tokio::test]
 async fn the_page_asks_again_for_what_is_no_address() {
     let served = serve(|_| {}).await;
-    let again = served.answer_page(&[("email", "<b>nobody"), ("decision", "approve")]).await;
+    let again = served.answer_page(&[("email", "<b>no address"), ("decision", "approve")]).await;
     assert_eq!(again.status(), 400);
     let html = again.text().await.unwrap();
     assert!(html.contains("aria-invalid") && !html.contains("<b>"), "{html}");

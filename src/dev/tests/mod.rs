@@ -29,7 +29,7 @@ const STATE: &str = "a-state-of-ours";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A stand-in that listens, and a browser that follows nothing by itself.
+/// A stand-in that listens, and a browser that follows no redirect.
 struct Served {
     stand_in: StandIn,
     issuer: String,

@@ -66,7 +66,7 @@ async fn bad_calls_are_told_apart() {
         (check, SERVICE_TOKEN, "{\"token\":\"ptu_x\"}", (400, "InvalidToken")),
         (profile, SERVICE_TOKEN, "{}", (400, "ValidationError")),
         (profile, SERVICE_TOKEN, "{\"id\":\"a\",\"email\":\"b\"}", (400, "ValidationError")),
-        (profile, SERVICE_TOKEN, "{\"email\":\"nobody@example.com\"}", (404, "NotFound")),
+        (profile, SERVICE_TOKEN, "{\"email\":\"unknown@example.com\"}", (404, "NotFound")),
         ("/v2/user/group/list", SERVICE_TOKEN, "{\"id\":\"pui_x\"}", (404, "NotFound")),
     ] {
         let (status, word, result) = call(&served, path, token, body).await;

@@ -106,7 +106,7 @@ async fn switches_are_set_read_and_reset_over_http() {
     assert_eq!(tokens.get("expires_in"), None);
     let described = served.introspect(&tokens["access_token"]).await;
     assert_eq!((&described["email"], &described["groups"]), (&json!("eve@example.com"), &json!(["staff"])));
-    assert_eq!(served.get_json(SWITCHES).await["token"], initial["token"], "the one time is over");
+    assert_eq!(served.get_json(SWITCHES).await["token"], initial["token"], "the one time has passed");
 
     let reset = served.request(Method::DELETE, SWITCHES).send().await.unwrap();
     assert_eq!(json_of(reset).await, (200, initial));

@@ -366,7 +366,7 @@ async fn pages_lead_from_one_to_the_next_in_every_order() {
     assert_eq!(all("name", "asc").await, "abcde");
     assert_eq!(all("name", "desc").await, "edcba");
     assert_eq!(all("created_at", "asc").await, "cabed");
-    assert_eq!(all("folder", "asc").await.len(), 5, "equal ones, too, come once each");
+    assert_eq!(all("folder", "asc").await.len(), 5, "equal ones also come once each");
     assert_eq!(all("algorithm", "desc").await.len(), 5);
 
     let page = served.vault_ok("list", json!({"size": 2, "order_by": "name"})).await;

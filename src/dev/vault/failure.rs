@@ -22,7 +22,7 @@ pub(super) enum Failure {
     Forbidden,
 }
 
-/// What is wrong with a body.
+/// A problem of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     /// The kind of mistake, one of Pangea's codes.

@@ -26,7 +26,7 @@ pub(in crate::dev) struct Item {
     pub(super) last_rotated: Option<UnixTime>,
     /// The oldest first; none for a folder.
     pub(super) versions: Vec<ItemVersion>,
-    /// A folder that nobody asked for: it goes when it is empty.
+    /// A folder that no call created: it is removed when it is empty.
     pub(super) implicit: bool,
 }
 
@@ -67,7 +67,7 @@ pub(super) enum Selector {
     Current,
     All,
     Number(u64),
-    /// So many of the newest: `-2` and `-2:`.
+    /// This many of the newest: `-2` and `-2:`.
     Newest(u64),
 }
 
@@ -136,7 +136,7 @@ impl Item {
         self.enabled && (habits.at_disabled_at == AtDisabledAt::Nothing || !self.has_run_out(now))
     }
 
-    /// Whether nobody finds it any more.
+    /// Whether no search finds it any more.
     pub(super) fn is_hidden(&self, now: UnixTime, habits: &Habits) -> bool {
         habits.at_disabled_at == AtDisabledAt::Hidden && self.has_run_out(now)
     }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{clock::UnixTime, dev::ids, secret::Random};
 
-/// So many changes can be looked behind.
+/// How many earlier changes are kept.
 const LONGEST_PAST: usize = 32;
 
 /// Items by id.
@@ -66,7 +66,7 @@ impl Items {
         }
     }
 
-    /// Removes the folders that nobody made, as far as nothing is in them.
+    /// Removes the empty folders that no call created.
     pub(super) fn drop_empty_folders(&mut self) {
         let is_empty = |path: &str, items: &ById| items.values().all(|item| item.folder != path);
         while let Some(id) = self
@@ -89,7 +89,7 @@ impl Items {
         }
     }
 
-    /// The items as they were so many changes ago.
+    /// The items as they were this many changes ago.
     pub(super) fn changes_ago(&self, changes: usize) -> Cow<'_, ById> {
         let mut items = Cow::Borrowed(&self.now);
         for replaced in self.past.iter().rev().take(changes) {

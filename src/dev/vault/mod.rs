@@ -1,6 +1,6 @@
 //! The stand-in for Pangea Vault: secrets and folders, as its HTTP API tells of them.
 //!
-//! It lies beside `AuthN`, under `/v2/…` and, for a base URL with `{SERVICE_NAME}` in its path, under
+//! It is next to `AuthN`, under `/v2/…` and, for a base URL with `{SERVICE_NAME}` in its path, under
 //! `/vault/v2/…`. Where it is not known what Pangea does, it does what asks more of a client, and a
 //! [habit](Habits) makes it do the other thing.
 

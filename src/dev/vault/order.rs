@@ -32,7 +32,7 @@ pub(super) struct Part<'a> {
     pub(super) last: Option<&'a str>,
 }
 
-/// Where an item stands in the order.
+/// The position of an item in the order.
 type Place = (String, String);
 
 impl Part<'_> {

@@ -1,4 +1,4 @@
-//! Answers that were put off: whoever asked comes back for them.
+//! Answers that were put off: the client polls for them.
 
 use std::{
     collections::VecDeque,
@@ -8,7 +8,7 @@ use std::{
 use axum::http::StatusCode;
 use serde_json::Value;
 
-/// So many are kept; the oldest go first.
+/// How many are kept. The oldest is dropped first.
 const MOST_PENDING: usize = 1000;
 
 /// Answers that were put off.
@@ -33,7 +33,7 @@ struct Later {
     outcome: Outcome,
 }
 
-/// What there is for somebody who comes back.
+/// The answer to a client that polls.
 #[derive(Debug)]
 pub(super) enum Polled {
     /// Nothing yet, asked so often.

@@ -29,7 +29,7 @@ impl Member {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Shape {
     Text,
-    /// Text with at least and at most so many characters.
+    /// Text with at least and at most this many characters.
     Bounded(usize, usize),
     ConfigId,
     Folder,
@@ -82,7 +82,7 @@ impl Member {
 }
 
 impl Shape {
-    /// The code for what is wrong, and the rule of JSON Schema that it breaks.
+    /// The code of the problem, and the rule of JSON Schema that it breaks.
     fn complaint(self, value: &Value) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Text

@@ -134,7 +134,7 @@ pub struct VaultCall {
     pub fault: VaultFault,
     /// Whether what was asked for is done before the wait and the failure; it is not done otherwise.
     pub after_commit: bool,
-    /// How often the client is told to come back: 1 is the first answer alone (202).
+    /// How often the client has to poll: 1 is the first answer alone (202).
     pub put_off: u32,
     /// Whether `get_bulk` and `list` give each hit twice.
     pub repeated: bool,

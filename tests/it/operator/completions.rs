@@ -1,4 +1,4 @@
-//! Completion, asked for by real shells and by nobody in particular.
+//! Completion, in real shells and without one.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What Bash would complete: `$1` is the script, the rest the words, of which the last is unfinished.
+/// What Bash would complete: `$1` is the script, the rest are the words. The last word is unfinished.
 const BASH: &str = r#"
 source "$1"; shift
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9
@@ -38,7 +38,7 @@ zpty -r shell seen "*$WANTED*"
 print -r -- "$seen"
 zpty -d shell
 "#;
-/// Registers with what Elvish has when somebody is at the keyboard, and asks for the last word.
+/// Registers with what Elvish has in an interactive session, and asks for the last word.
 const ELVISH: &str = r"
 var completion: = (ns [&arg-completer=[&]])
 var edit: = (ns [&completion:=$completion:])
@@ -146,10 +146,10 @@ fn what_cannot_be_asked_is_not_offered_and_nothing_is_said_or_made() {
         ("a broken one", Some("[[[".to_owned())),
         ("no file yet", Some(format!("[repository]\n{sqlite}\npath = \"folder/records.sqlite\"\n"))),
         ("an empty file", Some(format!("[repository]\n{sqlite}\npath = \"empty\"\n"))),
-        ("a file of somebody else", Some(format!("[repository]\n{sqlite}\npath = \"config.toml\"\n"))),
+        ("another program's file", Some(format!("[repository]\n{sqlite}\npath = \"config.toml\"\n"))),
         ("memory", Some("[repository]\nkind = \"memory\"\n".to_owned())),
         (
-            "nobody there",
+            "no file there",
             Some(
                 "[repository]\nkind = \"postgres\"\nurl = \"postgres://a:canary@127.0.0.1:1/x\"\n".to_owned(),
             ),

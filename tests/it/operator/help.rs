@@ -16,7 +16,7 @@ use crate::support::{
 
 const NARROW: usize = 80;
 
-/// Every command with those below it, the whole program being `[]`; the one that the list hides, too.
+/// Every command and its subcommands, including the hidden one. The whole program is `[]`.
 pub(crate) fn commands(home: &Home) -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let mut at = 0;
@@ -90,7 +90,7 @@ pub(super) async fn filled(server: &Server) -> (Home, String, String) {
     (home, client.id, listed.out.trim_end().to_owned())
 }
 
-/// Runs a line as somebody types it.
+/// Runs a command line as a user types it.
 fn in_shell(home: &Home, line: &str) -> Outcome {
     Daemon::start(&mut shell(home, line)).wait()
 }
@@ -146,7 +146,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
     }
 }
 
-/// Nothing is connected to before it is needed: a repository that lets nobody in is not in the way.
+/// No command connects before it needs to: help works although the repository refuses connections.
 #[test]
 fn words_need_no_repository_and_no_configuration() {
     let home = Home::new();

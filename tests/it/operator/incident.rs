@@ -91,7 +91,7 @@ async fn rehearse(repository: &str) {
     page.next(home);
     installation.refuses(&leaked).await;
     installation.refuses(&first).await;
-    assert_eq!(installation.is_good(&bystander.access).await, [true; 2], "nobody else is cut off");
+    assert_eq!(installation.is_good(&bystander.access).await, [true; 2], "no one else is cut off");
     // The same again, and the refresh token before the current one.
     page.next(home);
     page.next(home);

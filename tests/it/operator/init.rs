@@ -16,7 +16,7 @@ use crate::support::{
     process::{Home, PANGEA, free_port},
 };
 
-/// What is there before anything is set up: an empty home, a Pangea project, free ports.
+/// The state before anything is set up: an empty home, a Pangea project, free ports.
 struct Beginning {
     home: Home,
     public_url: String,

@@ -63,7 +63,7 @@ impl MakeWriter<'_> for Captured {
 /// keeps the answer for all threads. A second one makes it ask subscribers, not threads.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
-/// Captures what is logged on this thread, where a test's server runs, too. The form is the daemon's.
+/// Captures the log of this thread, which also runs the test's server. The format is the daemon's.
 fn capture(as_json: bool) -> (Captured, DefaultGuard) {
     capture_at("trace", as_json)
 }
@@ -445,8 +445,8 @@ async fn a_broken_database_is_told_without_its_inside() {
     }
 }
 
-/// Whoever guesses addresses learns nothing before the upstream has vouched for a person, and a person who
-/// is disabled hears no more than one who may not sign in here.
+/// Guessing addresses discloses nothing before the upstream has vouched for a person. A disabled person learns
+/// no more than one who may not sign in here.
 /// Shows: LOG-4.
 #[tokio::test]
 async fn nobody_learns_who_has_an_account() {
@@ -454,7 +454,7 @@ async fn nobody_learns_who_has_an_account() {
     let server = Server::with(options).await;
     let client = Client::public(&server).await;
     let mut pages = std::collections::BTreeSet::new();
-    for hint in ["ada@example.com", "nobody@example.com"] {
+    for hint in ["ada@example.com", "unknown@example.com"] {
         let page = Browser::new().get(&client.authorize_url(&server, &[("login_hint", hint)])).await;
         let transaction = page.transaction();
         pages.insert(page.html.replace(&transaction, "").replace(hint, ""));

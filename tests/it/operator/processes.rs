@@ -30,7 +30,7 @@ const DEV: [&str; 6] = ["serve", "--dev", "--listen", "127.0.0.1:0", "--dev-list
 /// A stand-in for Pangea in this process, which may hold token requests back.
 pub(crate) struct Upstream {
     pub(crate) url: String,
-    /// Told when a token request has come; it is answered once `release` is told.
+    /// Notified when a token request has arrived. It is answered once `release` is notified.
     arrived: Arc<Notify>,
     release: Arc<Notify>,
     stop: CancellationToken,
@@ -90,7 +90,7 @@ fn public_url() -> String {
     format!("http://127.0.0.1:{}", free_port())
 }
 
-/// A home whose configuration is right, though nobody is upstream.
+/// A home with a correct configuration, although no upstream listens.
 fn home() -> Home {
     Home::with_configuration(&public_url(), "http://127.0.0.1:9")
 }
@@ -447,7 +447,7 @@ async fn a_daemon_whose_database_fails_is_not_ready_and_promises_nothing() {
     assert_eq!(visitor.revoke(&tokens.refresh).await, 200);
 }
 
-/// A daemon that waits for its upstream while somebody waits for it.
+/// A daemon that waits for its upstream while a client waits for it.
 async fn in_flight() -> (Upstream, Home, Daemon, Visitor, JoinHandle<Option<String>>) {
     let url = public_url();
     let upstream = Upstream::holding_back(&url).await;
@@ -488,7 +488,7 @@ async fn the_second_signal_stops_at_once() {
         assert!(daemon.is_running());
         daemon.signal(second);
         assert_eq!(daemon.wait().code, Some(130));
-        assert_eq!(login.await.unwrap(), None, "nobody was there to answer");
+        assert_eq!(login.await.unwrap(), None, "no client was left to answer");
     }
 }
 

@@ -32,7 +32,7 @@ use crate::{
     support::{Chance, PostgresServer, RedisServer, Surroundings, process::free_port},
 };
 
-/// How often somebody is killed while everybody is at work.
+/// How often a process is killed while all of them work.
 const KILLS: usize = 10;
 /// Whose dice are thrown: another number is another run.
 const SEED: u64 = 1;
@@ -72,7 +72,7 @@ async fn keeps_every_promise(name: &str, engine: Box<dyn Engine>) {
     history.is_a_load();
 }
 
-/// Lets everybody finish, and looks at everything once more.
+/// Lets every actor finish, and checks everything again.
 async fn aftermath(site: &Arc<Site>, working: tokio::task::JoinSet<()>) -> History {
     site.recorder.end();
     working.join_all().await;
@@ -82,7 +82,7 @@ async fn aftermath(site: &Arc<Site>, working: tokio::task::JoinSet<()>) -> Histo
     site.recorder.history(DAEMONS)
 }
 
-/// An operator who works on the repository beside the daemons.
+/// An operator who works on the repository while the daemons run.
 async fn operator(fleet: &Fleet) -> Administration {
     let (file, environment) = (Some(fleet.configuration()), &Surroundings);
     let source = Source { file, environment, overrides: Overrides::default(), dev: None };
@@ -91,7 +91,7 @@ async fn operator(fleet: &Fleet) -> Administration {
 }
 
 impl History {
-    /// A promise is no promise while nobody asks for it.
+    /// A promise that no actor tests is not shown to hold.
     fn is_a_load(&self) {
         let tokens = |event: &Event| matches!(event.outcome, Outcome::Tokens { .. });
         let few = [
@@ -106,7 +106,7 @@ impl History {
         }
     }
 
-    /// Writes the history out; what is wrong is told with it.
+    /// Writes the history out, with the problems that were found.
     fn must_be_clean(&self, name: &str) {
         let found: Vec<Violation> = violations(self);
         let path = self.write(name, &found);

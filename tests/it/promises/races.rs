@@ -56,7 +56,7 @@ async fn of_many_redemptions_of_one_code_one_yields_tokens_which_the_others_then
     }
 }
 
-/// The operator's hand is the last: whatever is answered at the same moment ends, too.
+/// The operator has the last word: whatever is answered at the same moment also ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_revocation_by_the_operator_wins_over_what_is_in_flight() {
     for servers in installations().await {
@@ -282,6 +282,6 @@ async fn a_login_that_comes_back_at_two_processes_at_once_yields_one_code() {
         let path = callback.split("/pangea/").nth(1).unwrap();
         assert_eq!(browser.get(&format!("{}/pangea/{path}", third.url)).await.status, 400);
     }
-    assert_eq!(first.upstream.requests().of("/v2/oauth/token"), asked, "nobody is asked a second time");
+    assert_eq!(first.upstream.requests().of("/v2/oauth/token"), asked, "no one is asked a second time");
     assert_eq!(client.redeem(&second, &codes[0]).await.status(), 200);
 }

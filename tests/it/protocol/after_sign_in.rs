@@ -119,8 +119,8 @@ async fn a_browser_or_network_that_did_not_approve_is_asked_and_not_refused() {
     }
 }
 
-/// A server on another port of our host name approves as it likes and plants our cookies in the browser
-/// of somebody else, whom it sends to the upstream.
+/// A server on another port of our host name approves a request itself, plants our cookies in the browser of
+/// another user, and sends that user to the upstream.
 #[tokio::test]
 async fn a_planted_approval_asks_its_victim_and_sends_nobody_to_the_planters_address() {
     let server = shared().await;

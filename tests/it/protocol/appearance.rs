@@ -86,7 +86,7 @@ async fn every_question_can_be_read_by_everyone() {
         let heading = format!("{} asks for access", client.unwrap_or("127.0.0.1:33418"));
         tour.visit(name, &heading, &tour.ask(&asking, &[])).await;
     }
-    // What is folded away can be read, too.
+    // Collapsed details are readable when they are opened.
     tour.chromium.evaluate("document.querySelector('details').open = true; scrollTo(0, 10000)").await;
     tour.look("consent-details", "127.0.0.1:33418 asks for access").await;
 }
@@ -119,8 +119,8 @@ async fn every_other_page_can_be_read_by_everyone() {
     tour.visit("lost", "This sign-in cannot be completed", &nowhere).await;
 }
 
-/// The same for what is asked or said after the sign-in: here because the browser seems to be another one
-/// than the one that approved, and because an account is not admitted.
+/// The same for the questions after the sign-in: here because the browser seems to be another one than the one
+/// that approved, and because an account is not admitted.
 #[tokio::test]
 async fn every_question_after_the_sign_in_can_be_read_by_everyone() {
     let tour = Tour::begin().await;

@@ -72,7 +72,7 @@ async fn get_and_a_posted_form_are_served_and_other_methods_named_as_not_allowed
     assert_eq!(json.status(), 400);
 }
 
-/// Whatever else is wrong: without a client and an address of its own, nobody is sent anywhere.
+/// Whatever else is wrong: without a client and one of its redirect URIs, there is no redirect.
 ///
 /// Shows: AUTHZ-2, AUTHZ-3, AUTHZ-4.
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn an_empty_parameter_counts_as_absent_and_unknown_ones_are_ignored() {
     let answer = query(&browser.follow(page, &client.redirect_uri).await.unwrap());
     assert!(!answer.contains_key("state"));
     let tokens = Tokens::of(client.redeem(&server, &answer["code"]).await).await;
-    assert_eq!(tokens.body["scope"], "user admin", "what is given to those who ask for nothing");
+    assert_eq!(tokens.body["scope"], "user admin", "the scopes of a request without scope");
 
     let empty = format!("{}/authorize?client_id=&redirect_uri=", server.url);
     assert_page(&Browser::new().get(&empty).await, "empty client_id");

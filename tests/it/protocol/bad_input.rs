@@ -1,4 +1,4 @@
-//! Nonsense at every door: the standard's error, never a 500, never a panic, and nobody else notices.
+//! Nonsense at every endpoint: the standard's error, never a 500 or a panic, no effect on other clients.
 
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ async fn bytes_that_are_no_text_are_a_bad_request() {
     assert_alive(&server).await;
 }
 
-/// Each parameter twice, and each empty: an error of the standard, with an address that nobody is sent to.
+/// Each parameter twice, and each empty: an error of the standard, and no redirect.
 #[tokio::test]
 async fn repeated_and_empty_parameters_are_bad_requests() {
     let server = Server::start().await;
@@ -236,7 +236,7 @@ async fn floods_of_headers_are_refused() {
     for headers in [many, long, name] {
         for path in ["/token", "/authorize", "/jwks.json"] {
             let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
-            // Whoever sends more than the server reads may lose the answer to the reset.
+            // A client that sends more than the server reads may lose the answer to the reset.
             if let Some(answer) =
                 Wire::open(&server.origin).await.send(request.as_bytes()).await.answer().await
             {

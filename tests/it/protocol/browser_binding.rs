@@ -38,7 +38,7 @@ fn cookie_names(cookies: &Cookies, prefix: &str) -> Vec<(String, String)> {
     cookies.keys().filter(|(_, name)| name.starts_with(prefix)).cloned().collect()
 }
 
-/// Whoever is sent somebody else's return (login CSRF), or catches it, gets nothing by it.
+/// A user who is sent another user's return (login CSRF), or catches it, gains nothing.
 ///
 /// Shows: UP-2.
 #[tokio::test]

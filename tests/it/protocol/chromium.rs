@@ -65,7 +65,7 @@ impl Scene {
         self.server.upstream.requests().of("/v2/oauth/authorize")
     }
 
-    /// Nothing was complained of in the console, and nobody else was asked for anything.
+    /// The console has no complaints, and no other server received a request.
     async fn was_clean(&self) {
         assert_eq!(self.chromium.console().await, [""; 0]);
         let ours = [&self.server.origin, &self.server.upstream_url, &self.app.origin];
@@ -433,8 +433,8 @@ async fn a_script_of_our_own_origin_gets_no_code() {
     scene.connected("s").await;
 }
 
-/// Cookies know no ports: a server beside ours approves as it likes and plants our cookies in the browser
-/// that it sends to the upstream.
+/// Cookies are shared between ports: another server of our host approves a request itself and plants our
+/// cookies in the browser that it sends to the upstream.
 #[tokio::test]
 async fn a_neighbour_that_approves_in_the_users_place_has_the_user_asked() {
     let mut scene = Scene::set().await;

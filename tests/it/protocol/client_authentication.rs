@@ -26,11 +26,11 @@ enum Presented<'a> {
     BasicAndBody(&'a str, &'a str, &'a [(&'a str, &'a str)]),
 }
 
-/// A request that does nothing but authenticate: its token is nobody's.
+/// A request that only authenticates: its token belongs to no grant.
 fn request(server: &Server, endpoint: &str, presented: &Presented<'_>) -> RequestBuilder {
     let mut pairs = match endpoint {
-        "/token" => vec![("grant_type", "refresh_token"), ("refresh_token", "nobody's")],
-        _ => vec![("token", "nobody's")],
+        "/token" => vec![("grant_type", "refresh_token"), ("refresh_token", "unknown")],
+        _ => vec![("token", "unknown")],
     };
     match presented {
         Presented::Nothing | Presented::Header(_) | Presented::Basic(..) => {}
@@ -232,7 +232,7 @@ async fn credentials_come_in_one_way_only() {
     }
 }
 
-/// An assertion beside a secret is a second mechanism.
+/// An assertion in addition to a secret is a second mechanism.
 /// Shows: CAUTH-4.
 #[tokio::test]
 async fn an_assertion_beside_a_secret_is_a_second_mechanism() {

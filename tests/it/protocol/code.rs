@@ -1,4 +1,4 @@
-//! Codes become tokens once, for whoever asked for them, and for nobody else.
+//! A code is exchanged for tokens once, by the client that asked for it and by no other.
 
 use std::time::Duration;
 

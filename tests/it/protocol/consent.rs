@@ -1,5 +1,5 @@
 //! The person's decision: what is shown, whose form it is, how often it counts, and what is kept until
-//! the upstream has vouched for somebody.
+//! the upstream has vouched for a person.
 
 use std::time::Duration;
 
@@ -133,8 +133,8 @@ async fn only_registration_writes_before_the_upstream_has_vouched_for_somebody()
     assert_eq!(witness.records(&server, Kind::Grant).await.len(), 1);
 }
 
-/// There is no remembered consent: a registry of approvals would have nothing to say. Whoever approved a
-/// client before, in this browser or another, is asked again, so no approval can be taken for another.
+/// Consent is not remembered, so no registry of approvals is needed. A user who approved a client before, in
+/// this browser or another, is asked again, so no approval can be taken for another.
 ///
 /// Shows: CONSENT-1, CONSENT-2, CONSENT-13, CONSENT-14.
 #[tokio::test]
@@ -243,7 +243,7 @@ async fn a_decision_counts_only_as_a_post_from_the_page_that_this_browser_was_sh
     assert_eq!(witness.commits(), commits);
 
     let around = format!("a=b; {own};c=\"d\"; e");
-    assert_eq!(post(&server, &[("cookie", &around)], &form).await.status(), 303, "no origin is told");
+    assert_eq!(post(&server, &[("cookie", &around)], &form).await.status(), 303, "no origin is sent");
     let headers = [("cookie", &*around), ("origin", &*server.origin)];
     assert_eq!(post(&server, &headers, &form).await.status(), 303);
 }

@@ -129,7 +129,7 @@ async fn the_metadata_says_what_the_server_does() {
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
         });
-        // Equality says, too, that nothing of later versions is promised: client id metadata documents,
+        // Equality also shows that nothing of later versions is promised: client id metadata documents,
         // DPoP, PAR, private_key_jwt.
         assert_eq!(metadata(&server).await, expected);
     }
@@ -417,7 +417,7 @@ async fn keys_survive_a_restart_in_a_private_file_that_holds_none_in_clear() {
     let stored: Value = serde_json::from_str::<Value>(&stored.map(|text: String| text).unwrap()).unwrap();
     let sealed = stored["sealed"].as_str().expect("a sealed key");
     let bytes = pangea_mcp_auth::secret::decode(sealed).unwrap();
-    // The object identifier of EC keys, which stands in every PKCS#8 document.
+    // The object identifier of EC keys, which is in every PKCS#8 document.
     let clear = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
     assert!(!bytes.windows(clear.len()).any(|window| window == clear));
     for member in ["d", "private", "pkcs8"] {

@@ -26,7 +26,7 @@ async fn ask(server: &Server, token: &str, more: &[(&str, &str)]) -> Response {
     server.form("/introspect", &pairs).basic_auth("rs-1", Some(RS_SECRET)).send().await.unwrap()
 }
 
-/// The answer to a token that is nobody's business: this body, byte for byte.
+/// The answer to a token that the caller may not know about: this body, byte for byte.
 async fn assert_inactive(response: Response, what: &str) {
     assert_eq!(response.status(), 200, "{what}");
     assert_eq!(response.text().await.unwrap(), "{\"active\":false}", "{what}");
@@ -40,7 +40,7 @@ async fn only_a_resource_server_with_its_secret_may_ask() {
     let tokens = client.login(&server).await;
     let secret = client.secret.as_deref().unwrap();
     for (pairs, basic, what) in [
-        (vec![], None, "nobody"),
+        (vec![], None, "no credentials"),
         (vec![("client_id", "rs-1")], None, "a name alone"),
         (vec![], Some(("rs-1", "")), "a name alone, in the header"),
         (vec![("client_id", "rs-1"), ("client_secret", "wrong")], None, "a wrong secret"),
@@ -153,7 +153,7 @@ async fn a_good_token_is_described_in_full() {
     let names: BTreeSet<&str> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     let known =
         ["active", "aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub", "token_type", "username"];
-    assert_eq!(names, BTreeSet::from(known), "and nothing else is told");
+    assert_eq!(names, BTreeSet::from(known), "and nothing else is disclosed");
 }
 
 /// Shows: INTRO-3.
@@ -240,8 +240,8 @@ async fn tokens_cannot_be_scanned_for() {
     assert_eq!(from("203.0.113.9").await.unwrap().status(), 200, "others are not in the way");
 }
 
-/// The request as FastMCP's `IntrospectionTokenVerifier` puts it on the wire: id and secret stand in the
-/// header as they are, not form-encoded, whatever characters the operator chose.
+/// The request as FastMCP's `IntrospectionTokenVerifier` sends it: ID and secret are in the header as they are,
+/// not form-encoded, whatever characters the operator chose.
 /// Shows: INTRO-1, INTRO-3, CAUTH-2.
 #[tokio::test]
 async fn the_verifier_of_fastmcp_gets_its_answer() {

@@ -1,4 +1,4 @@
-//! Signing keys take turns, and nobody who verifies tokens by themselves ever notices.
+//! Signing keys rotate, and servers that verify tokens locally never notice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -201,7 +201,7 @@ async fn of_many_who_rotate_at_once_one_makes_the_key() {
     assert_eq!(keys[1].expires_at, Some(late.plus(DAY + Duration::from_mins(10 + 60))));
 }
 
-/// Whoever configures another algorithm gets it: as late as after every rotation, and once.
+/// A newly configured algorithm takes effect: as late as after every rotation, and once.
 #[tokio::test]
 async fn another_algorithm_is_a_reason_to_make_a_key() {
     let now = UnixTime::from_secs(1_800_000_000);
@@ -292,7 +292,7 @@ async fn a_key_that_somebody_stole_is_gone_at_once_and_everywhere() {
     }
 }
 
-/// Nobody waits for the next regular look at the keys, twin daemons included.
+/// No daemon waits for its next regular look at the keys, twin daemons included.
 #[tokio::test]
 async fn a_daemon_signs_with_no_removed_key_and_publishes_none_a_second_later() {
     let server = Server::start().await;

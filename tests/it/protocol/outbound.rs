@@ -60,7 +60,7 @@ fn finding<'a>(report: &'a Value, name: &str) -> &'a Value {
     findings.iter().find(|finding| finding["name"] == name).unwrap_or_else(|| panic!("{name}: {report}"))
 }
 
-/// The client secret would stand there in clear.
+/// The client secret would be there in plain text.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_goes_to_this_machine_goes_through_no_proxy() {
     let public_url = format!("http://127.0.0.1:{}", free_port());

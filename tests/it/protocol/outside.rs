@@ -237,7 +237,7 @@ async fn conforms(issuer: &str, resource: &str) {
         command.args([issuer, &client_id, "--port", &free_port().to_string()]).args(&more);
         let suite = Finished::of(&mut command);
         assert_eq!(suite.code, Some(0), "{more:?}: {}\n{}", suite.said, suite.complained);
-        // The suite ends well, too, when it leaves the code grant out.
+        // The suite also succeeds when it leaves the code grant out.
         assert!(suite.said.contains("✓ authorization-code-grant: 1 passed, 0 failed"), "{}", suite.said);
     }
 }

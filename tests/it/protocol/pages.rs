@@ -152,7 +152,7 @@ async fn no_page_can_be_framed_run_anything_or_tell_where_it_came_from() {
     }
 }
 
-/// What happened, what to do, and a reference: nothing that stands in the request's secrets.
+/// What happened, what to do, and a reference: none of the request's secrets.
 ///
 /// Shows: HDR-1.
 #[tokio::test]

@@ -222,8 +222,8 @@ async fn a_failure_after_the_request_was_found_lawful_is_answered_to_the_client(
     assert_eq!(error_redirect(&server, &page, &client.redirect_uri)["error"], "server_error");
 }
 
-/// Whoever registers a client chooses where an error goes. The person who has agreed to nothing yet is
-/// not sent there, but told; programs on the own machine and hosts that the operator trusts are answered.
+/// The stranger who registers a client chooses where an error goes. A user who has not agreed to anything gets a
+/// page instead. Programs on the same machine and hosts that the operator trusts get the redirect.
 ///
 /// Shows: AUTHZ-27.
 #[tokio::test]

@@ -135,7 +135,7 @@ async fn a_successor_that_was_replaced_unused_ends_the_grant_even_within_the_gra
     }
 }
 
-/// Whoever of the two is one generation behind, and however they take turns.
+/// Whichever of the two is one generation behind, and however they take turns.
 ///
 /// Shows: REFRESH-2, REFRESH-3.
 #[tokio::test]

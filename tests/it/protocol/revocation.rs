@@ -64,7 +64,7 @@ async fn a_token_that_is_unknown_or_over_is_answered_like_any_other() {
     assert_eq!((get.status().as_u16(), get.headers()["allow"].to_str().unwrap()), (405, "POST"));
 }
 
-/// Another client's token is left as it is; the answer is 200, so that nobody learns whose it was.
+/// Another client's token is left as it is. The answer is 200, so that the caller learns nothing about it.
 /// Shows: REVOKE-3.
 #[tokio::test]
 async fn another_clients_token_stays_good() {
@@ -78,7 +78,7 @@ async fn another_clients_token_stays_good() {
     assert_eq!(owner.refresh(&server, &tokens.refresh).await.status(), 200);
 }
 
-/// Who knows the name of a grant, which stands in every access token as part of `jti`, cannot end it.
+/// Knowing the ID of a grant, which is part of the `jti` of every access token, is not enough to end it.
 /// Shows: REVOKE-3.
 #[tokio::test]
 async fn a_refresh_token_made_of_a_known_grant_revokes_nothing() {

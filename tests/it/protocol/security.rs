@@ -44,7 +44,7 @@ async fn a_client_that_hangs_up_does_not_escape_the_check_of_its_session() {
     panic!("the grant of a disabled person lives on");
 }
 
-/// Somebody who fails on purpose, from behind the same local proxy as everybody else, locks out nobody.
+/// A client that fails on purpose behind a local proxy locks out no other client of that proxy.
 #[tokio::test]
 async fn wrong_secrets_behind_an_unknown_local_proxy_lock_nobody_out() {
     let sections = "[limits.failed_authentications]\nper_minute = 1\nburst = 3";
@@ -91,7 +91,7 @@ async fn wrong_secrets_refuse_no_right_one_wherever_they_come_from() {
     }
 }
 
-/// Whoever has one IPv6 network has 2^64 addresses, and one count of wrong secrets.
+/// A client with an IPv6 network has 2^64 addresses, and one count of wrong secrets.
 #[tokio::test]
 async fn addresses_of_one_ipv6_network_share_their_wrong_guesses() {
     let top = "trusted_proxies = [\"127.0.0.1/32\"]";
@@ -124,7 +124,7 @@ async fn what_strangers_call_themselves_does_not_fill_the_log() {
     assert!(log.len() < 2_000, "{} bytes", log.len());
 }
 
-/// The operator takes somebody off the list, and a refresh token does not outlive that.
+/// The operator takes a user off the list, and a refresh token does not outlive that.
 #[tokio::test]
 async fn whoever_is_no_longer_admitted_loses_access_at_the_next_refresh() {
     const RESOURCE: &str = "https://mcp.example/mcp";
@@ -161,7 +161,7 @@ async fn whoever_is_no_longer_admitted_loses_access_at_the_next_refresh() {
     }
 }
 
-/// Grant ids stand in tokens and logs. Knowing one must tell nothing and do nothing.
+/// Grant IDs are in tokens and logs. Knowing one must disclose nothing and allow nothing.
 #[tokio::test]
 async fn a_made_up_code_tells_nothing_of_the_grant_that_it_names() {
     let server = Server::start().await;
@@ -187,8 +187,8 @@ async fn a_made_up_code_tells_nothing_of_the_grant_that_it_names() {
     assert_eq!(try_code(&grant).await, of_nobody, "nor that it was revoked");
 }
 
-/// What does not fit into the browser's cookies is refused at once, not after consent; and nobody can
-/// have a browser filled with cookies that no server takes back.
+/// A request that does not fit into the browser's cookies is refused at once, not after consent. No site can fill
+/// a browser with cookies that no server accepts.
 #[tokio::test]
 async fn a_request_that_no_browser_can_hold_is_refused_before_consent() {
     let server = Server::start().await;

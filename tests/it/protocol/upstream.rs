@@ -330,7 +330,7 @@ async fn a_return_that_is_neither_a_code_nor_an_error_fails_without_a_question()
         ("neither", vec![("code", "")], ""),
         ("both", vec![("error", "access_denied")], ""),
         ("two codes", vec![], "&code=another"),
-        ("an empty code beside one", vec![], "&code="),
+        ("an empty code in addition to one", vec![], "&code="),
         ("two errors", vec![("code", ""), ("error", "access_denied")], "&error=access_denied"),
         ("two issuers", vec![("iss", &*server.upstream_url)], "&iss=x"),
         ("an empty error alone", vec![("code", "")], "&error="),
@@ -379,7 +379,7 @@ async fn a_failing_token_endpoint_is_asked_once_and_leads_to_the_error_that_fits
 /// Shows: UP-3, UP-7.
 #[tokio::test]
 async fn a_token_response_without_what_it_must_have_signs_nobody_in() {
-    // {"alg":"none"} and {"alg":"HS256"}: nobody is asked about a token that nobody can have signed.
+    // {"alg":"none"} and {"alg":"HS256"}: no endpoint is asked about a token that cannot be valid.
     let unsigned = "\"access_token\":\"x\",\"id_token\":\"eyJhbGciOiJub25lIn0.eyJzdWIiOiJwdWlfeCJ9.\"";
     let shared = "\"access_token\":\"x\",\"id_token\":\"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwdWlfeCJ9.c2ln\"";
     for members in

@@ -1,5 +1,5 @@
-//! Codes that nobody got from the upstream: each costs a call of the upstream with our secret, so they are
-//! bounded at once and in a row.
+//! Invented codes of the upstream: each costs a call of the upstream with our secret, so the number of calls is
+//! limited, at the same time and over time.
 
 use std::{
     sync::Arc,
@@ -60,7 +60,7 @@ async fn calls_of_the_upstream_are_bounded_and_whoever_is_too_many_may_come_agai
     while asked() - before < MOST_UPSTREAM_CALLS as u64 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Those who hang up have calls under way all the same.
+    // Clients that hang up have calls under way all the same.
     flood.abort_all();
     let started = Instant::now();
     let busy = person.get(&back).await;

@@ -59,7 +59,7 @@ async fn an_address_that_matters_and_is_not_in_the_token_is_looked_for_elsewhere
     let server = Server::start().await;
     server.upstream.switches().token.set(|token| token.id_token = IdToken::WithoutEmail);
     let (introspected, outcome) = counting(&server, INTROSPECTION, outcome(&server)).await;
-    assert_eq!((&*outcome, introspected), ("code", 0), "nobody asks what does not matter");
+    assert_eq!((&*outcome, introspected), ("code", 0), "what does not matter is not asked");
 }
 
 /// Shows: UP-8.
@@ -118,7 +118,7 @@ async fn groups_that_matter_and_cannot_be_learnt_let_nobody_in() {
 
     let server = Server::with(Options { authn: SERVICE, ..Options::default() }).await;
     assert_eq!(outcome(&server).await, "code");
-    assert_eq!(server.upstream.requests().of("/v2/user/group/list"), 0, "nobody asks what does not matter");
+    assert_eq!(server.upstream.requests().of("/v2/user/group/list"), 0, "what does not matter is not asked");
 }
 
 /// Shows: UP-8.
@@ -179,6 +179,6 @@ async fn without_introspection_the_authn_service_says_who_it_is_where_a_token_fo
     }
     let server = Server::with(Options { authn: SERVICE, ..Options::default() }).await;
     server.upstream.switches().introspection.set(|introspection| introspection.inactive = true);
-    assert_eq!(outcome(&server).await, "server_error", "a new token that is inactive is nobody's");
+    assert_eq!(outcome(&server).await, "server_error", "a new token that is inactive belongs to no user");
     assert_eq!(server.upstream.requests().of(TOKEN_CHECK), 0);
 }

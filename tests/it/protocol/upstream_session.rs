@@ -1,4 +1,4 @@
-//! After the sign-in: whoever the upstream has disabled loses access, and nobody else does.
+//! After the sign-in: a user whom the upstream has disabled loses access, and no other user does.
 
 use std::time::{Duration, Instant};
 
@@ -116,7 +116,7 @@ async fn a_slow_upstream_keeps_no_client_waiting_and_what_it_says_later_counts()
     let client = Client::public(&server).await;
     let first = client.login(&server).await;
     let switches = server.upstream.switches();
-    // The session can only be checked with its refresh token, which is good for once.
+    // The session can only be checked with its refresh token, which can be used once.
     without_introspection(switches);
     switches.token.set(|token| token.delay_ms = SLOW);
     server.advance(MINUTE);
@@ -125,7 +125,7 @@ async fn a_slow_upstream_keeps_no_client_waiting_and_what_it_says_later_counts()
     assert!(started.elapsed() < Duration::from_millis(SLOW - 1_000), "{:?}", started.elapsed());
     let asked = server.upstream.requests().of(TOKEN);
     let third = Tokens::of(client.refresh(&server, &second.refresh).await).await;
-    assert_eq!(server.upstream.requests().of(TOKEN), asked, "nobody asks meanwhile");
+    assert_eq!(server.upstream.requests().of(TOKEN), asked, "no one asks meanwhile");
     server.server.finish().await;
     switches.token.set(|token| token.delay_ms = 0);
     server.advance(MINUTE);
@@ -190,7 +190,7 @@ async fn once_the_access_token_is_no_longer_good_whatever_refuses_a_new_one_ends
             }),
             MINUTE,
         ),
-        (("it is over", |_| {}), HOUR),
+        (("it has expired", |_| {}), HOUR),
     ];
     for ((why, switch), passed) in endings {
         let cases =
@@ -262,7 +262,7 @@ async fn an_access_token_that_is_over_is_refreshed_and_not_introspected_where_it
         let tokens = Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
         let after = [TOKEN, INTROSPECTION].map(|path| server.upstream.requests().of(path));
         assert_eq!((after[0] - before[0], after[1] - before[1]), (1, introspections), "{expires_in:?}");
-        // The upstream's new tokens were kept: its refresh tokens are good for one use.
+        // The upstream's new tokens were kept: its refresh tokens can be used once.
         server.advance(HOUR);
         assert_eq!(client.refresh(&server, &tokens.refresh).await.status(), 200, "{expires_in:?}");
     }

@@ -11,7 +11,7 @@ use crate::{
     support::{Options, Server, lines, python, read_until, self_signed},
 };
 
-/// A server with a certificate that nobody vouches for; it ends with the test.
+/// A server with a self-signed certificate. It ends with the test.
 pub(crate) struct Stranger {
     pub(crate) port: u16,
     said: Receiver<String>,
@@ -53,6 +53,10 @@ async fn an_upstream_whose_certificate_nobody_vouches_for_is_not_asked() {
         .tls_certs_only([reqwest::Certificate::from_pem(&certificate).unwrap()])
         .build()
         .unwrap();
-    assert_eq!(trusting.get(&endpoint).send().await.unwrap().status(), 200, "it answers those who trust it");
+    assert_eq!(
+        trusting.get(&endpoint).send().await.unwrap().status(),
+        200,
+        "it answers clients that trust it"
+    );
     read_until(&stranger.said, "asked /token");
 }

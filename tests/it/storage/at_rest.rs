@@ -34,7 +34,7 @@ async fn is_safe_at_rest(engine: &str, repository: Arc<dyn Repository>, dump: im
         let client = Client::confidential(&server).await;
         let unused_code = client.code(&server).await;
         let first = client.login(&server).await;
-        // The upstream's tokens are exchanged, too.
+        // The upstream's tokens are also exchanged.
         server.advance(Duration::from_mins(2));
         server.renew_leases().await;
         let second = Tokens::of(client.refresh(&server, &first.refresh).await).await;
@@ -120,7 +120,7 @@ async fn vault_holds_nothing_worth_stealing() {
     is_safe_at_rest("vault", Arc::new(repository), async || {
         let mut dump = Vec::new();
         for item in vault.secrets().await {
-            // Old versions, too: whoever may read Vault may read those.
+            // Old versions included: a token that can read Vault can read those.
             let versions = vault.call("get", &json!({ "id": item["id"], "version": "all" })).await;
             dump.extend(format!("{item}\n{versions}\n").into_bytes());
         }

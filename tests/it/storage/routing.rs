@@ -100,7 +100,7 @@ async fn clients_live_in_vault_and_all_else_in_the_database() {
     let (main, vault) = (main_of(&server), vault_of(&server).await);
     assert_eq!((counts(&main, now).await, counts(&vault, now).await), ([0, 1, 1], [1, 0, 0]));
     assert_eq!(keys(&vault, Kind::Client, now).await, [client.id.as_str()]);
-    assert_eq!(server.leases.lock().await.len(), 1, "Vault bears one writer, and only for its part");
+    assert_eq!(server.leases.lock().await.len(), 1, "Vault is single-writer, and only for its part");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +148,7 @@ async fn the_right_to_write_is_not_copied_out_of_vault() {
     assert!(keys(&SqliteRepository::open(&to).unwrap(), Kind::Replay, server.clock.now()).await.is_empty());
 }
 
-/// A client that refreshes and signs in until it is told to stop; its last tokens.
+/// A client that refreshes until `stop` is set. Returns its last tokens.
 async fn work(server: &Server, stop: &AtomicBool) -> (Client, Tokens) {
     let client = Client::public(server).await;
     let mut tokens = client.login(server).await;

@@ -190,7 +190,7 @@ async fn without_the_old_key_only_what_was_derived_under_it_is_refused() {
     reseal(&server).await;
     server.server.keys().reseal(server.clock.now()).await.unwrap();
     assert_eq!(install(&server, &ring.without_old(server.clock.now()).unwrap()), Installed::AsBefore);
-    assert_invalid_grant(&client, &server, &first.refresh, "nobody can tell any more that it is ours").await;
+    assert_invalid_grant(&client, &server, &first.refresh, "no key can show any more that it is ours").await;
     refreshed(&client, &server, &second.refresh).await;
     refreshed(&client, &server, &unused.refresh).await;
     let again = client.login(&server).await;
@@ -198,7 +198,7 @@ async fn without_the_old_key_only_what_was_derived_under_it_is_refused() {
 }
 
 /// A server whose sealing keys lie in a file.
-/// Nor does one record that nobody can read keep the others under the old key.
+/// Nor does one unreadable record keep the others under the old key.
 #[tokio::test]
 async fn a_grant_that_cannot_be_read_is_counted_and_passed_by() {
     let server = server_with_file().await;
@@ -215,7 +215,7 @@ async fn a_grant_that_cannot_be_read_is_counted_and_passed_by() {
     refreshed(&client, &server, &tokens.refresh).await;
     server.server.keys().reseal(server.clock.now()).await.unwrap();
     server.advance(60 * DAY);
-    // Nobody knows what it needs, so its key stays as long as it may live.
+    // What it needs is unknown, so its key stays as long as the record may live.
     let refused = forget(&server).await.unwrap_err();
     assert!(matches!(refused, RotationError::StillNeeded { keys: 0, grants: 1, .. }), "{refused}");
     server.advance(150 * DAY);

@@ -1,5 +1,5 @@
 //! Engines in trouble: what a daemon says at its start, and what it does while it runs. It is alive and not
-//! ready, promises nothing, and goes on by itself once the trouble is over, with all that it had promised.
+//! ready, promises nothing, and recovers automatically with everything that it had promised.
 
 mod disk;
 mod files;
@@ -76,7 +76,7 @@ impl Patient {
         http().get(format!("{}/{path}", self.url)).send().await.unwrap().status().as_u16()
     }
 
-    /// Alive, not ready, and everybody is told to come again.
+    /// Alive, not ready, and every client is asked to retry.
     async fn is_in_trouble(&mut self) {
         assert_eq!((self.readiness().await, self.status("healthz").await), (503, 200));
         let form = [

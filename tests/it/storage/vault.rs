@@ -129,7 +129,7 @@ impl Vault {
         self.clock.now()
     }
 
-    /// A call as somebody else would make it.
+    /// A call as another client would make it.
     pub(crate) async fn call(&self, action: &str, body_of_it: &Value) -> Value {
         let request = http().post(format!("{}/v2/{action}", self.url)).bearer_auth(VAULT_TOKEN);
         let request = request.header("content-type", "application/json").body(body_of_it.to_string());
@@ -176,7 +176,7 @@ impl Drop for Vault {
     }
 }
 
-/// A token that is read anew each time.
+/// A token that is read again each time.
 #[derive(Debug)]
 struct TokenFile(PathBuf);
 

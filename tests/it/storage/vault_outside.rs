@@ -1,4 +1,4 @@
-//! The stand-in for Vault, used by those who use the real one: the official SDK and the original library,
+//! The stand-in for Vault, used by programs for the real one: the official SDK and the original library,
 //! both unchanged.
 
 use std::process::{Command, Stdio};

@@ -48,7 +48,7 @@ impl Daemon {
         Self { banner, folder, process }
     }
 
-    /// `serve` with a configuration file, and files with secrets beside it.
+    /// `serve` with a configuration file, and files with secrets next to it.
     pub fn configured(configuration: &str, secrets: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
@@ -102,7 +102,7 @@ pub async fn pangea(client: (&str, &str), redirect_uri: String) -> String {
     issuer
 }
 
-/// A loopback port that nobody listens on.
+/// A loopback port that no process listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::tree;
 
 /// Compares the fenced block number `at` of a language on a page with what was said. With `UPDATE_DOCS`
-/// in the environment, the block is made anew.
+/// in the environment, it replaces the block.
 pub(crate) fn documented(page: &str, language: &str, at: usize, said: &str) {
     let path = tree::root().join(page);
     let text = fs::read_to_string(&path).unwrap();

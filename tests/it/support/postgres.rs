@@ -273,7 +273,7 @@ fn copy_template(folder: &Path, files: &[(&str, &[u8])]) {
     chown(&data);
 }
 
-/// A program of the server's. `tests/setup` says where they are; else the usual folder is taken.
+/// A program of the server. `tests/setup` says where they are [default: Debian's folder].
 pub fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("PANGEA_TEST_POSTGRES").map(PathBuf::from).or_else(usual_folder);
     let program = folder.map(|folder| folder.join(name)).filter(|program| program.exists());
@@ -287,7 +287,7 @@ fn usual_folder() -> Option<PathBuf> {
     versions.map(|entry| entry.path()).max_by_key(version).map(|newest| newest.join("bin"))
 }
 
-/// A temporary folder that belongs to whoever runs servers.
+/// A temporary folder that belongs to the user that runs servers.
 pub fn folder_for_postgres(prefix: &str) -> TempDir {
     let folder = tempfile::Builder::new().prefix(prefix).tempdir().unwrap();
     chown(folder.path());
@@ -352,7 +352,7 @@ fn make_template(kept: &Path) {
         &data,
         &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}';\nCREATE DATABASE {ROLE} OWNER {ROLE};\n"),
     );
-    // Whoever comes second throws away what it made.
+    // The process that comes second deletes what it made.
     let mine = kept.with_extension(process::id().to_string());
     run(Command::new("cp").arg("-R").arg(&data).arg(&mine));
     if fs::rename(&mine, kept).is_err() {

@@ -50,7 +50,7 @@ impl Home {
         self.0.path().join(name)
     }
 
-    /// Writes a file that nobody else may read.
+    /// Writes a file that no other user can read.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
         let mut options = fs::OpenOptions::new();
@@ -128,8 +128,8 @@ path = "records.sqlite"
     )
 }
 
-/// A port of this machine that is free, below those that outgoing connections get: so it stays free
-/// while a daemon is down.
+/// A free port of this machine, below the ports of outgoing connections, so that it stays free while a
+/// daemon is down.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 700).unwrap() * 16;
@@ -267,7 +267,7 @@ pub(crate) fn is_audited(line: &str) -> bool {
     line.starts_with("20") && line.contains(" audit: ")
 }
 
-/// Where a file for whoever looks into a failure goes.
+/// The path of a file that helps to investigate a failure.
 pub(crate) fn artifact(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/artifacts");
     fs::create_dir_all(&folder).unwrap();

@@ -71,7 +71,7 @@ async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
         (client.into_split(), server.into_split());
     let mut request = vec![0; 1 << 16];
     loop {
-        // Between requests the server may have something to say, too.
+        // The server may also send something between requests.
         tokio::select! {
             read = from_client.read(&mut request) => {
                 let Some(read) = some(read) else { return };

@@ -30,7 +30,7 @@ pub const USER: &str = "mcp_auth";
 /// The password of every user.
 pub const PASSWORD: &str = "open sesame";
 
-/// How every server is set up, as operators are told to.
+/// The settings of every server, as the documentation recommends.
 const SETTINGS: &str = "bind 127.0.0.1
 appendonly yes
 appendfsync always
@@ -311,7 +311,7 @@ pub fn cli(port: u16, command: &[&str]) -> Result<String, String> {
     if status.success() { Ok(said) } else { Err(format!("{said}{}", String::from_utf8_lossy(&stderr))) }
 }
 
-/// A program of the server's. `tests/setup` says where they are; else Debian's folder is taken.
+/// A program of the server. `tests/setup` says where they are [default: Debian's folder].
 pub fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("PANGEA_TEST_REDIS").map_or_else(|| "/usr/bin".into(), PathBuf::from);
     let program = folder.join(name);
@@ -319,7 +319,7 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
-/// The permissions that operators are told to give.
+/// The permissions that the documentation lists.
 pub fn documented_permissions() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/repositories/redis.md");
     let page = fs::read_to_string(page).unwrap();

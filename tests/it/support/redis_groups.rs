@@ -151,7 +151,7 @@ impl RedisSentinels {
         Self::watched([primary, replica], |primary| Sentinel::over_tls(authority, "localhost", primary))
     }
 
-    /// Has them watched by Sentinels, which are told the port of the primary.
+    /// Starts Sentinels that watch them. `watch` gets the port of the primary.
     fn watched(servers: [RedisServer; 2], watch: impl Fn(u16) -> Sentinel) -> Self {
         let [primary, replica] = &servers;
         until("the replica has a copy", || {
@@ -264,8 +264,8 @@ impl Drop for Sentinel {
     }
 }
 
-/// The ports of a server of a Cluster, for clients and for the others. Redis 6 lets nobody choose the
-/// second.
+/// The ports of a server of a Cluster, for clients and for the other servers. In Redis 6 the second one cannot
+/// be configured.
 fn ports(make: Make) -> (u16, u16) {
     if make != Make::Redis6 {
         return (free_port(), free_port());

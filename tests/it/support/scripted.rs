@@ -1,4 +1,4 @@
-//! A server that answers as a test says: what stands in the way of people, on a free port.
+//! A server with scripted answers, such as a proxy that gets in the way, on a free port.
 
 use std::sync::{Arc, Mutex};
 

@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Files with a certificate for `localhost` that nobody vouches for, and its key.
+/// Files with a self-signed certificate for `localhost` and its key.
 pub fn self_signed(folder: &Path) -> [PathBuf; 2] {
     let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.join(name));
     let mut openssl = Command::new("openssl");

@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Options {
     /// Path of the public URL, such as `/tenant1`.
     pub path: &'static str,
-    /// The public origin, such as `https://auth.example.org`, as if a proxy with TLS stood in front. The
-    /// server itself listens on loopback, and a [`Browser::of`] it goes there.
+    /// The public origin, such as `https://auth.example.org`, as with a TLS proxy in front. The server itself
+    /// listens on loopback, and a [`Browser::of`] it goes there.
     ///
     /// [`Browser::of`]: super::Browser::of
     pub public: Option<&'static str>,
@@ -35,7 +35,7 @@ pub struct Options {
     pub authn: &'static str,
     /// Lines for `[keys]`.
     pub keys: &'static str,
-    /// A file with the sealing keys, beside the database; a variable otherwise.
+    /// A file with the sealing keys, next to the database; a variable otherwise.
     pub sealing_file: Option<&'static str>,
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
@@ -65,7 +65,7 @@ pub struct Server {
     pub url: String,
     /// Scheme, host and port.
     pub origin: String,
-    /// The public URL as it is reached: the same, unless a proxy stood in front.
+    /// The URL at which the server is reached. It differs from the public URL only behind a proxy.
     pub local: String,
     /// The one resource, unless the options say otherwise.
     pub resource: String,
@@ -90,7 +90,7 @@ pub struct Server {
     pub repository: Option<Arc<dyn Repository>>,
     /// The routes for health checks alone.
     pub health: axum::Router,
-    /// The right to write where only one may, which nobody renews by himself here.
+    /// The write leases of single-writer repositories. Only [`Server::renew_leases`] renews them.
     pub leases: tokio::sync::Mutex<Vec<Lease>>,
     configuration: String,
     stop: CancellationToken,
@@ -147,7 +147,7 @@ impl Server {
         .expect("a stand-in");
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
-        // The stand-in may be asked for what is stored, too.
+        // The repository may be in the stand-in.
         let assembled = assemble(&config, repository.clone(), clock.clone()).await;
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
@@ -212,7 +212,7 @@ impl Server {
         }
     }
 
-    /// Renews the right to write, as a daemon does every half minute; whether it has it.
+    /// Renews the write leases, as a daemon does every 30 seconds. Returns whether it holds all of them.
     pub async fn renew_leases(&self) -> bool {
         let mut has_all = true;
         for lease in &mut *self.leases.lock().await {

@@ -1,4 +1,4 @@
-//! A real WebKit, the engine of Safari, on a screen that nobody looks at.
+//! A real WebKit, the engine of Safari, on a virtual screen.
 
 use std::{
     io::{BufRead, BufReader},

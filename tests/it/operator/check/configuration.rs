@@ -1,4 +1,4 @@
-//! What is wrong with the configuration, and that the rest is looked at all the same.
+//! Problems of the configuration. The rest is checked all the same.
 
 use super::{ACCESS, Well, check};
 

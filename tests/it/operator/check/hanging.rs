@@ -16,7 +16,7 @@ use crate::support::{
 /// Far more than the 15 seconds that are promised: machines that run tests have other things to do.
 const FAR_TOO_LONG: Duration = Duration::from_secs(40);
 
-/// Somebody who listens and never answers: connections wait in the queue.
+/// A server that listens and never answers: connections wait in the queue.
 async fn silent() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();

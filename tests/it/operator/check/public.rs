@@ -1,4 +1,4 @@
-//! What the world sees: a proxy, an application, another daemon, or nobody.
+//! What answers at the public URL: a proxy, an application, another daemon, or nothing.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What operators do stands in the log of the command, whether or not they ask for one, and in the records.
+//! What operators do is in the log of the command, whether or not they ask for one, and in the records.
 
 use serde_json::Value;
 

@@ -156,7 +156,7 @@ async fn the_dead_are_pruned_and_nobody_else() {
     assert_eq!(records.run("clients prune --unused-for 1d --yes -q").out, "", "used three hours ago");
 }
 
-/// While a daemon runs: whoever was removed cannot redeem what is on its way, and does not come back.
+/// While a daemon runs: a removed client cannot redeem its pending code, and does not reappear.
 #[tokio::test]
 async fn a_login_under_way_does_not_bring_a_removed_client_back() {
     let server = Server::with(Options::default()).await;

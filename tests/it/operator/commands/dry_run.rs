@@ -67,8 +67,8 @@ const FORMS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// Every file below a folder, with its mode and its bytes. The index of a write-ahead log is none: SQLite
-/// makes it anew from the log whenever it likes.
+/// Every file below a folder, with its mode and its bytes. The index of a write-ahead log is left out: SQLite
+/// may rebuild it from the log at any time.
 fn all_in(folder: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

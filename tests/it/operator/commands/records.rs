@@ -15,7 +15,7 @@ use crate::support::{
     process::{Daemon, Home, Outcome},
 };
 
-/// Where the daemon of this configuration would be; nobody is there.
+/// The address of the daemon of this configuration, which does not run.
 const PUBLIC_URL: &str = "http://127.0.0.1:9";
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -63,7 +63,7 @@ impl Records {
         records
     }
 
-    /// So many live grants of as many people, the first of which is the oldest.
+    /// This many live grants, each of another user. The first is the oldest.
     pub(crate) async fn many(count: u32) -> Self {
         let records = Self::none();
         let grants = (0..count).map(|number| {

@@ -198,7 +198,7 @@ fn what_cannot_be_used_is_said_with_the_code_that_fits() {
     }
 }
 
-/// A configuration with which no daemon would start keeps nobody from revoking.
+/// A configuration with which no daemon would start does not prevent revocation.
 #[tokio::test]
 async fn a_mistake_elsewhere_in_the_configuration_is_a_warning() {
     let records = Records::usual().await;

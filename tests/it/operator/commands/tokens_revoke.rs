@@ -40,7 +40,7 @@ async fn by_name_one_after_another() {
     transcript.is("tokens-revoke.txt");
 }
 
-/// It fell out of those that a grant remembers, and may be accepted still by who does not ask.
+/// A grant no longer remembers this token. Servers that do not introspect may still accept it.
 #[tokio::test]
 async fn an_access_token_that_is_no_longer_tracked_is_not_called_revoked() {
     let records = Records::none();
@@ -165,7 +165,7 @@ async fn by_the_token_that_leaked_in_whatever_it_was_found() {
     let (forged, other) = (access_token(11, 1).replace("c2ln", "c2lm"), refresh_token(&grant(99)));
     leak("", "forged-access-token", &forged);
     leak("", "token-of-another-server", &other);
-    leak("", "jwt-of-somebody-else", "eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln");
+    leak("", "jwt-of-another-issuer", "eyJhbGciOiJSUzI1NiJ9.eyJqdGkiOiJ4In0.c2ln");
     leak("", "client-secret", &format!("mcp_cs_{}", "s".repeat(43)));
     leak("", "garbage", "\u{0}\u{1}nothing");
     leak("", "nothing", "");
@@ -175,7 +175,7 @@ async fn by_the_token_that_leaked_in_whatever_it_was_found() {
     assert_eq!(run_with(&records, "tokens revoke --token-stdin", &[0xff, 0xfe]).code, Some(3));
 }
 
-/// Whoever knows the name of a grant cannot have it revoked by making up a token.
+/// Knowing the ID of a grant is not enough to have it revoked with an invented token.
 #[tokio::test]
 async fn a_token_that_only_names_a_grant_revokes_nothing() {
     let records = Records::usual().await;

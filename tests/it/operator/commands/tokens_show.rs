@@ -50,7 +50,7 @@ async fn a_beginning_that_several_have_is_answered_with_them() {
     assert_eq!(records.run("tokens show 00000003 -q").code, Some(0));
 }
 
-/// Neither a secret nor its hash is told, and a secret that was given as an id is not repeated.
+/// Neither a secret nor its hash is shown, and a secret that was given as an ID is not repeated.
 #[tokio::test]
 async fn no_secret_is_told_or_repeated() {
     let records = Records::usual().await;

@@ -80,7 +80,7 @@ pub(super) fn run_with(records: &Records, arguments: &str, input: &[u8]) -> Outc
     let mut command = records.command(arguments);
     let running = Daemon::start(command.stdin(Stdio::from(read)));
     drop(command);
-    // Whoever has read enough hangs up.
+    // A reader that has read enough hangs up.
     let _ = write.write_all(input);
     drop(write);
     running.wait()

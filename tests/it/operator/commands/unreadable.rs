@@ -12,7 +12,7 @@ use crate::{
     support::{Client, Server, body},
 };
 
-/// Makes a record one that nobody can read.
+/// Makes a record unreadable.
 pub(crate) fn damage(database: &std::path::Path, key: &str) {
     let database = Connection::open(database).unwrap();
     let damaged = database.execute("UPDATE record SET value = '{\"version\":9}' WHERE key = ?1", [key]);
@@ -70,7 +70,7 @@ async fn what_is_not_known_of_one_record_is_not_guessed_of_another() {
     let pruned = records.run("clients prune --unused-for 1d --yes");
     assert_eq!((pruned.code, pruned.err.contains("1 client removed")), (Some(0), true), "{pruned:?}");
     let left = records.run("clients list -q");
-    assert_eq!(left.out, "mcp_backoffice\nmcp_cursor\n", "nobody used the forgotten one");
+    assert_eq!(left.out, "mcp_backoffice\nmcp_cursor\n", "no one used the forgotten one");
     let listed = records.json("tokens list -o json");
     let [newest, ..] = &listed.as_array().unwrap()[..] else { panic!("{listed}") };
     assert_eq!((&newest["client_id"], &newest["client_name"]), (&"mcp_claude".into(), &Value::Null));

@@ -22,7 +22,7 @@ use crate::{
 const ELSEWHERE: [(&str, &str); 1] =
     [("pangea-mcp-auth init", "it asks a person: `init::wizard` answers it in a terminal")];
 
-/// These ask first, and nobody is there.
+/// These ask first, and there is no terminal.
 const ASKS: [&str; 1] = ["pangea-mcp-auth tokens revoke --user ada@example.com"];
 
 /// All that an example finds when it is run.

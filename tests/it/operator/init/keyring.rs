@@ -8,7 +8,7 @@ use crate::support::process::{Daemon, Outcome, PANGEA};
 /// Starts a keyring that is unlocked, and makes it if there is none.
 const UNLOCKED: &str =
     "printf 'open sesame' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1";
-/// Starts one that nobody can unlock, for there is no screen.
+/// Starts a keyring that no one can unlock, because there is no screen.
 const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/null 2>&1";
 
 /// Runs a script on a bus of its own that has a keyring.

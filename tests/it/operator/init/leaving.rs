@@ -26,7 +26,7 @@ fn questions(beginning: &Beginning, database: &str) -> Vec<(&'static str, String
     ]
 }
 
-/// Answers so many questions and waits for what comes then.
+/// Answers this many questions and waits for the next one.
 fn walk(terminal: &mut Terminal, questions: &[(&str, String)], answered: usize) {
     for (question, answer) in &questions[..answered] {
         terminal.answer(question, answer);

@@ -8,7 +8,7 @@ use super::{super::check::fits_schema, Beginning, mode};
 use crate::support::process::{Daemon, Outcome, PANGEA};
 
 impl Beginning {
-    /// The answers of somebody who has only what Pangea gave.
+    /// The answers of a user who has only what Pangea gave.
     pub(super) fn flags(&self) -> Vec<String> {
         let flags = [
             ("--public-url", &*self.public_url),
@@ -171,7 +171,7 @@ async fn what_was_once_asked_is_still_accepted_and_a_slash_that_goes_is_mentione
     assert!(!help.contains("gateway"), "{help}");
 }
 
-/// Through a link that leads nowhere nothing would be written, and nobody is told otherwise.
+/// Nothing would be written through a dangling link, and `init` does not claim otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_leads_nowhere_is_refused_and_one_that_leads_to_a_file_stays() {
     let beginning = Beginning::start().await;

@@ -132,8 +132,8 @@ fn the_lines_for_traefik_are_read_and_fit_together() {
     }
 }
 
-/// What the page says that matters, of each proxy: paths and answers pass as they are, long heads fit through
-/// both ways, and the daemon is told who is there.
+/// What the page requires of each proxy: paths and answers pass unchanged, long headers fit both ways, and the
+/// daemon learns the client's address.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_matters_of_a_proxy_is_so_with_its_lines() {
     let behind = Router::new().fallback(async |uri: Uri, headers: HeaderMap| {

@@ -36,7 +36,7 @@ impl Terminal {
         Self::with(beginning, 80, &[], &[])
     }
 
-    /// `init` with more arguments and variables, on a terminal of so many columns.
+    /// `init` with more arguments and variables, on a terminal with this many columns.
     pub(super) fn with(
         beginning: &Beginning,
         columns: u16,

@@ -79,7 +79,7 @@ async fn behind_caddy_with_sqlite() {
     behind(ReverseProxy::caddy, &[]).await;
 }
 
-/// Sets up a daemon behind a proxy, with these answers about the repository, and signs somebody in.
+/// Sets up a daemon behind a proxy, with these answers about the repository, and signs a user in.
 async fn behind(proxy: fn(&Path, [(u16, u16); 2]) -> ReverseProxy, repository: &[&str]) {
     let [public, inside, mcp, mcp_inside] = [(); 4].map(|()| free_port());
     let (public_url, mcp_url) =

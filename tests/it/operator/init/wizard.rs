@@ -145,7 +145,7 @@ async fn whatever_came_along_with_a_pasted_answer_is_left_out() {
     terminal.see("such as an arrow");
     terminal.answer("Scope [user]: ", " 'user' ");
     terminal.answer("Client ID: ", &format!("`{}`", PANGEA.0));
-    // The line breaks that come along are no answers to what is asked next.
+    // The line breaks after the pasted text do not answer the next question.
     terminal.answer("Client secret (not shown): ", &format!("  \"{}\" \n\n", PANGEA.1));
     terminal.see("ok    upstream.credentials");
     terminal.see("Choice [1]: ");

@@ -7,7 +7,7 @@ use super::contains;
 use crate::support::{Browser, Page, Tokens, VERIFIER, body, challenge, http, query};
 
 /// The `state` of every request.
-pub(crate) const STATE: &str = "state-that-nobody-may-read";
+pub(crate) const STATE: &str = "state-that-no-one-may-read";
 const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
 const WRONG_VERIFIER: &str = "wrong-verifier-wrong-verifier-wrong-verifier";
 const WRONG_SECRET: &str = "mcp-wrong-secret";
@@ -57,7 +57,7 @@ impl Canaries {
     }
 }
 
-/// A client with a secret, and whoever else has business with a server.
+/// A client with a secret, and everything else that talks to a server.
 struct Party<'a> {
     url: &'a str,
     id: String,
@@ -163,7 +163,7 @@ impl<'a> Party<'a> {
         let twice = [("token", &*tokens.access), ("token", &*tokens.refresh)];
         assert_eq!(self.post("/revoke", &twice, own).await.status(), 400);
         assert_eq!(self.redeem(code, VERIFIER, &self.secret).await.status(), 400, "the code comes back");
-        assert_eq!(self.refresh(&tokens.refresh).await.status(), 400, "and all is over");
+        assert_eq!(self.refresh(&tokens.refresh).await.status(), 400, "and all has ended");
         assert_eq!(self.post("/revoke", &[("token", &tokens.refresh)], own).await.status(), 200);
     }
 

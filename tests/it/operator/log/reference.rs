@@ -17,7 +17,7 @@ use crate::support::tree;
 /// Fields of every line, and those of the span, which the page lists once.
 const COMMON: [&str; 5] = ["timestamp", "level", "target", "message", "event"];
 
-/// One event of each kind; whoever adds a kind adds it here.
+/// One event of each kind. Add new kinds here.
 fn each_event(record: impl Fn(Event<'_>)) {
     let scope = Scope::parse("user").unwrap();
     let jti = TokenId::parse("d5k9c3a0m6r0r5o8k8q7j0c2a4s6u8v0.1").unwrap();
@@ -51,7 +51,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
         Event::RepositoryPurge { records: 1 },
         Event::RepositoryImport { clients: 1 },
     ] {
-        // A kind that is missing above is missing here, too.
+        // A kind that is missing above is also missing here.
         match event {
             Event::Registration
             | Event::ClientTakenOver

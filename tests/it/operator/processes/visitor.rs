@@ -180,7 +180,7 @@ async fn answer(request: RequestBuilder) -> Result<Value, Failed> {
     Err((status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "called by map_err")]
 fn no_answer(error: reqwest::Error) -> Failed {
     (0, error.to_string())
 }

@@ -17,14 +17,14 @@ use crate::support::{Chance, at_once};
 
 /// How many are at work at the same time.
 pub(super) const ACTORS: usize = 200;
-/// Whoever got no answer waits so long before asking again.
+/// How long an actor without an answer waits before it asks again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// With three callers at a time, fewer tokens than a grant remembers, so that none gives way.
+/// With three callers at a time, fewer tokens than a grant remembers, so that none is evicted.
 const MOST_REFRESHES: usize = 5;
 /// After so long a revocation must be seen everywhere.
 const VISIBLE: Duration = Duration::from_secs(1);
 
-/// Everybody, until it is over. `seed` decides who does what.
+/// All actors, until the load ends. `seed` decides which actor does what.
 pub(super) fn work(site: &Arc<Site>, seed: u64) -> JoinSet<()> {
     let mut working = JoinSet::new();
     for number in 0..ACTORS as u64 {
@@ -135,13 +135,13 @@ impl Actor {
         self.end(end, code, newest).await;
     }
 
-    /// So many callers with one refresh token at once, each until it has an answer.
+    /// This many callers with one refresh token at once. Each retries until it has an answer.
     async fn refresh(&self, token: &str, times: usize) -> Vec<TokenSet> {
         let calls = (0..times).map(|_| until_answered(|| self.site.refresh(token)));
         at_once(calls).await.into_iter().filter_map(TokenSet::of).collect()
     }
 
-    /// Ends something while somebody else still uses it.
+    /// Ends something while another actor still uses it.
     async fn end(&mut self, end: End, code: &str, newest: TokenSet) {
         let site = &self.site;
         let racing = self.refresh(&newest.refresh, self.chance.clone().below(2));

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::support::{Options, Server};
 
-/// How long there is load; nobody is killed.
+/// How long there is load. No process is killed.
 const LONG: Duration = Duration::from_secs(3);
 
 /// Stores whatever comes in place of whatever is there.

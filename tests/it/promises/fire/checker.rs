@@ -1,11 +1,11 @@
 //! What a history says about the promises: a pure function.
 //!
-//! A call that got no answer, or 503, may have been served or not. So a grant *may* be over from the
-//! moment in which somebody first asked for its end, and *is* over when somebody was told so.
+//! A call that got no answer, or 503, may have been served or not. So a grant *may* have ended from the
+//! moment in which an actor first asked for its end, and *has* ended when an actor got that answer.
 //!
-//! One code is spent twice when it yields two token sets. One refresh token is spent twice when two
-//! different texts come to stand at one place of a grant's chain; that a retry gets the present
-//! successor again is no second one (docs/architecture.md, "One sign-in").
+//! A code is spent twice when it yields two token sets. A refresh token is spent twice when one position of
+//! a grant's chain has two different texts. A retry that gets the current successor again does not count
+//! (docs/architecture.md, "One sign-in").
 
 mod grant;
 mod tests;
@@ -22,8 +22,8 @@ use super::history::{Event, History, Operation, Outage, Outcome, Victim, micros}
 
 /// How long a revocation may take to be seen everywhere.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(1);
-/// How long after an outage calls may still suffer from it: they were under way, met a connection that
-/// nobody knew to be dead, or stood in line to be let in again.
+/// How long after an outage calls may still fail because of it: they were under way, got a connection that was
+/// not yet known to be dead, or waited to be let in again.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// What was promised.
@@ -84,8 +84,7 @@ pub(super) fn promises(violations: &[Violation]) -> BTreeSet<Promise> {
     violations.iter().map(|violation| violation.promise).collect()
 }
 
-/// What is wrong with an answer for whoever knows the documentation; whether it is true is another
-/// question.
+/// How an answer differs from the documentation. Whether the answer is true is checked elsewhere.
 fn undocumented(event: &Event, outages: &[Outage]) -> Option<&'static str> {
     let was_away = |victim: Victim| {
         outages.iter().any(|outage| {
@@ -96,7 +95,7 @@ fn undocumented(event: &Event, outages: &[Outage]) -> Option<&'static str> {
     match (&event.operation, &event.outcome) {
         (_, Outcome::Lost { .. }) => {
             let killed = event.daemon.map_or(Victim::Engine, Victim::Daemon);
-            (!was_away(killed)).then_some("no answer, though nobody was killed")
+            (!was_away(killed)).then_some("no answer, although no process was killed")
         }
         (operation, Outcome::Refused { status: status @ (303 | 503), error, retry_after }) => {
             if error != "temporarily_unavailable" || *status == 303 && *operation != Operation::LogIn {

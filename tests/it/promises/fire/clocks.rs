@@ -83,7 +83,7 @@ async fn a_code_of_the_one_is_good_at_the_other_and_what_lives_is_not_purged() {
     let client = Client::public(slow).await;
     for (here, there) in [(slow, fast), (fast, slow)] {
         let code = code_of(here, slow, &client).await;
-        // A minute on the way, and somebody sweeps.
+        // The requests take a minute, and a daemon sweeps meanwhile.
         advance(&servers, MINUTE);
         fast.server.purge().await.unwrap();
         let first = Tokens::of(client.redeem(there, &code).await).await;

@@ -19,7 +19,7 @@ pub(super) trait Engine: Send {
     fn start(&mut self);
 }
 
-/// A file beside the configuration: it has no life of its own.
+/// A file next to the configuration. No process of its own keeps it.
 pub(super) struct Sqlite;
 
 impl Engine for Sqlite {

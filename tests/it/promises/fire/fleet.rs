@@ -47,7 +47,7 @@ impl Fleet {
         self.home.path(&file(0))
     }
 
-    /// Kills and starts again, so many times, as `chance` has it; at last all of them at once.
+    /// Kills and restarts daemons this many times, chosen by `chance`; at last all of them at once.
     pub(super) fn burn(&mut self, recorder: &Recorder, mut chance: Chance, kills: usize) {
         for _ in 0..kills {
             sleep(Duration::from_millis(100 + chance.below(400) as u64));

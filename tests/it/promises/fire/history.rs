@@ -19,7 +19,7 @@ use crate::support::process::artifact;
 /// Microseconds since the beginning, by a clock that only goes forward.
 pub(super) type Moment = u64;
 
-/// What somebody asked for.
+/// What an actor asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Operation {
@@ -102,7 +102,7 @@ pub(super) struct History {
     pub(super) daemons: usize,
     pub(super) events: Vec<Event>,
     pub(super) outages: Vec<Outage>,
-    /// From here on nobody is killed, and everything is looked at once more.
+    /// From here on no process is killed, and everything is checked again.
     pub(super) quiet_from: Moment,
 }
 
@@ -145,7 +145,7 @@ impl Recorder {
         self.outages.lock().unwrap().push(Outage { victim, from, to: self.now() });
     }
 
-    /// From now on nobody begins anything new.
+    /// From now on no actor begins anything new.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::SeqCst);
     }
@@ -154,7 +154,7 @@ impl Recorder {
         self.over.load(Ordering::SeqCst)
     }
 
-    /// From now on nobody is killed.
+    /// From now on no process is killed.
     pub(super) fn be_quiet(&self) {
         self.quiet_from.store(self.now(), Ordering::SeqCst);
     }
@@ -169,7 +169,7 @@ impl Recorder {
 }
 
 impl History {
-    /// Writes it out, a line of JSON for each thing, what is wrong first; says where.
+    /// Writes it out, one JSON line per entry, problems first. Returns the file.
     pub(super) fn write(&self, name: &str, wrong: &[impl Serialize]) -> PathBuf {
         let folder = artifact("fire");
         fs::create_dir_all(&folder).unwrap();
@@ -210,7 +210,7 @@ impl History {
     }
 }
 
-/// So many seconds, as moments count.
+/// This many seconds, in the unit of moments.
 pub(super) fn micros(time: Duration) -> Moment {
     u64::try_from(time.as_micros()).unwrap()
 }

@@ -20,10 +20,10 @@ use super::history::{Operation, Outcome, Recorder};
 use crate::support::{RS_SECRET, VERIFIER, challenge, query};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
-/// Longer than any daemon takes, on a busy machine, too.
+/// Longer than any daemon takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The daemons, and whoever watches them.
+/// The daemons, and the processes that watch them.
 pub(super) struct Site {
     /// The public URL of all.
     pub(super) issuer: String,
@@ -163,7 +163,7 @@ impl Site {
     }
 }
 
-/// Whether somebody said yes or no.
+/// Whether the answer is a clear yes or no.
 pub(super) fn is_answered(outcome: &Outcome) -> bool {
     !matches!(outcome, Outcome::Lost { .. } | Outcome::Refused { status: 303 | 503, .. })
 }

@@ -172,7 +172,7 @@ async fn processes_that_share_a_repository_share_the_ceiling() {
     assert_eq!(known, expected);
 }
 
-/// A process that starts over finds what is stored, and a lower ceiling holds for that, too.
+/// A restarted process finds what is stored, and applies a lower ceiling to it.
 /// Shows: DCR-16.
 #[tokio::test]
 async fn registrations_of_an_earlier_process_count() {

@@ -173,7 +173,7 @@ async fn keeps_the_client_of_a_live_grant(server: &Server) {
     assert!(is_known(server, &client).await, "the client has not: a person may sign in again");
     server.advance(31 * DAY);
     purge(server).await;
-    assert!(!is_known(server, &client).await, "nobody did");
+    assert!(!is_known(server, &client).await, "no one did");
 }
 
 /// Shows: DCR-17.

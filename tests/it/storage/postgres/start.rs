@@ -1,4 +1,4 @@
-//! What a daemon says at its start: one sentence about what is wrong, or warnings.
+//! What a daemon says at its start: one sentence about the problem, or warnings.
 
 use pangea_mcp_auth::repository::{Repository, RepositoryError};
 
@@ -45,9 +45,9 @@ async fn who_is_not_let_in_is_told_why() {
             ),
         ),
         (
-            server.url_with("nobody", "canary", ROLE),
+            server.url_with("stranger", "canary", ROLE),
             format!(
-                "{place} refuses the password of the role \"nobody\", or has no such role: correct `password` or the URL"
+                "{place} refuses the password of the role \"stranger\", or has no such role: correct `password` or the URL"
             ),
         ),
         (

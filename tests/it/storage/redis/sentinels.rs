@@ -45,7 +45,7 @@ async fn roles_that_are_changed_by_hand_are_followed() {
     tokio::task::block_in_place(|| {
         group.fail_over();
         group.wait_for_primary(1);
-        // Until it is told, what was the primary takes writes that nobody will know.
+        // Until a Sentinel demotes it, the old primary takes writes that will be lost.
         until("it is a replica", || group.servers[0].run(&["ROLE"]).starts_with("slave"));
     });
     done(repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await.unwrap());

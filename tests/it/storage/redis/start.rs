@@ -1,4 +1,4 @@
-//! What a daemon says at its start: one sentence about what is wrong, or warnings.
+//! What a daemon says at its start: one sentence about the problem, or warnings.
 
 use std::io::{Read, Write as _};
 
@@ -35,7 +35,7 @@ async fn who_is_not_let_in_is_told_why() {
     };
     let cases = [
         (server.url_of(USER, "canary"), refuses(USER)),
-        (server.url_of("nobody", "canary"), refuses("nobody")),
+        (server.url_of("stranger", "canary"), refuses("stranger")),
         (server.url_of("", "canary"), refuses("default")),
         (
             anonymous.clone(),

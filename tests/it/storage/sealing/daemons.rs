@@ -37,7 +37,7 @@ async fn two_daemons_seal_anew_at_once_under_load_and_then_the_old_key_can_go() 
     tokens = next;
     daemon::reseal(Arc::clone(&one.server)).await;
     assert!(is_all_resealed(&one));
-    // Tokens of which the one before was derived under the old key need it; three rounds later none does.
+    // A token needs the old key if its predecessor was derived with it. Three rounds later, no token does.
     one.advance(60 * MINUTE);
     for _ in 0..3 {
         tokens = crosswise(&client, servers, &tokens).await;

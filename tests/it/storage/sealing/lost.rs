@@ -1,4 +1,4 @@
-//! The sealing key is gone for good, and nobody has a copy: how an installation begins anew.
+//! The sealing key is lost, and there is no copy: how an installation starts again.
 
 use pangea_mcp_auth::secret::{SealingKey, SystemRandom};
 use serde_json::Value;

@@ -40,7 +40,7 @@ pub(crate) async fn a_replace<S: Records>(server: S) {
         assert_ne!(next, version);
         proxy.next(fate);
         let stale = repository.replace(Kind::Grant, &grant("key", "stale"), version, NOW).await;
-        assert!(matches!(stale, Err(RepositoryError::Unavailable(_))), "nobody knows: {stale:?}");
+        assert!(matches!(stale, Err(RepositoryError::Unavailable(_))), "the outcome is unknown: {stale:?}");
         assert_eq!(value(&repository, "key").await, Some(format!("{fate:?}")));
         version = next;
     }

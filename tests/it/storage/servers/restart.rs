@@ -104,7 +104,7 @@ pub(crate) async fn is_away<S: RecordServer>(mut server: S) {
     let asked = Instant::now();
     let ping = repository.ping().await;
     assert!(matches!(ping, Err(RepositoryError::Unavailable(_))), "{ping:?}");
-    assert!(asked.elapsed() < Duration::from_millis(500), "readiness is told at once");
+    assert!(asked.elapsed() < Duration::from_millis(500), "readiness is known at once");
     let write = repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await;
     assert!(matches!(write, Err(RepositoryError::Unavailable(_))), "{write:?}");
     server.start();

@@ -122,7 +122,7 @@ fn overwrite(path: &Path, from: usize) {
     write_over(path, &bytes);
 }
 
-/// In place: whoever has the file open sees it.
+/// In place: a process that has the file open sees it.
 fn write_over(path: &Path, bytes: &[u8]) {
     OpenOptions::new().write(true).open(path).unwrap().write_all(bytes).unwrap();
 }

@@ -32,8 +32,8 @@ fn whoever_is_not_let_in_says_why_and_ends() {
             format!("{place} refuses the password of the role \"{ROLE}\""),
         ),
         (
-            server.url_with("nobody", "canary", server.name()),
-            format!("{place} refuses the password of the role \"nobody\", or has no such role"),
+            server.url_with("stranger", "canary", server.name()),
+            format!("{place} refuses the password of the role \"stranger\", or has no such role"),
         ),
         (
             server.url_with(ROLE, PASSWORD, "nothing"),
@@ -105,7 +105,7 @@ async fn a_server_that_says_its_data_is_damaged_is_waited_for_until_it_is_restor
 fn a_redis_server_that_lets_nobody_in_is_named() {
     let server = RedisDatabase::new();
     let redis = |url: &str| format!("kind = \"redis\"\nurl = \"{url}\"\ntimeout = \"1s\"");
-    for url in [server.url_of("mcp_auth", "canary"), server.url_of("nobody", "canary")] {
+    for url in [server.url_of("mcp_auth", "canary"), server.url_of("stranger", "canary")] {
         refuses(&home(&redis(&url)), 69, &format!("Redis at 127.0.0.1:{}", server.port()));
     }
     let (port, silent) = (free_port(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());

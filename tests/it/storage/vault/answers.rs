@@ -10,7 +10,7 @@ use super::*;
 /// What becomes of one call before its answer.
 type Trouble = fn(&mut VaultCall);
 
-/// Everything after which nobody knows whether it happened, and it may or may not have.
+/// Everything that leaves it unknown whether the call took effect.
 const TROUBLES: [(&str, Trouble); 7] = [
     ("the answer never comes", |call| {
         call.fault = VaultFault::Foreign(Fault::Drop);
@@ -194,7 +194,7 @@ async fn a_token_that_was_rotated_is_read_again() {
     vault.switches().habits.set(|habits| rotated.clone_into(&mut habits.token));
     let error = repository.get(Kind::Grant, "key", vault.now()).await.unwrap_err();
     assert!(matches!(error, RepositoryError::Unusable(_)), "{error}");
-    assert!(!format!("{error} {error:?} {repository:?}").contains("pts_"), "no token is told");
+    assert!(!format!("{error} {error:?} {repository:?}").contains("pts_"), "no token is disclosed");
     vault.write_token(rotated);
     let found = repository.get(Kind::Grant, "key", vault.now()).await.unwrap();
     assert_eq!(value(found).as_deref(), Some("value"));

@@ -28,7 +28,7 @@ async fn import(home: &Home, vault: &str, more: &[&str]) -> Outcome {
     run(home, &[&always[..], &source, more].concat()).await
 }
 
-/// The stand-in answers from this process, so nobody may hold it up.
+/// The stand-in answers from this process, so nothing may block it.
 async fn run(home: &Home, arguments: &[&str]) -> Outcome {
     home.write("vault-token", VAULT_TOKEN);
     let daemon = Daemon::start(&mut home.command(arguments));
@@ -45,7 +45,7 @@ fn report(outcome: &Outcome) -> Value {
     report
 }
 
-/// What another program, or the library itself, keeps beside the clients.
+/// What another program, or the library itself, keeps next to the clients.
 async fn keep(vault: &Vault, name: &str, secret: &Value) {
     let secret = secret.as_str().map_or_else(|| secret.to_string(), str::to_owned);
     vault
@@ -75,7 +75,7 @@ async fn the_librarys_clients_move_to(server: &Server, home: &Home, place: &str)
     .await;
     keep(&vault, "client_to_authn_x", &json!({ "token": "ptu_1" })).await;
     keep(&vault, "mcp_0f", &json!({ "code": "mcp_0f", "client_id": "x", "scopes": [] })).await;
-    keep(&vault, "somebody's", &json!("hunter2")).await;
+    keep(&vault, "another's", &json!("hunter2")).await;
     let before = vault.secrets().await;
 
     let dry = import(home, &server.upstream_url, &["--to", place, "--dry-run", "-o", "json"]).await;
@@ -250,8 +250,8 @@ async fn what_keeps_an_import_from_its_work_is_said_with_its_code() {
     assert_eq!(in_clear.code, Some(2), "{in_clear:?}");
     let address = import(&home, &vault.url, &["--to", "postgres://app:canary@db/x"]).await;
     assert!(address.code == Some(2) && !address.err.contains("canary"), "{address:?}");
-    let nobody = import(&home, "http://127.0.0.1:9", &to).await;
-    assert_eq!(nobody.code, Some(69), "{nobody:?}");
+    let unreachable = import(&home, "http://127.0.0.1:9", &to).await;
+    assert_eq!(unreachable.code, Some(69), "{unreachable:?}");
     vault.switches().list.set(|call| call.fault = VaultFault::Unauthorized);
     let refused = import(&home, &vault.url, &to).await;
     assert_eq!(refused.code, Some(69), "{refused:?}");

@@ -1,4 +1,4 @@
-//! One daemon writes to Vault: a second one is told so, and one that was away for too long writes nothing.
+//! One daemon writes to Vault: a second one says so, and one that was away for too long writes nothing.
 
 use std::{
     sync::Arc,
@@ -147,7 +147,7 @@ async fn whoever_lacks_the_first_of_two_leases_leaves_the_second_alone() {
     assert!(all.iter().all(Lease::is_held));
 }
 
-/// Whoever has certainly ended on this machine keeps nobody waiting; everybody else does.
+/// A daemon that has certainly ended on this machine keeps no other waiting. Every other daemon does.
 #[tokio::test]
 async fn the_lease_of_a_process_that_is_certainly_gone_is_taken_over_at_once() {
     let (vault, folder) = (Vault::start().await, tempfile::tempdir().unwrap());
@@ -156,7 +156,7 @@ async fn the_lease_of_a_process_that_is_certainly_gone_is_taken_over_at_once() {
     let killed = take().await;
     assert!(!take().await[0].is_held(), "it still lives");
     drop(killed);
-    assert!(!is_free(&vault).await, "elsewhere nobody can know");
+    assert!(!is_free(&vault).await, "elsewhere no daemon can know");
     assert!(take().await[0].is_held());
 }
 
@@ -206,7 +206,7 @@ async fn nothing_is_written_before_the_right_is_had_nor_after_it_has_lapsed() {
     done(writer.insert(Kind::Grant, &record("in.time", "value"), vault.now()).await);
     vault.clock.advance(Duration::from_secs(1));
     writes_nothing(&vault, &writer, &kept).await;
-    assert!(leases[0].renew().await.unwrap().is_none(), "nobody else has come");
+    assert!(leases[0].renew().await.unwrap().is_none(), "no other daemon has come");
     writer.ping().await.unwrap();
     assert!(writer.take(Kind::Grant, "in.time", vault.now()).await.unwrap().is_some());
     give_back(leases).await;
@@ -257,7 +257,7 @@ async fn serves_no_writes(server: &Server, client: &Client, code: &str, refresh_
     assert_eq!(client.refresh(server, refresh_token).await.status(), 503);
     let metadata = serde_json::json!({ "redirect_uris": ["http://127.0.0.1:4711/callback"] });
     assert_eq!(server.json("/register", &metadata).send().await.unwrap().status(), 503);
-    // Whom the original library knows is taken over when first seen, which is a write, too.
+    // A client of the original library is taken over when first seen, which is also a write.
     let newcomer = Client { id: NEWCOMER.to_owned(), ..client.clone() };
     assert_eq!(Browser::new().get(&newcomer.authorize_url(server, &[])).await.status, 503);
     assert_eq!(server.get("/readyz").await.status(), 503);
@@ -347,7 +347,7 @@ async fn after_kill_9_the_next_daemon_of_the_machine_writes_at_once_and_others_w
     first.serve().kill();
     let elsewhere = second.serve();
     assert_eq!(readiness(&second).await, 503);
-    // A second one beside it proves nothing by the lock that the first one has.
+    // A second daemon proves nothing with the lock that the first one has.
     let next = first.serve();
     assert_eq!(readiness(&first).await, 200);
     assert_eq!(readiness(&second).await, 503);

@@ -10,7 +10,7 @@ use pangea_mcp_auth::{
 
 use super::*;
 
-/// Stores a copy of an item beside it, as a store whose answer was lost would have.
+/// Stores a second copy of an item, as a store whose answer was lost would have.
 async fn duplicate(vault: &Vault, item: &Value, secret: &str) {
     let body = json!({ "type": "secret", "secret": secret, "name": item["name"], "folder": item["folder"],
         "metadata": item["metadata"] });
@@ -236,7 +236,7 @@ async fn lists_are_whole_in_every_way_that_vault_may_speak() {
     }
 }
 
-/// Whoever asks for the order of names gets another one, as of a Vault with a collation of its own.
+/// A request for the order of names gets another order, as from a Vault with its own collation.
 async fn with_another_order(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -328,7 +328,7 @@ async fn a_sweep_finds_what_an_earlier_process_left_and_spares_what_was_prolonge
     let left = vault.secrets().await;
     assert_eq!(left.len(), 1);
     let expiry = begin.plus(Duration::from_mins(100)).as_secs().to_string();
-    assert_eq!(left[0]["metadata"]["expires_at"], expiry, "it is told beside the value now");
+    assert_eq!(left[0]["metadata"]["expires_at"], expiry, "it is next to the value now");
 }
 
 #[tokio::test]

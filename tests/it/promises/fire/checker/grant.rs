@@ -44,26 +44,26 @@ impl<'a> GrantHistory<'a> {
         let forked = chain.values().chain(names.values()).filter(|texts| texts.len() > 1);
         broken.extend(
             forked.map(|texts| {
-                (Promise::RefreshTokenIsSpentOnce, format!("these stand at one place: {texts:?}"))
+                (Promise::RefreshTokenIsSpentOnce, format!("these are in one place: {texts:?}"))
             }),
         );
     }
 
-    /// Whatever was handed out works until somebody asks for its end.
+    /// A token that was issued works until an actor asks for its end.
     pub(super) fn survives(&self, broken: &mut Broken) {
         for event in self.events.iter().filter(|event| is_refused(event)) {
             let excused = self.events.iter().any(|cause| {
                 !std::ptr::eq(*cause, *event) && cause.called < event.returned && may_end(cause, event)
             });
             if !excused {
-                let what = format!("refused, though nobody had asked for its end: {event:?}");
+                let what = format!("refused, although no actor had asked for its end: {event:?}");
                 broken.push((Promise::WhatWasAnsweredSurvives, what));
             }
         }
     }
 
-    /// Whatever is over stays over: from the moment in which somebody saw it, and a second after
-    /// somebody was told so.
+    /// What has ended never works again: from the moment in which an actor saw it, and from one second after
+    /// an actor was told so.
     pub(super) fn stays_revoked(&self, broken: &mut Broken) {
         for event in self.events.iter().filter(|event| is_served(event)) {
             let before = |over: &&&Event| concerns(over, event);
@@ -113,7 +113,7 @@ impl<'a> GrantHistory<'a> {
     }
 }
 
-/// Whether an answer says that something is over.
+/// Whether an answer says that something has ended.
 fn is_refused(event: &Event) -> bool {
     match (&event.operation, &event.outcome) {
         (Operation::Introspect { .. }, Outcome::Active(active)) => !active,
