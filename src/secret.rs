@@ -207,7 +207,9 @@ mod tests {
         assert_eq!(stored, format!("\"{}\"", encode(&sha256(b"token"))));
         assert!(serde_json::from_str::<TokenHash>(&stored).unwrap().matches("token"));
         assert!(serde_json::from_slice::<TokenHash>(stored.as_bytes()).unwrap().matches("token"));
-        assert!(serde_json::from_value::<TokenHash>(stored.trim_matches('"').into()).unwrap().matches("token"));
+        assert!(
+            serde_json::from_value::<TokenHash>(stored.trim_matches('"').into()).unwrap().matches("token")
+        );
         let long = "A".repeat(10_000);
         for text in ["", "A", &stored[1..43], &format!("{}A", &stored[1..44]), "not base64url", &long] {
             assert!(serde_json::from_value::<TokenHash>(text.into()).is_err(), "{text}");
