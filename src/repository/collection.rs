@@ -1,4 +1,4 @@
-//! Records as values of a type: the only way in which the rest of the program stores anything.
+//! Records as values of a type. The rest of the program stores nothing in any other way.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -15,29 +15,51 @@ pub trait Entity: Serialize + DeserializeOwned + Send + Sync {
     /// Its key, unique within the kind.
     fn key(&self) -> &str;
 
-    /// The key of the record that it belongs to.
+    /// What [`Page::parent`] finds it under.
     fn parent(&self) -> Option<&str> {
         None
     }
 
-    /// When it ceases to exist.
+    /// From this second on the record does not exist; `None` keeps it for good.
     fn expires_at(&self) -> Option<UnixTime>;
 }
 
-/// A value as it was read. Replacing it consumes this.
+/// How often a record is written again after another process has changed it first. No process waits in
+/// between, and of several writers one succeeds each time.
+pub const ATTEMPTS: usize = 64;
+
+/// A value with the version of its record. [`Collection::replace`] consumes it.
 #[derive(Debug, Clone)]
 pub struct Stored<T> {
-    /// The value.
+    /// The record's JSON, parsed.
     pub value: T,
     version: Version,
 }
 
-/// A record that is there and says nothing to this program: damaged, or of another version.
+/// What an update does to the value that it has read, and what it tells its caller.
+#[derive(Debug)]
+pub enum Change<T, R> {
+    /// Store this value instead.
+    Write(T, R),
+    /// Leave the record as it is.
+    Leave(R),
+}
+
+/// The outcome of an update.
+#[derive(Debug)]
+pub struct Updated<T, R> {
+    /// The record after the update, changed or not.
+    pub stored: Stored<T>,
+    /// What the last call of the update's function told.
+    pub outcome: R,
+}
+
+/// A record that exists but cannot be parsed: damaged, or of a later release.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("{} {key} cannot be read: {reason}", .kind.as_str())]
 pub struct Unreadable {
     kind: Kind,
-    /// Its key.
+    /// See [`is_key`](super::is_key).
     pub key: String,
     reason: String,
 }
@@ -48,19 +70,19 @@ impl From<Unreadable> for RepositoryError {
     }
 }
 
-/// A page as it was read. One record that cannot be read does not hide the others.
+/// A page of a list. A record that cannot be parsed does not hide the others.
 #[derive(Debug)]
 pub struct Listed<T> {
     /// The values, in key order.
     pub values: Vec<T>,
-    /// The records that cannot be read.
+    /// Records of the page that cannot be parsed.
     pub unreadable: Vec<Unreadable>,
-    /// The last key of the page, behind which the next one begins; `None` if there was nothing.
+    /// The last key of the page, for [`Page::after`] of the next one; `None` for an empty page.
     pub last: Option<String>,
 }
 
 impl<T> Listed<T> {
-    /// How many records the page had.
+    /// Records on the page, unreadable ones included.
     #[must_use]
     pub fn count(&self) -> usize {
         self.values.len() + self.unreadable.len()
@@ -87,11 +109,11 @@ impl<T: Entity> Collection<T> {
         Self { repository, entity: PhantomData }
     }
 
-    /// The record of a value.
+    /// The value as it is given to the backend.
     ///
     /// # Errors
     ///
-    /// When the value has no JSON.
+    /// When the value cannot be written as JSON.
     pub fn record(value: &T) -> Result<Record> {
         Ok(Record {
             key: value.key().to_owned(),
@@ -111,7 +133,7 @@ impl<T: Entity> Collection<T> {
         Ok(self.look(key, now).await?.transpose()?)
     }
 
-    /// The same for whoever can go on without being able to read it.
+    /// Like [`Collection::get`], for callers that can deal with a record that cannot be parsed.
     ///
     /// # Errors
     ///
@@ -138,13 +160,60 @@ impl<T: Entity> Collection<T> {
         Ok(done(write, value))
     }
 
-    /// Puts `value` in the place of the one that was read; `None` if somebody else was faster.
+    /// Stores `value` in place of the one that was read; `None` if the record has changed since.
     ///
     /// # Errors
     ///
     /// When the repository is unavailable.
     pub async fn replace(&self, read: Stored<T>, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let write = self.repository.replace(T::KIND, &Self::record(&value)?, read.version, now).await?;
+        self.write(read.version, value, now).await
+    }
+
+    /// Reads the value under `key` and lets `change` decide about it, again after each conflict with
+    /// another writer. `None` if there is no such record.
+    ///
+    /// # Errors
+    ///
+    /// When the repository is unavailable, the value cannot be read, or each of [`ATTEMPTS`] conflicts.
+    pub async fn update<R>(
+        &self,
+        key: &str,
+        now: UnixTime,
+        mut change: impl FnMut(&T) -> Change<T, R>,
+    ) -> Result<Option<Updated<T, R>>> {
+        let Some(read) = self.get(key, now).await? else { return Ok(None) };
+        self.update_from(read, now, |value| Ok(change(value))).await
+    }
+
+    /// Like [`Collection::update`], with a value that has been read already and a `change` that can fail.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Collection::update`], and when `change` fails.
+    pub async fn update_from<R, E: From<RepositoryError>>(
+        &self,
+        mut read: Stored<T>,
+        now: UnixTime,
+        mut change: impl FnMut(&T) -> std::result::Result<Change<T, R>, E>,
+    ) -> std::result::Result<Option<Updated<T, R>>, E> {
+        for _ in 0..ATTEMPTS {
+            let (value, outcome) = match change(&read.value)? {
+                Change::Write(value, outcome) => (value, outcome),
+                Change::Leave(outcome) => return Ok(Some(Updated { stored: read, outcome })),
+            };
+            if let Some(stored) = self.write(read.version, value, now).await? {
+                return Ok(Some(Updated { stored, outcome }));
+            }
+            let Some(again) = self.get(read.value.key(), now).await? else { return Ok(None) };
+            read = again;
+        }
+        let record = format!("{} {}", T::KIND.as_str(), read.value.key());
+        let reason = format!("{record} is being changed by too many requests at once; try again");
+        Err(RepositoryError::Unavailable(reason).into())
+    }
+
+    async fn write(&self, read: Version, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
+        let write = self.repository.replace(T::KIND, &Self::record(&value)?, read, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "replaced");
         Ok(done(write, value))
     }
@@ -159,7 +228,7 @@ impl<T: Entity> Collection<T> {
         Ok(taken.as_ref().map(parse).transpose()?)
     }
 
-    /// Removes a record, whether or not it can be read; whether it was there.
+    /// Removes a record, even one that cannot be parsed. Whether it existed.
     ///
     /// # Errors
     ///
@@ -168,7 +237,7 @@ impl<T: Entity> Collection<T> {
         Ok(self.repository.take(T::KIND, key, now).await?.is_some())
     }
 
-    /// A page of live values in key order, for whoever needs every one of them.
+    /// A page of live values in key order. One that cannot be parsed is an error.
     ///
     /// # Errors
     ///
@@ -178,7 +247,7 @@ impl<T: Entity> Collection<T> {
         Ok(records.iter().map(parse).collect::<std::result::Result<_, _>>()?)
     }
 
-    /// A page of live values in key order, and what of it cannot be read.
+    /// A page of live values in key order, with those that cannot be parsed listed apart.
     ///
     /// # Errors
     ///
@@ -210,4 +279,68 @@ fn parse<T: Entity>(record: &Record) -> std::result::Result<T, Unreadable> {
         key: record.key.clone(),
         reason: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::repository::MemoryRepository;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Counter {
+        name: String,
+        count: u64,
+    }
+
+    impl Entity for Counter {
+        const KIND: Kind = Kind::Replay;
+
+        fn key(&self) -> &str {
+            &self.name
+        }
+
+        fn expires_at(&self) -> Option<UnixTime> {
+            None
+        }
+    }
+
+    fn one_more(counter: &Counter) -> Change<Counter, u64> {
+        let count = counter.count + 1;
+        Change::Write(Counter { name: counter.name.clone(), count }, count)
+    }
+
+    async fn counters() -> Collection<Counter> {
+        let counters = Collection::new(Arc::new(MemoryRepository::default()));
+        counters.insert(Counter { name: "counter".to_owned(), count: 0 }, NOW).await.unwrap();
+        counters
+    }
+
+    #[tokio::test]
+    async fn an_update_stores_what_its_function_made_and_tells_what_it_told() {
+        let counters = counters().await;
+        let updated = counters.update("counter", NOW, one_more).await.unwrap().unwrap();
+        assert_eq!((updated.stored.value.count, updated.outcome), (1, 1));
+        let left = counters.update("counter", NOW, |counter| Change::Leave(counter.count)).await.unwrap();
+        assert_eq!(left.unwrap().outcome, 1);
+        assert!(counters.update("absent", NOW, one_more).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_update_that_meets_another_writer_decides_again() {
+        let counters = counters().await;
+        let read = counters.get("counter", NOW).await.unwrap().unwrap();
+        counters.update("counter", NOW, one_more).await.unwrap();
+        let updated =
+            counters.update_from(read, NOW, |counter| Ok::<_, RepositoryError>(one_more(counter))).await;
+        assert_eq!(updated.unwrap().unwrap().outcome, 2);
+        let read = counters.get("counter", NOW).await.unwrap().unwrap();
+        counters.remove("counter", NOW).await.unwrap();
+        let gone =
+            counters.update_from(read, NOW, |counter| Ok::<_, RepositoryError>(one_more(counter))).await;
+        assert!(gone.unwrap().is_none());
+    }
 }

@@ -18,7 +18,7 @@ use std::{fmt::Debug, num::NonZeroU64};
 use async_trait::async_trait;
 
 pub use self::{
-    collection::{Collection, Entity, Listed, Stored, Unreadable},
+    collection::{ATTEMPTS, Change, Collection, Entity, Listed, Stored, Unreadable, Updated},
     memory::MemoryRepository,
     postgres::{PostgresRepository, PostgresSettings},
     redis::{RedisRepository, RedisSettings},
