@@ -16,7 +16,7 @@ use pangea_mcp_auth::{
     clock::{Clock, ManualClock, UnixTime},
     config::{self, Directories, Environment, KeyringError},
     daemon,
-    flow::AuthorizationServer,
+    flow::{AuthorizationServer, TokenRequest},
     oauth::{
         authorization::{AuthorizationRequest, CodeChallenge},
         client::ClientId,
@@ -195,7 +195,10 @@ impl House {
         let form = format!("{form}&client_id={}", self.client_id);
         let params = Params::parse(form.as_bytes()).unwrap();
         let credentials = Credentials::of_request(&[], &params).unwrap();
-        let answer = serde_json::to_value(self.server.token(&params, &credentials).await.unwrap()).unwrap();
+        let answer = serde_json::to_value(
+            self.server.token(TokenRequest::of(&params).unwrap(), &credentials).await.unwrap(),
+        )
+        .unwrap();
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
         Held { refresh_token: text("refresh_token"), access_token: text("access_token") }
     }

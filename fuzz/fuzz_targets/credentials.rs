@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pangea_mcp_auth::oauth::{credentials::Credentials, error::ErrorCode, params::Params};
+use pangea_mcp_auth::oauth::{credentials::{Credentials, Proof}, error::ErrorCode, params::Params};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
     match Credentials::of_request(&lines, &body) {
         Ok(credentials) => {
             assert!(!credentials.client_id.is_empty());
-            assert!(credentials.client_secret.is_none_or(|secret| !secret.is_empty()));
+            assert_ne!(credentials.proof, Proof::of_body(Some("")));
             assert!(lines.len() <= 1, "several headers were accepted");
             assert!(lines.is_empty() || body.one("client_secret").is_ok_and(|secret| secret.is_none()));
         }

@@ -7,7 +7,7 @@ use crate::{
     clock::UnixTime,
     oauth::{
         client::ClientId,
-        credentials::Credentials,
+        credentials::{Credentials, Proof},
         error::{ErrorCode, OAuthError, refuse},
         grant::{Grant, LiveToken, Person},
         issuer::Issuer,
@@ -15,6 +15,7 @@ use crate::{
         scope::Scope,
         token::{PersonClaim, TokenId, issued_at},
     },
+    secret::TokenHash,
 };
 
 /// What a resource server hears of a token.
@@ -80,7 +81,7 @@ impl AuthorizationServer {
 
     fn introspector(&self, credentials: &Credentials) -> Result<&Introspector, OAuthError> {
         match self.settings.introspectors.get(&credentials.client_id) {
-            Some(caller) if credentials.prove(&caller.secret) => Ok(caller),
+            Some(caller) if proves(&credentials.proof, &caller.secret) => Ok(caller),
             _ => refuse(ErrorCode::InvalidClient, "introspection needs the credentials of a resource server"),
         }
     }
@@ -104,6 +105,13 @@ impl AuthorizationServer {
             jti: id.to_string(),
             token_type: "Bearer",
         }
+    }
+}
+
+fn proves(proof: &Proof, secret: &TokenHash) -> bool {
+    match proof {
+        Proof::None => false,
+        Proof::Secret(presented) => presented.is_in_either_reading(secret),
     }
 }
 

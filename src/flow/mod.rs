@@ -1,14 +1,16 @@
 //! The use cases, where protocol, repository, upstream and clock meet.
 
 pub mod administration;
+mod authentication;
 mod background;
+mod grants;
 mod introspection;
 mod login;
 mod registration;
 mod returns;
 mod revocation;
 mod sealed_sessions;
-mod tokens;
+mod token;
 mod unused;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -27,16 +29,16 @@ pub use self::{
     },
     registration::Registered,
     sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
-    tokens::TokenResponse,
+    token::{TokenRequest, TokenResponse},
     unused::MostUnused,
 };
 use crate::{
-    audit::{self, Event},
+    audit::Event,
     clock::{Clock, SKEW, UnixTime},
     keys::{KeyError, Keys, Turns},
     oauth::{
         authorization::Resources,
-        client::{Client, ClientId},
+        client::Client,
         error::{ErrorCode, OAuthError},
         grant::{Grant, Person},
         issuer::Issuer,
@@ -302,25 +304,6 @@ impl AuthorizationServer {
     async fn upstream_turn(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
         tokio::time::timeout(patience, self.upstream_calls.acquire()).await.ok()?.ok()
     }
-
-    /// The client of that name that is authenticated by what it presented.
-    ///
-    /// # Errors
-    ///
-    /// `invalid_client`: whoever gets it may register again.
-    async fn authenticated(
-        &self,
-        client_id: &str,
-        secret: Option<&str>,
-        now: UnixTime,
-    ) -> Result<Client, OAuthError> {
-        let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
-        let client_id = ClientId::parse(client_id).ok_or_else(unknown)?;
-        let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
-        audit::about(&client);
-        client.authenticate(secret, now)?;
-        Ok(client)
-    }
 }
 
 impl Entity for Client {
@@ -364,9 +347,7 @@ impl From<RepositoryError> for OAuthError {
             RepositoryError::TooLarge { .. }
             | RepositoryError::Corrupt(_)
             | RepositoryError::Unusable(_)
-            | RepositoryError::Absent(_) => {
-                Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error)
-            }
+            | RepositoryError::Absent(_) => Self::internal(error),
         }
     }
 }
@@ -375,7 +356,7 @@ impl From<KeyError> for OAuthError {
     fn from(error: KeyError) -> Self {
         match error {
             KeyError::Repository(error) => error.into(),
-            error => Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(error),
+            error => Self::internal(error),
         }
     }
 }

@@ -54,7 +54,7 @@ impl AuthorizationServer {
             operated: None,
         };
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {
-            return Err(OAuthError::new(ErrorCode::ServerError, "something went wrong here"));
+            return Err(OAuthError::internal("the new client ID is taken"));
         };
         let client = stored.value;
         if let Err(error) = self.bound_with(&client).await {
@@ -78,7 +78,7 @@ pub(super) fn client_id(random: &dyn Random) -> Result<ClientId, OAuthError> {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
     ClientId::parse(&format!("mcp_{}", encode(&bytes)))
-        .ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "something went wrong here"))
+        .ok_or_else(|| OAuthError::internal("a made client ID is not valid"))
 }
 
 /// A registration that the repository does not hold is the client's to shorten.

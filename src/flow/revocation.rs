@@ -1,19 +1,16 @@
 //! Clients give tokens back (RFC 7009).
 
-use super::{
-    AuthorizationServer,
-    tokens::{ATTEMPTS, too_much_contention},
-};
+use super::{AuthorizationServer, authentication::AuthenticatedClient, grants::is_genuine};
 use crate::{
     audit::{self, Event},
     clock::UnixTime,
     oauth::{
-        client::Client,
         credentials::Credentials,
         error::OAuthError,
         grant::RevokedBy,
         token::{RefreshToken, TokenId},
     },
+    repository::Change,
 };
 
 impl AuthorizationServer {
@@ -26,8 +23,7 @@ impl AuthorizationServer {
     /// `invalid_client`; or the repository does not answer, and nothing was revoked.
     pub async fn revoke(&self, credentials: &Credentials, token: &str) -> Result<(), OAuthError> {
         let now = self.now();
-        let client =
-            self.authenticated(&credentials.client_id, credentials.client_secret.as_deref(), now).await?;
+        let client = self.authenticate(credentials, now).await?;
         if let Some(refresh) = RefreshToken::parse(token) {
             return self.revoke_grant(&client, &refresh, token, now).await;
         }
@@ -39,15 +35,15 @@ impl AuthorizationServer {
 
     async fn revoke_grant(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         refresh: &RefreshToken,
         text: &str,
         now: UnixTime,
     ) -> Result<(), OAuthError> {
         let Some(read) = self.grants.get(refresh.grant.as_str(), now).await? else { return Ok(()) };
-        let own = read.value.client_id == client.client_id;
+        let own = read.value.client_id == *client.id();
         // A token that was rotated since is still the client's way to say that it wants to go.
-        let genuine = self.is_genuine(&read.value, refresh, text);
+        let genuine = is_genuine(Some(&self.sealer), &read.value, refresh, text);
         tracing::debug!(own, genuine, "a refresh token is to be revoked");
         if !(own && genuine) {
             return Ok(());
@@ -58,24 +54,22 @@ impl AuthorizationServer {
 
     async fn revoke_access_token(
         &self,
-        client: &Client,
+        client: &AuthenticatedClient,
         id: &TokenId,
         text: &str,
         now: UnixTime,
     ) -> Result<(), OAuthError> {
-        for _ in 0..ATTEMPTS {
-            let Some(read) = self.grants.get(id.grant.as_str(), now).await? else { return Ok(()) };
-            let own = read.value.client_id == client.client_id;
-            if !own || read.value.live_token(id.number, text, now).is_none() {
-                return Ok(());
+        let updated = self.grants.update(id.grant.as_str(), now, |grant| {
+            let own = grant.client_id == *client.id();
+            if !own || grant.live_token(id.number, text, now).is_none() {
+                return Change::Leave(false);
             }
-            audit::about(&read.value);
-            let without = read.value.clone().without_token(id.number);
-            if self.grants.replace(read, without, now).await?.is_some() {
-                Event::TokenRevocation { jti: id, by: RevokedBy::Client.as_str() }.record();
-                return Ok(());
-            }
+            audit::about(grant);
+            Change::Write(grant.clone().without_token(id.number), true)
+        });
+        if updated.await?.is_some_and(|updated| updated.outcome) {
+            Event::TokenRevocation { jti: id, by: RevokedBy::Client.as_str() }.record();
         }
-        Err(too_much_contention())
+        Ok(())
     }
 }

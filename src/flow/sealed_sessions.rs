@@ -3,18 +3,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::tokens::refresh_texts;
+use super::grants::{refresh_texts, reseal_session};
 use crate::{
     clock::{SKEW, UnixTime},
     oauth::grant::{Grant, RefreshChain},
-    repository::{Collection, Listed, Page, Repository, RepositoryError},
+    repository::{Change, Collection, Listed, Page, Repository, RepositoryError},
     secret::{KeyId, Sealer},
 };
 
 /// Grants that are read at once.
 const PAGE: usize = 100;
-/// Attempts to replace a record that others replace at the same time.
-const ATTEMPTS: usize = 8;
 /// For so long after the time of the next one a sealing key may still have been used: by a daemon whose
 /// clock is behind, and which looks every 30 seconds whether that time has come.
 pub const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
@@ -55,9 +53,9 @@ impl SealedSessions {
         let mut done = Resealed { resealed: 0, unreadable: page.unreadable.len() as u64, next: page.last };
         for grant in page.values.iter().filter(|grant| self.is_outdated(grant)) {
             match self.reseal_one(grant, now).await? {
-                Some(true) => done.resealed += 1,
-                Some(false) => {}
-                None => done.unreadable += 1,
+                Resealing::Done => done.resealed += 1,
+                Resealing::NotNeeded => {}
+                Resealing::Unreadable => done.unreadable += 1,
             }
         }
         Ok(done)
@@ -93,25 +91,19 @@ impl SealedSessions {
         !grant.upstream.sealed.is_empty() && self.sealer.is_outdated(&grant.upstream.sealed)
     }
 
-    /// Whether we did it, or `None` if no key opens the session.
-    async fn reseal_one(&self, grant: &Grant, now: UnixTime) -> Result<Option<bool>, RepositoryError> {
-        let context = ["upstream tokens", grant.id.as_str()];
-        for _ in 0..ATTEMPTS {
-            let Some(read) = self.grants.get(grant.id.as_str(), now).await? else { return Ok(Some(false)) };
-            if !self.is_outdated(&read.value) {
-                return Ok(Some(false));
+    async fn reseal_one(&self, grant: &Grant, now: UnixTime) -> Result<Resealing, RepositoryError> {
+        let updated = self.grants.update(grant.id.as_str(), now, |grant| {
+            if !self.is_outdated(grant) {
+                return Change::Leave(Resealing::NotNeeded);
             }
-            let Some(plain) = self.sealer.open(&context, &read.value.upstream.sealed) else {
-                return Ok(None);
+            let Some(sealed) = reseal_session(&self.sealer, grant) else {
+                return Change::Leave(Resealing::Unreadable);
             };
-            let mut resealed = read.value.clone();
-            resealed.upstream.sealed = self.sealer.seal(&context, &plain);
-            if self.grants.replace(read, resealed, now).await?.is_some() {
-                return Ok(Some(true));
-            }
-        }
-        // It is in constant use; the next round finds it.
-        Ok(Some(false))
+            let mut resealed = grant.clone();
+            resealed.upstream.sealed = sealed;
+            Change::Write(resealed, Resealing::Done)
+        });
+        Ok(updated.await?.map_or(Resealing::NotNeeded, |updated| updated.outcome))
     }
 
     fn is_sealed_elsewhere(&self, grant: &Grant) -> bool {
@@ -131,6 +123,15 @@ impl SealedSessions {
         previous_issued_at(chain, grant) < switched.plus(AFTERGLOW)
             || !made.any(|made| chain.current.matches(&made))
     }
+}
+
+/// What came of one session.
+enum Resealing {
+    Done,
+    /// Another process did it, or the grant has ended.
+    NotNeeded,
+    /// No key in the ring decrypts it.
+    Unreadable,
 }
 
 /// When the refresh token before the current one was issued.

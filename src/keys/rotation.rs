@@ -6,14 +6,11 @@ use super::{KeyError, Keys, PUBLISHED_AFTER, StoredKey};
 use crate::{
     clock::UnixTime,
     oauth::token::SigningAlgorithm,
-    repository::{Collection, Listed, Page, Repository, RepositoryError, Stored},
+    repository::{ATTEMPTS, Change, Collection, Listed, Page, Repository, RepositoryError, Stored},
 };
 
 /// More keys than there ever are at once.
 const ALL: usize = 100;
-/// Attempts to be the one who makes the next key, or changes one.
-const ATTEMPTS: usize = 8;
-
 /// A new key is published for so long before it signs, or for a quarter of the time between two keys if
 /// that is shorter: there are verifiers that keep the key set for a day and do not look again when they
 /// meet an unknown key.
@@ -173,14 +170,9 @@ impl Keys {
 
     /// Ends the publication of a key at a time, whatever happens to its record meanwhile.
     async fn retire(&self, number: &str, until: UnixTime, now: UnixTime) -> Result<(), KeyError> {
-        for _ in 0..ATTEMPTS {
-            let Some(read) = self.stored.get(number, now).await? else { return Ok(()) };
-            let retiring = StoredKey { expires_at: Some(until), ..read.value.clone() };
-            if self.stored.replace(read, retiring, now).await?.is_some() {
-                return Ok(());
-            }
-        }
-        Err(RepositoryError::Unavailable("a signing key is changed by others all the time".to_owned()).into())
+        let retiring = |key: &StoredKey| StoredKey { expires_at: Some(until), ..key.clone() };
+        self.stored.update(number, now, |key| Change::Write(retiring(key), ())).await?;
+        Ok(())
     }
 
     /// The next key after the one of the number `last`; `None` if somebody else was faster.

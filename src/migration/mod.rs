@@ -28,7 +28,7 @@ use self::{
 };
 use crate::{
     clock::{Clock, UnixTime},
-    repository::{Kind, Order, Page, Record, Repository, RepositoryError, Write},
+    repository::{ATTEMPTS, Kind, Order, Page, Record, Repository, RepositoryError, Write},
 };
 
 /// In this order: the keys first, by which the two sides are known as one installation, and grants
@@ -36,8 +36,6 @@ use crate::{
 const KINDS: [Kind; 4] = [Kind::Key, Kind::Client, Kind::Replay, Kind::Grant];
 /// Writes under way at once: a backend that commits together has something to put together.
 const AT_ONCE: usize = 64;
-/// Attempts to write a record that others write at the same time.
-const ATTEMPTS: usize = 16;
 
 /// Why a copy came to no end.
 #[derive(Debug, thiserror::Error)]

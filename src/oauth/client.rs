@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    credentials::Proof,
     error::{ErrorCode, OAuthError, refuse},
     operator::Operated,
     redirect::{RedirectUri, ReturnAddress},
@@ -218,16 +219,16 @@ impl Client {
     /// # Errors
     ///
     /// `invalid_client`.
-    pub fn authenticate(&self, presented: Option<&str>, now: UnixTime) -> Result<(), OAuthError> {
+    pub fn authenticate(&self, presented: &Proof, now: UnixTime) -> Result<(), OAuthError> {
         match (&self.secret, presented) {
-            (None, None) => Ok(()),
+            (None, Proof::None) => Ok(()),
             (Some(_), _) if self.secret_expires_at.is_some_and(|ends| ends <= now) => {
                 refuse(ErrorCode::InvalidClient, "the client secret has expired; register again")
             }
-            (Some(hash), Some(secret)) if hash.matches(secret) => Ok(()),
-            (Some(_), Some(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
-            (Some(_), None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
-            (None, Some(_)) => {
+            (Some(hash), Proof::Secret(secret)) if secret.is(hash) => Ok(()),
+            (Some(_), Proof::Secret(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
+            (Some(_), Proof::None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
+            (None, Proof::Secret(_)) => {
                 refuse(ErrorCode::InvalidClient, "this client has no secret; send client_id alone")
             }
         }

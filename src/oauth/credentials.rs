@@ -19,20 +19,59 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// An id with or without a secret, as it was presented.
-#[derive(Clone, PartialEq, Eq)]
+/// Whom a caller claims to be, and how it proves that.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The caller's name.
+    /// As presented: it may be no client's.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: Option<String>,
-    /// The secret as it stood in the header, where decoding made something else of it.
-    undecoded_secret: Option<String>,
+    /// Not verified yet.
+    pub proof: Proof,
 }
 
-impl std::fmt::Debug for Credentials {
+/// How a caller proves who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// Not at all, as public clients do.
+    None,
+    /// With a secret, in the header or in the body.
+    Secret(PresentedSecret),
+}
+
+/// A secret that a caller sent. Its `Debug` form does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PresentedSecret {
+    text: String,
+    /// The text in the header, where form-decoding changed it.
+    undecoded: Option<String>,
+}
+
+impl std::fmt::Debug for PresentedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("client_id", &self.client_id).finish_non_exhaustive()
+        f.write_str("PresentedSecret")
+    }
+}
+
+impl PresentedSecret {
+    /// Whether this is a client's secret.
+    #[must_use]
+    pub fn is(&self, secret: &TokenHash) -> bool {
+        secret.matches(&self.text)
+    }
+
+    /// Like [`PresentedSecret::is`], for a secret that an operator chose. It may contain `%` or `+`, which some
+    /// callers (FastMCP among them) do not encode in the header: either reading counts.
+    #[must_use]
+    pub fn is_in_either_reading(&self, secret: &TokenHash) -> bool {
+        self.is(secret) || self.undecoded.as_deref().is_some_and(|text| secret.matches(text))
+    }
+}
+
+impl Proof {
+    /// The proof of a caller that sends this as `client_secret` in the body, or no secret.
+    #[must_use]
+    pub fn of_body(secret: Option<&str>) -> Self {
+        let secret = secret.map(|text| PresentedSecret { text: text.to_owned(), undecoded: None });
+        secret.map_or(Self::None, Self::Secret)
     }
 }
 
@@ -52,8 +91,7 @@ impl Credentials {
             }
             _ if body.one("client_assertion")?.is_some() => Err(more_than_one_way()),
             ([], (Some(client_id), secret)) => {
-                let client_secret = secret.map(str::to_owned);
-                Ok(Self { client_id: client_id.to_owned(), client_secret, undecoded_secret: None })
+                Ok(Self { client_id: client_id.to_owned(), proof: Proof::of_body(secret) })
             }
             ([], (None, _)) => refuse(ErrorCode::InvalidClient, "client_id is missing"),
             ([header], (client_id, None)) => {
@@ -67,13 +105,6 @@ impl Credentials {
             }
             _ => Err(more_than_one_way()),
         }
-    }
-
-    /// Whether the secret is the hashed one. A secret that an operator chose may hold `%` or `+`, and
-    /// some callers (FastMCP among them) send it in the header as it is: either reading will do.
-    #[must_use]
-    pub fn prove(&self, secret: &TokenHash) -> bool {
-        [&self.client_secret, &self.undecoded_secret].into_iter().flatten().any(|text| secret.matches(text))
     }
 }
 
@@ -98,9 +129,11 @@ fn basic(header: &[u8]) -> Result<Credentials, OAuthError> {
     if client_id.is_empty() {
         return Err(broken());
     }
-    let undecoded_secret = Some(undecoded).filter(|text| *text != secret).map(str::to_owned);
-    let client_secret = Some(secret).filter(|secret| !secret.is_empty());
-    Ok(Credentials { client_id, client_secret, undecoded_secret })
+    if secret.is_empty() {
+        return Ok(Credentials { client_id, proof: Proof::None });
+    }
+    let undecoded = Some(undecoded).filter(|text| *text != secret).map(str::to_owned);
+    Ok(Credentials { client_id, proof: Proof::Secret(PresentedSecret { text: secret, undecoded }) })
 }
 
 fn form_decoded(text: &str) -> Option<String> {
@@ -121,14 +154,20 @@ mod tests {
         let headers: Vec<&[u8]> = authorization.iter().map(|header| header.as_bytes()).collect();
         let body = Params::parse(body.as_bytes()).unwrap();
         Credentials::of_request(&headers, &body)
-            .map(|read| Credentials { undecoded_secret: None, ..read })
+            .map(|Credentials { client_id, proof }| Credentials { client_id, proof: decoded(proof) })
             .map_err(|error| error.code())
+    }
+
+    fn decoded(proof: Proof) -> Proof {
+        match proof {
+            Proof::None => Proof::None,
+            Proof::Secret(PresentedSecret { text, .. }) => Proof::of_body(Some(&text)),
+        }
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "what `read` gives")]
     fn credentials(id: &str, secret: Option<&str>) -> Result<Credentials, ErrorCode> {
-        let client_secret = secret.map(str::to_owned);
-        Ok(Credentials { client_id: id.to_owned(), client_secret, undecoded_secret: None })
+        Ok(Credentials { client_id: id.to_owned(), proof: Proof::of_body(secret) })
     }
 
     #[test]
@@ -156,7 +195,8 @@ mod tests {
             ("p@ s", "a:p%40+s", true),
             ("p%40+s", "a:p@+s", false),
         ] {
-            assert_eq!(read(header).prove(&TokenHash::of(secret)), proved, "{secret} {header}");
+            let Proof::Secret(presented) = read(header).proof else { panic!("{header}") };
+            assert_eq!(presented.is_in_either_reading(&TokenHash::of(secret)), proved, "{secret} {header}");
         }
     }
 

@@ -83,7 +83,13 @@ impl OAuthError {
         Self { code, description: allowed(description.into()), of_known_client: false, source: None }
     }
 
-    /// Whether it is a failure here, and no fault of whoever asked.
+    /// A failure of this server. The client gets `server_error`; the cause is for the log alone.
+    #[must_use]
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(ErrorCode::ServerError, "something went wrong here").caused_by(cause)
+    }
+
+    /// Whether it is a failure of this server or its repository, and not the caller's fault.
     #[must_use]
     pub const fn is_ours(&self) -> bool {
         matches!(self.code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable)

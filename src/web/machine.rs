@@ -17,10 +17,13 @@ use super::{
     request::{LARGEST_FORM, authorization, body, limit},
     visit::Visit,
 };
-use crate::oauth::{
-    credentials::Credentials,
-    error::{ErrorCode, OAuthError},
-    params::Params,
+use crate::{
+    flow::TokenRequest,
+    oauth::{
+        credentials::{Credentials, Proof},
+        error::{ErrorCode, OAuthError},
+        params::Params,
+    },
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -38,8 +41,9 @@ pub(super) async fn token(web: Arc<Web>, visit: Visit, request: Request) -> Resp
 
 async fn token_answer(web: &Web, call: Call) -> Result<Response, Failure> {
     let params = Params::parse(&call.body)?;
+    let request = TokenRequest::of(&params)?;
     let credentials = call.credentials(&params)?;
-    let answer = web.server.token(&params, &credentials).await;
+    let answer = web.server.token(request, &credentials).await;
     let response = call.noting_failure(web, &credentials, answer)?;
     Ok(call.visit.reply.json(StatusCode::OK, &response))
 }
@@ -131,7 +135,7 @@ impl Call {
     ) -> Result<T, Failure> {
         if let Err(error) = &answer
             && error.code() == ErrorCode::InvalidClient
-            && credentials.client_secret.is_some()
+            && matches!(credentials.proof, Proof::Secret(_))
         {
             let guess = (&credentials.client_id, self.visit.caller.network);
             web.limits.failures.admit(guess).map_err(Failure::TooMany)?;

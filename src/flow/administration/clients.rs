@@ -11,7 +11,7 @@ use crate::{
     flow::registration::client_id,
     oauth::{
         client::{Client, ClientId, ClientMetadata, Origin},
-        error::{ErrorCode, OAuthError},
+        error::OAuthError,
         operator::Action,
         redirect::PrivateUseSchemes,
     },
@@ -92,8 +92,7 @@ impl Administration {
             operated: self.operated(Action::Added, now),
         };
         let stored = self.clients.insert(client, now).await?;
-        let stored =
-            stored.ok_or_else(|| OAuthError::new(ErrorCode::ServerError, "the new client id is taken"))?;
+        let stored = stored.ok_or_else(|| OAuthError::internal("the new client ID is taken"))?;
         self.audit(Event::Registration, &stored.value);
         Ok((stored.value, secret))
     }

@@ -2,13 +2,12 @@
 
 use super::Administration;
 use crate::{
-    flow::tokens::refresh_texts,
+    flow::grants::is_genuine,
     oauth::{
         grant::{Grant, State},
         token::{GrantId, RefreshToken, TokenId, grant_of_code},
     },
     repository::RepositoryError,
-    secret::constant_time_eq,
 };
 
 /// How codes and refresh tokens begin, and a JWT: `{"` in base64url.
@@ -67,25 +66,12 @@ impl Administration {
         let grant = read.value;
         let fits = match (&grant.state, &refresh, &access) {
             (State::Revoked { .. }, ..) => return Ok(Leak::OfRevoked(Box::new(grant))),
-            (_, Some(token), _) => self.is_refresh_token_of(&grant, token, text),
+            (_, Some(token), _) => is_genuine(self.sealer.as_ref(), &grant, token, text),
             (_, None, Some(token)) => grant.live_token(token.number, text, now).is_some(),
             (State::CodeIssued(code), None, None) => code.hash.matches(text),
             (State::Active(active), None, None) => active.code.hash.matches(text),
         };
         Ok(if fits { Leak::Of(Box::new(grant)) } else { Leak::Unproven(grant.id) })
-    }
-
-    /// The current one is known by its hash, any other by making it again.
-    fn is_refresh_token_of(&self, grant: &Grant, token: &RefreshToken, text: &str) -> bool {
-        let Some(chain) = grant.active().and_then(|active| active.refresh.as_ref()) else { return false };
-        if token.generation == chain.generation {
-            return chain.current.matches(text);
-        }
-        token.generation < chain.generation
-            && self.sealer.as_ref().is_some_and(|sealer| {
-                let mut made = refresh_texts(sealer, &grant.id, chain, token.generation);
-                made.any(|made| constant_time_eq(made.as_bytes(), text.as_bytes()))
-            })
     }
 }
 

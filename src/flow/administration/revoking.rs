@@ -7,14 +7,13 @@ use super::{Administration, GrantFilter};
 use crate::{
     audit::Event,
     clock::UnixTime,
-    flow::tokens::ATTEMPTS,
     oauth::{
         client::ClientId,
         grant::{Grant, RevokedBy, Standing},
         operator::Action,
         token::{GrantId, TokenId},
     },
-    repository::{RepositoryError, Unreadable},
+    repository::{Change, RepositoryError, Unreadable},
 };
 
 /// Walks until nothing more is found to revoke: somebody may sign in meanwhile.
@@ -133,20 +132,22 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn revoke_grant(&self, id: &GrantId) -> Result<Revocation, RepositoryError> {
-        for _ in 0..ATTEMPTS {
-            let now = self.now();
-            let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(Revocation::Absent) };
-            if read.value.revocation().is_some() {
-                return Ok(Revocation::Already(Box::new(read.value)));
+        let now = self.now();
+        let updated = self.grants.update(id.as_str(), now, |grant| {
+            if grant.revocation().is_some() {
+                return Change::Leave(false);
             }
-            let mut revoked = read.value.clone().revoked(RevokedBy::Operator, now);
+            let mut revoked = grant.clone().revoked(RevokedBy::Operator, now);
             revoked.operated = self.operated(Action::Revoked, now);
-            if let Some(stored) = self.grants.replace(read, revoked, now).await? {
-                self.audit(Event::Revocation { by: RevokedBy::Operator.as_str() }, &stored.value);
-                return Ok(Revocation::Done(Box::new(stored.value)));
-            }
+            Change::Write(revoked, true)
+        });
+        let Some(updated) = updated.await? else { return Ok(Revocation::Absent) };
+        let (grant, is_done) = (Box::new(updated.stored.value), updated.outcome);
+        if !is_done {
+            return Ok(Revocation::Already(grant));
         }
-        Err(contended())
+        self.audit(Event::Revocation { by: RevokedBy::Operator.as_str() }, &*grant);
+        Ok(Revocation::Done(grant))
     }
 
     /// What revoking one access token of `grant` would come to.
@@ -171,25 +172,26 @@ impl Administration {
         &self,
         id: &TokenId,
     ) -> Result<Option<(Grant, TokenRevocation)>, RepositoryError> {
-        for _ in 0..ATTEMPTS {
-            let now = self.now();
-            let Some(read) = self.grants.get(id.grant.as_str(), now).await? else { return Ok(None) };
-            if id.number == 0 || id.number > read.value.issued {
-                return Ok(None);
+        let now = self.now();
+        let updated = self.grants.update(id.grant.as_str(), now, |grant| {
+            if id.number == 0 || id.number > grant.issued {
+                return Change::Leave(None);
             }
-            let revocation = self.look_at_token(&read.value, id.number);
+            let revocation = self.look_at_token(grant, id.number);
             if !matches!(revocation, TokenRevocation::Done(_)) {
-                return Ok(Some((read.value, revocation)));
+                return Change::Leave(Some(revocation));
             }
-            let mut without = read.value.clone().without_token(id.number);
+            let mut without = grant.clone().without_token(id.number);
             without.operated = self.operated(Action::TokenRevoked, now);
-            if let Some(stored) = self.grants.replace(read, without, now).await? {
-                let by = RevokedBy::Operator.as_str();
-                self.audit(Event::TokenRevocation { jti: id, by }, &stored.value);
-                return Ok(Some((stored.value, revocation)));
-            }
+            Change::Write(without, Some(revocation))
+        });
+        let Some(updated) = updated.await? else { return Ok(None) };
+        let Some(revocation) = updated.outcome else { return Ok(None) };
+        let grant = updated.stored.value;
+        if matches!(revocation, TokenRevocation::Done(_)) {
+            self.audit(Event::TokenRevocation { jti: id, by: RevokedBy::Operator.as_str() }, &grant);
         }
-        Err(contended())
+        Ok(Some((grant, revocation)))
     }
 
     /// What revoking all grants that are meant would come to; `seen` is called for each that would end.
@@ -277,8 +279,4 @@ impl Administration {
         self.revoke_all(&filter, tally, seen).await?;
         Ok(was_there)
     }
-}
-
-fn contended() -> RepositoryError {
-    RepositoryError::Unavailable("the grant is changed by others all the time; try again".to_owned())
 }

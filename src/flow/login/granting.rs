@@ -1,22 +1,17 @@
 //! The last step of a login: the grant and its code.
 
-use super::{
-    Pending, Transaction,
-    upstream_leg::{key_is_gone, unclear},
-};
+use super::{Pending, Transaction, upstream_leg::key_is_gone};
 use crate::{
     audit::Event,
     clock::UnixTime,
-    flow::{
-        AuthorizationServer, PATIENCE, UPSTREAM_PATIENCE,
-        tokens::{ATTEMPTS, too_much_contention},
-    },
+    flow::{AuthorizationServer, PATIENCE, UPSTREAM_PATIENCE, grants::seal_session},
     oauth::{
         client::Client,
         error::OAuthError,
         grant::{Grant, Person, UpstreamSession},
         token::{GrantId, code_text},
     },
+    repository::Change,
     secret::TokenHash,
     upstream::UpstreamTokens,
 };
@@ -59,9 +54,8 @@ impl AuthorizationServer {
     ) -> Result<Option<String>, OAuthError> {
         let transaction = &pending.transaction;
         let code = self.code(transaction, &id)?;
-        let tokens = serde_json::to_vec(&admitted.tokens).map_err(|error| unclear().caused_by(error))?;
         let upstream = UpstreamSession {
-            sealed: self.sealer.seal(&["upstream tokens", id.as_str()], &tokens),
+            sealed: seal_session(&self.sealer, &id, &admitted.tokens)?,
             checked_at: admitted.vouched_at,
             checking_until: None,
         };
@@ -95,20 +89,18 @@ impl AuthorizationServer {
         if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
         }
-        for _ in 0..ATTEMPTS {
-            let Some(read) = self.clients.get(client.client_id.as_str(), now).await? else { return Ok(()) };
-            if !read.value.unused && !read.value.expires_at.is_some_and(worth_a_write) {
+        let updated = self.clients.update(client.client_id.as_str(), now, |client| {
+            if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
                 // Another process was faster.
-                return Ok(());
+                return Change::Leave(false);
             }
-            let expires_at = read.value.expires_at.map(|ends| ends.max(until));
-            let kept = Client { expires_at, unused: false, ..read.value.clone() };
-            if self.clients.replace(read, kept, now).await?.is_some() {
-                self.unused.forget(&client.client_id);
-                return Ok(());
-            }
+            let expires_at = client.expires_at.map(|ends| ends.max(until));
+            Change::Write(Client { expires_at, unused: false, ..client.clone() }, true)
+        });
+        if updated.await?.is_some_and(|updated| updated.outcome) {
+            self.unused.forget(&client.client_id);
         }
-        Err(too_much_contention())
+        Ok(())
     }
 
     /// The code of a login. It is derived, so that an answer which the browser dropped can be given again.

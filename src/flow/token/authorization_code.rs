@@ -1,0 +1,105 @@
+//! `grant_type=authorization_code` (RFC 6749 section 4.1.3).
+
+use super::{AuthenticatedClient, AuthorizationServer, Issue, Signed, record_issue, upstream_check};
+use crate::{
+    audit::{self, Issued},
+    clock::UnixTime,
+    flow::grants::refresh_text,
+    oauth::{
+        client::GrantType,
+        error::{ErrorCode, OAuthError, refuse},
+        grant::{CodeUse, Grant, Redemption, RefreshChain, RevokedBy, unknown_code},
+        params::Params,
+        token::GrantId,
+    },
+    repository::Change,
+    secret::{TokenHash, encode},
+};
+
+/// What came of a code that fits.
+enum Redeemed {
+    Issued(Issue),
+    /// It was redeemed before.
+    Replayed,
+}
+
+/// The first refresh token of a grant.
+struct FirstRefreshToken {
+    text: String,
+    chain: RefreshChain,
+}
+
+impl AuthorizationServer {
+    pub(super) async fn redeem(
+        &self,
+        params: &Params<'_>,
+        client: &AuthenticatedClient,
+        now: UnixTime,
+    ) -> Result<Issue, OAuthError> {
+        let redemption = Redemption {
+            client_id: client.id(),
+            code: params.required("code")?,
+            code_verifier: params.required("code_verifier")?,
+            redirect_uri: params.one("redirect_uri")?,
+        };
+        let read = self.grant_with_code(redemption.code, now).await?;
+        self.keys.refresh(self.now()).await?;
+        let updated = self.grants.update_from(read, now, |grant| {
+            let code_use = grant.judge_code(redemption, now)?;
+            audit::about(grant);
+            tracing::debug!(?code_use, "the code fits its grant, client and verifier");
+            self.require_resource(grant, params.all("resource"))?;
+            match code_use {
+                CodeUse::First => self.redeemed(grant, client, now),
+                CodeUse::Replay => Ok(Change::Leave(Redeemed::Replayed)),
+            }
+        });
+        let updated = updated.await?.ok_or_else(unknown_code)?;
+        match updated.outcome {
+            Redeemed::Issued(issue) => {
+                record_issue(Issued::Tokens, &updated.stored.value, &issue.scope);
+                Ok(issue)
+            }
+            Redeemed::Replayed => {
+                self.end(updated.stored, RevokedBy::CodeReplay, now).await?;
+                refuse(ErrorCode::InvalidGrant, "the code was used before; what it yielded has been revoked")
+            }
+        }
+    }
+
+    fn redeemed(
+        &self,
+        grant: &Grant,
+        client: &AuthenticatedClient,
+        now: UnixTime,
+    ) -> Result<Change<Grant, Redeemed>, OAuthError> {
+        let ends = now.plus(self.settings.lifetimes.grant);
+        let first = client.registration().may_use(GrantType::RefreshToken).then(|| {
+            let idle = now.plus(self.settings.lifetimes.refresh).min(ends);
+            self.first_refresh_token(&grant.id, idle)
+        });
+        let Signed { text: access_token, live } = self.access_token(grant, None, now)?;
+        let (refresh_token, chain) = first.map(|first| (first.text, first.chain)).unzip();
+        // Without a refresh token the record is kept while its access token or a replay of its code can come.
+        let last_use = live.expires_at.plus(upstream_check::EVERY).max(grant.expires_at);
+        let kept_until = if chain.is_some() { ends } else { last_use };
+        let issue = Issue { access_token, refresh_token, scope: grant.scope.clone() };
+        let redeemed = grant.clone().redeemed(chain, live, kept_until);
+        Ok(Change::Write(redeemed, Redeemed::Issued(issue)))
+    }
+
+    fn first_refresh_token(&self, id: &GrantId, expires_at: UnixTime) -> FirstRefreshToken {
+        let mut seed = [0; 16];
+        self.random.fill(&mut seed);
+        let mut chain = RefreshChain {
+            seed: encode(&seed),
+            generation: 0,
+            current: TokenHash::of(""),
+            exchanges: Vec::new(),
+            expires_at,
+        };
+        let text = refresh_text(&self.sealer, id, &chain, 0);
+        chain.current = TokenHash::of(&text);
+        FirstRefreshToken { text, chain }
+    }
+}
