@@ -21,7 +21,7 @@ use pangea_mcp_auth::{
         authorization::{AuthorizationRequest, CodeChallenge},
         client::ClientId,
         credentials::Credentials,
-        grant::{Grant, Person, UpstreamSession},
+        grant::{Consent, Grant, NewCode, Person, UpstreamId, UpstreamSession},
         params::Params,
         redirect::{PrivateUseSchemes, RedirectUri},
         resource::Resource,
@@ -166,16 +166,18 @@ impl House {
             login_hint: None,
         };
         let person = Person {
+            upstream: UpstreamId::PANGEA,
             subject: format!("pui_{number:032}"),
             email: Some(format!("person-{number}@example.com")),
             unverified_email: None,
             username: None,
             groups: Vec::new(),
         };
-        let upstream = UpstreamSession { sealed: "x".repeat(400), checked_at: now, checking_until: None };
+        let session = UpstreamSession::new("x".repeat(400), now);
         let ends = now.plus(Duration::from_mins(1));
-        let grant =
-            Grant::with_code(id, request, person, upstream, (TokenHash::of(&code), ends), (now, ends));
+        let consent = Consent { request, person, from: None, at: now };
+        let new_code = NewCode { hash: TokenHash::of(&code), expires_at: ends, approval: None };
+        let grant = Grant::with_code(id, consent, session, new_code, ends);
         assert!(self.grants.insert(grant, now).await.unwrap().is_some());
         self.token(&format!("grant_type=authorization_code&code={code}&code_verifier={VERIFIER}")).await
     }
@@ -245,7 +247,7 @@ impl House {
             // The end of the list is where the other order begins.
             let newest = Page { after: None, order: Order::Descending, limit: 101.min(size), parent: None };
             last.after =
-                self.grants.list(&newest, now).await.unwrap().pop().map(|grant| grant.id.to_string());
+                self.grants.list(&newest, now).await.unwrap().pop().map(|grant| grant.id().to_string());
         }
         let mut times = Vec::new();
         for _ in 0..9 {

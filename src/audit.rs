@@ -158,12 +158,15 @@ impl Subject for GrantId {
 
 impl Subject for Grant {
     fn describe(&self, known: &mut Context) {
-        self.client_id.describe(known);
-        self.return_address.describe(known);
-        self.id.describe(known);
-        known.resource = Some(self.resource.as_str().to_owned());
-        known.sub = Some(self.person.subject.clone());
-        known.email.clone_from(&self.person.email);
+        let terms = self.terms();
+        terms.client_id.describe(known);
+        if let Some(return_address) = terms.basis.return_address() {
+            return_address.describe(known);
+        }
+        self.id().describe(known);
+        known.resource = Some(terms.resource.as_str().to_owned());
+        known.sub = Some(terms.subject.id().to_owned());
+        known.email = terms.subject.person().and_then(|person| person.email.clone());
     }
 }
 

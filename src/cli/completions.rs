@@ -18,7 +18,10 @@ use super::{
 use crate::{
     clock::{Clock, SystemClock},
     daemon,
-    oauth::{client::Client, grant::Grant},
+    oauth::{
+        client::Client,
+        grant::{Grant, Person},
+    },
     repository::{Access, Collection, Entity, Order, Page},
 };
 
@@ -114,7 +117,8 @@ pub(super) fn clients(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Ids of grants that begin like this, the newest first, with their people.
 pub(super) fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, Order::Descending, |grant: &Grant| {
-        Some(grant.person.known_email().unwrap_or(&grant.person.subject).to_owned())
+        let subject = &grant.terms().subject;
+        Some(subject.person().and_then(Person::known_email).unwrap_or(subject.id()).to_owned())
     })
 }
 

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     clock::UnixTime,
     oauth::{
-        grant::{Grant, LiveToken},
+        grant::{Basis, Grant, LiveToken, Person},
+        redirect::ReturnAddress,
         scope::Scope,
         token::TokenId,
     },
@@ -36,7 +37,8 @@ pub(super) struct GrantRow {
     id: String,
     client_id: String,
     client_name: Option<String>,
-    redirect_host: String,
+    /// `None` where no browser was sent back.
+    redirect_host: Option<String>,
     subject: String,
     email: Option<String>,
     /// `None` without an address.
@@ -52,19 +54,22 @@ pub(super) struct GrantRow {
 
 impl GrantRow {
     pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
+        let terms = grant.terms();
+        let person = terms.subject.person();
+        let email = person.and_then(Person::known_email);
         Self {
-            id: grant.id.to_string(),
-            client_id: grant.client_id.to_string(),
+            id: grant.id().to_string(),
+            client_id: terms.client_id.to_string(),
             client_name,
-            redirect_host: grant.return_address.host(),
-            subject: grant.person.subject.clone(),
-            email: grant.person.known_email().map(str::to_owned),
-            email_verified: grant.person.known_email().map(|_| grant.person.email.is_some()),
-            resource: grant.resource.to_string(),
-            scopes: words(&grant.scope),
+            redirect_host: terms.basis.return_address().map(ReturnAddress::host),
+            subject: terms.subject.id().to_owned(),
+            email: email.map(str::to_owned),
+            email_verified: email.and(person).map(|person| person.email.is_some()),
+            resource: terms.resource.to_string(),
+            scopes: words(&terms.scope),
             state: grant.standing(now).as_str(),
-            created_at: grant.created_at.into(),
-            last_used_at: grant.last_used_at.into(),
+            created_at: terms.granted_at.into(),
+            last_used_at: grant.last_used_at().into(),
             expires_at: grant.usable_until().map(Moment::from),
         }
     }
@@ -90,7 +95,7 @@ impl Row for GrantRow {
         vec![
             style.id(&self.id),
             self.client(style),
-            self.redirect_host.clone(),
+            self.redirect_host.clone().unwrap_or_default(),
             self.user(),
             self.resource.clone(),
             self.scopes.join(" "),
@@ -115,7 +120,7 @@ pub(super) struct GrantSheet {
     /// Refreshes with a token that had been used before, after the grace period.
     late_retries: u64,
     /// When the upstream last said that its session is good.
-    upstream_checked_at: Moment,
+    upstream_checked_at: Option<Moment>,
     live_tokens: Vec<TokenRow>,
     revoked_at: Option<Moment>,
     revoked_by: Option<&'static str>,
@@ -137,18 +142,19 @@ struct TokenRow {
 impl GrantSheet {
     pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
         let revocation = grant.revocation();
+        let Basis::Consent { from, .. } = &grant.terms().basis;
         Self {
-            consented_from: grant.consented_from.map(|address| address.to_string()),
-            tokens_issued: grant.issued,
+            consented_from: from.map(|address| address.to_string()),
+            tokens_issued: grant.issued(),
             refreshes: grant.refreshes(),
             // Whatever was issued last was issued at a refresh, if there was one.
-            last_refreshed_at: (grant.refreshes() > 0).then(|| grant.last_used_at.into()),
-            late_retries: grant.late_retries,
-            upstream_checked_at: grant.upstream.checked_at.into(),
+            last_refreshed_at: (grant.refreshes() > 0).then(|| grant.last_used_at().into()),
+            late_retries: grant.late_retries(),
+            upstream_checked_at: grant.session().map(|session| session.checked_at().into()),
             live_tokens: grant.live_tokens(now).map(|token| TokenRow::of(grant, token)).collect(),
-            revoked_at: revocation.map(|(at, _)| at.into()),
-            revoked_by: revocation.map(|(_, by)| by.as_str()),
-            operated: grant.operated.as_ref().map(OperatedRow::of),
+            revoked_at: revocation.map(|revocation| revocation.at.into()),
+            revoked_by: revocation.map(|revocation| revocation.by.as_str()),
+            operated: grant.operated().map(OperatedRow::of),
             accepted_until: revocation.and_then(|_| grant.accepted_until(now)).map(Moment::from),
             row: GrantRow::of(grant, client_name, now),
         }
@@ -158,10 +164,10 @@ impl GrantSheet {
 impl TokenRow {
     fn of(grant: &Grant, token: &LiveToken) -> Self {
         Self {
-            id: TokenId { grant: grant.id.clone(), number: token.number }.to_string(),
+            id: TokenId { grant: grant.id().clone(), number: token.number }.to_string(),
             issued_at: token.issued_at.into(),
             expires_at: token.expires_at.into(),
-            scopes: words(token.scope.as_ref().unwrap_or(&grant.scope)),
+            scopes: words(token.scope.as_ref().unwrap_or(&grant.terms().scope)),
         }
     }
 }
@@ -176,19 +182,20 @@ impl Sheet for GrantSheet {
         let named = row.client_name.as_ref().map(|name| format!("{} ({name})", row.client_id));
         let unverified = if row.email_verified == Some(false) { ", unverified address" } else { "" };
         let person = row.email.as_ref().map(|email| format!("{email} ({}{unverified})", row.subject));
+        let checked = self.upstream_checked_at.map(|checked| style.full_time(checked.time()));
         let from = self.consented_from.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
         let mut lines = vec![
             ("id", row.id.clone()),
             ("state", row.state.to_owned()),
             ("client", named.unwrap_or_else(|| row.client_id.clone())),
-            ("redirects to", row.redirect_host.clone()),
+            ("redirects to", row.redirect_host.clone().unwrap_or_default()),
             ("user", person.unwrap_or_else(|| row.subject.clone())),
             ("resource", row.resource.clone()),
             ("scopes", row.scopes.join(" ")),
             ("consented", style.full_time(row.created_at.time()) + &from),
             ("last used", style.full_time(row.last_used_at.time())),
             ("refreshed", times(self.refreshes, self.last_refreshed_at, style)),
-            ("upstream checked", style.full_time(self.upstream_checked_at.time())),
+            ("upstream checked", checked.unwrap_or_default()),
         ];
         if self.late_retries > 0 {
             lines.push(("late retries", self.late_retries.to_string()));

@@ -134,7 +134,7 @@ impl Ending<'_> {
         number: u64,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
-        let id = TokenId { grant: grant.id.clone(), number };
+        let id = TokenId { grant: grant.id().clone(), number };
         let (grant, revocation) = if self.dry_run {
             let revocation = self.administration.look_at_token(&grant, number);
             (grant, revocation)
@@ -152,7 +152,7 @@ impl Ending<'_> {
     async fn one_grant(&self, text: &str, grant: Grant, tally: &mut Tally) -> Result<(), Failure> {
         let revocation = self.end(grant).await?;
         match &revocation {
-            Revocation::Done(grant) => self.output.done(grant.id.as_str()),
+            Revocation::Done(grant) => self.output.done(grant.id().as_str()),
             Revocation::Already(_) => {}
             Revocation::Absent => return Err(not_found("grant", text)),
         }
@@ -162,7 +162,7 @@ impl Ending<'_> {
 
     async fn end(&self, grant: Grant) -> Result<Revocation, RepositoryError> {
         if !self.dry_run {
-            return self.administration.revoke_grant(&grant.id).await;
+            return self.administration.revoke_grant(grant.id()).await;
         }
         Ok(match grant.revocation() {
             Some(_) => Revocation::Already(Box::new(grant)),
@@ -176,7 +176,7 @@ impl Ending<'_> {
         for token in tokens_in(&text) {
             match self.administration.trace(token).await? {
                 Leak::Of(grant) | Leak::OfRevoked(grant)
-                    if found.iter().any(|known| known.id == grant.id) => {}
+                    if found.iter().any(|known| known.id() == grant.id()) => {}
                 Leak::Of(grant) | Leak::OfRevoked(grant) => found.push(*grant),
                 Leak::Unproven(id) => {
                     let message = format!(
@@ -192,9 +192,9 @@ impl Ending<'_> {
             return Err(unknown());
         }
         let mut tally = Tally::default();
-        let ids: Vec<_> = found.iter().map(|grant| grant.id.clone()).collect();
+        let ids: Vec<_> = found.iter().map(|grant| grant.id().clone()).collect();
         for grant in found {
-            self.one_grant(grant.id.clone().as_str(), grant, &mut tally).await?;
+            self.one_grant(grant.id().clone().as_str(), grant, &mut tally).await?;
         }
         if !ids.is_empty() {
             self.tell(&tally, Vec::new());

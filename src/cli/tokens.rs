@@ -225,7 +225,7 @@ impl List {
             // It may be gone since the page before.
             Some(text) => match GrantId::parse(text) {
                 Some(id) => Some(id),
-                None => Some(grant(&administration, text).await?.0.id),
+                None => Some(grant(&administration, text).await?.0.id().clone()),
             },
             None => None,
         };
@@ -242,12 +242,12 @@ impl List {
                     break 'pages;
                 }
                 let name = if output.tells_names() {
-                    names.of(&administration, &grant.client_id).await?
+                    names.of(&administration, &grant.terms().client_id).await?
                 } else {
                     None
                 };
                 list.push(&GrantRow::of(&grant, name, now));
-                (shown, last) = (shown + 1, Some(grant.id));
+                (shown, last) = (shown + 1, Some(grant.id().clone()));
             }
         }
         output.end_of_list(&grants(list.finish()), last.filter(|_| is_cut).as_ref().map(GrantId::as_str));
@@ -270,7 +270,7 @@ impl Show {
     async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
         let administration = connection.administration();
         let (grant, _) = grant(&administration, &self.id).await?;
-        let name = Names::default().of(&administration, &grant.client_id).await?;
+        let name = Names::default().of(&administration, &grant.terms().client_id).await?;
         output.sheet(&GrantSheet::of(&grant, name, administration.now()));
         Ok(())
     }
@@ -289,7 +289,7 @@ pub(super) async fn grant(
         None => (text, None),
     };
     match administration.find_grant(name).await? {
-        Found::One(grant) if number.is_none_or(|number| (1..=grant.issued).contains(&number)) => {
+        Found::One(grant) if number.is_none_or(|number| (1..=grant.issued()).contains(&number)) => {
             Ok((*grant, number))
         }
         Found::Several(candidates) => Err(ambiguous(text, &candidates)),

@@ -74,7 +74,7 @@ impl Config {
     /// The redirect URI that is entered in the upstream's console.
     #[must_use]
     pub fn redirect_uri(&self) -> String {
-        format!("{}/pangea/callback", self.public_url)
+        self.public_url.upstream_callback()
     }
 
     /// What a client means that names no resource: the one marked as default, else the only one.

@@ -3,9 +3,10 @@
 use super::StartError;
 use crate::{
     config::{self, Config, ResourceConfig},
-    flow::{AccessPolicy, Introspector, Lifetimes, MostUnused, RegistrationPolicy, Settings},
+    flow::{Introspector, Settings},
     oauth::{
-        authorization::{Resources, Served},
+        authorization::{Offer, Resources},
+        policy::{AccessPolicy, Lifetimes, MostUnused, RegistrationPolicy},
         resource::Resource,
         token::{PersonClaim, SigningAlgorithm},
     },
@@ -41,10 +42,10 @@ pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartEr
 }
 
 pub(super) fn settings(config: &Config) -> Settings {
-    let served =
-        |resource: &ResourceConfig| Served { resource: resource.url.clone(), offer: resource.offer() };
+    let offer =
+        |resource: &ResourceConfig| Offer { resource: resource.url.clone(), scopes: resource.offer() };
     let resources = Resources {
-        configured: config.resources.iter().map(served).collect(),
+        configured: config.resources.iter().map(offer).collect(),
         default: default_resource(config),
         any_loopback: config.any_loopback_resource.as_ref().map(config::LoopbackResources::offer),
     };

@@ -217,7 +217,7 @@ fn upstream_checks(
     let (Some(authn), Some(public_url)) = (&survey.authn, &survey.public_url) else {
         return vec![unchecked(Topic::UpstreamIssuer, "[authn] or public_url is not complete")];
     };
-    let login = Login::new(authn, format!("{public_url}/pangea/callback"), Arc::clone(random));
+    let login = Login::new(authn, public_url.upstream_callback(), Arc::clone(random));
     let now = clock.now();
     let [at_issuer, at_door, with_pair] = [(); 3].map(|()| (login.clone(), fetch.clone()));
     let clock = Arc::clone(clock);

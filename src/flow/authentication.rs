@@ -36,7 +36,7 @@ impl AuthorizationServer {
     ) -> Result<AuthenticatedClient, OAuthError> {
         let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
         let client_id = ClientId::parse(&presented.client_id).ok_or_else(unknown)?;
-        let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
+        let client = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?.value;
         audit::about(&client);
         client.authenticate(&presented.proof, now)?;
         Ok(AuthenticatedClient(client))

@@ -7,7 +7,7 @@ use crate::{
     clock::UnixTime,
     oauth::{
         error::{ErrorCode, OAuthError},
-        grant::{Grant, RefreshChain, RevokedBy, unknown_code},
+        grant::{Grant, HeldSession, RefreshChain, Refreshable, RevokedBy, unknown_code},
         token::{GrantId, RefreshToken, grant_of_code},
     },
     repository::{Change, Stored},
@@ -42,9 +42,9 @@ impl AuthorizationServer {
         by: RevokedBy,
         now: UnixTime,
     ) -> Result<(), OAuthError> {
-        let updated = self.grants.update_from(read, now, |grant| match grant.revocation() {
-            Some(_) => Ok::<_, OAuthError>(Change::Leave(false)),
-            None => Ok(Change::Write(grant.clone().revoked(by, now), true)),
+        let updated = self.grants.update_from(read, now, |grant| match grant.revoked(by, now) {
+            Some(revoked) => Ok::<_, OAuthError>(Change::Write(revoked, true)),
+            None => Ok(Change::Leave(false)),
         });
         if updated.await?.is_some_and(|updated| updated.outcome) {
             Event::Revocation { by: by.as_str() }.record();
@@ -56,12 +56,12 @@ impl AuthorizationServer {
 /// Whether this server made the refresh token: knowing a grant's ID must not be enough to end the grant. The
 /// current token is compared with its hash. An earlier one is derived again, which needs the sealing key.
 pub(super) fn is_genuine(sealer: Option<&Sealer>, grant: &Grant, token: &RefreshToken, text: &str) -> bool {
-    let Some(chain) = grant.active().and_then(|active| active.refresh.as_ref()) else { return false };
+    let Some(chain) = grant.refreshable().map(Refreshable::chain) else { return false };
     if token.generation == chain.generation {
         return chain.current.matches(text);
     }
     sealer.is_some_and(|sealer| {
-        let mut made = refresh_texts(sealer, &grant.id, chain, token.generation);
+        let mut made = refresh_texts(sealer, grant.id(), chain, token.generation);
         made.any(|made| constant_time_eq(made.as_bytes(), text.as_bytes()))
     })
 }
@@ -101,17 +101,19 @@ pub(super) fn seal_session(
 }
 
 pub(super) fn open_session(sealer: &Sealer, grant: &Grant) -> Result<UpstreamTokens, OAuthError> {
-    let plain = sealer.open(&session_context(&grant.id), &grant.upstream.sealed);
-    plain
+    let sealed = grant.held_session().map(HeldSession::sealed);
+    sealed
+        .and_then(|sealed| sealer.open(&session_context(grant.id()), sealed))
         .and_then(|plain| serde_json::from_slice(&plain).ok())
         .ok_or_else(|| OAuthError::internal("the sealed upstream tokens cannot be opened"))
 }
 
-/// The upstream session, encrypted with the current sealing key; `None` if no key in the ring decrypts it.
-pub(super) fn reseal_session(sealer: &Sealer, grant: &Grant) -> Option<String> {
-    let context = session_context(&grant.id);
-    let plain = sealer.open(&context, &grant.upstream.sealed)?;
-    Some(sealer.seal(&context, &plain))
+/// The grant, with its upstream session encrypted with the current sealing key; `None` if no key in the ring
+/// decrypts it.
+pub(super) fn resealed(sealer: &Sealer, id: &GrantId, session: HeldSession<'_>) -> Option<Grant> {
+    let context = session_context(id);
+    let plain = sealer.open(&context, session.sealed())?;
+    Some(session.resealed(sealer.seal(&context, &plain)))
 }
 
 fn session_context(id: &GrantId) -> [&str; 2] {

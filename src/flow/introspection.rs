@@ -9,7 +9,7 @@ use crate::{
         client::ClientId,
         credentials::{Credentials, Proof},
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, LiveToken, Person},
+        grant::{Grant, LiveToken, Person, Subject, Terms},
         issuer::Issuer,
         resource::Resource,
         scope::Scope,
@@ -71,8 +71,8 @@ impl AuthorizationServer {
             return Ok(Introspected::inactive());
         };
         let grant = read.value;
-        let visible = caller.resource.as_ref().is_none_or(|resource| *resource == grant.resource);
-        tracing::debug!(grant = %grant.id, resource = %grant.resource, visible, "a token is asked about");
+        let visible = caller.resource.as_ref().is_none_or(|resource| *resource == grant.terms().resource);
+        tracing::debug!(grant = %grant.id(), resource = %grant.terms().resource, visible, "a token is asked about");
         match grant.live_token(id.number, token, now).filter(|_| visible).cloned() {
             Some(live) => Ok(Introspected::Active(Box::new(self.active_token(grant, live, &id)))),
             None => Ok(Introspected::inactive()),
@@ -87,18 +87,19 @@ impl AuthorizationServer {
     }
 
     fn active_token(&self, grant: Grant, live: LiveToken, id: &TokenId) -> ActiveToken {
-        let Person { subject, email, username, groups, .. } = grant.person;
+        let Terms { client_id, subject, resource, scope, .. } = grant.into_terms();
+        let Subject::Person(Person { subject, email, username, groups, .. }) = subject;
         let is_wanted = |claim| self.settings.claims.contains(&claim);
         ActiveToken {
             active: true,
-            scope: live.scope.unwrap_or(grant.scope),
-            client_id: grant.client_id,
+            scope: live.scope.unwrap_or(scope),
+            client_id,
             sub: subject,
             // RFC 7662 wants a name for people here. Without a claim of that name it is the address.
             username: username.filter(|_| is_wanted(PersonClaim::Username)).or_else(|| email.clone()),
             email: email.filter(|_| is_wanted(PersonClaim::Email)),
             groups: is_wanted(PersonClaim::Groups).then_some(groups),
-            aud: grant.resource,
+            aud: resource,
             iss: self.settings.issuer.clone(),
             exp: live.expires_at,
             iat: issued_at(live.issued_at),

@@ -399,7 +399,7 @@ impl AuthorizationServer {
         let unknown =
             || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; it must register again");
         let client_id = ClientId::parse(params.required("client_id")?).ok_or_else(unknown)?;
-        let client = self.clients.get(client_id.as_str(), now).await?.ok_or_else(unknown)?.value;
+        let client = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?.value;
         audit::about(&client);
         let address = client.return_address(params.one("redirect_uri")?).map_err(OAuthError::of_a_client)?;
         audit::about(&address);
@@ -418,7 +418,7 @@ impl AuthorizationServer {
     }
 
     async fn registered(&self, request: &AuthorizationRequest, now: UnixTime) -> Result<Client, OAuthError> {
-        let Some(client) = self.clients.get(request.client_id.as_str(), now).await? else {
+        let Some(client) = self.clients.get(request.client_id.key(), now).await? else {
             return refuse(ErrorCode::InvalidClient, "the client is unknown; it must register again");
         };
         client.value.return_address(Some(request.return_address.as_str()))?;

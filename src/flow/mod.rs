@@ -30,7 +30,6 @@ pub use self::{
     registration::Registered,
     sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
     token::{TokenRequest, TokenResponse},
-    unused::MostUnused,
 };
 use crate::{
     audit::Event,
@@ -40,15 +39,15 @@ use crate::{
         authorization::Resources,
         client::Client,
         error::{ErrorCode, OAuthError},
-        grant::{Grant, Person},
+        grant::Grant,
         issuer::Issuer,
-        redirect::PrivateUseSchemes,
+        policy::{AccessPolicy, Lifetimes, RegistrationPolicy},
         resource::Resource,
         token::PersonClaim,
     },
     repository::{Collection, Entity, Kind, Repository, RepositoryError},
     secret::{Random, Sealer, TokenHash},
-    upstream::{Identity, Upstream},
+    upstream::Upstream,
 };
 
 /// How long a user may take at each page of ours.
@@ -93,53 +92,6 @@ pub struct Introspector {
     pub secret: TokenHash,
     /// The resource whose tokens it may see; `None` for every one (development).
     pub resource: Option<Resource>,
-}
-
-/// Who may sign in. Empty lists admit no one.
-#[derive(Debug, Clone, Default)]
-pub struct AccessPolicy {
-    /// Every user for whom the upstream vouches.
-    pub everybody: bool,
-    /// These addresses.
-    pub emails: Vec<String>,
-    /// Addresses at these domains.
-    pub domains: Vec<String>,
-    /// Members of these groups.
-    pub groups: Vec<String>,
-}
-
-/// How long things live.
-#[derive(Debug, Clone, Copy)]
-pub struct Lifetimes {
-    /// Access tokens.
-    pub access: Duration,
-    /// Refresh tokens that nobody uses.
-    pub refresh: Duration,
-    /// How long a refresh token that was used gets the same answer again; zero is strict.
-    pub grace: Duration,
-    /// Grants, however much they are used.
-    pub grant: Duration,
-    /// Codes.
-    pub code: Duration,
-    /// How old a signing key becomes before the next one is made.
-    pub signing_key: Duration,
-}
-
-/// Self-registration (RFC 7591).
-#[derive(Debug, Clone)]
-pub struct RegistrationPolicy {
-    /// Whether clients may register themselves.
-    pub enabled: bool,
-    /// How long a registration lives with which nobody signs in.
-    pub unused: Duration,
-    /// How many of those are kept.
-    pub most_unused: MostUnused,
-    /// How long it lives after the last grant's end.
-    pub idle: Duration,
-    /// Which private-use schemes are accepted.
-    pub schemes: PrivateUseSchemes,
-    /// Hosts to which errors may be redirected before anybody has agreed to anything.
-    pub trusted_hosts: Vec<String>,
 }
 
 /// The authorization server, without a network around it.
@@ -310,7 +262,7 @@ impl Entity for Client {
     const KIND: Kind = Kind::Client;
 
     fn key(&self) -> &str {
-        self.client_id.as_str()
+        self.client_id.key()
     }
 
     fn parent(&self) -> Option<&str> {
@@ -326,15 +278,15 @@ impl Entity for Grant {
     const KIND: Kind = Kind::Grant;
 
     fn key(&self) -> &str {
-        self.id.as_str()
+        self.id().as_str()
     }
 
     fn parent(&self) -> Option<&str> {
-        Some(self.client_id.as_str())
+        Some(self.terms().client_id.key())
     }
 
     fn expires_at(&self) -> Option<UnixTime> {
-        Some(self.expires_at)
+        Some(self.expires_at())
     }
 }
 
@@ -357,64 +309,6 @@ impl From<KeyError> for OAuthError {
         match error {
             KeyError::Repository(error) => error.into(),
             error => Self::internal(error),
-        }
-    }
-}
-
-impl AccessPolicy {
-    /// Whether somebody with this address and these groups may sign in, or go on.
-    #[must_use]
-    pub fn admits(&self, email: Option<&str>, groups: &[String]) -> bool {
-        self.everybody
-            || email.is_some_and(|email| self.admits_email(email))
-            || groups.iter().any(|group| self.groups.contains(group))
-    }
-
-    /// What is remembered of somebody, so that they can be judged again at each refresh.
-    fn person(&self, identity: Identity) -> Person {
-        let Identity { subject, email, unverified_email, username, mut groups } = identity;
-        groups.retain(|group| self.groups.contains(group));
-        Person { subject, email, unverified_email, username, groups }
-    }
-
-    /// An address with more than one `@` is nobody's.
-    fn admits_email(&self, email: &str) -> bool {
-        let Some((local, domain)) = email.split_once('@') else { return false };
-        if local.is_empty() || domain.is_empty() || domain.contains('@') {
-            return false;
-        }
-        self.emails.iter().any(|listed| listed.eq_ignore_ascii_case(email))
-            || self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn up_8_only_those_who_are_listed_are_admitted() {
-        let policy = AccessPolicy {
-            everybody: false,
-            emails: vec!["Ada@example.com".to_owned()],
-            domains: vec!["corp.example".to_owned()],
-            groups: vec!["staff".to_owned()],
-        };
-        for (email, groups, admitted) in [
-            (Some("ada@example.com"), vec![], true),
-            (Some("bob@CORP.example"), vec![], true),
-            (Some("bob@example.com"), vec![], false),
-            (Some("bob@evil.example@corp.example"), vec![], false),
-            (Some("@corp.example"), vec![], false),
-            (Some("bob@sub.corp.example"), vec![], false),
-            (None, vec!["staff".to_owned()], true),
-            (None, vec!["Staff".to_owned()], false),
-            (None, vec![], false),
-        ] {
-            let groups: Vec<String> = groups;
-            assert_eq!(policy.admits(email, &groups), admitted, "{email:?} {groups:?}");
-            assert!(AccessPolicy { everybody: true, ..AccessPolicy::default() }.admits(email, &groups));
-            assert!(!AccessPolicy::default().admits(email, &groups), "empty lists admit no one");
         }
     }
 }

@@ -41,7 +41,7 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<(), OAuthError> {
         let Some(read) = self.grants.get(refresh.grant.as_str(), now).await? else { return Ok(()) };
-        let own = read.value.client_id == *client.id();
+        let own = read.value.terms().client_id == *client.id();
         // A token that was rotated since is still the client's way to say that it wants to go.
         let genuine = is_genuine(Some(&self.sealer), &read.value, refresh, text);
         tracing::debug!(own, genuine, "a refresh token is to be revoked");
@@ -60,12 +60,14 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<(), OAuthError> {
         let updated = self.grants.update(id.grant.as_str(), now, |grant| {
-            let own = grant.client_id == *client.id();
-            if !own || grant.live_token(id.number, text, now).is_none() {
-                return Change::Leave(false);
+            let own = grant.terms().client_id == *client.id();
+            match grant.active() {
+                Some(active) if own && grant.live_token(id.number, text, now).is_some() => {
+                    audit::about(grant);
+                    Change::Write(active.without_token(id.number), true)
+                }
+                _ => Change::Leave(false),
             }
-            audit::about(grant);
-            Change::Write(grant.clone().without_token(id.number), true)
         });
         if updated.await?.is_some_and(|updated| updated.outcome) {
             Event::TokenRevocation { jti: id, by: RevokedBy::Client.as_str() }.record();

@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::grants::{refresh_texts, reseal_session};
+use super::grants::{refresh_texts, resealed};
 use crate::{
     clock::{SKEW, UnixTime},
-    oauth::grant::{Grant, RefreshChain},
+    oauth::grant::{Grant, HeldSession, RefreshChain, Refreshable},
     repository::{Change, Collection, Listed, Page, Repository, RepositoryError},
     secret::{KeyId, Sealer},
 };
@@ -51,7 +51,7 @@ impl SealedSessions {
     pub async fn reseal(&self, after: Option<String>, now: UnixTime) -> Result<Resealed, RepositoryError> {
         let page = self.page(after, now).await?;
         let mut done = Resealed { resealed: 0, unreadable: page.unreadable.len() as u64, next: page.last };
-        for grant in page.values.iter().filter(|grant| self.is_outdated(grant)) {
+        for grant in page.values.iter().filter(|grant| self.outdated(grant).is_some()) {
             match self.reseal_one(grant, now).await? {
                 Resealing::Done => done.resealed += 1,
                 Resealing::NotNeeded => {}
@@ -86,40 +86,37 @@ impl SealedSessions {
         self.grants.page(&Page { after, limit: PAGE, ..Page::default() }, now).await
     }
 
-    /// An ended grant holds no session.
-    fn is_outdated(&self, grant: &Grant) -> bool {
-        !grant.upstream.sealed.is_empty() && self.sealer.is_outdated(&grant.upstream.sealed)
+    /// The session of a grant, if it is sealed with another key than the current one.
+    fn outdated<'a>(&self, grant: &'a Grant) -> Option<HeldSession<'a>> {
+        grant.held_session().filter(|session| self.sealer.is_outdated(session.sealed()))
     }
 
     async fn reseal_one(&self, grant: &Grant, now: UnixTime) -> Result<Resealing, RepositoryError> {
-        let updated = self.grants.update(grant.id.as_str(), now, |grant| {
-            if !self.is_outdated(grant) {
-                return Change::Leave(Resealing::NotNeeded);
+        let updated = self.grants.update(grant.id().as_str(), now, |grant| {
+            let Some(session) = self.outdated(grant) else { return Change::Leave(Resealing::NotNeeded) };
+            match resealed(&self.sealer, grant.id(), session) {
+                Some(resealed) => Change::Write(resealed, Resealing::Done),
+                None => Change::Leave(Resealing::Unreadable),
             }
-            let Some(sealed) = reseal_session(&self.sealer, grant) else {
-                return Change::Leave(Resealing::Unreadable);
-            };
-            let mut resealed = grant.clone();
-            resealed.upstream.sealed = sealed;
-            Change::Write(resealed, Resealing::Done)
         });
         Ok(updated.await?.map_or(Resealing::NotNeeded, |updated| updated.outcome))
     }
 
     fn is_sealed_elsewhere(&self, grant: &Grant) -> bool {
-        let sealed = &grant.upstream.sealed;
-        !sealed.is_empty() && KeyId::of_sealed(sealed).is_none_or(|id| !self.sealer.holds(id))
+        let session = grant.held_session();
+        let key = session.map(|session| KeyId::of_sealed(session.sealed()));
+        key.is_some_and(|key| key.is_none_or(|id| !self.sealer.holds(id)))
     }
 
     /// The current refresh token is known by its hash, whatever becomes of its key. But a client
     /// whose answer was lost comes back with the token before it, and one that must be given the
     /// current one again needs its key, too.
     fn has_refresh_token_of_others(&self, grant: &Grant, switched: UnixTime, now: UnixTime) -> bool {
-        let chain = grant.active().and_then(|active| active.refresh.as_ref());
+        let chain = grant.refreshable().map(Refreshable::chain);
         let Some(chain) = chain.filter(|chain| chain.generation > 0 && now < chain.expires_at) else {
             return false;
         };
-        let mut made = refresh_texts(&self.sealer, &grant.id, chain, chain.generation);
+        let mut made = refresh_texts(&self.sealer, grant.id(), chain, chain.generation);
         previous_issued_at(chain, grant) < switched.plus(AFTERGLOW)
             || !made.any(|made| chain.current.matches(&made))
     }
@@ -137,5 +134,5 @@ enum Resealing {
 /// When the refresh token before the current one was issued.
 fn previous_issued_at(chain: &RefreshChain, grant: &Grant) -> UnixTime {
     let before_last = chain.exchanges.iter().rev().nth(1);
-    before_last.map_or(grant.created_at, |exchange| exchange.at)
+    before_last.map_or(grant.terms().granted_at, |exchange| exchange.at)
 }

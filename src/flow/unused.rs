@@ -12,7 +12,10 @@ use std::{
 use super::AuthorizationServer;
 use crate::{
     clock::{SKEW, UnixTime},
-    oauth::client::{Client, ClientId},
+    oauth::{
+        client::{Client, ClientId},
+        policy::MostUnused,
+    },
     repository::{Atomicity, Page, RepositoryError},
 };
 
@@ -24,15 +27,6 @@ const MOST_PER_REGISTRATION: usize = 4;
 const MOST_PER_COUNT: usize = 500;
 /// Records that are read at once.
 const PAGE: usize = 200;
-
-/// How many unused registrations are kept.
-#[derive(Debug, Clone, Copy)]
-pub struct MostUnused {
-    /// Of them.
-    pub clients: usize,
-    /// Of their records in total.
-    pub bytes: usize,
-}
 
 /// The unused registrations that this process knows of: its own, and those that were stored at its last
 /// count.
@@ -173,7 +167,7 @@ impl AuthorizationServer {
     /// Ends an unused registration, unless a user signs in with it at this very moment; whether it did.
     /// The record expires in the past, so that the next purge removes it.
     async fn evict(&self, id: &ClientId, now: UnixTime) -> Result<bool, RepositoryError> {
-        let Some(read) = self.clients.get(id.as_str(), now).await? else { return Ok(false) };
+        let Some(read) = self.clients.get(id.key(), now).await? else { return Ok(false) };
         if !read.value.unused {
             return Ok(false);
         }

@@ -4,10 +4,7 @@ use serde::Deserialize;
 
 use crate::{
     clock::UnixTime,
-    oauth::{
-        client::Client,
-        grant::{Grant, State},
-    },
+    oauth::{client::Client, grant::Grant},
     repository::{Kind, Record},
 };
 
@@ -49,7 +46,7 @@ pub(super) fn may_be_gone(kind: Kind, target: &Record, newest: Option<UnixTime>)
 pub(super) fn made_at(kind: Kind, record: &Record) -> Option<UnixTime> {
     match kind {
         Kind::Client => serde_json::from_str::<Client>(&record.value).ok().map(|client| client.issued_at),
-        Kind::Grant => grant(record).map(|grant| grant.created_at),
+        Kind::Grant => grant(record).map(|grant| grant.terms().granted_at),
         Kind::Key | Kind::Replay => None,
     }
 }
@@ -75,18 +72,8 @@ fn grant(record: &Record) -> Option<Grant> {
 
 fn is_later(source: Option<Grant>, target: Option<Grant>) -> bool {
     match (source, target) {
-        (Some(source), Some(target)) => progress(&target) > progress(&source),
+        (Some(source), Some(target)) => target.progress() > source.progress(),
         (None, Some(_)) => true,
         (_, None) => false,
     }
-}
-
-/// How far a grant has come. An ended one has come furthest: nothing brings it back.
-fn progress(grant: &Grant) -> (u8, u64, u64, UnixTime) {
-    let (stage, generation) = match &grant.state {
-        State::CodeIssued(_) => (0, 0),
-        State::Active(active) => (1, active.refresh.as_ref().map_or(0, |chain| chain.generation)),
-        State::Revoked { .. } => (2, 0),
-    };
-    (stage, generation, grant.issued, grant.upstream.checked_at)
 }

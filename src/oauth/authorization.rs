@@ -72,20 +72,20 @@ impl CodeChallenge {
     }
 }
 
-/// An MCP server that tokens are issued for.
+/// An MCP server that tokens are issued for, and what they can allow there.
 #[derive(Debug, Clone)]
-pub struct Served {
-    /// Its name.
+pub struct Offer {
+    /// The canonical URL.
     pub resource: Resource,
-    /// Its scopes.
-    pub offer: ScopeOffer,
+    /// What a client can get.
+    pub scopes: ScopeOffer,
 }
 
 /// The MCP servers that tokens are issued for.
 #[derive(Debug, Clone, Default)]
 pub struct Resources {
     /// Those of the configuration.
-    pub configured: Vec<Served>,
+    pub configured: Vec<Offer>,
     /// What a client gets that names none.
     pub default: Option<Resource>,
     /// In development: every loopback URL is a resource with this offer.
@@ -99,7 +99,7 @@ impl Resources {
     ///
     /// `invalid_target` when there is no such resource, none was named and there is no default, or
     /// several were named (RFC 8707 section 2).
-    pub fn resolve<'a>(&self, mut requested: impl Iterator<Item = &'a str>) -> Result<Served, OAuthError> {
+    pub fn resolve<'a>(&self, mut requested: impl Iterator<Item = &'a str>) -> Result<Offer, OAuthError> {
         match (requested.next(), requested.next()) {
             (None, _) => self.unnamed(),
             (Some(name), None) => self.named(name),
@@ -117,7 +117,7 @@ impl Resources {
     #[must_use]
     pub fn mean(&self, resource: &Resource, name: &str) -> bool {
         match self.find(name) {
-            Some(served) => served.resource.is_same_as(resource),
+            Some(offer) => offer.resource.is_same_as(resource),
             None => self.any_loopback.is_some() && resource.is_loopback() && resource.is_named_by(name),
         }
     }
@@ -126,7 +126,7 @@ impl Resources {
     #[must_use]
     pub fn all_scopes(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
-        let offers = self.configured.iter().map(|served| &served.offer).chain(&self.any_loopback);
+        let offers = self.configured.iter().map(|offer| &offer.scopes).chain(&self.any_loopback);
         for word in offers.flat_map(|offer| offer.known().words()) {
             if !words.iter().any(|known| known == word) {
                 words.push(word.to_owned());
@@ -135,7 +135,7 @@ impl Resources {
         words
     }
 
-    fn unnamed(&self) -> Result<Served, OAuthError> {
+    fn unnamed(&self) -> Result<Offer, OAuthError> {
         match (&self.default, self.configured.as_slice()) {
             (Some(resource), _) => self.named(resource.as_str()),
             (None, [only]) => Ok(only.clone()),
@@ -143,12 +143,12 @@ impl Resources {
         }
     }
 
-    fn named(&self, name: &str) -> Result<Served, OAuthError> {
+    fn named(&self, name: &str) -> Result<Offer, OAuthError> {
         if let Some(found) = self.find(name) {
             return Ok(found.clone());
         }
         match (&self.any_loopback, Resource::of_loopback(name)) {
-            (Some(offer), Some(resource)) => Ok(Served { resource, offer: offer.clone() }),
+            (Some(scopes), Some(resource)) => Ok(Offer { resource, scopes: scopes.clone() }),
             _ if name.len() <= LONGEST_ECHO && Resource::parse(name).is_ok() => {
                 Err(self.not_served(format!("the resource {name} is not served here")))
             }
@@ -158,17 +158,17 @@ impl Resources {
 
     /// The configured resource that a client names: in its own spelling, which most clients use, or in
     /// another. Of two that differ in their query alone, the one with the query that was asked for.
-    fn find(&self, name: &str) -> Option<&Served> {
-        let exactly = self.configured.iter().find(|served| served.resource.as_str() == name);
+    fn find(&self, name: &str) -> Option<&Offer> {
+        let exactly = self.configured.iter().find(|offer| offer.resource.as_str() == name);
         exactly.or_else(|| {
-            let meant = self.configured.iter().filter(|served| served.resource.is_named_by(name));
-            meant.max_by_key(|served| served.resource.has_query())
+            let meant = self.configured.iter().filter(|offer| offer.resource.is_named_by(name));
+            meant.max_by_key(|offer| offer.resource.has_query())
         })
     }
 
     /// Any stranger can ask, so the client is told only what it sent. The log has the configured resources.
     fn not_served(&self, description: impl Into<Cow<'static, str>>) -> OAuthError {
-        let names: Vec<&str> = self.configured.iter().map(|served| served.resource.as_str()).collect();
+        let names: Vec<&str> = self.configured.iter().map(|offer| offer.resource.as_str()).collect();
         let any = if self.any_loopback.is_some() { ", any URL on this machine" } else { "" };
         OAuthError::new(ErrorCode::InvalidTarget, description)
             .caused_by(format!("the configured resources are {}{any}", names.join(", ")))
@@ -226,13 +226,13 @@ impl AuthorizationRequest {
         }
         let code_challenge = code_challenge(params)?;
         let fresh_sign_in = prompt(params)?;
-        let Served { resource, offer } = resources.resolve(params.all("resource"))?;
+        let Offer { resource, scopes } = resources.resolve(params.all("resource"))?;
         let scope = params.one("scope")?.map(Scope::parse).transpose()?;
         Ok(Self {
             client_id,
             return_address,
             state: params.one("state")?.map(str::to_owned),
-            scope: offer.grant(scope.as_ref()),
+            scope: scopes.grant(scope.as_ref()),
             resource,
             code_challenge,
             fresh_sign_in,
@@ -263,7 +263,7 @@ fn code_challenge(params: &Params<'_>) -> Result<CodeChallenge, OAuthError> {
 }
 
 /// Whether a fresh sign-in is asked for (OpenID Connect Core section 3.1.2.1). Consent is asked
-/// every time, so `none` can never be served.
+/// every time, so `none` can never be answered.
 fn prompt(params: &Params<'_>) -> Result<bool, OAuthError> {
     let values: Vec<&str> =
         params.one("prompt")?.unwrap_or_default().split(' ').filter(|v| !v.is_empty()).collect();
@@ -285,9 +285,9 @@ mod tests {
 
     fn resources() -> Resources {
         let scopes = Scope::parse("user admin").unwrap();
-        let entry = |url: &str| Served {
+        let entry = |url: &str| Offer {
             resource: Resource::parse(url).unwrap(),
-            offer: ScopeOffer::Listed { scopes: scopes.clone(), default: scopes.clone() },
+            scopes: ScopeOffer::Listed { scopes: scopes.clone(), default: scopes.clone() },
         };
         Resources { configured: vec![entry("https://h/a"), entry("https://h/b")], ..Resources::default() }
     }
@@ -373,7 +373,7 @@ mod tests {
         let resolve = |resources: &Resources, names: &[&str]| {
             resources
                 .resolve(names.iter().copied())
-                .map(|served| served.resource.to_string())
+                .map(|offer| offer.resource.to_string())
                 .map_err(|e| e.code())
         };
         let mut resources = resources();

@@ -1,9 +1,8 @@
 //! Clients: who they say they are, where they may be answered, how they prove themselves.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+pub use super::client_id::ClientId;
 use super::{
     credentials::Proof,
     error::{ErrorCode, OAuthError, refuse},
@@ -11,33 +10,6 @@ use super::{
     redirect::{RedirectUri, ReturnAddress},
 };
 use crate::{clock::UnixTime, secret::TokenHash};
-
-/// The name of a client: 1 to 255 characters of `[A-Za-z0-9._-]`, as records are called.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClientId(String);
-
-impl ClientId {
-    /// Takes a client id; `None` for a text that can be none of ours.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let fits = (1..=255).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        fits.then(|| Self(text.to_owned()))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ClientId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// How a client authenticates at the token endpoint (RFC 7591 section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

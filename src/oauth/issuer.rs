@@ -7,6 +7,9 @@ use url::Url;
 
 use super::resource::{Resource, is_loopback};
 
+/// The path, under the public URL, to which the upstream sends browsers back.
+pub const UPSTREAM_CALLBACK: &str = "/pangea/callback";
+
 /// An issuer identifier (RFC 8414 section 2) or a public URL, in its one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -60,6 +63,12 @@ impl Issuer {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Where the upstream sends browsers back, if this is the public URL.
+    #[must_use]
+    pub fn upstream_callback(&self) -> String {
+        format!("{self}{UPSTREAM_CALLBACK}")
     }
 
     /// The path, empty for the root.

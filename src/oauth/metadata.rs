@@ -38,7 +38,7 @@ pub struct ServerMetadata<'a> {
 
 /// What of the server is switched on.
 #[derive(Debug, Clone)]
-pub struct Offer {
+pub struct Features {
     /// Dynamic client registration.
     pub registration: bool,
     /// Introspection, for which somebody has credentials.
@@ -52,7 +52,7 @@ pub struct Offer {
 impl<'a> ServerMetadata<'a> {
     /// The document of the server that is reached under `public_url`.
     #[must_use]
-    pub fn new(issuer: &'a Issuer, public_url: &Issuer, offer: Offer) -> Self {
+    pub fn new(issuer: &'a Issuer, public_url: &Issuer, features: Features) -> Self {
         use AuthenticationMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
         let at = |path: &str| format!("{public_url}{path}");
         let methods = [Public, ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str);
@@ -61,23 +61,23 @@ impl<'a> ServerMetadata<'a> {
             authorization_endpoint: at("/authorize"),
             token_endpoint: at("/token"),
             jwks_uri: at("/jwks.json"),
-            registration_endpoint: offer.registration.then(|| at("/register")),
+            registration_endpoint: features.registration.then(|| at("/register")),
             revocation_endpoint: at("/revoke"),
-            introspection_endpoint: offer.introspection.then(|| at("/introspect")),
-            scopes_supported: offer.scopes,
+            introspection_endpoint: features.introspection.then(|| at("/introspect")),
+            scopes_supported: features.scopes,
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
             grant_types_supported: [GrantType::AuthorizationCode, GrantType::RefreshToken]
                 .map(GrantType::as_str),
             token_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_methods_supported: methods,
-            introspection_endpoint_auth_methods_supported: offer
+            introspection_endpoint_auth_methods_supported: features
                 .introspection
                 .then(|| [ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str)),
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
             subject_types_supported: ["public"],
-            id_token_signing_alg_values_supported: [offer.algorithm],
+            id_token_signing_alg_values_supported: [features.algorithm],
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod client;
+pub mod client_id;
 pub mod credentials;
 pub mod display_text;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod issuer;
 pub mod metadata;
 pub mod operator;
 pub mod params;
+pub mod policy;
 pub mod redirect;
 pub mod registration;
 pub mod resource;

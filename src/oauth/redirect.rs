@@ -8,7 +8,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::{resource::is_loopback, scheme};
+use super::{
+    resource::{is_loopback, is_loopback_host},
+    scheme,
+};
 
 /// Parameters of authorization responses (the IANA registry "OAuth Parameters"). In a registered query they
 /// would pass for part of our answer.
@@ -318,11 +321,8 @@ impl<'a> LoopbackUri<'a> {
             Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
             _ => (authority, None),
         };
-        let loopback = host == "localhost"
-            || host == "[::1]"
-            || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback());
         let plain = tail.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if !loopback || !plain || !port.is_none_or(is_port) {
+        if !is_loopback_host(host) || !plain || !port.is_none_or(is_port) {
             return None;
         }
         let (path, query) = tail.split_once('?').map_or((tail, None), |(path, query)| (path, Some(query)));

@@ -1,9 +1,9 @@
 //! Resources: MCP servers, named by their canonical URL (RFC 8707 section 2).
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
-use url::{Host, Url};
+use url::Url;
 
 /// The URL of one MCP server, in the spelling of the configuration. Tokens carry it as `aud`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -104,12 +104,14 @@ impl fmt::Display for Resource {
 /// Whether a URL's host is `localhost` or a loopback address.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(is_loopback_host)
+}
+
+/// Whether `host`, in lower case, is `localhost` or a loopback address. An IPv6 address may have brackets.
+#[must_use]
+pub fn is_loopback_host(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// What of a URL tells one resource from another.

@@ -23,9 +23,9 @@ use crate::{
     flow::Settings,
     keys::PUBLISHED_MAX_AGE,
     oauth::{
-        authorization::Served,
+        authorization::Offer,
         issuer::Issuer,
-        metadata::{Offer, ResourceMetadata, ServerMetadata},
+        metadata::{Features, ResourceMetadata, ServerMetadata},
         resource::Resource,
     },
 };
@@ -40,13 +40,13 @@ pub(super) struct Documents {
 impl Documents {
     pub(super) fn new(settings: &Settings, web: &WebSettings) -> Self {
         let mut by_path = HashMap::new();
-        let offer = Offer {
+        let features = Features {
             registration: settings.registration.enabled,
             introspection: web.introspection,
             scopes: settings.resources.all_scopes(),
             algorithm: web.algorithm,
         };
-        let metadata = ServerMetadata::new(&settings.issuer, &web.public_url, offer);
+        let metadata = ServerMetadata::new(&settings.issuer, &web.public_url, features);
         let metadata = Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default());
         for path in metadata_paths(settings.issuer.path()) {
             by_path.insert(path, metadata.clone());
@@ -86,11 +86,11 @@ fn metadata_paths(issuer_path: &str) -> [String; 3] {
     ]
 }
 
-fn resource_document(settings: &Settings, web: &WebSettings, served: &Served) -> Bytes {
-    let name = web.presentation.resource_names.get(served.resource.as_str()).map(String::as_str);
+fn resource_document(settings: &Settings, web: &WebSettings, offer: &Offer) -> Bytes {
+    let name = web.presentation.resource_names.get(offer.resource.as_str()).map(String::as_str);
     // Clients ask for all that it lists.
-    let scope = served.offer.default_scope();
-    let document = ResourceMetadata::new(&served.resource, name, scope, &settings.issuer);
+    let scope = offer.scopes.default_scope();
+    let document = ResourceMetadata::new(&offer.resource, name, scope, &settings.issuer);
     Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
 }
 

@@ -1,6 +1,6 @@
 //! The `Host` of a request: one, and in development one of this machine.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
@@ -11,6 +11,7 @@ use axum::{
 };
 
 use super::Web;
+use crate::oauth::resource::is_loopback_host;
 
 /// Whether a request names one host, as HTTP/1.1 demands (RFC 9112 section 3.2): of two, a proxy may mean
 /// one and we the other.
@@ -40,9 +41,7 @@ pub(super) async fn loopback_only(State(web): State<Arc<Web>>, request: Request,
 
 fn is_for_loopback(headers: &HeaderMap, own_origin: &str) -> bool {
     headers.get(header::HOST).and_then(authority).is_some_and(|authority| {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost")
-            || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        is_loopback_host(&authority.host().to_ascii_lowercase())
             || own_origin.split("://").nth(1).is_some_and(|own| own.eq_ignore_ascii_case(authority.as_str()))
     })
 }

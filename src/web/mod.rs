@@ -38,10 +38,12 @@ use self::{
     attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https,
     refusals::Refusals, visit::visited,
 };
-use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer};
+use crate::{
+    audit::References,
+    flow::AuthorizationServer,
+    oauth::issuer::{Issuer, UPSTREAM_CALLBACK},
+};
 
-/// Where the browser comes back from the upstream.
-const CALLBACK: &str = "/pangea/callback";
 /// Where the user is asked between the upstream and the client.
 const SIGNED_IN: &str = "/signed-in";
 
@@ -145,7 +147,7 @@ pub fn router(web: Arc<Web>) -> Router {
     });
     let routes = routes
         .route(&format!("{base}/consent"), visited("consent", interactive::consent))
-        .route(&format!("{base}{CALLBACK}"), visited("callback", interactive::callback))
+        .route(&format!("{base}{UPSTREAM_CALLBACK}"), visited("callback", interactive::callback))
         .route(&format!("{base}{SIGNED_IN}"), visited("signed-in", interactive::signed_in))
         .merge(health::routes())
         .fallback(documents::document);

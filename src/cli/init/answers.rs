@@ -209,7 +209,7 @@ impl Answers {
 
     /// The redirect URI for the Pangea console.
     pub(super) fn redirect_uri(&self) -> String {
-        self.public_url.as_ref().map(|url| format!("{url}/pangea/callback")).unwrap_or_default()
+        self.public_url.as_ref().map(Issuer::upstream_callback).unwrap_or_default()
     }
 
     /// Fills in what has a default, and names the flags that are missing.

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::super::arguments;
 use crate::oauth::{
-    issuer::Issuer,
+    issuer::{Issuer, UPSTREAM_CALLBACK},
     resource::{Resource, is_loopback},
 };
 
@@ -16,12 +16,10 @@ const ENDPOINTS: [&str; 5] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
 ];
-/// What people copy together with the public URL.
-const CALLBACK: &str = "/pangea/callback";
 
 pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
     let text = word(text)?;
-    let base = text.strip_suffix(CALLBACK).unwrap_or(&text);
+    let base = text.strip_suffix(UPSTREAM_CALLBACK).unwrap_or(&text);
     Issuer::parse(base.trim_end_matches('/')).map_err(|error| error.to_string())
 }
 

@@ -113,7 +113,7 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn has_grants(&self, id: &ClientId) -> Result<bool, RepositoryError> {
-        let page = Page { parent: Some(id.to_string()), limit: 1, ..Page::default() };
+        let page = Page { parent: Some(id.key().to_owned()), limit: 1, ..Page::default() };
         Ok(self.grants.page(&page, self.now()).await?.count() > 0)
     }
 
@@ -153,7 +153,7 @@ impl Administration {
             used.unreadable_grants += page.unreadable.len() as u64;
             for grant in page.values {
                 used.live_grants += u64::from(grant.standing(self.now()).is_live());
-                used.last_used_at = used.last_used_at.max(Some(grant.last_used_at));
+                used.last_used_at = used.last_used_at.max(Some(grant.last_used_at()));
             }
         }
         Ok(used)
@@ -183,7 +183,7 @@ impl Administration {
     /// When the repository does not answer.
     pub async fn prune(&self, dead: &Pruned) -> Result<bool, RepositoryError> {
         let id = &dead.client.client_id;
-        let Some(taken) = self.clients.take(id.as_str(), self.now()).await? else { return Ok(false) };
+        let Some(taken) = self.clients.take(id.key(), self.now()).await? else { return Ok(false) };
         if !self.client_use(id).await?.may_live() {
             self.audit(Event::ClientRemoval, &dead.client);
             return Ok(true);

@@ -7,7 +7,7 @@ use crate::{
     clock::UnixTime,
     oauth::{
         client::ClientId,
-        grant::{Grant, Standing},
+        grant::{Grant, Person, Standing, Subject},
         token::GrantId,
     },
     repository::{Collection, Listed, Order, Page, RepositoryError},
@@ -34,22 +34,23 @@ pub struct GrantFilter {
 
 impl GrantFilter {
     fn admits(&self, grant: &Grant, now: UnixTime) -> bool {
-        self.client.as_ref().is_none_or(|client| grant.client_id == *client)
-            && self.user.as_ref().is_none_or(|user| is_of(grant, user))
-            && self.resource.as_ref().is_none_or(|resource| grant.resource.is_named_by(resource))
+        let terms = grant.terms();
+        self.client.as_ref().is_none_or(|client| terms.client_id == *client)
+            && self.user.as_ref().is_none_or(|user| is_of(&terms.subject, user))
+            && self.resource.as_ref().is_none_or(|resource| terms.resource.is_named_by(resource))
             && self.standing.is_none_or(|wanted| grant.standing(now) == wanted)
-            && self.since.is_none_or(|since| grant.created_at >= since)
+            && self.since.is_none_or(|since| terms.granted_at >= since)
     }
 
     /// Whether no grant behind this one was made late enough.
     fn ends_at(&self, grant: &Grant) -> bool {
-        self.since.is_some_and(|since| grant.created_at.plus(OUT_OF_ORDER) < since)
+        self.since.is_some_and(|since| grant.terms().granted_at.plus(OUT_OF_ORDER) < since)
     }
 }
 
-fn is_of(grant: &Grant, user: &str) -> bool {
-    let email = grant.person.known_email();
-    grant.person.subject == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
+fn is_of(subject: &Subject, user: &str) -> bool {
+    let email = subject.person().and_then(Person::known_email);
+    subject.id() == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
 }
 
 /// A walk through the grants, newest first. It holds one page.
@@ -98,7 +99,7 @@ impl Walk<'_> {
         if self.over {
             return Ok(None);
         }
-        let parent = self.filter.client.as_ref().map(ClientId::to_string);
+        let parent = self.filter.client.as_ref().map(|client| client.key().to_owned());
         let page = Page { parent, after: self.after.take(), order: Order::Descending, limit: PAGE };
         let mut page = self.grants.page(&page, self.now).await?;
         self.after.clone_from(&page.last);

@@ -4,7 +4,7 @@ use super::Administration;
 use crate::{
     flow::grants::is_genuine,
     oauth::{
-        grant::{Grant, State},
+        grant::Grant,
         token::{GrantId, RefreshToken, TokenId, grant_of_code},
     },
     repository::RepositoryError,
@@ -64,14 +64,13 @@ impl Administration {
         let now = self.now();
         let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(Leak::Unknown) };
         let grant = read.value;
-        let fits = match (&grant.state, &refresh, &access) {
-            (State::Revoked { .. }, ..) => return Ok(Leak::OfRevoked(Box::new(grant))),
-            (_, Some(token), _) => is_genuine(self.sealer.as_ref(), &grant, token, text),
-            (_, None, Some(token)) => grant.live_token(token.number, text, now).is_some(),
-            (State::CodeIssued(code), None, None) => code.hash.matches(text),
-            (State::Active(active), None, None) => active.code.hash.matches(text),
+        let fits = match (&refresh, &access) {
+            _ if grant.revocation().is_some() => return Ok(Leak::OfRevoked(Box::new(grant))),
+            (Some(token), _) => is_genuine(self.sealer.as_ref(), &grant, token, text),
+            (None, Some(token)) => grant.live_token(token.number, text, now).is_some(),
+            (None, None) => grant.has_code(text),
         };
-        Ok(if fits { Leak::Of(Box::new(grant)) } else { Leak::Unproven(grant.id) })
+        Ok(if fits { Leak::Of(Box::new(grant)) } else { Leak::Unproven(id) })
     }
 }
 

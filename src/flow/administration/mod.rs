@@ -113,7 +113,7 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn has_client(&self, id: &ClientId) -> Result<bool, RepositoryError> {
-        Ok(self.clients.look(id.as_str(), self.now()).await?.is_some())
+        Ok(self.clients.look(id.key(), self.now()).await?.is_some())
     }
 
     /// What a client calls itself, if it can be read.
@@ -122,7 +122,7 @@ impl Administration {
     ///
     /// When the repository does not answer.
     pub async fn client_name(&self, id: &ClientId) -> Result<Option<String>, RepositoryError> {
-        let client = self.clients.look(id.as_str(), self.now()).await?.and_then(Result::ok);
+        let client = self.clients.look(id.key(), self.now()).await?.and_then(Result::ok);
         Ok(client.and_then(|read| read.value.metadata.client_name))
     }
 

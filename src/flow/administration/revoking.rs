@@ -9,7 +9,7 @@ use crate::{
     clock::UnixTime,
     oauth::{
         client::ClientId,
-        grant::{Grant, RevokedBy, Standing},
+        grant::{Grant, RevokedBy, Standing, Terms},
         operator::Action,
         token::{GrantId, TokenId},
     },
@@ -79,12 +79,13 @@ pub struct UserGrants {
 
 impl Whose {
     fn add(&mut self, grant: &Grant) {
-        let user = self.users.entry(grant.person.subject.clone()).or_default();
+        let Terms { client_id, subject, .. } = grant.terms();
+        let user = self.users.entry(subject.id().to_owned()).or_default();
         user.grants += 1;
-        if let Some(email) = &grant.person.email {
+        if let Some(email) = subject.person().and_then(|person| person.email.as_ref()) {
             user.email = Some(email.clone());
         }
-        *self.clients.entry(grant.client_id.clone()).or_default() += 1;
+        *self.clients.entry(client_id.clone()).or_default() += 1;
     }
 }
 
@@ -120,7 +121,7 @@ impl Tally {
     }
 
     fn note(&mut self, grant: &Grant, until: Option<UnixTime>) {
-        let noted = self.accepted_until.entry(grant.resource.to_string()).or_default();
+        let noted = self.accepted_until.entry(grant.terms().resource.to_string()).or_default();
         *noted = (*noted).max(until);
     }
 }
@@ -134,12 +135,8 @@ impl Administration {
     pub async fn revoke_grant(&self, id: &GrantId) -> Result<Revocation, RepositoryError> {
         let now = self.now();
         let updated = self.grants.update(id.as_str(), now, |grant| {
-            if grant.revocation().is_some() {
-                return Change::Leave(false);
-            }
-            let mut revoked = grant.clone().revoked(RevokedBy::Operator, now);
-            revoked.operated = self.operated(Action::Revoked, now);
-            Change::Write(revoked, true)
+            let Some(revoked) = grant.revoked(RevokedBy::Operator, now) else { return Change::Leave(false) };
+            Change::Write(revoked.noting(self.operated(Action::Revoked, now)), true)
         });
         let Some(updated) = updated.await? else { return Ok(Revocation::Absent) };
         let (grant, is_done) = (Box::new(updated.stored.value), updated.outcome);
@@ -174,16 +171,17 @@ impl Administration {
     ) -> Result<Option<(Grant, TokenRevocation)>, RepositoryError> {
         let now = self.now();
         let updated = self.grants.update(id.grant.as_str(), now, |grant| {
-            if id.number == 0 || id.number > grant.issued {
+            if id.number == 0 || id.number > grant.issued() {
                 return Change::Leave(None);
             }
             let revocation = self.look_at_token(grant, id.number);
-            if !matches!(revocation, TokenRevocation::Done(_)) {
-                return Change::Leave(Some(revocation));
+            match grant.active() {
+                Some(active) if matches!(revocation, TokenRevocation::Done(_)) => {
+                    let operated = self.operated(Action::TokenRevoked, now);
+                    Change::Write(active.without_token(id.number).noting(operated), Some(revocation))
+                }
+                _ => Change::Leave(Some(revocation)),
             }
-            let mut without = grant.clone().without_token(id.number);
-            without.operated = self.operated(Action::TokenRevoked, now);
-            Change::Write(without, Some(revocation))
         });
         let Some(updated) = updated.await? else { return Ok(None) };
         let Some(revocation) = updated.outcome else { return Ok(None) };
@@ -211,7 +209,7 @@ impl Administration {
             for grant in page.values {
                 match grant.standing(now) {
                     Standing::Pending | Standing::Active => {
-                        seen(&grant.id);
+                        seen(grant.id());
                         tally.add(&Revocation::Done(Box::new(grant)), now);
                     }
                     Standing::Revoked => tally.add(&Revocation::Already(Box::new(grant)), now),
@@ -241,13 +239,13 @@ impl Administration {
                 tally.unreadable.extend(page.unreadable);
                 for grant in page.values {
                     let revocation = match grant.standing(self.now()) {
-                        Standing::Pending | Standing::Active => self.revoke_grant(&grant.id).await?,
+                        Standing::Pending | Standing::Active => self.revoke_grant(grant.id()).await?,
                         Standing::Revoked if round == 0 => Revocation::Already(Box::new(grant)),
                         Standing::Revoked | Standing::Expired => continue,
                     };
                     tally.add(&revocation, self.now());
                     if let Revocation::Done(grant) = &revocation {
-                        seen(&grant.id);
+                        seen(grant.id());
                     }
                 }
             }
@@ -271,7 +269,7 @@ impl Administration {
         tally: &mut Tally,
         seen: &dyn Fn(&GrantId),
     ) -> Result<bool, RepositoryError> {
-        let was_there = self.clients.remove(id.as_str(), self.now()).await?;
+        let was_there = self.clients.remove(id.key(), self.now()).await?;
         if was_there {
             self.audit(Event::ClientRemoval, id);
         }

@@ -8,7 +8,7 @@ use crate::{
     oauth::{
         client::Client,
         error::OAuthError,
-        grant::{Grant, Person, UpstreamSession},
+        grant::{Consent, Grant, NewCode, Person, UpstreamSession},
         token::{GrantId, code_text},
     },
     repository::Change,
@@ -38,7 +38,7 @@ impl AuthorizationServer {
         pending: &Pending,
         now: UnixTime,
     ) -> Result<Option<String>, OAuthError> {
-        let code = self.code(&pending.transaction, &made.id)?;
+        let code = self.code(&pending.transaction, made.id())?;
         Ok(made.may_send_again(&code, &pending.approval, now).then_some(code))
     }
 
@@ -54,20 +54,23 @@ impl AuthorizationServer {
     ) -> Result<Option<String>, OAuthError> {
         let transaction = &pending.transaction;
         let code = self.code(transaction, &id)?;
-        let upstream = UpstreamSession {
-            sealed: seal_session(&self.sealer, &id, &admitted.tokens)?,
-            checked_at: admitted.vouched_at,
-            checking_until: None,
-        };
+        let sealed = seal_session(&self.sealer, &id, &admitted.tokens)?;
+        let session = UpstreamSession::new(sealed, admitted.vouched_at);
         let lifetimes = &self.settings.lifetimes;
         // The record outlives every approval of this login that could still come back.
         let ends = now.plus(UPSTREAM_PATIENCE + PATIENCE).plus(lifetimes.code);
-        let code_ends = (TokenHash::of(&code), now.plus(lifetimes.code));
-        let request = transaction.request.clone();
-        let mut grant = Grant::with_code(id, request, admitted.person, upstream, code_ends, (now, ends))
-            .approved_by(&pending.approval);
-        grant.consented_from = pending.approved_from;
-        let id = grant.id.clone();
+        let consent = Consent {
+            request: transaction.request.clone(),
+            person: admitted.person,
+            from: pending.approved_from,
+            at: now,
+        };
+        let new_code = NewCode {
+            hash: TokenHash::of(&code),
+            expires_at: now.plus(lifetimes.code),
+            approval: Some(pending.approval.clone()),
+        };
+        let grant = Grant::with_code(id.clone(), consent, session, new_code, ends);
         // Before the grant exists, so that a client with a grant is never taken for an unused one.
         self.keep_client(client, now).await?;
         if self.grants.insert(grant, now).await?.is_none() {
@@ -89,7 +92,7 @@ impl AuthorizationServer {
         if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
         }
-        let updated = self.clients.update(client.client_id.as_str(), now, |client| {
+        let updated = self.clients.update(client.client_id.key(), now, |client| {
             if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
                 // Another process was faster.
                 return Change::Leave(false);

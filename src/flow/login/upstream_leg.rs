@@ -7,11 +7,12 @@ use crate::{
     flow::AuthorizationServer,
     oauth::{
         error::{ErrorCode, OAuthError, refuse},
-        grant::Person,
+        grant::{Person, UpstreamId},
         params::Params,
+        policy::AccessPolicy,
     },
     secret::random_token,
-    upstream::{SignIn, SignedIn, UpstreamError},
+    upstream::{Identity, SignIn, SignedIn, UpstreamError},
 };
 
 /// What only the upstream and we may know of a login. It is derived whenever it is needed.
@@ -95,11 +96,11 @@ impl AuthorizationServer {
         tracing::debug!(groups = identity.groups.len(), "the upstream vouches for the user");
         let access = &self.settings.access;
         if access.admits(identity.email.as_deref(), &identity.groups) {
-            let person = access.person(identity);
+            let person = remembered(identity, access);
             return Ok(Vouched::Admitted(Admitted { person, tokens, vouched_at: now }));
         }
         Event::PolicyDenial.record();
-        Ok(Vouched::Stranger(access.person(identity)))
+        Ok(Vouched::Stranger(remembered(identity, access)))
     }
 
     /// Fails when the key is gone under which they were first derived.
@@ -128,6 +129,14 @@ fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
         (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
         _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
     }
+}
+
+/// What a grant keeps of a person, so that each refresh can judge them again. Groups that the operator did not list
+/// are left out.
+fn remembered(identity: Identity, access: &AccessPolicy) -> Person {
+    let Identity { subject, email, unverified_email, username, mut groups } = identity;
+    groups.retain(|group| access.groups.contains(group));
+    Person { upstream: UpstreamId::PANGEA, subject, email, unverified_email, username, groups }
 }
 
 pub(super) fn unclear() -> OAuthError {

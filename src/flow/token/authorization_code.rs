@@ -1,6 +1,6 @@
 //! `grant_type=authorization_code` (RFC 6749 section 4.1.3).
 
-use super::{AuthenticatedClient, AuthorizationServer, Issue, Signed, record_issue, upstream_check};
+use super::{AuthenticatedClient, AuthorizationServer, Issue, Signed, record_issue};
 use crate::{
     audit::{self, Issued},
     clock::UnixTime,
@@ -8,7 +8,7 @@ use crate::{
     oauth::{
         client::GrantType,
         error::{ErrorCode, OAuthError, refuse},
-        grant::{CodeUse, Grant, Redemption, RefreshChain, RevokedBy, unknown_code},
+        grant::{CHECK_EVERY, CodeIssued, CodeUse, Grant, Redemption, RefreshChain, RevokedBy, unknown_code},
         params::Params,
         token::GrantId,
     },
@@ -47,10 +47,11 @@ impl AuthorizationServer {
         let updated = self.grants.update_from(read, now, |grant| {
             let code_use = grant.judge_code(redemption, now)?;
             audit::about(grant);
-            tracing::debug!(?code_use, "the code fits its grant, client and verifier");
+            let is_replay = matches!(code_use, CodeUse::Replay);
+            tracing::debug!(is_replay, "the code fits its grant, client and verifier");
             self.require_resource(grant, params.all("resource"))?;
             match code_use {
-                CodeUse::First => self.redeemed(grant, client, now),
+                CodeUse::First(code) => self.redeemed(grant, code, client, now),
                 CodeUse::Replay => Ok(Change::Leave(Redeemed::Replayed)),
             }
         });
@@ -70,22 +71,22 @@ impl AuthorizationServer {
     fn redeemed(
         &self,
         grant: &Grant,
+        code: CodeIssued<'_>,
         client: &AuthenticatedClient,
         now: UnixTime,
     ) -> Result<Change<Grant, Redeemed>, OAuthError> {
         let ends = now.plus(self.settings.lifetimes.grant);
         let first = client.registration().may_use(GrantType::RefreshToken).then(|| {
             let idle = now.plus(self.settings.lifetimes.refresh).min(ends);
-            self.first_refresh_token(&grant.id, idle)
+            self.first_refresh_token(grant.id(), idle)
         });
         let Signed { text: access_token, live } = self.access_token(grant, None, now)?;
         let (refresh_token, chain) = first.map(|first| (first.text, first.chain)).unzip();
         // Without a refresh token the record is kept while its access token or a replay of its code can come.
-        let last_use = live.expires_at.plus(upstream_check::EVERY).max(grant.expires_at);
+        let last_use = live.expires_at.plus(CHECK_EVERY).max(grant.expires_at());
         let kept_until = if chain.is_some() { ends } else { last_use };
-        let issue = Issue { access_token, refresh_token, scope: grant.scope.clone() };
-        let redeemed = grant.clone().redeemed(chain, live, kept_until);
-        Ok(Change::Write(redeemed, Redeemed::Issued(issue)))
+        let issue = Issue { access_token, refresh_token, scope: grant.terms().scope.clone() };
+        Ok(Change::Write(code.redeem(chain, live, kept_until), Redeemed::Issued(issue)))
     }
 
     fn first_refresh_token(&self, id: &GrantId, expires_at: UnixTime) -> FirstRefreshToken {

@@ -104,18 +104,19 @@ impl AuthorizationServer {
         narrowed: Option<&Scope>,
         now: UnixTime,
     ) -> Result<Signed, OAuthError> {
-        let id = grant.next_token();
+        let (id, terms) = (grant.next_token(), grant.terms());
+        let person = terms.subject.person().map(|person| person.claims(&self.settings.claims));
         let expires_at = now.plus(self.settings.lifetimes.access);
         let claims = Claims {
             iss: &self.settings.issuer,
-            sub: &grant.person.subject,
-            aud: &grant.resource,
-            client_id: grant.client_id.as_str(),
-            scope: narrowed.unwrap_or(&grant.scope),
+            sub: terms.subject.id(),
+            aud: &terms.resource,
+            client_id: terms.client_id.as_str(),
+            scope: narrowed.unwrap_or(&terms.scope),
             iat: issued_at(now),
             exp: expires_at,
             jti: id.to_string(),
-            person: grant.person.claims(&self.settings.claims),
+            person: person.unwrap_or_default(),
         };
         let text = self.keys.sign(&claims, now)?;
         let live = LiveToken {
@@ -134,14 +135,15 @@ impl AuthorizationServer {
         grant: &Grant,
         mut named: impl Iterator<Item = &'a str>,
     ) -> Result<(), OAuthError> {
-        if !self.settings.resources.serve(&grant.resource) {
+        let resource = &grant.terms().resource;
+        if !self.settings.resources.serve(resource) {
             return refuse(ErrorCode::InvalidTarget, "the resource of this grant is no longer served here");
         }
-        if named.all(|name| self.settings.resources.mean(&grant.resource, name)) {
+        if named.all(|name| self.settings.resources.mean(resource, name)) {
             return Ok(());
         }
         let description = "the resource is not the one of the authorization request";
-        let cause = format!("the grant is for {}", grant.resource);
+        let cause = format!("the grant is for {resource}");
         Err(OAuthError::new(ErrorCode::InvalidTarget, description).caused_by(cause))
     }
 
@@ -154,6 +156,6 @@ impl AuthorizationServer {
 
 /// Records that the latest access token of a grant was issued.
 fn record_issue(how: Issued, grant: &Grant, scope: &Scope) {
-    let jti = TokenId { grant: grant.id.clone(), number: grant.issued };
+    let jti = TokenId { grant: grant.id().clone(), number: grant.issued() };
     Event::Issue { how, jti: &jti, scope }.record();
 }

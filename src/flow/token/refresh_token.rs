@@ -11,7 +11,7 @@ use crate::{
     oauth::{
         client::ClientId,
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, RefreshUse, RevokedBy},
+        grant::{Grant, RefreshUse, Refreshable, RevokedBy, Subject},
         params::Params,
         scope::Scope,
         token::RefreshToken,
@@ -88,49 +88,73 @@ impl AuthorizationServer {
         refresh: &Refresh<'_>,
         now: UnixTime,
     ) -> Result<Change<Grant, Step>, OAuthError> {
-        let refresh_use = match self.judge_refresh(grant, refresh, now)? {
-            Ok(refresh_use) => refresh_use,
-            Err(why) => return Ok(Change::Leave(Step::End(why))),
-        };
-        if upstream_check::is_due(grant, now) {
-            return Ok(Change::Write(upstream_check::claimed(grant, now), Step::Check));
-        }
-        let narrowed = refresh.scope.as_ref().and_then(|scope| grant.scope.narrowed_to(scope));
-        let narrowed = narrowed.filter(|scope| *scope != grant.scope);
-        let (grant, next) = self.successor(grant.clone(), refresh, refresh_use, now)?;
-        let Signed { text: access_token, live } = self.access_token(&grant, narrowed.as_ref(), now)?;
-        let scope = narrowed.unwrap_or_else(|| grant.scope.clone());
-        let issue = Issue { access_token, refresh_token: Some(next), scope };
-        Ok(Change::Write(grant.with_token(live), Step::Issued(issue, refresh_use)))
-    }
-
-    /// What the refresh token may do, or why it ends its grant.
-    fn judge_refresh(
-        &self,
-        grant: &Grant,
-        refresh: &Refresh<'_>,
-        now: UnixTime,
-    ) -> Result<Result<RefreshUse, Ends>, OAuthError> {
-        if grant.client_id != *refresh.client_id
-            || !is_genuine(Some(&self.sealer), grant, &refresh.token, refresh.text)
-        {
-            return Err(unknown_refresh_token());
-        }
-        audit::about(grant);
-        let (generation, grace) = (refresh.token.generation, self.settings.lifetimes.grace);
-        let refresh_use = grant.judge_refresh(generation, grace, now).ok_or_else(unknown_refresh_token)?;
-        tracing::debug!(?refresh_use, generation, "the refresh token belongs to this grant");
+        let (refreshable, refresh_use) = self.recognised(grant, refresh, now)?;
         if refresh_use == RefreshUse::Reuse {
-            return Ok(Err(Ends::Reuse));
+            return Ok(Change::Leave(Step::End(Ends::Reuse)));
         }
-        if !self.settings.access.admits(grant.person.email.as_deref(), &grant.person.groups) {
-            return Ok(Err(Ends::NotAdmitted));
+        if !self.still_admits(&grant.terms().subject) {
+            return Ok(Change::Leave(Step::End(Ends::NotAdmitted)));
         }
         self.require_resource(grant, refresh.resource.iter().copied())?;
-        if refresh.scope.as_ref().is_some_and(|scope| grant.scope.narrowed_to(scope).is_none()) {
-            return refuse(ErrorCode::InvalidScope, "the scope exceeds what was granted");
+        let granted = &grant.terms().scope;
+        let narrowed = match &refresh.scope {
+            None => None,
+            Some(scope) => Some(granted.narrowed_to(scope).ok_or_else(too_wide)?),
+        };
+        if let Some(session) = grant.held_session().filter(|session| session.is_due(now)) {
+            return Ok(Change::Write(session.claimed(now.plus(upstream_check::CLAIM)), Step::Check));
         }
-        Ok(Ok(refresh_use))
+        let narrowed = narrowed.filter(|scope| scope != granted);
+        let refresh_token = self.next_refresh_token(grant, refreshable, refresh_use)?;
+        let Signed { text: access_token, live } = self.access_token(grant, narrowed.as_ref(), now)?;
+        let refreshed = if refresh_use == RefreshUse::Retry {
+            refreshable.repeat(live)
+        } else {
+            let (hash, idle) = (TokenHash::of(&refresh_token), self.settings.lifetimes.refresh);
+            refreshable.rotate(refresh.token.generation, hash, idle, live)
+        };
+        let scope = narrowed.unwrap_or_else(|| granted.clone());
+        let issue = Issue { access_token, refresh_token: Some(refresh_token), scope };
+        Ok(Change::Write(refreshed, Step::Issued(issue, refresh_use)))
+    }
+
+    /// The grant of the client's own, genuine refresh token, and what the token may do.
+    fn recognised<'a>(
+        &self,
+        grant: &'a Grant,
+        refresh: &Refresh<'_>,
+        now: UnixTime,
+    ) -> Result<(Refreshable<'a>, RefreshUse), OAuthError> {
+        let is_own = grant.terms().client_id == *refresh.client_id;
+        let genuine = is_own && is_genuine(Some(&self.sealer), grant, &refresh.token, refresh.text);
+        let refreshable = grant.refreshable().filter(|_| genuine).ok_or_else(unknown_refresh_token)?;
+        audit::about(grant);
+        let (generation, grace) = (refresh.token.generation, self.settings.lifetimes.grace);
+        let refresh_use = refreshable.judge(generation, grace, now).ok_or_else(unknown_refresh_token)?;
+        tracing::debug!(?refresh_use, generation, "the refresh token belongs to this grant");
+        Ok((refreshable, refresh_use))
+    }
+
+    fn still_admits(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Person(person) => self.settings.access.admits(person.email.as_deref(), &person.groups),
+        }
+    }
+
+    /// The refresh token for the client. Within the grace period that is the current one again, so that all
+    /// requests that race with one token get the same successor.
+    fn next_refresh_token(
+        &self,
+        grant: &Grant,
+        refreshable: Refreshable<'_>,
+        refresh_use: RefreshUse,
+    ) -> Result<String, OAuthError> {
+        let (id, chain) = (grant.id(), refreshable.chain());
+        if refresh_use != RefreshUse::Retry {
+            return Ok(refresh_text(&self.sealer, id, chain, chain.generation + 1));
+        }
+        let mut made = refresh_texts(&self.sealer, id, chain, chain.generation);
+        made.find(|made| chain.current.matches(made)).ok_or_else(unknown_refresh_token)
     }
 
     async fn refuse_and_end(
@@ -156,32 +180,6 @@ impl AuthorizationServer {
             }
         }
     }
-
-    /// The grant after a refresh, and the refresh token for the client. Within the grace period that is the
-    /// current token again, so that all requests that race with one token get the same successor.
-    fn successor(
-        &self,
-        grant: Grant,
-        refresh: &Refresh<'_>,
-        refresh_use: RefreshUse,
-        now: UnixTime,
-    ) -> Result<(Grant, String), OAuthError> {
-        let chain =
-            grant.active().and_then(|active| active.refresh.as_ref()).ok_or_else(unknown_refresh_token)?;
-        match refresh_use {
-            RefreshUse::Current | RefreshUse::LateRetry => {
-                let next = refresh_text(&self.sealer, &grant.id, chain, chain.generation + 1);
-                let (hash, idle) = (TokenHash::of(&next), self.settings.lifetimes.refresh);
-                Ok((grant.refreshed(refresh.token.generation, hash, idle, now), next))
-            }
-            RefreshUse::Retry | RefreshUse::Reuse => {
-                let current = refresh_texts(&self.sealer, &grant.id, chain, chain.generation)
-                    .find(|made| chain.current.matches(made))
-                    .ok_or_else(unknown_refresh_token)?;
-                Ok((grant, current))
-            }
-        }
-    }
 }
 
 fn record_refresh(grant: &Grant, refresh: &Refresh<'_>, refresh_use: RefreshUse, scope: &Scope) {
@@ -193,4 +191,8 @@ fn record_refresh(grant: &Grant, refresh: &Refresh<'_>, refresh_use: RefreshUse,
             record_issue(Issued::Refresh, grant, scope);
         }
     }
+}
+
+fn too_wide() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidScope, "the scope exceeds what was granted")
 }

@@ -9,20 +9,18 @@ use crate::{
     flow::grants::{open_session, seal_session},
     oauth::{
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, RevokedBy},
+        grant::{Active, Grant, RevokedBy},
         token::GrantId,
     },
     repository::{Change, Stored},
     upstream::{SessionCheck, UpstreamTokens},
 };
 
-/// Shortest time between two checks of one grant.
-pub(super) const EVERY: Duration = Duration::from_mins(1);
 /// How long a client waits for the upstream. Many clients give up after five seconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a claimed check keeps other processes from asking, if the one that claimed it dies. It allows for
 /// clocks that are ahead, because the upstream's one-time tokens must not be used twice.
-const CLAIM: Duration = SKEW.saturating_add(Duration::from_mins(2));
+pub(super) const CLAIM: Duration = SKEW.saturating_add(Duration::from_mins(2));
 /// How long a check waits until fewer calls of the upstream are under way.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -30,20 +28,6 @@ const TURN_PATIENCE: Duration = Duration::from_secs(5);
 enum Verdict {
     GoesOn,
     Ended,
-}
-
-/// Whether the upstream is to be asked about a grant now, by this process.
-pub(super) fn is_due(grant: &Grant, now: UnixTime) -> bool {
-    let session = &grant.upstream;
-    let being_checked = session.checking_until.is_some_and(|until| now < until);
-    !being_checked && now.since(session.checked_at) >= EVERY
-}
-
-/// The grant, with the check claimed for this process.
-pub(super) fn claimed(grant: &Grant, now: UnixTime) -> Grant {
-    let mut claimed = grant.clone();
-    claimed.upstream.checking_until = Some(now.plus(CLAIM));
-    claimed
 }
 
 impl AuthorizationServer {
@@ -54,7 +38,7 @@ impl AuthorizationServer {
         read: Stored<Grant>,
         now: UnixTime,
     ) -> Result<(), OAuthError> {
-        let (id, server) = (read.value.id.clone(), Arc::clone(self));
+        let (id, server) = (read.value.id().clone(), Arc::clone(self));
         let asking = async move { server.ask_upstream(read, now).await };
         match self.background.within(PATIENCE, asking).await.transpose()? {
             Some(Verdict::GoesOn) => {}
@@ -67,7 +51,7 @@ impl AuthorizationServer {
     }
 
     async fn ask_upstream(&self, read: Stored<Grant>, now: UnixTime) -> Result<Verdict, OAuthError> {
-        let id = read.value.id.clone();
+        let id = read.value.id().clone();
         let tokens = open_session(&self.sealer, &read.value)?;
         match self.check_in_turn(&tokens, now).await {
             SessionCheck::Good(tokens) => {
@@ -103,16 +87,10 @@ impl AuthorizationServer {
     ) -> Result<(), OAuthError> {
         let sealed = tokens.map(|tokens| seal_session(&self.sealer, id, &tokens)).transpose()?;
         let noted = self.grants.update(id.as_str(), now, |grant| {
-            if grant.active().is_none() {
-                return Change::Leave(());
-            }
-            let mut noted = grant.clone();
-            noted.upstream.checked_at = now;
-            noted.upstream.checking_until = None;
-            if let Some(sealed) = &sealed {
-                noted.upstream.sealed.clone_from(sealed);
-            }
-            Change::Write(noted, ())
+            let session = grant.active().and_then(Active::session);
+            session.map_or(Change::Leave(()), |session| {
+                Change::Write(session.checked(now, sealed.as_deref()), ())
+            })
         });
         noted.await?;
         Ok(())

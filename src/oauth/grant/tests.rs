@@ -2,6 +2,7 @@ mod chain;
 mod holders;
 
 use super::*;
+use crate::oauth::authorization::CodeChallenge;
 
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
@@ -26,12 +27,13 @@ fn chain() -> RefreshChain {
 
 fn with_code() -> Grant {
     let id = GrantId::of_login("s", at(0));
-    let upstream = UpstreamSession { sealed: "sealed".to_owned(), checked_at: at(0), checking_until: None };
+    let session = UpstreamSession::new("sealed".to_owned(), at(0));
     let request = serde_json::json!({
         "client_id": "c", "return_address": "http://localhost:1/cb", "state": null, "scope": "user",
         "resource": "https://h/mcp", "code_challenge": CodeChallenge::of(VERIFIER), "fresh_sign_in": false,
     });
     let person = Person {
+        upstream: UpstreamId::PANGEA,
         subject: "pui_x".to_owned(),
         email: None,
         unverified_email: None,
@@ -39,14 +41,38 @@ fn with_code() -> Grant {
         groups: Vec::new(),
     };
     let request = serde_json::from_value(request).unwrap();
-    Grant::with_code(id, request, person, upstream, (TokenHash::of("code"), at(60)), (at(0), at(1200)))
+    let consent = Consent { request, person, from: None, at: at(0) };
+    let code = NewCode { hash: TokenHash::of("code"), expires_at: at(60), approval: None };
+    Grant::with_code(id, consent, session, code, at(1200))
 }
 
 fn active() -> Grant {
-    with_code().redeemed(Some(chain()), token(1, at(1)), at(100_000))
+    active_until(at(100_000))
 }
 
-fn judge(grant: &Grant, change: impl FnOnce(&mut Redemption<'_>), now: UnixTime) -> Option<CodeUse> {
+fn active_until(expires_at: UnixTime) -> Grant {
+    let grant = with_code();
+    let State::CodeIssued(code) = &grant.state else { panic!("the code is not on its way") };
+    CodeIssued { grant: &grant, code }.redeem(Some(chain()), token(1, at(1)), expires_at)
+}
+
+/// The grant after a retry got one more access token.
+fn with_token(grant: &Grant, token: LiveToken) -> Grant {
+    grant.refreshable().unwrap().repeat(token)
+}
+
+fn revoked(by: RevokedBy) -> Grant {
+    active().revoked(by, at(3)).unwrap()
+}
+
+/// What a code that fits is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fits {
+    First,
+    Replay,
+}
+
+fn judge(grant: &Grant, change: impl FnOnce(&mut Redemption<'_>), now: UnixTime) -> Option<Fits> {
     let (own, mut redemption);
     own = client("c");
     redemption = Redemption {
@@ -56,13 +82,16 @@ fn judge(grant: &Grant, change: impl FnOnce(&mut Redemption<'_>), now: UnixTime)
         redirect_uri: Some("http://localhost:1/cb"),
     };
     change(&mut redemption);
-    grant.judge_code(redemption, now).ok()
+    Some(match grant.judge_code(redemption, now).ok()? {
+        CodeUse::First(_) => Fits::First,
+        CodeUse::Replay => Fits::Replay,
+    })
 }
 
 #[test]
 fn code_2_4_5_8_only_a_redemption_that_fits_counts() {
     let other = client("other");
-    for (grant, fits) in [(with_code(), CodeUse::First), (active(), CodeUse::Replay)] {
+    for (grant, fits) in [(with_code(), Fits::First), (active(), Fits::Replay)] {
         assert_eq!(judge(&grant, |_| {}, at(1)), Some(fits));
         assert_eq!(judge(&grant, |r| r.redirect_uri = None, at(1)), Some(fits));
         assert_eq!(judge(&grant, |r| r.code = "other", at(1)), None);
@@ -74,37 +103,100 @@ fn code_2_4_5_8_only_a_redemption_that_fits_counts() {
 
 #[test]
 fn code_1_a_code_ends_but_its_replay_is_known_for_longer() {
-    assert_eq!(judge(&with_code(), |_| {}, at(59)), Some(CodeUse::First));
+    assert_eq!(judge(&with_code(), |_| {}, at(59)), Some(Fits::First));
     assert_eq!(judge(&with_code(), |_| {}, at(60)), None);
-    assert_eq!(judge(&active(), |_| {}, at(600)), Some(CodeUse::Replay));
-    assert_eq!(judge(&active().revoked(RevokedBy::Client, at(2)), |_| {}, at(3)), None);
+    assert_eq!(judge(&active(), |_| {}, at(600)), Some(Fits::Replay));
+    assert_eq!(judge(&revoked(RevokedBy::Client), |_| {}, at(4)), None);
 }
 
 #[test]
 fn live_tokens_are_few_and_known_by_their_text() {
     let mut grant = active();
     for number in 2..=100 {
-        grant = grant.with_token(token(number, at(2)));
+        grant = with_token(&grant, token(number, at(2)));
     }
-    assert_eq!(grant.active().unwrap().live.len(), MOST_LIVE_TOKENS);
+    assert_eq!(grant.active().unwrap().tokens.live.len(), MOST_LIVE_TOKENS);
     for (number, seconds, until) in
         [(1, 3, Some(602)), (68, 3, Some(602)), (69, 3, None), (68, 601, Some(602)), (68, 602, None)]
     {
         assert_eq!(grant.untracked_until(number, at(seconds)), until.map(at), "{number} {seconds}");
     }
-    let later = grant.clone().with_token(token(101, at(700)));
-    assert_eq!(later.active().unwrap().dropped, None, "they have expired");
+    let later = with_token(&grant, token(101, at(700)));
+    assert_eq!(later.active().unwrap().tokens.dropped, None, "they have expired");
     assert!(grant.live_token(100, "at100", at(3)).is_some());
     assert!(grant.live_token(100, "at99", at(3)).is_none());
     assert!(grant.live_token(1, "at1", at(3)).is_none());
     assert!(grant.live_token(100, "at100", at(602)).is_none());
-    assert!(grant.clone().without_token(100).live_token(100, "at100", at(3)).is_none());
-    assert!(grant.revoked(RevokedBy::Operator, at(3)).live_token(99, "at99", at(3)).is_none());
+    assert!(grant.active().unwrap().without_token(100).live_token(100, "at100", at(3)).is_none());
+    assert!(grant.revoked(RevokedBy::Operator, at(3)).unwrap().live_token(99, "at99", at(3)).is_none());
 }
 
 #[test]
 fn revoking_forgets_the_upstream_and_keeps_the_first_reason() {
-    let grant = active().revoked(RevokedBy::Client, at(5)).revoked(RevokedBy::Operator, at(6));
-    assert!(matches!(grant.state, State::Revoked { by: RevokedBy::Client, .. }));
-    assert!(grant.upstream.sealed.is_empty());
+    let grant = revoked(RevokedBy::Client);
+    assert!(grant.revoked(RevokedBy::Operator, at(6)).is_none());
+    assert_eq!(grant.revocation().unwrap().by, RevokedBy::Client);
+    assert!(grant.held_session().is_none() && grant.session().is_some());
+}
+
+#[test]
+fn a_session_is_checked_once_a_minute_by_one_process() {
+    let grant = active();
+    let due = |grant: &Grant, seconds| grant.held_session().unwrap().is_due(at(seconds));
+    assert!(!due(&grant, 59) && due(&grant, 60));
+    let claimed = grant.held_session().unwrap().claimed(at(100));
+    assert!(!due(&claimed, 99) && due(&claimed, 100));
+    let checked = claimed.held_session().unwrap().checked(at(60), Some("renewed"));
+    assert!(!due(&checked, 119) && due(&checked, 120));
+    assert_eq!(checked.held_session().unwrap().sealed(), "renewed");
+    let checked = claimed.held_session().unwrap().checked(at(60), None);
+    assert_eq!(checked.held_session().unwrap().sealed(), "sealed");
+}
+
+/// Records of the release before access tokens were objects: `read` is as it was stored then.
+#[test]
+fn a_grant_of_an_earlier_release_is_read_and_its_record_changes_in_its_tokens_alone() {
+    let code = serde_json::json!({
+        "hash": TokenHash::of("code"), "challenge": CodeChallenge::of(VERIFIER), "expires_at": at(60),
+    });
+    let live = TokenHash::of("at1");
+    let active = serde_json::json!({
+        "code": code, "live": [[1, live, at(1), at(601), null], [2, live, at(2), at(602), "user"]],
+        "refresh": {
+            "seed": "s", "generation": 1, "current": TokenHash::of("rt1"), "rotated_at": [at(2)],
+            "expires_at": at(3600),
+        },
+        "dropped": { "last": 7, "expires_at": at(90) },
+    });
+    let mut issued = code.clone();
+    issued["approval"] = "click".into();
+    for (state, standing) in [
+        (serde_json::json!({ "code_issued": issued }), Standing::Pending),
+        (serde_json::json!({ "active": active }), Standing::Active),
+        (
+            serde_json::json!({ "revoked": { "at": at(3), "by": "code_replay", "live_until": at(601) } }),
+            Standing::Revoked,
+        ),
+    ] {
+        let mut stored = serde_json::json!({
+            "id": GrantId::of_login("s", at(0)), "client_id": "c",
+            "person": { "subject": "pui_x", "email": "ada@example.com", "groups": ["staff"] },
+            "resource": "https://h/mcp", "scope": "user admin", "return_address": "http://localhost:1/cb",
+            "created_at": at(0), "consented_from": "2001:db8::1", "last_used_at": at(2),
+            "expires_at": at(1200), "issued": 2, "late_retries": 1,
+            "upstream": { "sealed": "sealed", "checked_at": at(0), "checking_until": at(9) },
+            "state": state,
+            "operated": { "action": "token_revoked", "at": at(2), "user": "ada", "host": "h" },
+        });
+        let read: Grant = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(read.standing(at(3)), standing);
+        assert_eq!(read.terms().subject.person().unwrap().upstream, UpstreamId::PANGEA);
+        if standing == Standing::Active {
+            stored["state"]["active"]["live"] = serde_json::json!([
+                { "n": 1, "h": live, "i": at(1), "l": 600 },
+                { "n": 2, "h": live, "i": at(2), "l": 600, "s": "user" },
+            ]);
+        }
+        assert_eq!(serde_json::to_value(&read).unwrap(), stored);
+    }
 }

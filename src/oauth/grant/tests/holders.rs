@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     super::{Grant, RefreshUse},
-    active, at,
+    active_until, at, token,
 };
 use crate::{clock::UnixTime, secret::TokenHash};
 
@@ -61,24 +61,27 @@ struct Endpoint {
 
 impl Endpoint {
     fn with(rule: Rule) -> Self {
-        let mut grant = active();
-        grant.expires_at = at(100 * MONTH.as_secs());
+        let grant = active_until(at(100 * MONTH.as_secs()));
+        let mut endpoint = Self { grant, rule, now: 0 };
         // A first use, so that the token lives for a month from now on.
-        grant = grant.refreshed(0, TokenHash::of("1"), MONTH, at(0));
-        Self { grant, rule, now: 0 }
+        endpoint.exchange(0);
+        endpoint
     }
 
     fn current(&self) -> u64 {
-        self.grant.active().unwrap().refresh.as_ref().unwrap().generation
+        self.grant.refreshable().unwrap().chain().generation
+    }
+
+    fn exchange(&mut self, generation: u64) {
+        let token = token(self.grant.issued() + 1, at(self.now));
+        let refreshable = self.grant.refreshable().unwrap();
+        self.grant = refreshable.rotate(generation, TokenHash::of("next"), MONTH, token);
     }
 
     /// The successor; `None` when the grant ends.
     fn refresh(&mut self, token: u64) -> Option<u64> {
         match (self.rule)(&self.grant, token, at(self.now))? {
-            RefreshUse::Current | RefreshUse::LateRetry => {
-                let grant = self.grant.clone();
-                self.grant = grant.refreshed(token, TokenHash::of("next"), MONTH, at(self.now));
-            }
+            RefreshUse::Current | RefreshUse::LateRetry => self.exchange(token),
             RefreshUse::Retry => {}
             RefreshUse::Reuse => return None,
         }
@@ -93,7 +96,7 @@ impl Endpoint {
 
     /// Whether a grace period ends in the next `seconds`.
     fn grace_ends_within(&self, seconds: u64) -> bool {
-        let chain = self.grant.active().unwrap().refresh.as_ref().unwrap();
+        let chain = self.grant.refreshable().unwrap().chain();
         chain.exchanges.iter().any(|exchange| {
             let end = exchange.at.plus(GRACE);
             at(self.now) < end && end <= at(self.now + seconds)
@@ -255,7 +258,7 @@ fn broken_under(rule: Rule) -> BTreeSet<Broken> {
 }
 
 fn ours(grant: &Grant, generation: u64, now: UnixTime) -> Option<RefreshUse> {
-    grant.judge_refresh(generation, GRACE, now)
+    grant.refreshable()?.judge(generation, GRACE, now)
 }
 
 /// Shows: REFRESH-2, REFRESH-3.
@@ -273,7 +276,7 @@ fn a_rule_that_is_kinder_or_harsher_is_found_out() {
         })
     };
     let what_was_replaced_is_answered: Rule = |grant, generation, now| {
-        let chain = grant.active()?.refresh.as_ref()?;
+        let chain = grant.refreshable()?.chain();
         let was_replaced = chain.exchanges.last().is_some_and(|parent| parent.generation < generation);
         match ours(grant, generation, now)? {
             RefreshUse::Reuse if was_replaced => Some(RefreshUse::Retry),
@@ -293,7 +296,7 @@ fn a_rule_that_is_kinder_or_harsher_is_found_out() {
         })
     };
     let late_retries_do_not_converge: Rule = |grant, generation, now| {
-        let chain = grant.active()?.refresh.as_ref()?;
+        let chain = grant.refreshable()?.chain();
         let parent = chain.exchanges.last()?;
         match ours(grant, generation, now)? {
             RefreshUse::Retry
@@ -304,7 +307,7 @@ fn a_rule_that_is_kinder_or_harsher_is_found_out() {
             other => Some(other),
         }
     };
-    let strict: Rule = |grant, generation, now| grant.judge_refresh(generation, Duration::ZERO, now);
+    let strict: Rule = |grant, generation, now| grant.refreshable()?.judge(generation, Duration::ZERO, now);
     for (name, rule, expected) in [
         ("same successor", late_retries_get_the_same_successor, Broken::Unnoticed),
         ("replaced", what_was_replaced_is_answered, Broken::Unnoticed),

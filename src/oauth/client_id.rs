@@ -1,0 +1,158 @@
+//! Client IDs: what a client is called in requests and tokens, and under which key its record is kept.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use url::Url;
+
+use crate::secret::{encode, sha256};
+
+/// Longest URL of a client metadata document, in bytes.
+const LONGEST_URL: usize = 2048;
+
+/// The ID of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClientId {
+    /// The client registered, or the operator registered it.
+    Registered(RegisteredId),
+    /// The client describes itself at a URL (OAuth Client ID Metadata Document).
+    Document(DocumentId),
+}
+
+/// 1 to 255 characters of `[A-Za-z0-9._-]`: the ID is also the key of the client's record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegisteredId(String);
+
+/// An absolute `https` URL with a path. Its record key is a hash, because a key cannot be a URL.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentId {
+    url: String,
+    key: String,
+}
+
+impl ClientId {
+    /// The ID of a registered client; `None` for a text that cannot be one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=255).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        fits.then(|| Self::Registered(RegisteredId(text.to_owned())))
+    }
+
+    /// The ID of a client that describes itself at `url`; `None` for a URL that cannot be one. It is an `https` URL
+    /// with a path, without fragment and credentials (draft-ietf-oauth-client-id-metadata-document section 3), and
+    /// written as URL parsers write it: IDs are compared character by character.
+    #[must_use]
+    pub fn of_document(url: &str) -> Option<Self> {
+        let parsed = Url::parse(url).ok().filter(|parsed| parsed.as_str() == url)?;
+        let has_credentials = !parsed.username().is_empty() || parsed.password().is_some();
+        let fits = url.len() <= LONGEST_URL
+            && parsed.scheme() == "https"
+            && parsed.path() != "/"
+            && parsed.fragment().is_none()
+            && !has_credentials;
+        let key = || format!("document.{}", encode(&sha256(url.as_bytes())));
+        fits.then(|| Self::Document(DocumentId { url: url.to_owned(), key: key() }))
+    }
+
+    /// As requests and tokens have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Registered(id) => &id.0,
+            Self::Document(id) => &id.url,
+        }
+    }
+
+    /// The key of the client's record, under which its grants are listed, too.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Registered(id) => &id.0,
+            Self::Document(id) => &id.key,
+        }
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for ClientId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.starts_with("https://") {
+            return Self::of_document(&text).ok_or_else(|| D::Error::custom("not the URL of a client"));
+        }
+        Ok(Self::Registered(RegisteredId(text)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repository::is_key;
+
+    #[test]
+    fn a_registered_id_is_its_own_key() {
+        let id = ClientId::parse("mcp_a.b-C").unwrap();
+        assert_eq!((id.as_str(), id.key(), &*id.to_string()), ("mcp_a.b-C", "mcp_a.b-C", "mcp_a.b-C"));
+        for text in ["", "a b", "https://app.example/client", "a/b", "\u{e4}"] {
+            assert_eq!(ClientId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_kept_under_a_key_of_its_own() {
+        let url = "https://app.example:8443/client.json?v=1";
+        let id = ClientId::of_document(url).unwrap();
+        assert_eq!((id.as_str(), &*id.to_string()), (url, url));
+        let other = ClientId::of_document("https://app.example/client.json").unwrap();
+        assert!(is_key(id.key()) && id.key() != other.key());
+    }
+
+    #[test]
+    fn only_an_https_url_with_a_plain_path_names_a_document() {
+        for url in [
+            "http://app.example/client",
+            "HTTPS://app.example/client",
+            "https://app.example",
+            "https://app.example/",
+            "https://app.example?a/b",
+            "https://app.example/client#f",
+            "https://user@app.example/client",
+            "https://:secret@app.example/client",
+            "https://app.example/a/../client",
+            "https://app.example/./client",
+            "https://app.example/a/%2E%2e/client",
+            "https://app.example/a b",
+            "https://app.example/a\\b",
+            "https://App.example/client",
+            "https://app.example:443/client",
+            "https:///client",
+            "client",
+            "",
+            &format!("https://app.example/{}", "a".repeat(LONGEST_URL)),
+        ] {
+            assert_eq!(ClientId::of_document(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_stored_as_its_text() {
+        for id in [ClientId::parse("mcp_a"), ClientId::of_document("https://app.example/client")] {
+            let stored = serde_json::to_string(&id).unwrap();
+            assert_eq!(stored, format!("\"{}\"", id.as_ref().unwrap()));
+            assert_eq!(serde_json::from_str::<Option<ClientId>>(&stored).unwrap(), id);
+        }
+        assert!(serde_json::from_str::<ClientId>("\"https://app.example\"").is_err());
+    }
+}

@@ -1,0 +1,112 @@
+//! What the operator decides: who may sign in, how long things live, who may register. Data and judgement only.
+
+use std::time::Duration;
+
+use super::redirect::PrivateUseSchemes;
+
+/// Who may sign in. Empty lists admit no one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AccessPolicy {
+    /// Every user for whom the upstream vouches.
+    pub everybody: bool,
+    /// Users with one of these email addresses.
+    pub emails: Vec<String>,
+    /// Users with an address at one of these domains.
+    pub domains: Vec<String>,
+    /// Members of one of these groups at the upstream.
+    pub groups: Vec<String>,
+}
+
+/// How long things live.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Access tokens.
+    pub access: Duration,
+    /// Refresh tokens that are not used.
+    pub refresh: Duration,
+    /// How long a refresh token that was used gets the same answer again; zero for never.
+    pub grace: Duration,
+    /// Grants, however often they are used.
+    pub grant: Duration,
+    /// Authorization codes.
+    pub code: Duration,
+    /// The age of a signing key at which the next one is made.
+    pub signing_key: Duration,
+}
+
+/// Self-registration (RFC 7591).
+#[derive(Debug, Clone)]
+pub struct RegistrationPolicy {
+    /// Whether clients may register themselves.
+    pub enabled: bool,
+    /// How long a registration lives that no user has signed in with.
+    pub unused: Duration,
+    /// How many of those are kept.
+    pub most_unused: MostUnused,
+    /// How long a registration lives after the end of its last grant.
+    pub idle: Duration,
+    /// Which private-use schemes a redirect URI may have.
+    pub schemes: PrivateUseSchemes,
+    /// Hosts to which errors may be redirected before the user has agreed to anything.
+    pub trusted_hosts: Vec<String>,
+}
+
+/// How many unused registrations are kept. Beyond either limit the oldest is evicted.
+#[derive(Debug, Clone, Copy)]
+pub struct MostUnused {
+    /// In number.
+    pub clients: usize,
+    /// In bytes of their records.
+    pub bytes: usize,
+}
+
+impl AccessPolicy {
+    /// Whether a person with this address and these groups may sign in, or go on.
+    #[must_use]
+    pub fn admits(&self, email: Option<&str>, groups: &[String]) -> bool {
+        self.everybody
+            || email.is_some_and(|email| self.admits_email(email))
+            || groups.iter().any(|group| self.groups.contains(group))
+    }
+
+    /// An address with more than one `@` is not an address.
+    fn admits_email(&self, email: &str) -> bool {
+        let Some((local, domain)) = email.split_once('@') else { return false };
+        if local.is_empty() || domain.is_empty() || domain.contains('@') {
+            return false;
+        }
+        self.emails.iter().any(|listed| listed.eq_ignore_ascii_case(email))
+            || self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_8_only_those_who_are_listed_are_admitted() {
+        let policy = AccessPolicy {
+            everybody: false,
+            emails: vec!["Ada@example.com".to_owned()],
+            domains: vec!["corp.example".to_owned()],
+            groups: vec!["staff".to_owned()],
+        };
+        for (email, groups, admitted) in [
+            (Some("ada@example.com"), vec![], true),
+            (Some("bob@CORP.example"), vec![], true),
+            (Some("bob@example.com"), vec![], false),
+            (Some("bob@evil.example@corp.example"), vec![], false),
+            (Some("@corp.example"), vec![], false),
+            (Some("bob@sub.corp.example"), vec![], false),
+            (None, vec!["staff".to_owned()], true),
+            (None, vec!["Staff".to_owned()], false),
+            (None, vec![], false),
+        ] {
+            let groups: Vec<String> = groups;
+            assert_eq!(policy.admits(email, &groups), admitted, "{email:?} {groups:?}");
+            assert!(AccessPolicy { everybody: true, ..AccessPolicy::default() }.admits(email, &groups));
+            assert!(!AccessPolicy::default().admits(email, &groups), "empty lists admit no one");
+        }
+    }
+}
