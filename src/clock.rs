@@ -1,4 +1,4 @@
-//! Time as a value that is passed in: the system clock is read here and nowhere else.
+//! Time is passed in as a value. The system clock is read only here.
 
 use std::{
     fmt::{self, Debug},
@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How far the clocks of two machines may be apart without harm, be they two daemons on one repository
-/// or a daemon and the upstream.
+/// How far apart the clocks of two machines can be without harm: of two daemons on one repository, or of a
+/// daemon and the upstream.
 pub const SKEW: Duration = Duration::from_mins(2);
 
 /// Whole seconds since 1970-01-01T00:00:00Z.
@@ -19,37 +19,37 @@ pub const SKEW: Duration = Duration::from_mins(2);
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The time that lies `seconds` after the epoch.
+    /// `seconds` after the epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// Seconds since the epoch.
+    /// See [`UnixTime::from_secs`].
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
-    /// This time moved into the future by `duration`, whole seconds counted.
+    /// Later by the whole seconds of `duration`.
     #[must_use]
     pub const fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// This time moved into the past by `duration`, whole seconds counted; the epoch at most.
+    /// Earlier by the whole seconds of `duration`, but not before the epoch.
     #[must_use]
     pub const fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration.as_secs()))
     }
 
-    /// How long ago `earlier` was; zero when it lies in the future.
+    /// The time since `earlier`; zero if that is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 
-    /// Reads a time such as `2026-11-24T04:10:00Z` (RFC 3339); `None` for anything else.
+    /// Parses a time such as `2026-11-24T04:10:00Z` (RFC 3339); `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let time: Timestamp = text.parse().ok()?;
@@ -57,7 +57,7 @@ impl UnixTime {
     }
 }
 
-/// As RFC 3339 has it, in UTC.
+/// RFC 3339, in UTC.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let time = i64::try_from(self.0).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
@@ -65,9 +65,9 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Where the present time comes from.
+/// A source of the current time.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present time.
+    /// The current time.
     fn now(&self) -> UnixTime;
 }
 
@@ -83,18 +83,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move, for tests.
+/// A clock for tests: it moves only with [`ManualClock::advance`].
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that shows `now`.
+    /// Starts at `now`.
     #[must_use]
     pub const fn at(now: UnixTime) -> Self {
         Self(AtomicU64::new(now.0))
     }
 
-    /// Moves the clock into the future, whole seconds counted.
+    /// Moves the clock forward by the whole seconds of `by`.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(by.as_secs(), Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! Work that goes on when the request that began it has been answered.
+//! Work that continues after its request was answered.
 
 use std::{fmt::Display, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Context;
 
-/// Work that must be finished after its request. The daemon waits for it before it stops.
+/// Tasks that outlive their requests. The daemon waits for them before it stops.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Background(TaskTracker);
 
 impl Background {
-    /// Begins some work. Its outcome, if it comes within `patience`; otherwise the work goes on, and a
-    /// failure is logged.
+    /// Starts a task and returns its outcome if it comes within `patience`. Otherwise the task continues, and
+    /// a failure is logged.
     pub(super) async fn within<T, E>(
         &self,
         patience: Duration,
@@ -33,7 +33,7 @@ impl Background {
         timeout(patience, receiver).await.ok()?.ok()
     }
 
-    /// Returns when all work is done.
+    /// Returns when all tasks have ended.
     pub(super) async fn finish(&self) {
         self.0.close();
         self.0.wait().await;

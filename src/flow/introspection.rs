@@ -1,4 +1,4 @@
-//! Resource servers ask whether a token is good (RFC 7662).
+//! Resource servers ask whether a token is valid (RFC 7662).
 
 use serde::Serialize;
 
@@ -18,20 +18,20 @@ use crate::{
     secret::TokenHash,
 };
 
-/// What a resource server hears of a token.
+/// What a resource server learns about a token.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Introspected {
-    /// The token is good.
+    /// The token is valid, for a resource of the caller.
     Active(Box<ActiveToken>),
-    /// It is not, or it is none of the caller's business: nothing more is said.
+    /// Anything else.
     Inactive {
         /// Always `false`.
         active: bool,
     },
 }
 
-/// A good token (RFC 7662 section 2.2).
+/// A valid token (RFC 7662 section 2.2).
 #[derive(Debug, Serialize)]
 pub struct ActiveToken {
     active: bool,
@@ -54,7 +54,7 @@ pub struct ActiveToken {
 }
 
 impl AuthorizationServer {
-    /// Tells a resource server about a token.
+    /// Answers a resource server about a token. Reads one record.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl AuthorizationServer {
             scope: live.scope.unwrap_or(scope),
             client_id,
             sub: subject,
-            // RFC 7662 wants a name for people here. Without a claim of that name it is the address.
+            // RFC 7662 wants a readable name here. Without a `username` claim it is the email address.
             username: username.filter(|_| is_wanted(PersonClaim::Username)).or_else(|| email.clone()),
             email: email.filter(|_| is_wanted(PersonClaim::Email)),
             groups: is_wanted(PersonClaim::Groups).then_some(groups),
@@ -121,7 +121,7 @@ impl Introspected {
         Self::Inactive { active: false }
     }
 
-    /// Whether the token is good.
+    /// Whether the token is valid.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         matches!(self, Self::Active(_))

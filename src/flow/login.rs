@@ -1,5 +1,5 @@
-//! From the authorization request to the code. Until the upstream has vouched for the person and the
-//! user has agreed, all that is known of a login travels sealed with the browser; nothing is stored.
+//! From the authorization request to the code. Nothing is stored until the upstream has vouched for the
+//! person and the user has agreed: the browser holds the login, encrypted.
 
 mod after_sign_in;
 mod answer;
@@ -42,54 +42,54 @@ use crate::{
 /// encoded, and what a browser can still carry in cookies and forms.
 const LONGEST_SEALED: usize = 32_000;
 
-/// A request that waits for the person's decision. The browser holds it, sealed.
+/// A request that waits for the user's decision. The consent form holds it, encrypted.
 #[derive(Debug, Serialize, Deserialize)]
 struct Transaction {
     id: String,
-    /// The key under which all that follows is derived, for the same login must yield the same
-    /// grant though another key seals meanwhile.
+    /// The key that everything else of this login is derived from: the login must yield the same grant even
+    /// if another key becomes current meanwhile.
     derived_under: KeyId,
     requested_at: UnixTime,
     request: AuthorizationRequest,
 }
 
-/// A request that the person has approved. The browser holds it, sealed, while it is upstream.
+/// A request that the user has approved. A cookie holds it, encrypted, while the browser is at the upstream.
 #[derive(Debug, Serialize, Deserialize)]
 struct Pending {
     transaction: Transaction,
-    /// Tells one click from another: each is good for one return.
+    /// Identifies the click on "Allow". Each click allows one return from the upstream.
     approval: String,
     approved_at: UnixTime,
     approved_from: Option<IpAddr>,
     /// The `User-Agent`, hashed. Absent in a login that an earlier release approved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     approved_with: Option<String>,
-    /// The approval of the sign-in before this one, if the user came back from it for another account.
+    /// The approval of the previous sign-in, if the user returned from it to use another account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     after: Option<String>,
 }
 
-/// What the person is asked.
+/// What the consent page asks.
 #[derive(Debug)]
 pub struct Consent {
-    /// Who asks.
+    /// Who asks for access.
     pub client: Client,
-    /// For what.
+    /// What it asks for.
     pub request: AuthorizationRequest,
     /// What the form must send back.
     pub sealed: String,
 }
 
-/// Why an authorization request leads to no consent page.
+/// Why the user gets no consent page.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Client or address is not known: nothing may be redirected.
+    /// The client or its return address is unknown: the browser must not be redirected.
     Page(OAuthError),
     /// The client gets an error.
     Answer(Box<Answered>),
 }
 
-/// The person's answer.
+/// The user's answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonDecides {
     /// Allow.
@@ -112,72 +112,72 @@ impl PersonDecides {
     }
 }
 
-/// What follows from the person's answer.
+/// What follows from the user's answer.
 #[derive(Debug)]
 pub enum Decision {
-    /// On to the upstream.
+    /// The browser goes to the upstream.
     SignIn {
-        /// Where to.
+        /// The URL there.
         location: String,
-        /// The name of the flow, for its cookie.
+        /// Names the cookie of this login.
         flow: String,
         /// What the browser must bring back.
         sealed: String,
     },
     /// The client is answered.
     Answered {
-        /// How.
+        /// What it gets.
         answered: Answered,
-        /// The name of the flow, which the browser forgets.
+        /// Names the cookie of this login, which the browser deletes.
         flow: String,
     },
 }
 
-/// Why a decision is not taken.
+/// Why an answer to a question is refused.
 #[derive(Debug)]
 pub enum DecisionError {
-    /// The form was not made for this browser, or was changed.
+    /// The form was made for another browser, or was changed.
     Forged,
     /// This login has been completed.
     Used,
-    /// Something else is wrong.
+    /// Another error, for a page.
     Page(OAuthError),
 }
 
-/// What follows from the return from the upstream.
+/// What follows when the browser returns from the upstream.
 #[derive(Debug)]
 pub enum Returned {
     /// The client is answered.
     Answered(Answered),
-    /// The user is asked first.
+    /// The user must answer a question first.
     Asked {
-        /// What the browser must hold for the question.
+        /// For a cookie: the login, encrypted.
         sealed: String,
     },
 }
 
-/// Why nothing can be answered to the client when the browser comes back from the upstream.
+/// Why the client gets no answer when the browser returns from the upstream.
 #[derive(Debug)]
 pub enum CallbackError {
-    /// The browser does not hold what it should: another browser, too late, or used before.
+    /// The cookie of the login is missing: another browser, too late, or used before.
     Lost,
     /// This login has been completed.
     Used,
-    /// Too many calls of the upstream are under way. The login is as good as before.
+    /// Too many calls of the upstream are under way. The same return can be tried again.
     Busy,
-    /// Something else is wrong.
+    /// Another error, for a page.
     Page(OAuthError),
 }
 
-/// What comes of a return for which the upstream was asked.
+/// What came of a return after the upstream was asked.
 enum Outcome {
     Code(String),
     Used,
     Asked(Vouched),
 }
 
-/// The name under which the browser keeps an approved login: derived from the upstream `state`,
-/// so that parallel logins stay apart.
+/// Names the cookie of an approved login. Derived from the upstream `state`, so that parallel logins have
+/// cookies of their own.
 #[must_use]
 pub fn flow_name(state: &str) -> String {
     encode(&sha256(state.as_bytes())[..12])
@@ -187,14 +187,14 @@ fn declined() -> Ending {
     Ending::Declined(OAuthError::new(ErrorCode::AccessDenied, "the person declined"))
 }
 
-/// Writes down what the user decided of this request, which leads to this grant.
+/// Records what the user decided about this request, which leads to this grant.
 fn audit_decision(request: &AuthorizationRequest, decision: PersonDecides, grant: &GrantId) {
     audit::about(grant);
     Event::Consent { decision: decision.as_str(), scope: &request.scope }.record();
 }
 
 impl Pending {
-    /// Whether the browser that comes back could be the one that approved.
+    /// Whether the returning browser could be the one that approved.
     fn was_approved_by(&self, visitor: &Visitor) -> bool {
         let approver = Visitor { address: self.approved_from, user_agent: self.approved_with.clone() };
         visitor.resembles(&approver)
@@ -202,11 +202,11 @@ impl Pending {
 }
 
 impl AuthorizationServer {
-    /// Judges an authorization request.
+    /// Judges an authorization request and prepares the consent page.
     ///
     /// # Errors
     ///
-    /// A page, or an answer to the client.
+    /// A page for the user, or an answer to the client.
     pub async fn begin_login(&self, params: &Params<'_>, browser: &str) -> Result<Consent, Refusal> {
         let now = self.now();
         let (client, address) = self.who_asks(params, now).await.map_err(Refusal::Page)?;
@@ -238,11 +238,11 @@ impl AuthorizationServer {
         Ok(Consent { client, request: transaction.request, sealed })
     }
 
-    /// Takes the person's answer to the consent page, or to the question after the sign-in.
+    /// Takes the user's answer to the consent page, or to the question after the sign-in.
     ///
     /// # Errors
     ///
-    /// When the form is not this browser's, or was used.
+    /// When the form is another browser's, or was used.
     pub async fn decide(
         &self,
         browser: &str,
@@ -290,11 +290,11 @@ impl AuthorizationServer {
         self.to_upstream(transaction, secrets, approval, now).await
     }
 
-    /// Takes the browser back from the upstream. `held` gives what the browser holds for a flow.
+    /// Takes the browser back from the upstream. `held` reads the cookie of a login by its name.
     ///
     /// # Errors
     ///
-    /// When the browser is not the one that approved, or nobody can be answered.
+    /// When the browser is not the one that approved, or the client cannot be answered.
     pub async fn complete_login(
         &self,
         params: &Params<'_>,
@@ -331,7 +331,7 @@ impl AuthorizationServer {
             }
             Err(error) => return Err(CallbackError::Page(error)),
         };
-        // Who approved has seen where the answer goes, and it was registered then.
+        // A user who approved has seen where the answer goes.
         let by_itself = approved_here || self.is_trusted(&client, &request.return_address);
         let outcome = self.signed_in(params, &client, &pending, id, approved_here, now).await;
         let ending = match outcome {
@@ -352,7 +352,7 @@ impl AuthorizationServer {
         Ok(Returned::Answered(self.answer(request, by_itself, ending)))
     }
 
-    /// A code only where nothing is left to ask.
+    /// A code, unless the user must answer a question first.
     async fn signed_in(
         &self,
         params: &Params<'_>,
@@ -375,7 +375,7 @@ impl AuthorizationServer {
         Ok(code.map_or(Outcome::Used, Outcome::Code))
     }
 
-    /// The upstream is not asked, and a login that was completed meanwhile stays so.
+    /// Answers without asking the upstream. A login that was completed meanwhile stays completed.
     async fn returned_too_late(
         &self,
         pending: &Pending,
@@ -390,7 +390,7 @@ impl AuthorizationServer {
         Ok(Returned::Answered(self.too_late(&client, request)))
     }
 
-    /// Client first, address second; until both are known nothing may be redirected.
+    /// The client and its return address. Until both are known, the browser must not be redirected.
     async fn who_asks(
         &self,
         params: &Params<'_>,
@@ -406,7 +406,7 @@ impl AuthorizationServer {
         Ok((client, address))
     }
 
-    /// The client, if it is still there and its address still its own.
+    /// The client, if it is still registered with this return address.
     async fn still_registered(
         &self,
         request: &AuthorizationRequest,

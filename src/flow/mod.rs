@@ -1,4 +1,4 @@
-//! The use cases, where protocol, repository, upstream and clock meet.
+//! The use cases. Each reads records, lets the types of [`crate::oauth`] decide, and stores what follows.
 
 pub mod administration;
 mod authentication;
@@ -50,51 +50,50 @@ use crate::{
     upstream::Upstream,
 };
 
-/// How long a user may take at each page of ours.
+/// How long a user may take on each page of this server.
 pub const PATIENCE: Duration = Duration::from_mins(10);
 /// How long a user may take at the upstream, where some sign up first or enrol a second factor.
 pub const UPSTREAM_PATIENCE: Duration = Duration::from_mins(30);
 
-/// Maximum concurrent calls of the upstream. Beyond that, a browser that comes back is told to try again,
-/// and the check of a session waits for its turn.
+/// Maximum concurrent calls of the upstream. Beyond that, a browser that returns gets a page that asks to try
+/// again, and the check of a session waits for its turn.
 pub const MOST_UPSTREAM_CALLS: usize = 64;
-/// How long a browser that comes back waits for its turn: many users may sign in at the same moment.
+/// How long a returning browser waits for its turn, in case many users sign in at the same moment.
 const RETURN_PATIENCE: Duration = Duration::from_millis(500);
-/// How long a slow repository holds up whoever asks for the published keys.
+/// How long a request for the published keys waits for a slow repository.
 const KEYS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the operator decided.
+/// What the operator configured, as far as the use cases need it.
 #[derive(Debug)]
 pub struct Settings {
-    /// Our one name.
+    /// The `iss` of tokens.
     pub issuer: Issuer,
-    /// Where browsers reach us.
+    /// The base of every endpoint.
     pub public_url: Issuer,
-    /// The MCP servers.
+    /// The MCP servers, with their scopes.
     pub resources: Resources,
-    /// Who may ask about tokens: by client id, the hash of the secret and the resource asked for;
-    /// no resource means every loopback one (development).
+    /// Who may introspect tokens, by the client ID of the resource server.
     pub introspectors: HashMap<String, Introspector>,
     /// Who may sign in.
     pub access: AccessPolicy,
-    /// What tokens say of people besides their id.
+    /// Claims about the person in tokens, in addition to `sub`.
     pub claims: Vec<PersonClaim>,
-    /// Lifetimes.
+    /// How long tokens, grants and keys live.
     pub lifetimes: Lifetimes,
-    /// Self-registration.
+    /// Whether and how clients may register themselves.
     pub registration: RegistrationPolicy,
 }
 
-/// A resource server that may ask about tokens.
+/// A resource server that may introspect tokens.
 #[derive(Debug, Clone)]
 pub struct Introspector {
-    /// The hash of its secret.
+    /// Of its `client_secret`.
     pub secret: TokenHash,
-    /// The resource whose tokens it may see; `None` for every one (development).
+    /// The only resource whose tokens it may see; `None` for every resource (development).
     pub resource: Option<Resource>,
 }
 
-/// The authorization server, without a network around it.
+/// The authorization server, without HTTP.
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) settings: Settings,
@@ -112,25 +111,25 @@ pub struct AuthorizationServer {
     background: background::Background,
 }
 
-/// Everything that an authorization server stands on.
+/// What an authorization server needs besides its settings.
 #[derive(Debug)]
 pub struct Foundations {
-    /// Where clients and grants live.
+    /// Stores clients and grants.
     pub repository: Arc<dyn Repository>,
-    /// The signing keys.
+    /// Sign access tokens.
     pub keys: Keys,
-    /// Seals what leaves the process.
+    /// Encrypts upstream sessions and logins, and derives codes and refresh tokens.
     pub sealer: Sealer,
-    /// Who signs people in.
+    /// The identity provider.
     pub upstream: Arc<dyn Upstream>,
-    /// The time.
+    /// A test can pass a clock that stands still.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
+    /// A test can pass predictable randomness.
     pub random: Arc<dyn Random>,
 }
 
 impl AuthorizationServer {
-    /// An authorization server.
+    /// Does no I/O.
     #[must_use]
     pub fn new(settings: Settings, on: Foundations) -> Self {
         Self {
@@ -150,58 +149,58 @@ impl AuthorizationServer {
         }
     }
 
-    /// Returns when all work is done that was left over from requests. For after the last one.
+    /// Waits for work that requests have left behind. Call it after the last request.
     pub async fn finish(&self) {
         self.background.finish().await;
     }
 
-    /// The present time.
+    /// Whole seconds, from the clock that the server was made with.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         self.clock.now()
     }
 
-    /// The source of randomness.
+    /// Where secrets come from.
     #[must_use]
     pub fn random(&self) -> &dyn Random {
         &*self.random
     }
 
-    /// What the operator decided.
+    /// What the server was made with.
     #[must_use]
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The signing keys.
+    /// Shared with the commands that rotate them.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// What seals and derives; its clones share their keys.
+    /// Its clones share one key ring.
     #[must_use]
     pub const fn sealer(&self) -> &Sealer {
         &self.sealer
     }
 
-    /// The upstream sessions that the grants hold.
+    /// The grants, seen as the upstream sessions that they hold.
     #[must_use]
     pub fn sealed_sessions(&self) -> SealedSessions {
         SealedSessions::new(Arc::clone(&self.repository), self.sealer.clone())
     }
 
-    /// Reads the signing keys again, so that those which another process made are published here,
-    /// too, and makes the next one when it is due.
+    /// Reads the signing keys again, because another process may have made one, and makes the next key when
+    /// it is due.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or its keys cannot be opened.
+    /// When the repository does not answer, or a key cannot be decrypted.
     pub async fn keep_keys(&self) -> Result<(), KeyError> {
         let (now, lifetimes) = (self.now(), &self.settings.lifetimes);
         let turns = Turns { lifetime: lifetimes.signing_key, access_lifetime: lifetimes.access };
         self.keys.reload(now).await?;
-        // A daemon that had to wait for the right to write has made none.
+        // A daemon that had to wait for the write lease has made none yet.
         self.keys.make_first(now).await?;
         if self.keys.rotate_when_due(turns, now).await? {
             Event::KeyRotation { at_once: false }.record();
@@ -209,7 +208,7 @@ impl AuthorizationServer {
         Ok(())
     }
 
-    /// The public keys as a JSON Web Key Set. A key that an operator removed is gone from it within a second,
+    /// The public keys as a JSON Web Key Set. A key that an operator removed disappears within a second,
     /// unless the repository does not answer.
     pub async fn published_keys(&self) -> Bytes {
         let now = self.now();
@@ -223,27 +222,26 @@ impl AuthorizationServer {
         self.keys.published()
     }
 
-    /// Whether the repository answers, and each signing key that was in it when the keys were last read
-    /// is published here.
+    /// Checks that the repository answers and that every signing key that was last read from it is published.
     ///
     /// # Errors
     ///
-    /// When it does not, or one is not.
+    /// The first check that fails.
     pub async fn ready(&self) -> Result<(), KeyError> {
         self.repository.ping().await?;
         self.keys.unopened_key().map_or(Ok(()), |kid| Err(KeyError::Sealed(kid)))
     }
 
-    /// What an operator should know of how the repository is set up.
+    /// Problems with how the repository is set up, one sentence each.
     ///
     /// # Errors
     ///
-    /// When it does not answer.
+    /// When the repository does not answer.
     pub async fn repository_warnings(&self) -> Result<Vec<String>, RepositoryError> {
         self.repository.warnings().await
     }
 
-    /// Removes what has expired, in the eyes of slower clocks, too; a bounded batch at a time.
+    /// Deletes a batch of records that have expired, allowing for slower clocks. Zero when none are left.
     ///
     /// # Errors
     ///
@@ -252,7 +250,7 @@ impl AuthorizationServer {
         self.repository.purge_expired(self.now().minus(SKEW)).await
     }
 
-    /// The right to call the upstream, which ends with the value; `None` if it cannot be had in time.
+    /// Permission to call the upstream, until the value is dropped; `None` after `patience`.
     async fn upstream_turn(&self, patience: Duration) -> Option<SemaphorePermit<'_>> {
         tokio::time::timeout(patience, self.upstream_calls.acquire()).await.ok()?.ok()
     }

@@ -1,5 +1,5 @@
-//! Clients register themselves (RFC 7591). Nothing else is written before a user has signed in.
-//! Registrations are bounded in number and bytes, and expire if no user signs in with them.
+//! Clients register themselves (RFC 7591). Nothing else is stored before a user has signed in. Registrations
+//! are bounded in number and size, and expire if no user signs in with them.
 
 use serde::Serialize;
 
@@ -22,8 +22,8 @@ pub struct Registered {
     client_id_issued_at: UnixTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
-    /// When the secret ends with its registration. Signing in puts that off, and nothing can tell the
-    /// client so.
+    /// When the secret expires with its registration. A sign-in postpones that, but the client cannot be
+    /// told.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret_expires_at: Option<UnixTime>,
     #[serde(flatten)]
@@ -31,11 +31,11 @@ pub struct Registered {
 }
 
 impl AuthorizationServer {
-    /// Registers a client.
+    /// Registers a client, and evicts the oldest unused ones above the limit.
     ///
     /// # Errors
     ///
-    /// `invalid_redirect_uri` or `invalid_client_metadata`; or the repository does not answer.
+    /// `invalid_redirect_uri` or `invalid_client_metadata`. When the repository does not answer.
     pub async fn register(&self, body: &[u8]) -> Result<Registered, OAuthError> {
         let now = self.now();
         let policy = &self.settings.registration;
@@ -73,7 +73,6 @@ impl AuthorizationServer {
     }
 }
 
-/// A new client id.
 pub(super) fn client_id(random: &dyn Random) -> Result<ClientId, OAuthError> {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
@@ -81,7 +80,7 @@ pub(super) fn client_id(random: &dyn Random) -> Result<ClientId, OAuthError> {
         .ok_or_else(|| OAuthError::internal("a made client ID is not valid"))
 }
 
-/// A registration that the repository does not hold is the client's to shorten.
+/// A registration that is too large for the repository is the client's mistake.
 fn not_registered(error: RepositoryError) -> OAuthError {
     if let RepositoryError::TooLarge { .. } = error {
         let sentence = "the registration is too large to be kept here: register fewer or shorter values";

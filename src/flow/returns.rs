@@ -1,5 +1,5 @@
-//! Returns from the upstream, so that a second one is refused before the upstream is asked again. The
-//! grant's key refuses it for good, and in every process; this is the cheap first check.
+//! Remembers returns from the upstream, so that a second one is refused before the upstream is asked again.
+//! This is a cheap first check: the key of the grant refuses it for good, in every process.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,12 +11,11 @@ use crate::{
     oauth::{grant::DOUBLE_CLICK, token::GrantId},
 };
 
-/// Rounds that came back lately.
+/// Rounds that returned recently.
 #[derive(Debug, Default)]
 pub(super) struct Returns(Mutex<Known>);
 
-/// One sign-in of a login. Another begins when the user, back from the upstream, asks for another
-/// account.
+/// One sign-in of a login. Another one begins when the user returns and asks for another account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Round {
     pub(super) login: GrantId,
@@ -24,12 +23,12 @@ pub(super) struct Round {
     pub(super) after: Option<String>,
 }
 
-/// A browser that comes back.
+/// A returning browser.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Return<'a> {
-    /// The click that it comes from.
+    /// The click on "Allow" that it comes from.
     pub(super) approval: &'a str,
-    /// From when on it is refused for its age.
+    /// From then on it is refused because of its age.
     pub(super) until: UnixTime,
 }
 
@@ -47,13 +46,13 @@ struct Clicks {
 }
 
 impl Returns {
-    /// Beyond this, the oldest round is forgotten.
+    /// At most so many rounds are kept. Beyond that, the oldest is evicted.
     const MOST: usize = 10_000;
-    /// Nobody clicks more often than that.
+    /// More clicks than a user makes in a few seconds.
     const MOST_CLICKS: usize = 8;
 
-    /// Whether this return may lead on: it is the first of its round, or that of a second click
-    /// a moment later. Each click is good for one.
+    /// Whether this return may continue: it is the first of its round, or it comes from a second click
+    /// moments later. Each click allows one return.
     pub(super) fn admit(&self, round: &Round, returned: Return<'_>, now: UnixTime) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { rounds, order } = &mut *known;

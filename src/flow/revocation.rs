@@ -1,4 +1,4 @@
-//! Clients give tokens back (RFC 7009).
+//! Clients revoke their tokens (RFC 7009).
 
 use super::{AuthorizationServer, authentication::AuthenticatedClient, grants::is_genuine};
 use crate::{
@@ -14,13 +14,13 @@ use crate::{
 };
 
 impl AuthorizationServer {
-    /// Revokes a token of the caller: a refresh token with its whole grant, an access token alone.
-    /// A token that is unknown, over, or another client's is left as it is, and nobody learns which
-    /// (RFC 7009 section 2.2).
+    /// Revokes a token of the caller: a refresh token with its whole grant, an access token alone. A token
+    /// that is unknown, has ended, or is another client's is left alone. The caller cannot tell which (RFC
+    /// 7009 section 2.2).
     ///
     /// # Errors
     ///
-    /// `invalid_client`; or the repository does not answer, and nothing was revoked.
+    /// `invalid_client`. When the repository does not answer; then nothing was revoked.
     pub async fn revoke(&self, credentials: &Credentials, token: &str) -> Result<(), OAuthError> {
         let now = self.now();
         let client = self.authenticate(credentials, now).await?;
@@ -42,7 +42,7 @@ impl AuthorizationServer {
     ) -> Result<(), OAuthError> {
         let Some(read) = self.grants.get(refresh.grant.as_str(), now).await? else { return Ok(()) };
         let own = read.value.terms().client_id == *client.id();
-        // A token that was rotated since is still the client's way to say that it wants to go.
+        // A token that was rotated meanwhile still says that the client wants to disconnect.
         let genuine = is_genuine(Some(&self.sealer), &read.value, refresh, text);
         tracing::debug!(own, genuine, "a refresh token is to be revoked");
         if !(own && genuine) {

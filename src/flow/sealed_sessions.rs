@@ -1,5 +1,4 @@
-//! What grants hold that depends on a sealing key: the sealed upstream session, and the refresh
-//! tokens that are derived.
+//! What grants hold that depends on a sealing key: encrypted upstream sessions and derived refresh tokens.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,22 +12,22 @@ use crate::{
 
 /// Grants that are read at once.
 const PAGE: usize = 100;
-/// For so long after the time of the next one a sealing key may still have been used: by a daemon whose
-/// clock is behind, and which looks every 30 seconds whether that time has come.
+/// How long a sealing key may still be used after the next one became active: by a daemon whose clock is
+/// behind, and which checks every 30 seconds.
 pub const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
 
-/// What came of a page.
+/// The outcome for one page of grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealed {
-    /// Sessions that are now sealed under the present key.
+    /// Sessions that were re-encrypted with the current key.
     pub resealed: u64,
-    /// Sessions that no key opens, and grants that cannot be read.
+    /// Sessions that no key decrypts, and grants that cannot be parsed.
     pub unreadable: u64,
-    /// Where the next page begins; `None` after the last.
+    /// What the next page starts after; `None` after the last.
     pub next: Option<String>,
 }
 
-/// The grants, seen as what the sealing keys hold together.
+/// The grants of a repository, with the keys that their sessions depend on.
 #[derive(Debug)]
 pub struct SealedSessions {
     grants: Collection<Grant>,
@@ -36,14 +35,14 @@ pub struct SealedSessions {
 }
 
 impl SealedSessions {
-    /// The sessions in `repository`.
+    /// The sealer must have every key that is still in use.
     #[must_use]
     pub fn new(repository: Arc<dyn Repository>, sealer: Sealer) -> Self {
         Self { grants: Collection::new(repository), sealer }
     }
 
-    /// Seals the sessions of one page behind `after` under the present key. Whatever else becomes
-    /// of a grant meanwhile stays.
+    /// Re-encrypts the sessions of one page after `after` with the current key. Concurrent changes of a grant
+    /// are kept.
     ///
     /// # Errors
     ///
@@ -61,10 +60,9 @@ impl SealedSessions {
         Ok(done)
     }
 
-    /// How many grants of the page behind `after` need a key that this sealer does not hold:
-    /// their session is sealed under it, or a client may still come back with a refresh token that
-    /// was derived under it before `switched`. A grant that cannot be read may, too. And where the next
-    /// page begins.
+    /// How many grants of the page after `after` need a key that this sealer does not have, and what the next
+    /// page starts after. A grant needs it for its session, or for a refresh token that was derived before
+    /// `switched` and that a client may still retry. A grant that cannot be parsed counts.
     ///
     /// # Errors
     ///
@@ -86,7 +84,7 @@ impl SealedSessions {
         self.grants.page(&Page { after, limit: PAGE, ..Page::default() }, now).await
     }
 
-    /// The session of a grant, if it is sealed with another key than the current one.
+    /// The session of a grant, if it is encrypted with another key than the current one.
     fn outdated<'a>(&self, grant: &'a Grant) -> Option<HeldSession<'a>> {
         grant.held_session().filter(|session| self.sealer.is_outdated(session.sealed()))
     }
@@ -108,9 +106,9 @@ impl SealedSessions {
         key.is_some_and(|key| key.is_none_or(|id| !self.sealer.holds(id)))
     }
 
-    /// The current refresh token is known by its hash, whatever becomes of its key. But a client
-    /// whose answer was lost comes back with the token before it, and one that must be given the
-    /// current one again needs its key, too.
+    /// The current refresh token is recognised by its hash, without its key. But a client that lost the
+    /// answer retries with the previous token. Recognising that one, and deriving the current one again,
+    /// needs the keys.
     fn has_refresh_token_of_others(&self, grant: &Grant, switched: UnixTime, now: UnixTime) -> bool {
         let chain = grant.refreshable().map(Refreshable::chain);
         let Some(chain) = chain.filter(|chain| chain.generation > 0 && now < chain.expires_at) else {

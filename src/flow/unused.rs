@@ -1,8 +1,8 @@
-//! Registrations that no user has signed in with yet. Anyone may write them, so they are bounded in
-//! number and bytes over all networks: beyond that, the oldest is evicted.
+//! Registrations that no user has signed in with yet. Anyone can create them, so their number and size are
+//! bounded over all networks. Beyond that, the oldest is evicted.
 //!
-//! The record of such a client is marked ([`Client::unused`]) until the first sign-in. Clients that have
-//! been used, that the operator added or that were imported have no mark, and are never evicted.
+//! The record of such a client is marked ([`Client::unused`]) until the first sign-in. Other clients (used,
+//! added by the operator, imported) are never evicted.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -19,17 +19,16 @@ use crate::{
     repository::{Atomicity, Page, RepositoryError},
 };
 
-/// The parent of unused registrations, so that they can be listed without all the others.
+/// The parent of unused registrations, so that they can be listed without other clients.
 pub(super) const PARENT: &str = "unused";
-/// Most clients that one registration evicts, so that its answer does not wait for the rest.
+/// Most clients that one registration evicts, so that its answer comes soon.
 const MOST_PER_REGISTRATION: usize = 4;
-/// Most clients that are evicted in one go otherwise.
+/// Most clients that one count evicts.
 const MOST_PER_COUNT: usize = 500;
 /// Records that are read at once.
 const PAGE: usize = 200;
 
-/// The unused registrations that this process knows of: its own, and those that were stored at its last
-/// count.
+/// The unused registrations that this process knows: its own, and all that existed at its last count.
 #[derive(Debug, Default)]
 pub(super) struct Unused(Mutex<Known>);
 
@@ -39,13 +38,13 @@ struct Known {
     ages: HashMap<ClientId, Age>,
     bytes: usize,
     noted: u64,
-    /// Whether the repository has been looked through since the process started.
+    /// Whether the repository was read since the process started.
     counted: bool,
-    /// Whether something was noted since then.
+    /// Whether a client was noted since the last count.
     grown: bool,
 }
 
-/// When a client was registered; of those of one second, in which order this process noted them.
+/// When a client was registered. Within one second, the order in which this process noted clients counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Age(UnixTime, u64);
 
@@ -65,7 +64,7 @@ impl Known {
         }
     }
 
-    /// Forgets the oldest client if there are too many, and says which it was.
+    /// Forgets the oldest client if there are too many, and returns it.
     fn pop_surplus(&mut self, most: MostUnused) -> Option<ClientId> {
         if self.by_age.len() <= most.clients && self.bytes <= most.bytes {
             return None;
@@ -82,7 +81,7 @@ impl Unused {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client that has just been registered here.
+    /// Adds a client that has just been registered here.
     pub(super) fn note(&self, client: &Client) {
         let bytes = stored_size(client);
         let mut known = self.known();
@@ -90,15 +89,15 @@ impl Unused {
         known.grown = true;
     }
 
-    /// A client that has been signed in with.
+    /// Removes a client that a user has signed in with.
     pub(super) fn forget(&self, id: &ClientId) {
         self.known().forget(id);
     }
 }
 
 impl AuthorizationServer {
-    /// Counts the unused registrations of all processes, and evicts the oldest ones above the ceiling.
-    /// Reads nothing when this process has registered no client since the last count.
+    /// Counts the unused registrations of all processes, and evicts the oldest ones above the limit. Reads
+    /// nothing if this process has registered no client since the last count.
     ///
     /// # Errors
     ///
@@ -108,7 +107,7 @@ impl AuthorizationServer {
         self.evict_surplus(MOST_PER_COUNT).await
     }
 
-    /// Notes a new registration, and evicts the oldest ones above the ceiling.
+    /// Notes a new registration, and evicts the oldest ones above the limit.
     pub(super) async fn bound_with(&self, client: &Client) -> Result<(), RepositoryError> {
         self.unused.note(client);
         if !self.unused.known().counted {
@@ -164,8 +163,8 @@ impl AuthorizationServer {
         Ok(())
     }
 
-    /// Ends an unused registration, unless a user signs in with it at this very moment; whether it did.
-    /// The record expires in the past, so that the next purge removes it.
+    /// Ends an unused registration, unless a user signs in with it at the same moment, and returns whether it
+    /// did. The record gets an expiry in the past, so that the next purge deletes it.
     async fn evict(&self, id: &ClientId, now: UnixTime) -> Result<bool, RepositoryError> {
         let Some(read) = self.clients.get(id.key(), now).await? else { return Ok(false) };
         if !read.value.unused {
@@ -176,7 +175,7 @@ impl AuthorizationServer {
     }
 }
 
-/// The size of a client's record, as far as the client decides on it.
+/// The part of a client's record that the client chooses.
 fn stored_size(client: &Client) -> usize {
     serde_json::to_vec(client).map_or(0, |text| text.len())
 }

@@ -1,4 +1,4 @@
-//! Clients: adding them, seeing who uses them, removing those that nobody does.
+//! Adding clients, seeing how they are used, removing unused ones.
 
 use std::time::Duration;
 
@@ -19,50 +19,50 @@ use crate::{
     secret::{Random, TokenHash, random_token},
 };
 
-/// What the operator says of a client that cannot register itself.
+/// A client that the operator registers.
 #[derive(Debug)]
 pub struct NewClient {
-    /// A name for people.
+    /// Shown on the consent page.
     pub name: Option<String>,
-    /// Where it may be answered.
+    /// At least one.
     pub redirect_uris: Vec<String>,
-    /// Whether it gets a secret.
+    /// Whether the client gets a secret.
     pub confidential: bool,
 }
 
 /// How a client is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientUse {
-    /// Grants of it that can still be used.
+    /// Grants that can still be used.
     pub live_grants: u64,
-    /// Grants of it that cannot be read, so that nobody knows whether they live.
+    /// Grants that cannot be parsed, and may be live.
     pub unreadable_grants: u64,
-    /// When a grant of it was last used, as far as it is remembered.
+    /// When a grant was last used, as far as the remaining records tell.
     pub last_used_at: Option<UnixTime>,
 }
 
 impl ClientUse {
-    /// Whether a grant of the client lives, or may.
+    /// Whether a grant of the client is live, or may be.
     const fn may_live(self) -> bool {
         self.live_grants > 0 || self.unreadable_grants > 0
     }
 }
 
-/// A client that was removed, or would be.
+/// A client that was removed, or that `--dry-run` would remove.
 #[derive(Debug)]
 pub struct Pruned {
-    /// The client as it was.
+    /// Before the removal.
     pub client: Client,
-    /// How it was used.
+    /// Before the removal.
     pub used: ClientUse,
 }
 
 impl Administration {
-    /// Registers a client for good. Its secret is not kept and can be told only now.
+    /// Registers a client that does not expire. Returns its secret, which is stored only as a hash.
     ///
     /// # Errors
     ///
-    /// `invalid_redirect_uri` or `invalid_client_metadata`, by the rules of registration; or the
+    /// `invalid_redirect_uri` or `invalid_client_metadata`, as at the registration endpoint. When the
     /// repository does not answer.
     pub async fn add_client(
         &self,
@@ -97,7 +97,7 @@ impl Administration {
         Ok((stored.value, secret))
     }
 
-    /// A page of clients behind `after`, in the order of their ids.
+    /// A page of clients, ordered by ID, that starts after `after`.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Administration {
         self.clients.page(&page, self.now()).await
     }
 
-    /// Whether grants of this client are kept, whether or not it is still there itself.
+    /// Whether the repository has grants of this client, even if the client was removed.
     ///
     /// # Errors
     ///
@@ -117,7 +117,7 @@ impl Administration {
         Ok(self.grants.page(&page, self.now()).await?.count() > 0)
     }
 
-    /// Clients that call themselves so, whatever the case; a few of them.
+    /// Some of the clients with this name, in any case.
     ///
     /// # Errors
     ///
@@ -141,7 +141,7 @@ impl Administration {
         Ok(called)
     }
 
-    /// How a client is used: its grants are gone through, a page at a time.
+    /// How a client is used. Reads all of its grants, a page at a time.
     ///
     /// # Errors
     ///
@@ -159,8 +159,8 @@ impl Administration {
         Ok(used)
     }
 
-    /// The client if it is dead: it registered itself, nobody has used it for `unused`, and no grant
-    /// of it lives.
+    /// The client if it can be pruned: it registered itself, was not used for `unused`, and has no live
+    /// grant.
     ///
     /// # Errors
     ///
@@ -175,8 +175,8 @@ impl Administration {
         Ok((!used.may_live() && !recently).then_some(Pruned { client, used }))
     }
 
-    /// Removes a dead client; whether it is gone. If somebody signs in with it at this very moment,
-    /// it is put back.
+    /// Removes a client, and returns whether it is gone. If a user signs in with it at the same moment, it is
+    /// put back.
     ///
     /// # Errors
     ///

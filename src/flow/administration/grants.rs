@@ -1,4 +1,4 @@
-//! Going through the grants, newest first, a page at a time.
+//! Listing grants, newest first, a page at a time.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use crate::{
     repository::{Collection, Listed, Order, Page, RepositoryError},
 };
 
-/// Grant ids are in the order of requests, and a request is granted within the patience that people
-/// get, twice ten minutes.
+/// Grant IDs are in the order of authorization requests. A request leads to a grant within this time, with
+/// room to spare.
 const OUT_OF_ORDER: Duration = Duration::from_hours(1);
 
-/// Which grants are meant; what is `None` does not matter.
+/// Selects grants. A field that is `None` selects all.
 #[derive(Debug, Clone, Default)]
 pub struct GrantFilter {
-    /// Those of this client.
+    /// Of this client.
     pub client: Option<ClientId>,
-    /// Those of this person: the subject, or the email address in any case.
+    /// Of this person: the subject, or the email address in any case.
     pub user: Option<String>,
-    /// Those at this resource.
+    /// At this resource, in any spelling.
     pub resource: Option<String>,
-    /// Those that stand so.
+    /// In this state.
     pub standing: Option<Standing>,
-    /// Those that were made at this time or later.
+    /// Made at this time or later.
     pub since: Option<UnixTime>,
 }
 
@@ -42,7 +42,7 @@ impl GrantFilter {
             && self.since.is_none_or(|since| terms.granted_at >= since)
     }
 
-    /// Whether no grant behind this one was made late enough.
+    /// Whether all grants after this one were made too early.
     fn ends_at(&self, grant: &Grant) -> bool {
         self.since.is_some_and(|since| grant.terms().granted_at.plus(OUT_OF_ORDER) < since)
     }
@@ -53,7 +53,7 @@ fn is_of(subject: &Subject, user: &str) -> bool {
     subject.id() == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
 }
 
-/// A walk through the grants, newest first. It holds one page.
+/// Reads grants, newest first. Holds one page at a time.
 #[derive(Debug)]
 pub struct Walk<'a> {
     grants: &'a Collection<Grant>,
@@ -64,7 +64,7 @@ pub struct Walk<'a> {
 }
 
 impl Administration {
-    /// Goes through the grants that are meant, newest first, behind the one called `after`.
+    /// Reads the selected grants, newest first, starting after `after`.
     #[must_use]
     pub fn walk<'a>(&'a self, filter: &'a GrantFilter, after: Option<&GrantId>) -> Walk<'a> {
         let after = after.map(GrantId::to_string);
@@ -73,7 +73,7 @@ impl Administration {
 }
 
 impl Administration {
-    /// Whether a grant is meant, or may be: nothing is known of one that cannot be read.
+    /// Whether a grant is selected, or may be: a grant that cannot be parsed counts.
     ///
     /// # Errors
     ///
@@ -90,7 +90,8 @@ impl Administration {
 }
 
 impl Walk<'_> {
-    /// The next grants; `None` after the last. Of what cannot be read it is not known whether it is meant.
+    /// The next page; `None` after the last. Records that cannot be parsed are on every page, selected or
+    /// not.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! From a token that was found where it should not be to its grant.
+//! Finds the grant of a leaked token.
 
 use super::Administration;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     repository::RepositoryError,
 };
 
-/// How codes and refresh tokens begin, and a JWT: `{"` in base64url.
+/// Prefixes of codes and refresh tokens, and of a JWT: `{"` in base64url.
 const BEGINNINGS: [&str; 2] = ["mcp_", "eyJ"];
 
 /// What a text turned out to be.
@@ -18,20 +18,21 @@ const BEGINNINGS: [&str; 2] = ["mcp_", "eyJ"];
 pub enum Leak {
     /// A code or token of this grant.
     Of(Box<Grant>),
-    /// It names this grant, which was revoked: of a revoked grant no hashes are kept.
+    /// It names this grant, which was revoked. A revoked grant keeps no hashes to compare the text with.
     OfRevoked(Box<Grant>),
-    /// It names this grant, but is none of its living codes and tokens: over, or made up.
+    /// It names this grant, but is none of its codes and tokens: it has ended, or was made up.
     Unproven(GrantId),
-    /// Nothing that was issued here, or nothing that is kept any more.
+    /// It names no grant in the repository.
     Unknown,
 }
 
-/// What in a text looks like a code or a token of ours, each once, whatever it was logged in.
+/// Everything in a text that looks like a code or token of this server, without duplicates. The text can be
+/// any log.
 #[must_use]
 pub fn tokens_in(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for piece in text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
-        // Behind a `%3D`, the rest of an encoded `=` stands before it.
+        // After a `%3D`, the piece begins with the rest of the encoded `=`.
         let Some(begin) = BEGINNINGS.iter().filter_map(|beginning| piece.find(beginning)).min() else {
             continue;
         };
@@ -51,8 +52,8 @@ fn named_by(text: &str) -> Option<GrantId> {
 }
 
 impl Administration {
-    /// Finds the grant of a code, a refresh token or an access token. Naming a grant is not enough,
-    /// for anybody who knows its name could then have it revoked: the text itself must fit.
+    /// Finds the grant of a code, a refresh token or an access token. The whole text must match: otherwise
+    /// anyone who knows a grant's ID could have the grant revoked.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! What operators do with clients and grants. It needs the records alone, so it works while daemons
-//! run and while none does; each change replaces one record, and every daemon sees it at its next read.
+//! What operators do with clients and grants. Only the repository is needed, so it works whether or not a
+//! daemon runs. Each change replaces one record, and every daemon sees it at its next read.
 
 mod clients;
 mod grants;
@@ -28,37 +28,37 @@ use crate::{
 
 /// Records that are read at once.
 const PAGE: usize = 500;
-/// The shortest beginning that stands for a whole id.
+/// Shortest prefix of an ID that is accepted for the whole.
 const SHORTEST_PREFIX: usize = 4;
-/// Ids that are told of where several are meant.
+/// IDs that are listed when a prefix or a name is ambiguous.
 const CANDIDATES: usize = 5;
 
-/// What an id, or the beginning of one, stands for.
+/// What an ID, or a prefix of one, stands for.
 #[derive(Debug)]
 pub enum Found<T> {
-    /// This.
+    /// One record.
     One(Box<T>),
-    /// Several, these among them: more must be written of it.
+    /// Several records. These are some of their IDs.
     Several(Vec<String>),
-    /// A record that cannot be read.
+    /// One record, which cannot be parsed.
     Unreadable(Unreadable),
-    /// Nothing.
+    /// No record.
     Nothing,
 }
 
-/// Clients and grants, in the hands of an operator.
+/// The clients and grants of a repository, as operators see and change them.
 #[derive(Debug)]
 pub struct Administration {
     clients: Collection<Client>,
     grants: Collection<Grant>,
-    /// To know rotated refresh tokens again; an operator may have to work without it.
+    /// Recognises refresh tokens that were rotated. An operator may have to work without it.
     sealer: Option<Sealer>,
     clock: Arc<dyn Clock>,
     operator: Option<Operator>,
 }
 
 impl Administration {
-    /// The records of a repository.
+    /// Without an operator: see [`Administration::used_by`].
     #[must_use]
     pub fn new(repository: &Arc<dyn Repository>, sealer: Option<Sealer>, clock: Arc<dyn Clock>) -> Self {
         let (clients, grants) =
@@ -66,14 +66,14 @@ impl Administration {
         Self { clients, grants, sealer, clock, operator: None }
     }
 
-    /// The same in the hands of this operator, which the audit log and the changed records say.
+    /// Names the operator in the audit log and in changed records.
     #[must_use]
     pub fn used_by(mut self, operator: Operator) -> Self {
         self.operator = Some(operator);
         self
     }
 
-    /// What a record is to say of an action.
+    /// What a changed record says about an action.
     fn operated(&self, action: Action, at: UnixTime) -> Option<Operated> {
         self.operator.clone().map(|by| Operated { action, at, by })
     }
@@ -83,13 +83,13 @@ impl Administration {
         Context::of_operator(self.operator.as_ref()).about(subject).run(|| event.record());
     }
 
-    /// The present time.
+    /// Whole seconds.
     #[must_use]
     pub fn now(&self) -> UnixTime {
         self.clock.now()
     }
 
-    /// The grant whose id is or begins with `text`.
+    /// The grant whose ID is `text` or begins with it.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Administration {
         Self::find(&self.grants, text, self.now()).await
     }
 
-    /// The client whose id is or begins with `text`.
+    /// The client whose ID is `text` or begins with it.
     ///
     /// # Errors
     ///
@@ -107,7 +107,7 @@ impl Administration {
         Self::find(&self.clients, text, self.now()).await
     }
 
-    /// Whether a client is there.
+    /// Whether the client exists.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Administration {
         Ok(self.clients.look(id.key(), self.now()).await?.is_some())
     }
 
-    /// What a client calls itself, if it can be read.
+    /// The name that the client registered, if its record can be parsed.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Ending grants and access tokens. A grant that is over stays over, so everything here may be
-//! interrupted and begun again.
+//! Revoking grants and access tokens. Revocation is final, so every command here can be interrupted and run
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,50 +16,50 @@ use crate::{
     repository::{Change, RepositoryError, Unreadable},
 };
 
-/// Walks until nothing more is found to revoke: somebody may sign in meanwhile.
+/// Passes over the grants until none is left to revoke, because users may sign in meanwhile.
 const WALKS: usize = 3;
 
 /// What came of a revocation.
 #[derive(Debug)]
 pub enum Revocation {
-    /// It is over now. The grant as it is now.
+    /// It is revoked now. The grant afterwards.
     Done(Box<Grant>),
-    /// It was over before.
+    /// It was revoked before.
     Already(Box<Grant>),
-    /// There is no such grant, or none any more.
+    /// The grant does not exist, or was deleted.
     Absent,
 }
 
 /// What came of revoking one access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRevocation {
-    /// It is revoked now. It would have expired then.
+    /// It is revoked now. Without that it would have expired at this time.
     Done(UnixTime),
     /// It had expired, or was revoked before.
     Already,
-    /// The grant no longer tracks it, because too many others were issued after it. It cannot be
-    /// revoked, and introspection refuses it anyway. It expires then at the latest.
+    /// The grant no longer tracks it, because too many others were issued after it. It cannot be revoked, but
+    /// introspection refuses it anyway. It expires at this time at the latest.
     Untracked(UnixTime),
 }
 
 /// What came of many revocations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Grants or access tokens that were ended, or would be.
+    /// Grants or access tokens that were revoked, or would be.
     pub revoked: u64,
-    /// Those that were over before.
+    /// Those that had ended before.
     pub already_revoked: u64,
     /// Access tokens that are no longer tracked.
     pub untracked: u64,
-    /// Records that cannot be read: nothing was done with them, and nobody knows whether they were meant.
+    /// Records that cannot be parsed. They were left alone; whether they were selected is unknown.
     pub unreadable: BTreeSet<Unreadable>,
-    /// Whose grants were ended, or would be.
+    /// Whose grants were revoked, or would be.
     pub whose: Whose,
-    /// For each resource: until when it may accept a token that was ended, if it does not ask.
+    /// For each resource: until when it may accept a revoked token, if it verifies tokens offline.
     pub accepted_until: BTreeMap<String, Option<UnixTime>>,
 }
 
-/// The people and clients that grants belong to, with how many each has.
+/// The people and clients that grants belong to, with the number of grants of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whose {
     /// By subject.
@@ -68,12 +68,12 @@ pub struct Whose {
     pub clients: BTreeMap<ClientId, u64>,
 }
 
-/// How many grants a person has.
+/// The grants of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserGrants {
-    /// The address, if the upstream told one.
+    /// If the upstream told one that counts for `[access]`.
     pub email: Option<String>,
-    /// How many.
+    /// Their number.
     pub grants: u64,
 }
 
@@ -90,7 +90,7 @@ impl Whose {
 }
 
 impl Tally {
-    /// Adds what came of one.
+    /// Counts one revocation.
     pub fn add(&mut self, revocation: &Revocation, now: UnixTime) {
         match revocation {
             Revocation::Done(grant) => {
@@ -106,7 +106,7 @@ impl Tally {
         }
     }
 
-    /// Adds one access token that was ended alone.
+    /// Counts one access token that was revoked without its grant.
     pub fn add_token(&mut self, grant: &Grant, revocation: TokenRevocation) {
         let (count, until) = match revocation {
             TokenRevocation::Done(until) => (&mut self.revoked, Some(until)),
@@ -127,7 +127,7 @@ impl Tally {
 }
 
 impl Administration {
-    /// Ends a grant, whatever happens to its record meanwhile.
+    /// Revokes a grant.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Administration {
         Ok(Revocation::Done(grant))
     }
 
-    /// What revoking one access token of `grant` would come to.
+    /// What revoking one access token of `grant` would do.
     #[must_use]
     pub fn look_at_token(&self, grant: &Grant, number: u64) -> TokenRevocation {
         let now = self.now();
@@ -159,8 +159,7 @@ impl Administration {
         }
     }
 
-    /// Ends one access token; its grant goes on. The grant, and what came of it; `None` if there is no
-    /// such token.
+    /// Revokes one access token and keeps its grant. `None` if the token does not exist.
     ///
     /// # Errors
     ///
@@ -192,7 +191,7 @@ impl Administration {
         Ok(Some((grant, revocation)))
     }
 
-    /// What revoking all grants that are meant would come to; `seen` is called for each that would end.
+    /// What revoking all selected grants would do. Calls `seen` for each that would be revoked.
     ///
     /// # Errors
     ///
@@ -220,8 +219,8 @@ impl Administration {
         Ok(tally)
     }
 
-    /// Ends all grants that are meant and can still be used. `tally` says how far it came, also
-    /// after an error; `seen` is called for each that ended.
+    /// Revokes all selected grants that can still be used. `tally` says how far it came, also after an error.
+    /// Calls `seen` for each grant that was revoked.
     ///
     /// # Errors
     ///
@@ -256,9 +255,9 @@ impl Administration {
         Ok(())
     }
 
-    /// Removes a client and ends its grants. The client goes first: from then on no daemon redeems
-    /// a code or a refresh token of it, so a login that is under way comes to nothing, and what an
-    /// interruption leaves behind is found by running it again. Whether the client was there.
+    /// Removes a client, then revokes its grants, and returns whether the client existed. Without the client
+    /// no daemon redeems its codes and refresh tokens, so a login that is under way fails. After an
+    /// interruption it can be run again.
     ///
     /// # Errors
     ///

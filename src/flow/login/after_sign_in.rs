@@ -1,7 +1,7 @@
-//! What the user is asked between the return from the upstream and the answer to the client.
+//! The question that the user may have to answer after the sign-in at the upstream.
 //!
-//! The upstream's one-time code is spent by then, but nothing is stored before the user agrees: the
-//! browser holds what came of it, upstream tokens included, sealed.
+//! The upstream's one-time code has been redeemed by then, but nothing is stored before the user agrees. The
+//! browser holds the outcome, upstream tokens included, encrypted.
 
 use serde::{Deserialize, Serialize};
 
@@ -25,28 +25,28 @@ use crate::{
     upstream::UpstreamTokens,
 };
 
-/// A login whose person is known, and which waits for the user's word.
+/// A login whose person is known, and which waits for the user's decision.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SignedInLogin {
     pending: Pending,
     person: Person,
     vouched_at: UnixTime,
-    /// Absent for a person who may not come in.
+    /// Absent for a person whom `[access]` does not admit.
     tokens: Option<UpstreamTokens>,
-    /// Whether this browser is, as far as can be told, the one that approved.
+    /// Whether this browser resembles the one that approved.
     approved_here: bool,
 }
 
-/// What the user is asked after the sign-in.
+/// What the page after the sign-in asks.
 #[derive(Debug)]
 pub struct Question {
     /// Who asks for access.
     pub client: Client,
-    /// For what.
+    /// What it asks for.
     pub request: AuthorizationRequest,
     /// Who has signed in.
     pub person: Person,
-    /// Whether that person may come in.
+    /// Whether `[access]` admits that person.
     pub is_admitted: bool,
     /// What the form must send back.
     pub sealed: String,
@@ -71,11 +71,11 @@ impl SignedInLogin {
 }
 
 impl AuthorizationServer {
-    /// What to ask, from what the browser holds of a login.
+    /// Reads the login that the browser holds, for the page that asks.
     ///
     /// # Errors
     ///
-    /// When it holds nothing that waits for an answer.
+    /// When the browser holds no login that waits for an answer.
     pub async fn question(&self, browser: &str, sealed: String) -> Result<Question, CallbackError> {
         let now = self.now();
         let login = self
@@ -89,8 +89,8 @@ impl AuthorizationServer {
         Ok(Question { client, request, person, is_admitted: tokens.is_some(), sealed })
     }
 
-    /// Takes the user's answer to that question. Like the first one, it may be given twice within
-    /// moments, because people double-click.
+    /// Takes the user's answer. Like the consent form, it can be sent twice within moments, because people
+    /// double-click.
     pub(super) async fn decide_after_sign_in(
         &self,
         browser: &str,
@@ -109,7 +109,7 @@ impl AuthorizationServer {
         }
         audit::about_person(&login.person.subject, login.person.email.as_deref());
         super::audit_decision(login.request(), decision, &id);
-        // Who never saw the first page has not agreed to the address either.
+        // A user who never saw the first page has not agreed to the return address either.
         let by_itself = login.approved_here || self.is_trusted(&client, &login.request().return_address);
         let ending = match decision {
             PersonDecides::Approve => {

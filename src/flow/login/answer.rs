@@ -1,4 +1,4 @@
-//! What the client is told at the end of a login, and whether the browser is sent there at once.
+//! The answer to the client at the end of a login, and whether the browser is redirected at once.
 
 use crate::{
     audit::Reference,
@@ -12,18 +12,18 @@ use crate::{
     },
 };
 
-/// An answer for the client, at an address that was registered for it.
+/// An answer to the client, at a return address that it registered.
 #[derive(Debug)]
 pub struct Answered {
-    /// Where it leads.
+    /// Where the browser goes with it.
     pub address: ReturnAddress,
-    /// Whether the browser may go there at once; otherwise the user follows a link.
+    /// Whether the browser is redirected at once. Otherwise the user follows a link.
     pub by_itself: bool,
     /// How the login ended.
     pub ending: Ending,
-    /// The client's own, sent back as it came.
+    /// The client's `state`, unchanged.
     state: Option<String>,
-    /// Our name (RFC 9207).
+    /// RFC 9207.
     issuer: Issuer,
 }
 
@@ -49,7 +49,7 @@ impl From<OAuthError> for Ending {
 }
 
 impl Ending {
-    /// The same ending for a client that is known here, as every client is that is answered.
+    /// The same ending, marked as an answer to a registered client.
     fn of_a_client(self) -> Self {
         match self {
             Self::Code(code) => Self::Code(code),
@@ -62,7 +62,7 @@ impl Ending {
 }
 
 impl Answered {
-    /// The error that the client gets, if it gets one.
+    /// The error that the client gets, if any.
     #[must_use]
     pub const fn error(&self) -> Option<&OAuthError> {
         match &self.ending {
@@ -74,8 +74,8 @@ impl Answered {
         }
     }
 
-    /// The complete redirect. An error carries the reference under which it is logged, so that a user
-    /// who sees only the client's message can quote it.
+    /// The complete URL. An error carries the reference under which it is logged, so that a user who sees
+    /// only the client's message can quote it.
     #[must_use]
     pub fn location(&self, reference: Reference) -> String {
         let description;
@@ -94,12 +94,12 @@ impl Answered {
 }
 
 impl AuthorizationServer {
-    /// An answer to this request; `by_itself` as in [`Answered`].
+    /// Answers a request; `by_itself` as in [`Answered`].
     pub(super) fn answer(&self, request: &AuthorizationRequest, by_itself: bool, ending: Ending) -> Answered {
         self.answer_at(request.return_address.clone(), by_itself, request.state.clone(), ending)
     }
 
-    /// An answer to a request that could not be used.
+    /// Answers a request that could not be parsed.
     pub(super) fn answer_at(
         &self,
         address: ReturnAddress,
@@ -111,16 +111,15 @@ impl AuthorizationServer {
         Answered { address, by_itself, ending, state, issuer: self.settings.issuer.clone() }
     }
 
-    /// The answer to a login that was not finished in time.
+    /// Answers a login that was not finished in time.
     pub(super) fn too_late(&self, client: &Client, request: &AuthorizationRequest) -> Answered {
         let error = OAuthError::new(ErrorCode::AccessDenied, "the sign-in took too long");
         let by_itself = self.is_trusted(client, &request.return_address);
         self.answer(request, by_itself, Ending::TooLate(error))
     }
 
-    /// Whether a browser may be sent to this address before the user has agreed to anything:
-    /// otherwise anyone who registers a client could use us to send users wherever they like
-    /// (RFC 9700 section 4.11.2).
+    /// Whether a browser may be redirected to this address before the user has agreed to anything. Otherwise
+    /// anyone who registers a client could use this server as an open redirector (RFC 9700 section 4.11.2).
     #[must_use]
     pub fn is_trusted(&self, client: &Client, address: &ReturnAddress) -> bool {
         let listed = |host: String| self.settings.registration.trusted_hosts.contains(&host);

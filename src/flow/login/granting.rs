@@ -16,7 +16,7 @@ use crate::{
     upstream::UpstreamTokens,
 };
 
-/// What a code is issued for: a person for whom the upstream vouched, and who may come in.
+/// A person for whom the upstream vouched and whom `[access]` admits.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) person: Person,
@@ -30,8 +30,8 @@ impl AuthorizationServer {
         Ok(self.grants.get(id.as_str(), now).await?.map(|made| made.value))
     }
 
-    /// The code of the grant that this login has led to, where this approval may have it again; `None`
-    /// where the login is completed for good.
+    /// The code of the grant that this login has led to, if this approval may have it again; `None` if the
+    /// login is completed.
     pub(super) fn code_again(
         &self,
         made: &Grant,
@@ -42,8 +42,8 @@ impl AuthorizationServer {
         Ok(made.may_send_again(&code, &pending.approval, now).then_some(code))
     }
 
-    /// Makes the grant and returns its code; `None` if the login has led to one before, whose code is
-    /// not to be sent again.
+    /// Stores the grant and returns its code; `None` if the login has led to a grant before, whose code must
+    /// not be sent again.
     pub(super) async fn issue(
         &self,
         client: &Client,
@@ -57,7 +57,7 @@ impl AuthorizationServer {
         let sealed = seal_session(&self.sealer, &id, &admitted.tokens)?;
         let session = UpstreamSession::new(sealed, admitted.vouched_at);
         let lifetimes = &self.settings.lifetimes;
-        // The record outlives every approval of this login that could still come back.
+        // The record outlives every approval of this login that could still return.
         let ends = now.plus(UPSTREAM_PATIENCE + PATIENCE).plus(lifetimes.code);
         let consent = Consent {
             request: transaction.request.clone(),
@@ -71,7 +71,7 @@ impl AuthorizationServer {
             approval: Some(pending.approval.clone()),
         };
         let grant = Grant::with_code(id.clone(), consent, session, new_code, ends);
-        // Before the grant exists, so that a client with a grant is never taken for an unused one.
+        // Before the grant exists, so that a client with a grant never counts as unused.
         self.keep_client(client, now).await?;
         if self.grants.insert(grant, now).await?.is_none() {
             let made = self.made(&id, now).await?;
@@ -81,8 +81,8 @@ impl AuthorizationServer {
         Ok(Some(code))
     }
 
-    /// Makes a self-registered client outlive the grant that it is about to be given, which begins when
-    /// the code is redeemed, but not its secret. The client no longer counts as unused.
+    /// Lets a self-registered client outlive the grant that it is about to get, which begins when the code is
+    /// redeemed, but not its own secret. The client no longer counts as unused.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
         let lifetimes = &self.settings.lifetimes;
@@ -106,7 +106,7 @@ impl AuthorizationServer {
         Ok(())
     }
 
-    /// The code of a login. It is derived, so that an answer which the browser dropped can be given again.
+    /// The code of a login. It is derived, so that an answer that the browser dropped can be sent again.
     fn code(&self, transaction: &Transaction, id: &GrantId) -> Result<String, OAuthError> {
         let unguessable = self.sealer.derive_under(transaction.derived_under, &["code", &transaction.id]);
         let unguessable = unguessable.ok_or_else(key_is_gone)?;

@@ -1,4 +1,4 @@
-//! The way to the upstream and back.
+//! To the upstream and back.
 
 use super::{Decision, DecisionError, Ending, Pending, Transaction, Visitor, flow_name, granting::Admitted};
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     upstream::{Identity, SignIn, SignedIn, UpstreamError},
 };
 
-/// What only the upstream and we may know of a login. It is derived whenever it is needed.
+/// Secrets between this server and the upstream. They are derived whenever they are needed.
 pub(super) struct UpstreamSecrets {
     pub(super) state: String,
     nonce: String,
@@ -25,22 +25,21 @@ pub(super) struct UpstreamSecrets {
 /// How the user approved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Approval<'a> {
-    /// The browser that holds the login from now on.
+    /// The cookie that identifies the browser.
     pub(super) browser: &'a str,
-    /// Where it comes from.
+    /// Network and user agent of the browser.
     pub(super) visitor: &'a Visitor,
     /// Whether the user wants another account than the one that is signed in upstream.
     pub(super) other_account: bool,
-    /// The approval of the sign-in before this one, where the user has come back from it and asked for
-    /// another account.
+    /// The approval of the previous sign-in, if the user returned from it to use another account.
     pub(super) after: Option<&'a str>,
 }
 
-/// Whom the upstream vouched for.
+/// A person for whom the upstream vouched.
 pub(super) enum Vouched {
-    /// Who may come in.
+    /// `[access]` admits the person.
     Admitted(Admitted),
-    /// Who may not.
+    /// `[access]` does not.
     Stranger(Person),
 }
 
@@ -76,7 +75,7 @@ impl AuthorizationServer {
         Ok(Decision::SignIn { location, flow: flow_name(&state), sealed })
     }
 
-    /// Redeems what the browser brought back, once, and judges whom it stands for.
+    /// Redeems the code that the browser brought, once, and judges the person.
     pub(super) async fn vouched(
         &self,
         params: &Params<'_>,
@@ -103,7 +102,7 @@ impl AuthorizationServer {
         Ok(Vouched::Stranger(remembered(identity, access)))
     }
 
-    /// Fails when the key is gone under which they were first derived.
+    /// Fails when the sealing key that they were first derived from has been removed.
     pub(super) fn upstream_secrets(&self, transaction: &Transaction) -> Result<UpstreamSecrets, OAuthError> {
         let derive = |what| self.sealer.derive_under(transaction.derived_under, &[what, &transaction.id]);
         let secrets = || {
@@ -117,8 +116,8 @@ impl AuthorizationServer {
     }
 }
 
-/// The code that the browser brought, or the error that the client gets in its place. What the
-/// upstream says of an error is not passed on.
+/// The code that the browser brought, or the error for the client. The upstream's description of an error is
+/// not passed on.
 fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
     match (params.one("code"), params.one("error")) {
         (Ok(Some(code)), Ok(None)) => Ok(code.to_owned()),

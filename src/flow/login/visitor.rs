@@ -1,23 +1,23 @@
-//! What a browser shows of itself without cookies.
+//! What a request tells about a browser without cookies.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::secret::{encode, sha256};
 
-/// The network and the program that a request comes from.
+/// The network and the user agent that a request comes from.
 ///
-/// Cookies know no ports, so any server on our host name can plant its own in a browser. It can plant
+/// Cookies ignore ports, so any server with the same host name can set cookies for this one. It can set
 /// neither of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Visitor {
-    /// The address, as the trusted proxies give it; absent behind a Unix socket.
+    /// The address, as trusted proxies forward it; absent behind a Unix socket.
     pub address: Option<IpAddr>,
     /// A hash of `User-Agent`.
     pub(super) user_agent: Option<String>,
 }
 
 impl Visitor {
-    /// A visitor from `address` with this `User-Agent` header.
+    /// `user_agent` is the header, as it was sent.
     #[must_use]
     pub fn new(address: Option<IpAddr>, user_agent: Option<&[u8]>) -> Self {
         Self { address, user_agent: user_agent.map(|text| encode(&sha256(text)[..12])) }
@@ -29,8 +29,8 @@ impl Visitor {
     }
 }
 
-/// What one party controls: an IPv4 address or a /64 of IPv6. All loopback addresses are one network,
-/// because browsers take either family for `localhost`.
+/// The network that one party controls: an IPv4 address or a /64 of IPv6. All loopback addresses are one
+/// network, because browsers use either family for `localhost`.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
