@@ -46,7 +46,7 @@ struct Clicks {
 }
 
 impl Returns {
-    /// At most so many rounds are kept. Beyond that, the oldest is evicted.
+    /// Maximum number of rounds. Beyond that, the oldest is evicted.
     const MOST: usize = 10_000;
     /// More clicks than a user makes in a few seconds.
     const MOST_CLICKS: usize = 8;

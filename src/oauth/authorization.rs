@@ -1,4 +1,4 @@
-//! Authorization requests (OAuth 2.1 section 4.1.1): a value of this type is lawful.
+//! Authorization requests (OAuth 2.1 section 4.1.1). A value of [`AuthorizationRequest`] is valid.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::secret::{constant_time_eq, encode, sha256};
 
-/// Parameters that mean something to us, and so may be sent once.
+/// Parameters that this server reads, and that a client may therefore send only once.
 const KNOWN: [&str; 13] = [
     "response_type",
     "client_id",
@@ -31,9 +31,9 @@ const KNOWN: [&str; 13] = [
     "nonce",
 ];
 
-/// The longest resource that an error repeats.
+/// Longest resource that an error repeats, in bytes.
 const LONGEST_ECHO: usize = 200;
-/// Longest `login_hint` that is passed on, in bytes: room for an email address.
+/// Longest `login_hint` that is passed on, in bytes. An email address fits.
 const LONGEST_HINT: usize = 320;
 
 /// A PKCE challenge, method `S256` (RFC 7636 section 4.2).
@@ -42,7 +42,7 @@ const LONGEST_HINT: usize = 320;
 pub struct CodeChallenge(String);
 
 impl CodeChallenge {
-    /// Takes 43 base64url characters; `None` for anything else.
+    /// Accepts 43 base64url characters; `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits =
@@ -50,19 +50,19 @@ impl CodeChallenge {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The challenge that belongs to a verifier.
+    /// The challenge for a verifier.
     #[must_use]
     pub fn of(verifier: &str) -> Self {
         Self(encode(&sha256(verifier.as_bytes())))
     }
 
-    /// The text.
+    /// 43 base64url characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether `verifier` is the one behind this challenge, in constant time.
+    /// Whether the challenge was made from `verifier`, in constant time.
     #[must_use]
     pub fn is_met_by(&self, verifier: &str) -> bool {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
@@ -81,19 +81,19 @@ pub struct Offer {
     pub scopes: ScopeOffer,
 }
 
-/// The MCP servers that tokens are issued for.
+/// The MCP servers that tokens are issued for, and the rules for finding the one that a client names.
 #[derive(Debug, Clone, Default)]
 pub struct Resources {
-    /// Those of the configuration.
+    /// From `[[resources]]`.
     pub configured: Vec<Offer>,
-    /// What a client gets that names none.
+    /// The resource of clients that name none.
     pub default: Option<Resource>,
-    /// In development: every loopback URL is a resource with this offer.
+    /// In development, every loopback URL is a resource with these scopes.
     pub any_loopback: Option<ScopeOffer>,
 }
 
 impl Resources {
-    /// The resource that a request means, and what it offers.
+    /// The resource that a request names, with its scopes.
     ///
     /// # Errors
     ///
@@ -107,13 +107,13 @@ impl Resources {
         }
     }
 
-    /// Whether tokens for a resource that a grant was made for are still issued.
+    /// Whether tokens are still issued for the resource of a grant.
     #[must_use]
     pub fn serve(&self, resource: &Resource) -> bool {
         self.find(resource.as_str()).is_some() || self.any_loopback.is_some() && resource.is_loopback()
     }
 
-    /// Whether a client that names `name` means `resource`.
+    /// Whether `name` names `resource`.
     #[must_use]
     pub fn mean(&self, resource: &Resource, name: &str) -> bool {
         match self.find(name) {
@@ -122,7 +122,7 @@ impl Resources {
         }
     }
 
-    /// All scopes of all resources.
+    /// The scopes of all resources, without duplicates.
     #[must_use]
     pub fn all_scopes(&self) -> Vec<String> {
         let mut words: Vec<String> = Vec::new();
@@ -156,8 +156,8 @@ impl Resources {
         }
     }
 
-    /// The configured resource that a client names: in its own spelling, which most clients use, or in
-    /// another. Of two that differ in their query alone, the one with the query that was asked for.
+    /// The configured resource that a client names, in the configured spelling, as most clients do, or in
+    /// another. Of two that differ only in their query, the one with that query.
     fn find(&self, name: &str) -> Option<&Offer> {
         let exactly = self.configured.iter().find(|offer| offer.resource.as_str() == name);
         exactly.or_else(|| {
@@ -166,7 +166,8 @@ impl Resources {
         })
     }
 
-    /// Any stranger can ask, so the client is told only what it sent. The log has the configured resources.
+    /// Anyone can ask, so the error repeats only what the client sent. The configured resources are in the
+    /// log.
     fn not_served(&self, description: impl Into<Cow<'static, str>>) -> OAuthError {
         let names: Vec<&str> = self.configured.iter().map(|offer| offer.resource.as_str()).collect();
         let any = if self.any_loopback.is_some() { ", any URL on this machine" } else { "" };
@@ -175,34 +176,34 @@ impl Resources {
     }
 }
 
-/// A lawful request for authorization, by a known client, to be answered at one of its addresses.
+/// A valid request of a registered client, to be answered at one of its return addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// Who asks.
+    /// Who asks for access.
     pub client_id: ClientId,
-    /// Where to answer.
+    /// Where the answer goes.
     pub return_address: ReturnAddress,
-    /// Echoed as it came; absent when it was absent.
+    /// Returned unchanged.
     pub state: Option<String>,
-    /// What is granted of what was asked for.
+    /// What the client would get of the scope that it asked for.
     pub scope: Scope,
-    /// For which MCP server.
+    /// The MCP server that tokens are for.
     pub resource: Resource,
-    /// What the redeemer must prove.
+    /// RFC 7636 section 4.2.
     pub code_challenge: CodeChallenge,
-    /// Whether the person must sign in again upstream (`prompt=login` or `select_account`).
+    /// Whether the user must sign in again at the upstream (`prompt=login` or `select_account`).
     pub fresh_sign_in: bool,
-    /// Which account the client expects, for the upstream alone.
+    /// The account that the client expects, for the upstream alone.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub login_hint: Option<String>,
 }
 
 impl AuthorizationRequest {
-    /// Checks everything that may be answered by redirect: client and address are known by now.
+    /// Checks everything except client and return address. An error can be answered there.
     ///
     /// # Errors
     ///
-    /// The code that the client gets at its return address.
+    /// The error that the client gets.
     pub fn parse(
         params: &Params<'_>,
         client_id: ClientId,
@@ -241,13 +242,13 @@ impl AuthorizationRequest {
     }
 }
 
-/// Whether a hint could name an account. Any other one is ignored, as a hint may be (OpenID Connect
-/// Core section 3.1.2.1).
+/// Whether a hint could name an account. Others are ignored, which OpenID Connect Core section 3.1.2.1
+/// allows.
 fn is_usable_hint(hint: &str) -> bool {
     hint.len() <= LONGEST_HINT && !hint.chars().any(char::is_control)
 }
 
-/// OAuth 2.1 section 7.5: every client proves possession, and `plain` proves nothing.
+/// PKCE is required (OAuth 2.1 section 7.5), and `plain` proves nothing.
 fn code_challenge(params: &Params<'_>) -> Result<CodeChallenge, OAuthError> {
     let Some(challenge) = params.one("code_challenge")? else {
         return refuse(ErrorCode::InvalidRequest, "code_challenge is missing: PKCE is required");
@@ -262,8 +263,8 @@ fn code_challenge(params: &Params<'_>) -> Result<CodeChallenge, OAuthError> {
     }
 }
 
-/// Whether a fresh sign-in is asked for (OpenID Connect Core section 3.1.2.1). Consent is asked
-/// every time, so `none` can never be answered.
+/// Whether the client asks for a fresh sign-in (OpenID Connect Core section 3.1.2.1). The user is always
+/// asked for consent, so `none` always fails.
 fn prompt(params: &Params<'_>) -> Result<bool, OAuthError> {
     let values: Vec<&str> =
         params.one("prompt")?.unwrap_or_default().split(' ').filter(|v| !v.is_empty()).collect();

@@ -1,4 +1,4 @@
-//! Clients: who they say they are, where they may be answered, how they prove themselves.
+//! Clients: what they register, where they may be answered, how they authenticate.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,16 +15,16 @@ use crate::{clock::UnixTime, secret::TokenHash};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationMethod {
-    /// A public client.
+    /// No secret: a public client.
     None,
-    /// HTTP Basic.
+    /// RFC 6749 section 2.3.1, in the header.
     ClientSecretBasic,
-    /// In the body.
+    /// RFC 6749 section 2.3.1, in the body.
     ClientSecretPost,
 }
 
 impl AuthenticationMethod {
-    /// The word in metadata.
+    /// As in metadata.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl AuthenticationMethod {
     }
 }
 
-/// Grants that a client may use.
+/// Grant types that a client can register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
@@ -46,7 +46,7 @@ pub enum GrantType {
 }
 
 impl GrantType {
-    /// The word on the wire.
+    /// As in requests and metadata.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,41 +56,41 @@ impl GrantType {
     }
 }
 
-/// How a client came to be known.
+/// Who registered a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// It registered itself: everything it says of itself is its own claim.
+    /// The client. Its metadata is its own claim.
     SelfRegistered,
-    /// The operator registered it.
+    /// The operator.
     Operator,
 }
 
 /// A registered client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Client {
-    /// Its name.
+    /// As in requests and tokens.
     pub client_id: ClientId,
-    /// How it came to be known.
+    /// Who registered it.
     pub origin: Origin,
-    /// When it was registered.
+    /// When it registered.
     pub issued_at: UnixTime,
-    /// When the registration ends, if nobody signs in with it until then.
+    /// When the registration expires, unless a user signs in with it before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<UnixTime>,
-    /// Whether it registered itself and no user has signed in with it yet. Such a registration may be
+    /// Whether it registered itself and no user has signed in with it yet. Such a registration can be
     /// evicted.
     #[serde(skip_serializing_if = "is_false", default)]
     pub unused: bool,
-    /// The hash of its secret; a public client has none.
+    /// `None` for a public client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret: Option<TokenHash>,
-    /// When its secret ends, however long the registration is kept; `None` for one that does not.
+    /// When its secret expires, even if the registration lives longer; `None` for never.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret_expires_at: Option<UnixTime>,
-    /// What it registered.
+    /// RFC 7591 section 2.
     pub metadata: ClientMetadata,
-    /// What an operator last did with it.
+    /// The last operator command that changed it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub operated: Option<Operated>,
 }
@@ -100,57 +100,57 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// What a client registered of itself (RFC 7591 section 2), checked.
+/// Client metadata (RFC 7591 section 2), validated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientMetadata {
-    /// A name for people.
+    /// Shown on pages, as the claim of a stranger.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_name: Option<String>,
-    /// Where it may be answered; never empty.
+    /// Never empty.
     pub redirect_uris: Vec<RedirectUri>,
-    /// How it authenticates.
+    /// Recorded. A client with a secret can send it either way.
     pub token_endpoint_auth_method: AuthenticationMethod,
-    /// The grants it may use.
+    /// See [`Client::may_use`].
     pub grant_types: Vec<GrantType>,
     /// Always `code`.
     pub response_types: Vec<String>,
-    /// What it would like by default; no limit of what it may ask for.
+    /// Recorded. It does not limit what the client can ask for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub scope: Option<String>,
-    /// `native` or `web`, where it said so.
+    /// `native` or `web`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub application_type: Option<String>,
-    /// Its home page.
+    /// The home page.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_uri: Option<String>,
-    /// Its logo; never fetched, never shown.
+    /// Never fetched, never shown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub logo_uri: Option<String>,
-    /// Its terms.
+    /// The terms of service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tos_uri: Option<String>,
-    /// Its privacy policy.
+    /// The privacy policy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy_uri: Option<String>,
-    /// The people behind it.
+    /// Addresses of the people responsible.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub contacts: Vec<String>,
-    /// The software behind it.
+    /// Identifies the software, the same for all of its installations.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub software_id: Option<String>,
-    /// The version of that software.
+    /// The version of the software.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub software_version: Option<String>,
 }
 
 impl Client {
-    /// The address to answer at: the requested one if it was registered, or the only registered
-    /// one if none was requested (OAuth 2.1 section 2.3.2). What an earlier release registered must be
-    /// acceptable today.
+    /// The return address: the requested one if it is registered, or the only registered one if none was
+    /// requested (OAuth 2.1 section 2.3.2). Addresses that an earlier release registered must pass today's
+    /// rules.
     ///
     /// # Errors
     ///
-    /// `invalid_request` or `invalid_redirect_uri`, which must not be redirected anywhere.
+    /// `invalid_request` or `invalid_redirect_uri`. The browser must not be redirected.
     pub fn return_address(&self, requested: Option<&str>) -> Result<ReturnAddress, OAuthError> {
         let registered = self.metadata.redirect_uris.as_slice();
         let (uri, address) = match (requested, registered) {
@@ -176,8 +176,8 @@ impl Client {
         Ok(address)
     }
 
-    /// Whether the client may use this grant. A self-registered client may always refresh: records of
-    /// earlier releases name only the grants that it asked for.
+    /// Whether the client may use this grant type. A self-registered client can always refresh, because
+    /// records of earlier releases name only the grant types that the client asked for.
     #[must_use]
     pub fn may_use(&self, grant_type: GrantType) -> bool {
         let self_registered = self.origin == Origin::SelfRegistered;
@@ -185,8 +185,8 @@ impl Client {
             || self.metadata.grant_types.contains(&grant_type)
     }
 
-    /// Checks what the client presented at the token or revocation endpoint. A client with a
-    /// secret may send it either way; it may never go without.
+    /// Checks the proof that the client presented at the token or revocation endpoint. A client with a secret
+    /// can send it either way, but must send it.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ impl ClientId {
         }
     }
 
-    /// The key of the client's record, under which its grants are listed, too.
+    /// The key of the client's record. The client's grants have it as their parent.
     #[must_use]
     pub fn key(&self) -> &str {
         match self {

@@ -1,5 +1,5 @@
-//! What a caller presents of itself at the token, revocation and introspection endpoints
-//! (RFC 6749 section 2.3.1, OAuth 2.1 section 2.4).
+//! Credentials at the token, revocation and introspection endpoints (RFC 6749 section 2.3.1, OAuth 2.1
+//! section 2.4).
 
 use base64::{
     Engine, alphabet,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::secret::TokenHash;
 
-/// RFC 4648 section 4; some clients leave the padding out.
+/// RFC 4648 section 4. Some clients leave the padding out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -22,7 +22,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// Whom a caller claims to be, and how it proves that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// As presented: it may be no client's.
+    /// As presented. It may be unknown.
     pub client_id: String,
     /// Not verified yet.
     pub proof: Proof,
@@ -81,8 +81,8 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// `invalid_client` when they are missing or cannot be read, `invalid_request` when there is
-    /// more than one way of them (RFC 6749 section 2.3).
+    /// `invalid_client` when they are missing or cannot be parsed, `invalid_request` when they are presented
+    /// in more than one way (RFC 6749 section 2.3).
     pub fn of_request(authorization: &[&[u8]], body: &Params<'_>) -> Result<Self, OAuthError> {
         let in_body = (body.one("client_id")?, body.one("client_secret")?);
         match (authorization, in_body) {
@@ -112,8 +112,8 @@ fn more_than_one_way() -> OAuthError {
     OAuthError::new(ErrorCode::InvalidRequest, "present the client's credentials in one way only")
 }
 
-/// Reads `Basic base64(id:secret)`. Both halves may be form-urlencoded, as RFC 6749 has it, or
-/// plain, as many clients send them: our own ids and secrets are the same in both forms.
+/// Parses `Basic base64(id:secret)`. Both halves may be form-encoded, as RFC 6749 demands, or plain, as many
+/// clients send them. IDs and secrets that this server makes are the same in both forms.
 fn basic(header: &[u8]) -> Result<Credentials, OAuthError> {
     let broken = || OAuthError::new(ErrorCode::InvalidClient, "Authorization is not a readable Basic header");
     let header = std::str::from_utf8(header).map_err(|_| broken())?;

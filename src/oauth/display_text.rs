@@ -1,11 +1,11 @@
-//! Makes text that a stranger chose fit to be shown: on pages, in the terminal, in the log.
+//! Makes text from strangers safe to show on pages, in the terminal and in the log.
 //!
-//! One rule says which characters are hidden, so that a name looks the same wherever it is read.
+//! One rule decides which characters are removed, so that a name looks the same everywhere.
 
-/// `raw` as one trimmed line of at most `max_chars` characters, the last of them `…` when it was cut.
+/// `raw` as one trimmed line of at most `max_chars` characters. The last one is `…` if the text was cut.
 ///
-/// Characters that are invisible or that change the order of what is read (controls, bidirectional
-/// marks, zero widths, blank fillers, tags) are left out; a run of white space becomes one space.
+/// Characters that are invisible or change the reading order (controls, bidirectional marks, zero-width
+/// characters, blank fillers, tags) are removed. A run of white space becomes one space.
 #[must_use]
 pub fn display_text(raw: &str, max_chars: usize) -> String {
     let mut shown = String::with_capacity(raw.len().min(max_chars));
@@ -30,8 +30,8 @@ pub fn display_text(raw: &str, max_chars: usize) -> String {
     shown
 }
 
-/// Whether a character is invisible, or changes the order of what is read: controls, line and paragraph
-/// separators, and what Unicode calls default ignorable code points (UAX #44).
+/// Whether a character is invisible or changes the reading order: controls, line and paragraph separators,
+/// and default ignorable code points (UAX #44).
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
     character.is_control()

@@ -1,9 +1,9 @@
-//! The one error of the protocol: an RFC's word, a sentence for the developer at the other end,
-//! and a cause for the log alone.
+//! The error of the protocol: a code of a standard, a description for the client's developer, and a cause for
+//! the log alone.
 
 use std::borrow::Cow;
 
-/// The error codes that are answered, each a word of a standard.
+/// Error codes, each with the section that defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// RFC 6749 sections 4.1.2.1 and 5.2.
@@ -41,7 +41,7 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
-    /// The word on the wire.
+    /// As in answers.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl ErrorCode {
     }
 }
 
-/// A request that cannot be granted.
+/// Why a request fails.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {description}", code.as_str())]
 pub struct OAuthError {
@@ -76,8 +76,8 @@ pub struct OAuthError {
 }
 
 impl OAuthError {
-    /// An error with a sentence that its receiver may read. Characters that RFC 6749 does not
-    /// allow in `error_description` (%x20-21 %x23-5B %x5D-7E) become `'` or `?`.
+    /// An error with a description for the receiver. Characters that RFC 6749 does not allow in
+    /// `error_description` (all but %x20-21 %x23-5B %x5D-7E) become `'` or `?`.
     #[must_use]
     pub fn new(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Self {
         Self { code, description: allowed(description.into()), of_known_client: false, source: None }
@@ -95,47 +95,45 @@ impl OAuthError {
         matches!(self.code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable)
     }
 
-    /// The same error, answered to a client that is registered here. What strangers are refused is not
-    /// worth a line in the log at its usual level.
+    /// Marks an answer to a registered client. Refusals of strangers are logged at a lower level.
     #[must_use]
     pub const fn of_a_client(mut self) -> Self {
         self.of_known_client = true;
         self
     }
 
-    /// Whether a registered client gets it, not a stranger.
+    /// See [`OAuthError::of_a_client`].
     #[must_use]
     pub const fn is_of_known_client(&self) -> bool {
         self.of_known_client
     }
 
-    /// The same error with what caused it, for the log.
+    /// Adds a cause, for the log.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The standard's word.
+    /// The `error` of the answer.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The sentence for the receiver.
+    /// The `error_description` of the answer.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// What caused it, for the log alone.
+    /// For the log alone.
     #[must_use]
     pub fn cause(&self) -> Option<&(dyn std::error::Error + Send + Sync)> {
         self.source.as_deref()
     }
 }
 
-/// Shorthand for the many places that refuse.
 pub(crate) fn refuse<T>(code: ErrorCode, description: impl Into<Cow<'static, str>>) -> Result<T, OAuthError> {
     Err(OAuthError::new(code, description))
 }

@@ -1,5 +1,5 @@
-//! Clients that `pangea-authn-fastmcp` registered: `OAuthClientInformationFull` of the MCP Python SDK,
-//! as JSON, with the secret in clear. What else it keeps, it keeps in the same place.
+//! Clients that `pangea-authn-fastmcp` registered: `OAuthClientInformationFull` of the MCP Python SDK as
+//! JSON, with the secret in clear text. Its tokens and codes are stored under the same kind of name.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{clock::UnixTime, secret::TokenHash};
 
-/// What a client cannot do without; anything else is left out if it cannot be understood.
+/// Members that must be valid. Others are left out if they are not.
 const NEEDED: [&str; 3] = ["redirect_uris", "token_endpoint_auth_method", "grant_types"];
 const OPTIONAL: [&str; 11] = [
     "response_types",
@@ -27,29 +27,28 @@ const OPTIONAL: [&str; 11] = [
     "software_version",
 ];
 
-/// For how long a client is kept that was taken over, unless somebody signs in with it.
+/// How long an imported client is kept, unless a user signs in with it.
 pub const KEPT: Duration = Duration::from_hours(30 * 24);
 
-/// Why a text is no client of ours.
+/// Why a text is not imported as a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoClient {
-    /// A token of the library, or a Pangea token that it keeps: random texts that mean nothing here.
+    /// A token of the library, or a Pangea token that it stores.
     Token,
     /// An authorization code of the library.
     Code,
-    /// Nothing that the library keeps.
+    /// Not written by the library.
     Foreign,
-    /// A client, but one that nobody could answer; the sentence says why.
+    /// A client that could not be used, and why.
     Unusable(String),
 }
 
-/// The client that is stored under `id` as `text`, kept until `expires_at` or until its secret
-/// expires; of the secret the hash is kept.
+/// Imports the client that is stored under `id` as `text`. It expires at `expires_at`, or earlier with its
+/// secret, which becomes a hash.
 ///
 /// # Errors
 ///
-/// When it is no such client, or one that nobody could answer: without an acceptable redirect URI,
-/// or with a method of authentication that is not offered here.
+/// When the text is not a client, or a client without an acceptable redirect URI or authentication method.
 pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoClient> {
     let Ok(Value::Object(original)) = serde_json::from_str(text) else { return Err(NoClient::Foreign) };
     if !original.contains_key("redirect_uris") {
@@ -80,7 +79,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
     })
 }
 
-/// What the library keeps beside clients.
+/// Anything in the library's storage that is not a client.
 fn other(original: &Map<String, Value>) -> NoClient {
     let has = |name: &str| original.get(name).is_some_and(Value::is_string);
     match (has("token"), has("code")) {
@@ -111,7 +110,7 @@ fn metadata(original: &Map<String, Value>, has_secret: bool) -> Result<ClientMet
     Ok(metadata)
 }
 
-/// The redirect URIs that would be accepted today.
+/// The redirect URIs that registration would accept today.
 fn acceptable(uris: &Value) -> Value {
     let fits = |uri: &&Value| {
         uri.as_str().is_some_and(|uri| RedirectUri::parse(uri, &PrivateUseSchemes::Any).is_ok())
@@ -197,7 +196,7 @@ mod tests {
         let mut odd = original();
         odd["redirect_uris"] = json!(["javascript:alert(1)", "http://localhost:3000/cb"]);
         odd["client_uri"] = json!("ftp://example.com");
-        odd["contacts"] = json!("somebody");
+        odd["contacts"] = json!("ada");
         let client = read(&odd).unwrap();
         assert_eq!(client.metadata.redirect_uris.len(), 1);
         assert_eq!((client.metadata.client_uri, client.metadata.scope.as_deref()), (None, Some("user")));

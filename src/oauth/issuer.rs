@@ -1,4 +1,4 @@
-//! The issuer identifier and the public URL: one configured string each, used byte for byte.
+//! The issuer identifier and the public URL, as the operator wrote them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::resource::{Resource, is_loopback};
 /// The path, under the public URL, to which the upstream sends browsers back.
 pub const UPSTREAM_CALLBACK: &str = "/pangea/callback";
 
-/// An issuer identifier (RFC 8414 section 2) or a public URL, in its one spelling.
+/// An issuer identifier (RFC 8414 section 2) or a public URL, in canonical spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Issuer(String);
@@ -21,7 +21,7 @@ pub enum InvalidIssuer {
     /// Not an absolute URL.
     #[error("it is not an absolute https URL")]
     NotAbsolute,
-    /// Plain text is for this machine alone.
+    /// Plain text must not leave the machine.
     #[error("http is accepted for a loopback host only; use https")]
     NotHttps,
     /// RFC 8414 section 2.
@@ -33,8 +33,8 @@ pub enum InvalidIssuer {
 }
 
 impl Issuer {
-    /// Takes an `https` URL (or `http` on loopback) in its canonical spelling: lower-case host, no
-    /// default port, no slash at the end.
+    /// Accepts an `https` URL (or `http` on loopback) in canonical spelling: lower-case host, no default
+    /// port, no trailing slash.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl Issuer {
         Ok(Self(text.to_owned()))
     }
 
-    /// The one spelling.
+    /// In canonical spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,8 +84,8 @@ impl Issuer {
         &self.0[..self.0.len() - self.path().len()]
     }
 
-    /// Whether an MCP server has this URL's host name, on whatever port: then it can plant cookies for
-    /// this URL. On a loopback host everything belongs to the user's own machine, and this is `false`.
+    /// Whether an MCP server has the same host name, on any port: then it can set cookies for this URL.
+    /// `false` on loopback, where everything belongs to the user's own machine.
     #[must_use]
     pub fn shares_host_with(&self, resource: &Resource) -> bool {
         let url = |text| Url::parse(text).ok().filter(|url| !is_loopback(url));
@@ -93,7 +93,7 @@ impl Issuer {
         own.is_some_and(|own| other.is_some_and(|other| own.host() == other.host()))
     }
 
-    /// Whether the scheme is `https`.
+    /// `false` for `http` on loopback.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")

@@ -1,4 +1,4 @@
-//! The documents by which clients find us: RFC 8414 and RFC 9728.
+//! Discovery documents: RFC 8414 and RFC 9728.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::{
     scope::Scope,
 };
 
-/// Authorization server metadata (RFC 8414 section 2). What is not offered is left out.
+/// Authorization server metadata (RFC 8414 section 2).
 #[derive(Debug, Serialize)]
 pub struct ServerMetadata<'a> {
     issuer: &'a Issuer,
@@ -36,12 +36,12 @@ pub struct ServerMetadata<'a> {
     id_token_signing_alg_values_supported: [&'a str; 1],
 }
 
-/// What of the server is switched on.
+/// Optional parts of the server.
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// Dynamic client registration.
+    /// RFC 7591.
     pub registration: bool,
-    /// Introspection, for which somebody has credentials.
+    /// RFC 7662: a resource server has credentials for it.
     pub introspection: bool,
     /// All scopes of all resources.
     pub scopes: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Features {
 }
 
 impl<'a> ServerMetadata<'a> {
-    /// The document of the server that is reached under `public_url`.
+    /// `public_url` is the base of every endpoint.
     #[must_use]
     pub fn new(issuer: &'a Issuer, public_url: &Issuer, features: Features) -> Self {
         use AuthenticationMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
@@ -95,7 +95,7 @@ pub struct ResourceMetadata<'a> {
 }
 
 impl<'a> ResourceMetadata<'a> {
-    /// The document of one resource.
+    /// `name` is for people, `scope` what clients should ask for.
     #[must_use]
     pub fn new(resource: &'a Resource, name: Option<&'a str>, scope: &'a Scope, issuer: &'a Issuer) -> Self {
         Self {

@@ -1,22 +1,22 @@
-//! What operators did with a record, kept in it.
+//! What operators did with a record, stored in the record.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
 
-/// Who runs an operator command.
+/// Who ran a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
-    /// The account of the operating system.
+    /// The account on the machine.
     pub user: String,
-    /// The account that called `sudo`, as `sudo` says.
+    /// The account that ran `sudo`, from `SUDO_USER`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sudo_user: Option<String>,
-    /// The name of the machine.
+    /// The host name of the machine.
     pub host: String,
 }
 
-/// What an operator did.
+/// What a command did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -29,7 +29,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// The word for people and programs.
+    /// As in the output of commands.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,14 +40,14 @@ impl Action {
     }
 }
 
-/// The last thing that an operator did with a record.
+/// The last operator command that changed a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operated {
-    /// What.
+    /// What it did.
     pub action: Action,
-    /// When.
+    /// When it ran.
     pub at: UnixTime,
-    /// Who.
+    /// Who ran it.
     #[serde(flatten)]
     pub by: Operator,
 }

@@ -1,7 +1,7 @@
 //! Request parameters, `application/x-www-form-urlencoded`, from a query or a body.
 //!
-//! RFC 6749 section 3.1: a parameter is sent once, an empty value counts as absent, unknown ones
-//! are ignored.
+//! RFC 6749 section 3.1: a parameter is sent once, an empty value counts as absent, unknown parameters are
+//! ignored.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::error::{ErrorCode, OAuthError, refuse};
 /// More parameters than any client sends.
 const MOST: usize = 100;
 
-/// Decoded parameters in the order in which they came.
+/// Decoded parameters in their original order.
 #[derive(Debug, Clone, Default)]
 pub struct Params<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
@@ -71,7 +71,7 @@ impl<'a> Params<'a> {
         self.0.iter().filter(move |(n, value)| n == name && !value.is_empty()).map(|(_, value)| &**value)
     }
 
-    /// Refuses if any of the named parameters was sent more than once.
+    /// Checks that none of these parameters was sent more than once.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, OAuthError> {
     decoded.ok_or_else(|| OAuthError::new(ErrorCode::InvalidRequest, "the parameters are not UTF-8"))
 }
 
-/// A value that its sender compares character by character. Clients send base64 without encoding it, so
-/// a `+` stays one where the value otherwise is base64 and encodes no `+` itself.
+/// Decodes a value that its sender compares character by character. Some clients send base64 unencoded, so a
+/// `+` is kept if the rest of the value is base64 without an encoded `+`.
 fn decode_state(bytes: &[u8]) -> Result<Cow<'_, str>, OAuthError> {
     let encodes_plus = || bytes.windows(3).any(|window| window.eq_ignore_ascii_case(b"%2b"));
     if !bytes.contains(&b'+') || encodes_plus() {

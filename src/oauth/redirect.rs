@@ -1,7 +1,6 @@
-//! Redirect URIs as registered, and return addresses as matched.
+//! Redirect URIs that clients register, and the return addresses that match them.
 //!
-//! A redirect is built from a [`ReturnAddress`] and from nothing else, and only a registered
-//! [`RedirectUri`] makes one.
+//! A redirect is built only from a [`ReturnAddress`], and only a registered [`RedirectUri`] makes one.
 
 use std::fmt;
 
@@ -13,8 +12,8 @@ use super::{
     scheme,
 };
 
-/// Parameters of authorization responses (the IANA registry "OAuth Parameters"). In a registered query they
-/// would pass for part of our answer.
+/// Parameters of authorization responses (the IANA registry "OAuth Parameters"). A client would take them in
+/// a registered query for part of the answer.
 const RESPONSE: [&str; 13] = [
     "access_token",
     "code",
@@ -37,12 +36,12 @@ const LONGEST: usize = 2048;
 /// Which private-use schemes (RFC 8252 section 7.1) may be registered.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum PrivateUseSchemes {
-    /// All that serve no other purpose ([`scheme::is_private_use`]).
+    /// All except those with another purpose ([`scheme::is_private_use`]).
     #[default]
     Any,
     /// None.
     None,
-    /// These alone.
+    /// Only these.
     Listed(Vec<String>),
 }
 
@@ -56,10 +55,10 @@ impl PrivateUseSchemes {
     }
 }
 
-/// What kind of receiver listens at an address.
+/// What receives the answer at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// A program on the person's own machine.
+    /// A program on the user's own machine.
     Loopback,
     /// A program that has claimed a private-use scheme.
     PrivateUse,
@@ -85,17 +84,17 @@ pub enum InvalidRedirectUri {
     /// Over 2048 bytes.
     #[error("a redirect URI is too long")]
     TooLong,
-    /// Plain text leaves the machine.
+    /// Plain text would leave the machine.
     #[error("http is accepted for localhost, 127.0.0.1 and [::1] only")]
     NotHttps,
-    /// A scheme that has another purpose, or that the operator does not take.
+    /// A scheme that has another purpose, or that the operator does not allow.
     #[error("this scheme is not accepted in a redirect URI")]
     Scheme,
-    /// A scheme without a dot, used in another form than `scheme:/path`: opaque, or with a query. That is how
-    /// programs are started with arguments; the redirect of an application has no need of it.
+    /// A scheme without a dot, in another form than `scheme:/path`: opaque, or with a query. Such URIs start
+    /// programs with arguments, and a redirect does not need them.
     #[error("a redirect URI with this scheme must have the form scheme:/path, without a query")]
     Form,
-    /// Its query would be read as an answer of ours (RFC 9700 section 4.1).
+    /// Its query would be taken for an answer (RFC 9700 section 4.1).
     #[error("the query of a redirect URI must not hold parameters of an authorization response")]
     ResponseParameter,
     /// `http://0x7f.1/` and the like.
@@ -103,17 +102,17 @@ pub enum InvalidRedirectUri {
     Host,
 }
 
-/// A redirect URI as it was registered.
+/// A registered redirect URI, in its original spelling.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RedirectUri(String);
 
 impl RedirectUri {
-    /// Takes an absolute URI that is safe to send an answer to, spelling kept.
+    /// Accepts an absolute URI that is safe to send an answer to, and keeps its spelling.
     ///
     /// # Errors
     ///
-    /// When it is something else.
+    /// For anything else.
     pub fn parse(text: &str, schemes: &PrivateUseSchemes) -> Result<Self, InvalidRedirectUri> {
         let url = acceptable(text)?;
         match url.scheme() {
@@ -124,8 +123,8 @@ impl RedirectUri {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether it would be registered today, the operator's choice of schemes aside. Records may hold URIs
-    /// that an earlier release took.
+    /// Whether it could be registered today, whatever schemes the operator allows. Records may contain URIs
+    /// that an earlier release accepted.
     #[must_use]
     pub fn is_acceptable(&self) -> bool {
         acceptable(&self.0).is_ok()
@@ -143,10 +142,9 @@ impl RedirectUri {
         destination(&self.0)
     }
 
-    /// The address to answer at, if a request for `requested` may be answered under this
-    /// registration: equal character by character, except for the port of a loopback URI
-    /// (RFC 8252 section 7.3; `localhost` too, as OAuth 2.1 section 4.1.1 has it) and the slash of its
-    /// empty path (RFC 3986 section 6.2.3).
+    /// The return address, if `requested` matches this registration. Both must be equal character by
+    /// character, except for the port of a loopback URI (RFC 8252 section 7.3, and `localhost` by OAuth 2.1
+    /// section 4.1.1) and the slash of its empty path (RFC 3986 section 6.2.3).
     #[must_use]
     pub fn matched(&self, requested: &str) -> Option<ReturnAddress> {
         let same = requested == self.0 || {
@@ -156,15 +154,14 @@ impl RedirectUri {
         same.then(|| ReturnAddress(requested.to_owned()))
     }
 
-    /// The registered URI itself as the address, for requests that name none.
+    /// The registered URI as the return address, for requests that name none.
     #[must_use]
     pub fn itself(&self) -> ReturnAddress {
         ReturnAddress(self.0.clone())
     }
 }
 
-/// An address that was registered for the client that is being answered. It leaves the process
-/// sealed or inside a grant, never otherwise.
+/// An address that the client has registered. It leaves the process only encrypted or inside a grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ReturnAddress(String);
@@ -176,8 +173,8 @@ impl ReturnAddress {
         &self.0
     }
 
-    /// Whether `presented` spells this address: equal character by character, except for the slash of a
-    /// loopback URI's empty path.
+    /// Whether `presented` is this address: equal character by character, except for the slash of a loopback
+    /// URI's empty path.
     #[must_use]
     pub fn is_spelled_by(&self, presented: &str) -> bool {
         presented == self.0 || {
@@ -186,11 +183,10 @@ impl ReturnAddress {
         }
     }
 
-    /// The host that gets the answer, as a person should read it: `localhost:3000`,
-    /// `xn--….example`, or the scheme where there is no host.
+    /// The receiver as users see it: `localhost:3000`, `xn--….example`, or the scheme if there is no host.
     #[must_use]
     pub fn host(&self) -> String {
-        // Lists ask this of each grant, and whether it is a URL was judged when it was registered.
+        // Called for each grant of a list. The URL was validated at registration.
         let (scheme, _) = self.0.split_once(':').unwrap_or_default();
         if ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
             authority(&self.0).to_ascii_lowercase()
@@ -211,8 +207,7 @@ impl ReturnAddress {
         destination(&self.0)
     }
 
-    /// The address with an answer appended to its query, which stays as it is
-    /// (RFC 6749 section 3.1.2).
+    /// The address with an answer appended to its query, which is kept (RFC 6749 section 3.1.2).
     #[must_use]
     pub fn answer(&self, parameters: &[(&str, &str)]) -> String {
         let mut address = self.0.clone();
@@ -232,7 +227,7 @@ impl fmt::Display for ReturnAddress {
     }
 }
 
-/// The one rule for redirect URIs. The operator's choice of schemes comes on top of it.
+/// The rule for redirect URIs. The operator can restrict schemes further.
 fn acceptable(text: &str) -> Result<Url, InvalidRedirectUri> {
     if text.len() > LONGEST {
         return Err(InvalidRedirectUri::TooLong);
@@ -263,7 +258,7 @@ fn acceptable(text: &str) -> Result<Url, InvalidRedirectUri> {
     Ok(url)
 }
 
-/// Receivers differ in what separates parameters and whether the case of a name matters.
+/// Receivers differ in the separators of parameters and in whether names are case-sensitive.
 fn holds_response_parameter(url: &Url) -> bool {
     let query = url.query().unwrap_or_default();
     let mut pairs = query.split(['&', ';']).flat_map(|pair| form_urlencoded::parse(pair.as_bytes()));
@@ -283,13 +278,13 @@ fn destination(uri: &str) -> Destination {
     }
 }
 
-/// What stands between `://` and the path.
+/// The part between `://` and the path.
 fn authority(uri: &str) -> &str {
     let rest = uri.split_once("://").map_or("", |(_, rest)| rest);
     &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
 }
 
-/// Whether the host is spelled as the URL standard would spell it, case aside.
+/// Whether the host has the spelling of the URL standard, in any case.
 fn has_canonical_host(text: &str, url: &Url) -> bool {
     let host = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
@@ -302,7 +297,7 @@ fn has_canonical_host(text: &str, url: &Url) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(':') && is_port(&rest[1..])))
 }
 
-/// An `http` loopback URI, taken apart. An empty path is read as `/`.
+/// The parts of an `http` loopback URI. An empty path is `/`.
 #[derive(PartialEq)]
 struct LoopbackUri<'a> {
     host: &'a str,

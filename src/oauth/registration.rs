@@ -1,4 +1,4 @@
-//! Dynamic client registration (RFC 7591): what a client says of itself, checked and completed.
+//! Dynamic client registration (RFC 7591): validates and completes client metadata.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,7 @@ use super::{
 const MOST_REDIRECT_URIS: usize = 32;
 /// Longest text member, in characters.
 const LONGEST_TEXT: usize = 256;
-/// Longest scope, in characters, however it was written.
+/// Longest scope, in characters, as a string or as a list.
 const LONGEST_SCOPE: usize = 1024;
 /// Longest URL member, in bytes.
 const LONGEST_URL: usize = 2048;
@@ -22,8 +22,8 @@ const LONGEST_URL: usize = 2048;
 const MOST_CONTACTS: usize = 10;
 
 impl ClientMetadata {
-    /// Reads the JSON object that a client sent. Members that are unknown, or that only the
-    /// server may set, are ignored; a member that is `null` or an empty string counts as absent.
+    /// Parses the JSON object that a client sent. Unknown members, and members that only the server may set,
+    /// are ignored. A member that is `null` or an empty string counts as absent.
     ///
     /// # Errors
     ///
@@ -80,8 +80,8 @@ fn redirect_uris(
             .map_err(|problem| OAuthError::new(ErrorCode::InvalidRedirectUri, problem.to_string()))
     };
     let uris = texts.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    // A client that calls itself `web` and names nothing but programs contradicts itself. A mixed
-    // list is common (one registration for all builds of an editor) and harmless.
+    // A `web` client with only loopback or private-use URIs contradicts itself. A mixed list is common (one
+    // registration for all builds of an editor) and harmless.
     if application_type == Some("web") && uris.iter().all(|uri| uri.destination() != Destination::Web) {
         return refuse(ErrorCode::InvalidRedirectUri, "application_type 'web' needs an https redirect URI");
     }
@@ -110,8 +110,8 @@ fn authentication_method(members: &Members<'_>) -> Result<AuthenticationMethod, 
     })
 }
 
-/// Every client gets both grants: one that leaves out `refresh_token` would send its user to sign in every
-/// few minutes. Others are dropped; the answer says what was registered (RFC 7591 section 3.2.1).
+/// Every client gets both grant types: without `refresh_token` its user would have to sign in every few
+/// minutes. Other grant types are dropped. The answer says what was registered (RFC 7591 section 3.2.1).
 fn grant_types(members: &Members<'_>) -> Result<Vec<GrantType>, OAuthError> {
     let named = members.texts("grant_types")?;
     let wants_code =
@@ -132,7 +132,7 @@ fn response_types(members: &Members<'_>, grant_types: &[GrantType]) -> Result<Ve
     }
 }
 
-/// A list in the place of the string is what some clients send.
+/// Some clients send a list instead of a string.
 fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
     let text = match members.get("scope") {
         Some(Value::Array(_)) => members.texts("scope")?.map(|words| words.join(" ")),
@@ -157,8 +157,8 @@ fn contacts(members: &Members<'_>) -> Result<Vec<String>, OAuthError> {
     Ok(contacts)
 }
 
-/// Keys would be for `private_key_jwt`, which cannot be registered; contradictions and private
-/// keys are refused all the same, for they show that the client means something else.
+/// Keys are for `private_key_jwt`, which cannot be registered. Contradictions and private keys are refused
+/// anyway, because they are mistakes of the client.
 fn refuse_keys(members: &Members<'_>) -> Result<(), OAuthError> {
     let keys = members.get("jwks");
     if members.url("jwks_uri")?.is_some() && keys.is_some() {
@@ -178,7 +178,7 @@ fn metadata_error<T>(description: impl Into<std::borrow::Cow<'static, str>>) -> 
     refuse(ErrorCode::InvalidClientMetadata, description)
 }
 
-/// The members of the object by their types.
+/// Reads members of the object by type.
 struct Members<'a>(&'a Map<String, Value>);
 
 impl<'a> Members<'a> {
@@ -193,7 +193,7 @@ impl<'a> Members<'a> {
     fn limited(&self, name: &str, longest: usize) -> Result<Option<String>, OAuthError> {
         match self.get(name) {
             None => Ok(None),
-            // A long name is cut where it is shown; other long texts help nobody.
+            // A long name is cut where it is shown. Other long texts are dropped.
             Some(Value::String(text)) if name == "client_name" || text.chars().count() <= longest => {
                 Ok(Some(text.clone()))
             }

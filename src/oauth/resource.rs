@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// The URL of one MCP server, in the spelling of the configuration. Tokens carry it as `aud`.
+/// The URL of an MCP server, in the configured spelling: the `aud` of tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Resource(String);
@@ -13,23 +13,23 @@ pub struct Resource(String);
 /// Why a URL cannot name a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResource {
-    /// It is relative, or no URL at all.
+    /// It is relative, or not a URL.
     #[error("it is not an absolute http or https URL")]
     NotAbsolute,
-    /// RFC 8707 forbids fragments.
+    /// RFC 8707 section 2 forbids fragments.
     #[error("it has a fragment")]
     Fragment,
-    /// Credentials do not belong into a name.
+    /// A name must not contain a secret.
     #[error("it holds a user name or password")]
     Credentials,
 }
 
 impl Resource {
-    /// Takes an absolute `http` or `https` URL without fragment, spelling kept.
+    /// Accepts an absolute `http` or `https` URL without fragment, and keeps its spelling.
     ///
     /// # Errors
     ///
-    /// When the text is something else.
+    /// For anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidResource> {
         if Spelling::read(text)?.has_fragment {
             return Err(InvalidResource::Fragment);
@@ -37,8 +37,8 @@ impl Resource {
         Ok(Self(text.to_owned()))
     }
 
-    /// The resource that `requested` names where each URL of this machine is one (development): without its
-    /// fragment and query, which clients append for purposes of their own.
+    /// The resource that `requested` names in development, where each loopback URL is one: without fragment
+    /// and query, which clients append for their own purposes.
     #[must_use]
     pub fn of_loopback(requested: &str) -> Option<Self> {
         let end = requested.find(['?', '#']).unwrap_or(requested.len());
@@ -51,9 +51,8 @@ impl Resource {
         &self.0
     }
 
-    /// Whether a client that names `requested` means this resource. The case of scheme and host doesn't
-    /// matter, nor do the default port, a trailing slash of the path and a fragment; nor does a query, unless
-    /// this resource has one itself. Everything else does.
+    /// Whether `requested` names this resource. It may differ in the case of scheme and host, the default
+    /// port, a trailing slash and a fragment, and in a query if this resource has none.
     #[must_use]
     pub fn is_named_by(&self, requested: &str) -> bool {
         requested == self.0
@@ -62,19 +61,19 @@ impl Resource {
                     && (own.query.is_none() || own.query == other.query))
     }
 
-    /// Whether both are one resource in two spellings.
+    /// Whether both are spellings of one resource.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self == other || self.is_named_by(&other.0) && other.is_named_by(&self.0)
     }
 
-    /// Whether its URL has a query.
+    /// Such a resource differs from the same URL without query.
     #[must_use]
     pub fn has_query(&self) -> bool {
         self.0.contains('?')
     }
 
-    /// Scheme, host and port: what PRM and MCP clients call the origin.
+    /// Scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
         Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
@@ -88,7 +87,7 @@ impl Resource {
         if path == "/" { "" } else { path }
     }
 
-    /// Whether the URL points to this machine.
+    /// See [`is_loopback`].
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         Url::parse(&self.0).is_ok_and(|url| is_loopback(&url))
@@ -114,7 +113,7 @@ pub fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-/// What of a URL tells one resource from another.
+/// The parts of a URL that distinguish resources.
 struct Spelling<'a> {
     /// In lower case, without the default port.
     origin: String,

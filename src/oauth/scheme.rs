@@ -1,9 +1,9 @@
-//! URI schemes: which of them hand an answer to an application, and which do something else with it.
+//! URI schemes: which can belong to an application, and which have another purpose.
 //!
-//! What a scheme does depends on the machine, and new ones appear every month. A list of the dangerous
-//! ones can't be complete, so the form of the URI counts as well: see [`super::redirect`].
+//! What a scheme does depends on the machine, and new schemes appear every month. A list of dangerous schemes
+//! cannot be complete, so the form of the URI counts as well: see [`super::redirect`].
 
-/// Reserved for another purpose: one scheme a line, comments begin with `#`.
+/// Schemes with another purpose, one per line. Comments begin with `#`.
 const RESERVED: &str = include_str!("reserved_schemes.txt");
 
 /// MCP clients' own schemes. Two of them are in the IANA registry; the others may follow.
@@ -26,8 +26,8 @@ const MCP_CLIENTS: [&str; 16] = [
     "zed",
 ];
 
-/// Whether an application may claim `scheme` for itself (RFC 8252 section 7.1): it is spelled as
-/// RFC 3986 section 3.1 has it, is no web scheme, and serves no other purpose. The case doesn't matter.
+/// Whether an application may claim `scheme` (RFC 8252 section 7.1): a valid scheme (RFC 3986 section 3.1) in
+/// any case, other than web schemes and schemes with another purpose.
 #[must_use]
 pub fn is_private_use(scheme: &str) -> bool {
     let scheme = scheme.to_ascii_lowercase();
@@ -36,7 +36,7 @@ pub fn is_private_use(scheme: &str) -> bool {
     spelled && (MCP_CLIENTS.contains(&scheme.as_str()) || !is_reserved(&scheme))
 }
 
-/// Windows gives every scheme that begins with `ms-` to a part of itself.
+/// On Windows, every scheme that begins with `ms-` belongs to the system.
 fn is_reserved(scheme: &str) -> bool {
     scheme.starts_with("ms-") || RESERVED.lines().any(|reserved| reserved == scheme)
 }

@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorCode, OAuthError};
 
-/// A set of scope words in the order in which they were first named.
+/// Scope words without duplicates, in their original order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Scope(Vec<String>);
 
-/// Asks for a refresh token (OpenID Connect Core section 11). It names no permission of a resource, and is
+/// Asks for a refresh token (OpenID Connect Core section 11). It is not a permission of a resource, and is
 /// accepted everywhere.
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
-/// Scopes of OpenID Connect, which many clients ask of every server.
+/// Scopes of OpenID Connect, which many clients request from every server.
 const HABITS: [&str; 4] = ["openid", "profile", "email", OFFLINE_ACCESS];
 
-/// More words than any server offers. Each is compared with all before it, so a flood of them would
-/// keep a processor busy.
+/// More words than any server offers. Each word is compared with all before it, so their number must be
+/// bounded.
 const MOST_WORDS: usize = 256;
 
 impl Scope {
-    /// Reads a space-separated list; repeated words and surplus spaces do not count.
+    /// Parses a space-separated list. Repeated words and extra spaces are ignored.
     ///
     /// # Errors
     ///
@@ -48,24 +48,24 @@ impl Scope {
         Ok(Self(words))
     }
 
-    /// The words.
+    /// In their original order.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether there is no word.
+    /// Whether the scope has no words.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether `word` is one of these.
+    /// Whether the scope has this word.
     #[must_use]
     pub fn contains(&self, word: &str) -> bool {
         self.0.iter().any(|known| known == word)
     }
 
-    /// What a refresh that asks for `requested` gets, of the scope that was granted; `None` if it asks for
+    /// The scope of a refresh that asks for `requested`, if this scope was granted; `None` if it asks for
     /// more (RFC 6749 section 6).
     #[must_use]
     pub fn narrowed_to(&self, requested: &Self) -> Option<Self> {
@@ -78,7 +78,7 @@ impl Scope {
         }
     }
 
-    /// The words of `requested` that are among these.
+    /// The words of `requested` that are in this scope.
     fn overlap(&self, requested: &Self) -> Self {
         Self(requested.words().filter(|word| self.contains(word)).map(str::to_owned).collect())
     }
@@ -91,26 +91,26 @@ impl Scope {
     }
 }
 
-/// What a resource has to give.
+/// The scopes that a client can get at a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopeOffer {
-    /// These scopes and no others.
+    /// Only these scopes.
     Listed {
-        /// All of them.
+        /// All scopes of the resource.
         scopes: Scope,
-        /// What a client gets without asking for one.
+        /// For requests that ask for none.
         default: Scope,
     },
-    /// Whatever scope is asked for (development).
+    /// Any scope (development).
     Any {
-        /// What a client gets without asking for one.
+        /// For requests that ask for none.
         default: Scope,
     },
 }
 
 impl ScopeOffer {
-    /// What a request gets. A scope is a wish: what isn't offered is dropped, and a request that names
-    /// nothing on offer gets the default. It may get nothing at all.
+    /// The scope that a request gets. Unknown words are dropped. A request without a known word gets the
+    /// default, which may be empty.
     #[must_use]
     pub fn grant(&self, requested: Option<&Scope>) -> Scope {
         let nothing = Scope::default();
@@ -128,7 +128,7 @@ impl ScopeOffer {
         if requested.contains(OFFLINE_ACCESS) { granted.with(OFFLINE_ACCESS) } else { granted }
     }
 
-    /// What a client gets without asking for a scope.
+    /// For requests that ask for none.
     #[must_use]
     pub const fn default_scope(&self) -> &Scope {
         match self {
@@ -136,7 +136,7 @@ impl ScopeOffer {
         }
     }
 
-    /// Every scope that clients may know of.
+    /// The scopes that metadata lists.
     #[must_use]
     pub const fn known(&self) -> &Scope {
         match self {

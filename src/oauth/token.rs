@@ -1,4 +1,4 @@
-//! The texts of codes and tokens, and the claims of an access token.
+//! The texts of codes and tokens, and the claims of access tokens.
 
 use std::{fmt, time::Duration};
 
@@ -11,23 +11,23 @@ use crate::{clock::UnixTime, secret::sha256};
 const CODE: &str = "mcp_ac_";
 /// Prefix of refresh tokens.
 const REFRESH: &str = "mcp_rt_";
-/// Length of the unguessable end of codes and refresh tokens: 256 bits in base64url.
+/// Length of the unguessable part of codes and refresh tokens: 256 bits in base64url.
 const UNGUESSABLE: usize = 43;
 
-/// The name of a grant: 32 characters of `[0-9a-v]`, beginning with the second in which its
-/// authorization request arrived, so that byte order is order in time.
+/// The ID of a grant: 32 characters of `[0-9a-v]`. It begins with the time of the authorization request in
+/// seconds, so byte order is chronological.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct GrantId(String);
 
 impl GrantId {
-    /// Bytes behind the text: 4 of time, 16 of hash.
+    /// Encoded bytes: 4 of time, 16 of hash.
     const BYTES: usize = 20;
     /// Characters of the text.
     const LENGTH: usize = 32;
 
-    /// The name of the grant that the login with this upstream `state` can yield. One state names
-    /// one grant, so a login cannot yield a second one.
+    /// The ID of the grant that the login with this upstream `state` leads to. A login cannot lead to a
+    /// second grant, because its ID would be the same.
     #[must_use]
     pub fn of_login(state: &str, requested_at: UnixTime) -> Self {
         let mut bytes = [0; Self::BYTES];
@@ -37,14 +37,14 @@ impl GrantId {
         Self(base32hex(&bytes))
     }
 
-    /// Reads a name; `None` for any other text.
+    /// `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = text.len() == Self::LENGTH && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'v'));
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The text.
+    /// 32 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -57,7 +57,7 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// Base32 with the alphabet whose byte order is numeric order (RFC 4648 section 7), lower case.
+/// Base32 with the extended hex alphabet (RFC 4648 section 7) in lower case, which keeps the byte order.
 fn base32hex(bytes: &[u8; GrantId::BYTES]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let mut text = String::with_capacity(GrantId::LENGTH);
@@ -71,13 +71,13 @@ fn base32hex(bytes: &[u8; GrantId::BYTES]) -> String {
     text
 }
 
-/// The text of an authorization code.
+/// An authorization code of this grant.
 #[must_use]
 pub fn code_text(grant: &GrantId, unguessable: &str) -> String {
     format!("{CODE}{grant}{unguessable}")
 }
 
-/// The grant that a presented code claims to belong to.
+/// The grant that a presented code names. Nothing is verified.
 #[must_use]
 pub fn grant_of_code(text: &str) -> Option<GrantId> {
     let rest = text.strip_prefix(CODE)?;
@@ -85,23 +85,23 @@ pub fn grant_of_code(text: &str) -> Option<GrantId> {
     GrantId::parse(grant).filter(|_| is_unguessable(unguessable))
 }
 
-/// A presented refresh token, taken apart.
+/// The readable parts of a refresh token. Nothing is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The grant that it claims to belong to.
+    /// The grant that it names.
     pub grant: GrantId,
-    /// How many rotations lie before it.
+    /// Counted from 0: see [`RefreshChain`](super::grant::RefreshChain).
     pub generation: u64,
 }
 
 impl RefreshToken {
-    /// The text of the refresh token of this generation.
+    /// The whole text.
     #[must_use]
     pub fn text(&self, unguessable: &str) -> String {
         format!("{REFRESH}{}{}_{unguessable}", self.grant, self.generation)
     }
 
-    /// Takes a presented token apart; `None` for any other text.
+    /// `None` for any text that is not a refresh token.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (grant, rest) = text.strip_prefix(REFRESH)?.split_at_checked(GrantId::LENGTH)?;
@@ -116,17 +116,17 @@ fn is_unguessable(text: &str) -> bool {
     text.len() == UNGUESSABLE && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
-/// The name of an access token (its `jti`): the grant and a number within it.
+/// The `jti` of an access token: the grant and a number within it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenId {
-    /// The grant.
+    /// The grant that the token belongs to.
     pub grant: GrantId,
-    /// Which of the grant's access tokens, counted from 1.
+    /// Counted from 1.
     pub number: u64,
 }
 
 impl TokenId {
-    /// Reads a name; `None` for any other text.
+    /// `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (grant, number) = text.split_once('.')?;
@@ -134,8 +134,7 @@ impl TokenId {
         Some(Self { grant: GrantId::parse(grant)?, number: number.parse().ok().filter(|_| digits)? })
     }
 
-    /// The name in the claims of a presented access token. Nothing is verified: the grant knows
-    /// the hash of each token that it issued.
+    /// The `jti` in a presented access token. Nothing is verified: the grant knows the hash of each token.
     #[must_use]
     pub fn of_access_token(text: &str) -> Option<Self> {
         #[derive(Deserialize)]
@@ -155,20 +154,20 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// The algorithm of access tokens.
+/// The signature algorithm of access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     #[default]
     #[serde(rename = "ES256")]
     Es256,
-    /// RSA PKCS#1 v1.5 with SHA-256, which RFC 9068 section 4 asks everybody to support.
+    /// RSA PKCS#1 v1.5 with SHA-256, which RFC 9068 section 4 requires resource servers to support.
     #[serde(rename = "RS256")]
     Rs256,
 }
 
 impl SigningAlgorithm {
-    /// The word in headers and metadata.
+    /// As in `alg` and metadata.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -178,7 +177,7 @@ impl SigningAlgorithm {
     }
 }
 
-/// How far `iat` is set back, so that a verifier whose clock is behind ours accepts a fresh token.
+/// How far `iat` is set back, so that a verifier whose clock is behind accepts a fresh token.
 const BACKDATED: Duration = Duration::from_secs(30);
 
 /// The `iat` of a token that is issued now.
@@ -190,15 +189,15 @@ pub const fn issued_at(now: UnixTime) -> UnixTime {
 /// A claim about the person that the operator may put into access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonClaim {
-    /// The address.
+    /// The email address, if it counts for `[access]`.
     Email,
-    /// What the person signs in with.
+    /// The name that the person signs in with.
     Username,
-    /// Their groups, as far as the grant knows them.
+    /// The groups that `[access]` lists.
     Groups,
 }
 
-/// What a token says of the person besides `sub`.
+/// Claims about the person, in addition to `sub`.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct PersonClaims<'a> {
     /// See [`PersonClaim::Email`].
@@ -207,7 +206,8 @@ pub struct PersonClaims<'a> {
     /// See [`PersonClaim::Username`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<&'a str>,
-    /// See [`PersonClaim::Groups`]. Where the claim is wanted, a person without groups has an empty list.
+    /// See [`PersonClaim::Groups`]. Empty for a person without groups, absent if the operator does not want
+    /// the claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub groups: Option<&'a [String]>,
 }
@@ -215,24 +215,24 @@ pub struct PersonClaims<'a> {
 /// The claims of an access token (RFC 9068 section 2.2).
 #[derive(Debug, Serialize)]
 pub struct Claims<'a> {
-    /// Who issued it.
+    /// RFC 9068 section 2.2, like all that follow.
     pub iss: &'a Issuer,
-    /// The person's stable upstream id.
+    /// See [`Subject::id`](super::grant::Subject::id).
     pub sub: &'a str,
-    /// The one resource that it is for, in the configured spelling.
+    /// In the configured spelling.
     pub aud: &'a Resource,
-    /// The client that it was issued to.
+    /// As in requests.
     pub client_id: &'a str,
-    /// What it allows; left out when empty.
+    /// Left out when empty.
     #[serde(skip_serializing_if = "Scope::is_empty")]
     pub scope: &'a Scope,
-    /// When it was issued, see [`issued_at`].
+    /// See [`issued_at`].
     pub iat: UnixTime,
-    /// When it ends.
+    /// From this second on the token is invalid.
     pub exp: UnixTime,
-    /// Its name.
+    /// See [`TokenId`].
     pub jti: String,
-    /// What it says of the person.
+    /// As far as the operator wants them.
     #[serde(flatten)]
     pub person: PersonClaims<'a>,
 }

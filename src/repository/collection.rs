@@ -247,7 +247,7 @@ impl<T: Entity> Collection<T> {
         Ok(records.iter().map(parse).collect::<std::result::Result<_, _>>()?)
     }
 
-    /// A page of live values in key order, with those that cannot be parsed listed apart.
+    /// A page of live values in key order. Records that cannot be parsed are listed separately.
     ///
     /// # Errors
     ///

@@ -47,7 +47,7 @@ pub enum TokenRevocation {
 pub struct Tally {
     /// Grants or access tokens that were revoked, or would be.
     pub revoked: u64,
-    /// Those that had ended before.
+    /// Grants or access tokens that had ended before.
     pub already_revoked: u64,
     /// Access tokens that are no longer tracked.
     pub untracked: u64,

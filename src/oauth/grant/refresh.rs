@@ -1,10 +1,9 @@
-//! Judges refresh tokens: which of those that a grant has had may still be used.
+//! Judges refresh tokens: which tokens of a grant can still be used.
 //!
-//! Using a token makes its successor. A client that lost the answer uses its token again, and so do
-//! processes that share a login. So the parent of the current token is answered, too: within the grace
-//! period with the same successor, later with a new one. The successor that is replaced was unused.
-//! Using it later ends the grant. This tells two holders of a token apart, at the latest when both have
-//! used what they got.
+//! Using a token makes its successor. A client that lost the answer uses its token again, and so do processes
+//! that share a login. So the parent of the current token still works: within the grace period it gets the
+//! same successor, later a new one. The successor that is replaced was unused; using it later ends the grant.
+//! Two holders of one token are therefore detected, at the latest when both have used what they got.
 
 use std::time::Duration;
 
@@ -19,29 +18,29 @@ pub(super) const MOST_EXCHANGES: usize = 32;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(from = "StoredChain", into = "StoredChain")]
 pub struct RefreshChain {
-    /// Random, the grant's part in the derivation of every generation.
+    /// Random. Every generation is derived from it and the sealing key.
     pub seed: String,
-    /// The generation of the current token. The first is 0; each token that is made is one higher.
+    /// The generation of the current token, counted from 0.
     pub generation: u64,
-    /// The hash of the current token.
+    /// Of the current token.
     pub current: TokenHash,
-    /// The tokens that were exchanged for a successor, latest last: the last one is the parent of
-    /// the current token. A token that was replaced unused is not among them.
+    /// Tokens that were exchanged for a successor, latest last. The last one is the parent of the current
+    /// token. Tokens that were replaced unused are not included.
     pub exchanges: Vec<Exchange>,
-    /// When the current token ends for lack of use.
+    /// When the current token expires without use.
     pub expires_at: UnixTime,
 }
 
 /// A token that was exchanged for a successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exchange {
-    /// Its generation.
+    /// Of the token that was exchanged.
     pub generation: u64,
     /// When it was last exchanged.
     pub at: UnixTime,
 }
 
-/// What a presented refresh token means. Its text has been found genuine by then.
+/// What a genuine refresh token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshUse {
     /// It is the current one.
@@ -51,13 +50,12 @@ pub enum RefreshUse {
     /// It is the parent of the current one, which is unused, after the grace period: the client gets a
     /// new successor, and the current one ends.
     LateRetry,
-    /// It has ended: somewhere is a copy.
+    /// It has ended, so there must be a copy.
     Reuse,
 }
 
 impl RefreshChain {
-    /// Judges a genuine token of `generation`. `None` when the chain has expired or has no such
-    /// token yet.
+    /// `None` when the chain has expired or has no such token yet.
     pub(super) fn judge(&self, generation: u64, grace: Duration, now: UnixTime) -> Option<RefreshUse> {
         if now >= self.expires_at || generation > self.generation {
             return None;
@@ -88,8 +86,8 @@ impl RefreshChain {
     }
 }
 
-/// A chain as it is stored. The generations of its exchanges are left out while each follows the one
-/// before, up to the current token: so they always did before there were late retries.
+/// The stored form. The generations of the exchanges are left out if they are consecutive up to the current
+/// one, as they always were before there were late retries.
 #[derive(Serialize, Deserialize)]
 struct StoredChain {
     seed: String,

@@ -204,8 +204,7 @@ impl Grant {
         }
     }
 
-    /// The grant with one more access token. Tokens that have expired are forgotten, once they have in the eyes
-    /// of slower clocks, too.
+    /// The grant with one more access token. Expired tokens are forgotten, allowing for slower clocks.
     fn with_token(&self, tokens: &Tokens, refresh: Option<RefreshChain>, token: LiveToken) -> Self {
         let (now, number) = (token.issued_at, token.number);
         let mut live = Vec::with_capacity(tokens.live.len() + 1);

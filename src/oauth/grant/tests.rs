@@ -65,7 +65,7 @@ fn revoked(by: RevokedBy) -> Grant {
     active().revoked(by, at(3)).unwrap()
 }
 
-/// What a code that fits is good for.
+/// What a code that fits may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fits {
     First,

@@ -1,4 +1,4 @@
-//! One refresh token after another: which of them is good for what.
+//! What each refresh token of a chain may do.
 
 use std::collections::BTreeMap;
 
