@@ -14,6 +14,7 @@ pub mod dev;
 pub mod diagnosis;
 pub mod fetch;
 pub mod flow;
+pub mod jose;
 pub mod keys;
 pub mod migration;
 pub mod oauth;

@@ -3,8 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::Url;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::house::every;
 use crate::{

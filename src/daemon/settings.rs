@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
     let authn = &config.authn;
     let issuer_url =
-        reqwest::Url::parse(&authn.issuer_url).map_err(|error| StartError::Tls(error.to_string()))?;
+        url::Url::parse(&authn.issuer_url).map_err(|error| StartError::Tls(error.to_string()))?;
     Ok(PangeaSettings {
         issuer_url,
         client_id: authn.client_id.clone(),

@@ -39,7 +39,6 @@ pub use self::{
     control::RequestCounts,
     dial::{Dial, DialError},
     service::SERVICE_TOKEN,
-    signing::SigningError,
     state::StateError,
     switches::{
         AccessTokenForm, Answer, Authorize, ExpiresIn, Fault, IdToken, Introspection, IssParameter, Metadata,
@@ -52,6 +51,7 @@ pub use self::{
 };
 use crate::{
     clock::{Clock, UnixTime},
+    jose::SigningRefused,
     secret::Random,
 };
 
@@ -83,8 +83,8 @@ pub enum StandInError {
     #[error(transparent)]
     State(#[from] StateError),
     /// There is no signing key.
-    #[error(transparent)]
-    Signing(#[from] SigningError),
+    #[error("the stand-in cannot make a signing key: {0}")]
+    Signing(#[from] SigningRefused),
 }
 
 /// The stand-in. Clones share everything.

@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     StandIn, ids, people,
-    signing::SigningError,
     state::{AccessToken, Session, State, hash},
     switches::{AccessTokenForm, ExpiresIn, IdToken, Token},
 };
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, jose::SigningRefused};
 
 /// How long an access token is valid.
 const ACCESS_TOKEN_LIFE: Duration = Duration::from_hours(1);
@@ -37,7 +36,7 @@ impl Issue<'_> {
         stand_in: &StandIn,
         state: &mut State,
         settings: &Token,
-    ) -> Result<Value, SigningError> {
+    ) -> Result<Value, SigningRefused> {
         let now = stand_in.now();
         let claims = Claims { stand_in, issue: &self, groups: state.groups(&self.session.email), now };
         let random = &*stand_in.0.random;
@@ -100,7 +99,7 @@ impl Claims<'_> {
         claims
     }
 
-    fn id_token(&self, form: IdToken) -> Result<Option<String>, SigningError> {
+    fn id_token(&self, form: IdToken) -> Result<Option<String>, SigningRefused> {
         let mut claims = self.of_person();
         claims["aud"] = json!(self.issue.session.client_id);
         if let Some(nonce) = self.issue.nonce {

@@ -2,13 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
-use super::kept::Kept;
 use crate::{
     clock::UnixTime,
-    fetch::{Fetch, Reach, Sender, Target},
+    fetch::{Fetch, Kept, Reach, Sender, Target},
     oauth::resource::is_loopback,
 };
 

@@ -3,7 +3,6 @@
 mod answers;
 mod endpoints;
 mod id_token;
-mod kept;
 pub mod pangea;
 pub mod probe;
 pub mod skew;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use reqwest::Url;
 use serde_json::{Value, json};
+use url::Url;
 
 pub use super::endpoints::Overrides;
 use super::{
@@ -14,11 +14,12 @@ use super::{
         introspection, is_trouble, token_info,
     },
     endpoints::{Directory, Endpoints},
-    id_token::{self, Keys, Purpose},
+    id_token::{self, Purpose},
 };
 use crate::{
     clock::UnixTime,
     fetch::{Answer, Fetch, FetchError, Sender, Target},
+    jose::RemoteKeySet,
     oauth::authorization::CodeChallenge,
     secret::Secret,
 };
@@ -60,7 +61,7 @@ pub struct Pangea {
     settings: PangeaSettings,
     fetch: Fetch,
     directory: Directory,
-    keys: Keys,
+    keys: RemoteKeySet,
 }
 
 impl Pangea {
@@ -68,7 +69,7 @@ impl Pangea {
     #[must_use]
     pub fn new(settings: PangeaSettings, fetch: Fetch) -> Self {
         let directory = Directory::new(settings.issuer_url.clone(), settings.endpoints.clone());
-        Self { settings, fetch, directory, keys: Keys::default() }
+        Self { settings, fetch, directory, keys: RemoteKeySet::default() }
     }
 
     async fn endpoints(&self, now: UnixTime) -> Arc<Endpoints> {
@@ -117,8 +118,7 @@ impl Pangea {
             return self.with_address(person, access_token, endpoints).await;
         }
         if access_token.split('.').count() == 3 {
-            let claims =
-                self.keys.verified(access_token, Purpose::AccessToken, endpoints, &self.fetch, now).await;
+            let claims = self.verified(access_token, Purpose::AccessToken, endpoints, now).await;
             if let Some(person) = self.own_person(&claims.unwrap_or_default()) {
                 return self.with_address(person, access_token, endpoints).await;
             }
@@ -146,6 +146,17 @@ impl Pangea {
         }
     }
 
+    /// The claims of a token that the upstream signed and that has not expired.
+    async fn verified(
+        &self,
+        token: &str,
+        purpose: Purpose,
+        endpoints: &Endpoints,
+        now: UnixTime,
+    ) -> Result<Value, UpstreamError> {
+        id_token::verified(token, purpose, &self.keys, endpoints, &self.fetch, now).await
+    }
+
     async fn claims_of_id_token(
         &self,
         id_token: &str,
@@ -154,7 +165,7 @@ impl Pangea {
         now: UnixTime,
     ) -> Result<Value, UpstreamError> {
         let unusable = |reason: &str| UpstreamError::Unusable(format!("ID token: {reason}"));
-        let claims = self.keys.verified(id_token, Purpose::IdToken, endpoints, &self.fetch, now).await?;
+        let claims = self.verified(id_token, Purpose::IdToken, endpoints, now).await?;
         let client_id = &self.settings.client_id;
         if !id_token::is_for(&claims, client_id) || !id_token::is_authorized_party(&claims, client_id) {
             return Err(unusable("it is for another client"));

@@ -1,7 +1,7 @@
 //! Questions of an operator to the upstream: is it there, does it know this client?
 
-use reqwest::Url;
 use serde_json::Value;
+use url::Url;
 
 use super::endpoints::{Directory, Overrides};
 use crate::{

@@ -2,17 +2,20 @@
 //! addresses judged where another party named the host. Requests to this machine never go through a proxy;
 //! others go through the one of the environment.
 
+mod kept;
 mod reach;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url, header, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, header, redirect};
 use rustls::ClientConfig;
+use url::Url;
 
 use self::reach::Resolver;
 pub use self::{
+    kept::Kept,
     reach::{Reach, Target},
     tls::NoAuthorities,
 };

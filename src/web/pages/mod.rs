@@ -14,7 +14,7 @@ use crate::{oauth::scheme::is_private_use, secret::sha256};
 #[cfg(test)]
 mod tests;
 
-const STYLE: &str = include_str!("pages/style.css");
+const STYLE: &str = include_str!("style.css");
 
 /// Answered in place of a page that could not be rendered, which the templates leave no way to happen.
 const UNRENDERABLE: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title>\

@@ -1,4 +1,4 @@
-//! Randomness, hashes and sealing: the one door to the cryptography crate (the signing keys in `keys.rs` aside).
+//! Randomness, secrets that do not print, hashes and sealing. With `jose`, the only user of the cryptography crate.
 //!
 //! A secret is random, hashed or sealed; nothing here prints one.
 

@@ -1,4 +1,4 @@
-//! A document of the upstream, fetched by one task at a time and read by all others without waiting.
+//! A cached document: one task at a time fetches it, and all others read it without waiting.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,18 +6,17 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::clock::UnixTime;
 
-/// What the last fetch left.
 #[derive(Debug)]
 struct Held<T> {
     /// The last good document; a failed fetch leaves it.
     document: Option<Arc<T>>,
-    /// No fetch is due before.
+    /// When the next fetch is due.
     until: UnixTime,
 }
 
-/// A document, and the turn to fetch it. The lock on the document is never held across a fetch.
+/// A document and the turn to fetch it. The lock on the document is never held during a fetch.
 #[derive(Debug)]
-pub(super) struct Kept<T> {
+pub struct Kept<T> {
     held: RwLock<Held<T>>,
     turn: Mutex<()>,
 }
@@ -30,28 +29,32 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// The last good document, however old.
-    pub(super) fn document(&self) -> Option<Arc<T>> {
+    /// The last good document, of any age.
+    #[must_use]
+    pub fn document(&self) -> Option<Arc<T>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).document.clone()
     }
 
-    /// Whether a fetch is due.
-    pub(super) fn is_due(&self, now: UnixTime) -> bool {
+    /// Whether it is time to fetch again.
+    #[must_use]
+    pub fn is_due(&self, now: UnixTime) -> bool {
         now >= self.held.read().unwrap_or_else(PoisonError::into_inner).until
     }
 
-    /// Waits for the turn to fetch. Whoever gets it asks again whether a fetch is still due.
-    pub(super) async fn turn(&self) -> MutexGuard<'_, ()> {
+    /// Waits for the turn to fetch. Check [`Kept::is_due`] again afterwards: the previous holder may have
+    /// fetched.
+    pub async fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().await
     }
 
-    /// The turn to fetch, unless another task has it.
-    pub(super) fn turn_now(&self) -> Option<MutexGuard<'_, ()>> {
+    /// The turn to fetch; `None` while another task has it.
+    #[must_use]
+    pub fn turn_now(&self) -> Option<MutexGuard<'_, ()>> {
         self.turn.try_lock().ok()
     }
 
-    /// Notes what a fetch brought: `None` keeps the last good document.
-    pub(super) fn note(&self, document: Option<Arc<T>>, until: UnixTime) {
+    /// Notes the outcome of a fetch (`None` keeps the last good document) and when the next one is due.
+    pub fn note(&self, document: Option<Arc<T>>, until: UnixTime) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.until = until;
         if document.is_some() {

@@ -1,4 +1,5 @@
-//! Signing keys: made at first start, sealed in the repository, published before they sign.
+//! The server's signing keys: created at first start, stored sealed in the repository, and published before
+//! they sign.
 
 mod resealing;
 mod rotation;
@@ -12,12 +13,6 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::{
-    encoding::AsDer,
-    rand::SystemRandom,
-    rsa::{KeyPair as RsaKeyPair, KeySize},
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256},
-};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,9 +21,10 @@ pub use self::resealing::sealed_elsewhere;
 pub use self::rotation::{KeyInfo, KeyState, Turns, list};
 use crate::{
     clock::UnixTime,
+    jose::{ProtectedHeader, SigningKey, SigningRefused},
     oauth::token::{Claims, SigningAlgorithm},
     repository::{Collection, Entity, Kind, Page, RepositoryError},
-    secret::{Sealer, encode, sha256},
+    secret::Sealer,
 };
 
 /// `max-age` of the published keys, below the time for which a new key is published before it signs.
@@ -47,9 +43,9 @@ pub enum KeyError {
         "the signing key {0} in the repository cannot be opened: keys.sealing does not hold the key under which it was sealed"
     )]
     Sealed(String),
-    /// The cryptography library refused.
+    /// There is no key that signs, or the cryptography library refused.
     #[error("a signing key cannot be made")]
-    Unmakable,
+    Unmakable(#[from] SigningRefused),
 }
 
 /// A signing key as it is stored.
@@ -79,32 +75,26 @@ impl Entity for StoredKey {
     }
 }
 
-enum Pair {
-    Es256(Box<EcdsaKeyPair>),
-    Rs256(Box<RsaKeyPair>),
-}
-
-/// A key that can sign.
-struct SigningKey {
+/// A stored key, opened.
+struct OpenedKey {
     /// The key of its record.
     number: String,
     kid: String,
-    /// The JWS header, encoded.
-    header: String,
+    header: ProtectedHeader,
     signs_from: UnixTime,
-    pair: Pair,
+    private: SigningKey,
 }
 
 /// The keys at one moment.
 struct KeySet {
-    /// In the order in which they were made.
-    keys: Vec<SigningKey>,
+    /// Oldest first.
+    keys: Vec<OpenedKey>,
     published: Bytes,
 }
 
 impl KeySet {
     /// The newest key whose time has come, otherwise the oldest.
-    fn signing(&self, now: UnixTime) -> Option<&SigningKey> {
+    fn signing(&self, now: UnixTime) -> Option<&OpenedKey> {
         self.keys.iter().rev().find(|key| key.signs_from <= now).or(self.keys.first())
     }
 }
@@ -203,7 +193,7 @@ impl Keys {
         };
         *self.unopened.lock().unwrap_or_else(PoisonError::into_inner) = unopened;
         let keys = keys?;
-        let public: Vec<Value> = keys.iter().map(SigningKey::public).collect();
+        let public: Vec<Value> = keys.iter().map(|key| key.private.public(&key.kid)).collect();
         let published = Bytes::from(json!({ "keys": public }).to_string());
         *self.set.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(KeySet { keys, published });
         Ok(())
@@ -266,7 +256,9 @@ impl Keys {
     ///
     /// When there is no key or it does not sign.
     pub fn sign(&self, claims: &Claims<'_>, now: UnixTime) -> Result<String, KeyError> {
-        self.set().signing(now).ok_or(KeyError::Unmakable)?.sign(claims)
+        let set = self.set();
+        let key = set.signing(now).ok_or(SigningRefused)?;
+        Ok(key.private.sign(&key.header, claims)?)
     }
 
     fn set(&self) -> Arc<KeySet> {
@@ -274,9 +266,9 @@ impl Keys {
     }
 
     fn make(&self, number: u64, created_at: UnixTime, signs_from: UnixTime) -> Result<StoredKey, KeyError> {
-        let (private, public) = generate(self.algorithm)?;
-        let kid = encode(&sha256(&public)[..12]);
-        let sealed = self.sealer.seal(&["signing key", &kid], &private);
+        let key = SigningKey::generate(self.algorithm)?;
+        let kid = key.thumbprint();
+        let sealed = self.sealer.seal(&["signing key", &kid], &key.to_pkcs8()?);
         let algorithm = self.algorithm;
         let number = format!("{number:08}");
         Ok(StoredKey { number, kid, algorithm, sealed, created_at, signs_from, expires_at: None })
@@ -287,23 +279,15 @@ impl Keys {
         private.ok_or_else(|| KeyError::Sealed(stored.kid.clone()))
     }
 
-    fn open(&self, stored: &StoredKey) -> Result<SigningKey, KeyError> {
-        let unreadable = || KeyError::Sealed(stored.kid.clone());
-        let private = self.private(stored)?;
-        let pair = match stored.algorithm {
-            SigningAlgorithm::Es256 => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &private)
-                .map(|pair| Pair::Es256(Box::new(pair))),
-            SigningAlgorithm::Rs256 => {
-                RsaKeyPair::from_pkcs8(&private).map(|pair| Pair::Rs256(Box::new(pair)))
-            }
-        };
+    fn open(&self, stored: &StoredKey) -> Result<OpenedKey, KeyError> {
+        let private = SigningKey::from_pkcs8(stored.algorithm, &self.private(stored)?);
         let header = json!({ "typ": "at+jwt", "alg": stored.algorithm.as_str(), "kid": stored.kid });
-        Ok(SigningKey {
+        Ok(OpenedKey {
             number: stored.number.clone(),
             kid: stored.kid.clone(),
-            header: encode(header.to_string().as_bytes()),
+            header: ProtectedHeader::new(&header),
             signs_from: stored.signs_from,
-            pair: pair.map_err(|_| unreadable())?,
+            private: private.map_err(|_| KeyError::Sealed(stored.kid.clone()))?,
         })
     }
 }
@@ -312,64 +296,6 @@ impl Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kids: Vec<String> = self.set().keys.iter().map(|key| key.kid.clone()).collect();
         f.debug_struct("Keys").field("kids", &kids).finish_non_exhaustive()
-    }
-}
-
-/// A new private key (PKCS#8) and its public half.
-fn generate(algorithm: SigningAlgorithm) -> Result<(zeroize::Zeroizing<Vec<u8>>, Vec<u8>), KeyError> {
-    let (private, public) = match algorithm {
-        SigningAlgorithm::Es256 => {
-            let pair =
-                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Unmakable)?;
-            let private = pair.to_pkcs8v1().map_err(|_| KeyError::Unmakable)?;
-            (private.as_ref().to_vec(), pair.public_key().as_ref().to_vec())
-        }
-        SigningAlgorithm::Rs256 => {
-            let pair = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyError::Unmakable)?;
-            let private = pair.as_der().map_err(|_| KeyError::Unmakable)?;
-            (private.as_ref().to_vec(), pair.public_key().as_ref().to_vec())
-        }
-    };
-    Ok((zeroize::Zeroizing::new(private), public))
-}
-
-impl SigningKey {
-    fn sign(&self, claims: &Claims<'_>) -> Result<String, KeyError> {
-        let claims = serde_json::to_vec(claims).map_err(|_| KeyError::Unmakable)?;
-        let mut token = format!("{}.{}", self.header, encode(&claims));
-        let random = SystemRandom::new();
-        let signature = match &self.pair {
-            Pair::Es256(pair) => {
-                encode(pair.sign(&random, token.as_bytes()).map_err(|_| KeyError::Unmakable)?.as_ref())
-            }
-            Pair::Rs256(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, token.as_bytes(), &mut signature)
-                    .map_err(|_| KeyError::Unmakable)?;
-                encode(&signature)
-            }
-        };
-        token.push('.');
-        token.push_str(&signature);
-        Ok(token)
-    }
-
-    /// The public half (RFC 7517, RFC 7518 section 6).
-    fn public(&self) -> Value {
-        match &self.pair {
-            Pair::Es256(pair) => {
-                // An uncompressed point: 0x04, x, y.
-                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.kid,
-                    "x": encode(x), "y": encode(y) })
-            }
-            Pair::Rs256(pair) => {
-                let public = pair.public_key();
-                json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.kid,
-                    "n": encode(public.modulus().big_endian_without_leading_zero()),
-                    "e": encode(public.exponent().big_endian_without_leading_zero()) })
-            }
-        }
     }
 }
 
