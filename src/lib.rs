@@ -20,6 +20,7 @@ pub mod migration;
 pub mod oauth;
 pub mod permissions;
 pub mod repository;
+pub mod sealing;
 pub mod secret;
 pub mod telemetry;
 pub mod upstream;

@@ -14,9 +14,9 @@ use super::{
 use crate::{
     audit::Event,
     clock::{Clock, SystemClock},
-    config::{SecretPlace, SystemEnvironment},
-    daemon::{self, Addition, RotationError},
+    config::{Config, SecretPlace, SystemEnvironment},
     repository::Access,
+    sealing::{Addition, Rotation, RotationError, SEALS_AFTER},
     secret::SystemRandom,
 };
 
@@ -54,10 +54,8 @@ impl SealingRotation {
         let config = connection::load(global)
             .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))?;
         connection::start_log(global, Some(&config));
-        let now = SystemClock.now();
-        let times = (now, now.plus(self.after.unwrap_or(daemon::SEALS_AFTER)));
-        let addition =
-            daemon::plan_sealing_key(&config.keys, &config.tokens, &SystemEnvironment, &SystemRandom, times)?;
+        let rotation = rotation(&config);
+        let addition = rotation.addition(rotation.now.plus(self.after.unwrap_or(SEALS_AFTER)))?;
         if dry_run {
             let rotated = Rotated { key: None, ..Rotated::of(&addition, dry_run) };
             let Rotated { place, seals_from, .. } = &rotated;
@@ -74,6 +72,11 @@ impl SealingRotation {
     }
 }
 
+fn rotation(config: &Config) -> Rotation<'_> {
+    let random = Arc::new(SystemRandom);
+    Rotation { config, environment: &SystemEnvironment, random, now: SystemClock.now() }
+}
+
 async fn forget(global: &Global, output: &Output, dry_run: bool) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Forgotten {
@@ -81,17 +84,8 @@ async fn forget(global: &Global, output: &Output, dry_run: bool) -> Result<(), F
         forgotten: Vec<String>,
     }
     let connection = Connection::open(global, output, Access::ReadOnly).await?;
-    let config = connection.config()?;
-    let (repository, random) = (Arc::clone(&connection.repository), Arc::new(SystemRandom));
-    let removal = daemon::plan_sealing_removal(
-        &config.keys,
-        &config.tokens,
-        repository,
-        &SystemEnvironment,
-        random,
-        SystemClock.now(),
-    );
-    let removal = removal.await?;
+    let repository = Arc::clone(&connection.repository);
+    let removal = rotation(connection.config()?).removal(repository).await?;
     let forgotten: Vec<String> = removal.forgotten.iter().map(ToString::to_string).collect();
     if dry_run {
         let words = format!("would be removed: {}", forgotten.join(", "));

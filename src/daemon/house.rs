@@ -9,8 +9,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembled, DRAIN, Lease, SealingWatch, reseal, serve_measured};
-use crate::{flow::AuthorizationServer, telemetry::Metrics};
+use super::{Assembled, DRAIN, Lease, serve_measured};
+use crate::{
+    flow::AuthorizationServer,
+    sealing::{SealingWatch, reseal},
+    telemetry::Metrics,
+};
 
 /// Serves and keeps the house until `stop`; then requests in flight finish, and what was held for
 /// this process alone is given back.

@@ -7,8 +7,6 @@ mod lease;
 mod one_writer;
 mod original_clients;
 mod process;
-mod rotation;
-mod sealing;
 mod settings;
 mod storage;
 mod tenure;
@@ -44,6 +42,7 @@ use crate::{
     flow::{AuthorizationServer, Foundations},
     keys::{KeyError, Keys},
     repository::{Repository, RepositoryError},
+    sealing::SealingWatch,
     secret::{Random, Sealer},
     telemetry::Metrics,
     upstream::pangea::Pangea,
@@ -57,8 +56,6 @@ pub use self::{
     lease::Lease,
     one_writer::OneWriter,
     process::prepare_process,
-    rotation::{Addition, Removal, RotationError, SEALS_AFTER, plan_sealing_key, plan_sealing_removal},
-    sealing::{SealingWatch, reseal},
     storage::{connect_vault, describe, open_repository, open_repository_for, rehearse_repository},
     tenure::Tenure,
 };

@@ -75,7 +75,7 @@ pub(super) fn refresh_text(sealer: &Sealer, id: &GrantId, chain: &RefreshChain, 
 
 /// Every text that the refresh token of a generation can have: one for each sealing key in the ring, because
 /// the token may be older than the current key.
-pub(super) fn refresh_texts(
+pub(crate) fn refresh_texts(
     sealer: &Sealer,
     id: &GrantId,
     chain: &RefreshChain,
@@ -110,7 +110,7 @@ pub(super) fn open_session(sealer: &Sealer, grant: &Grant) -> Result<UpstreamTok
 
 /// The grant, with its upstream session encrypted with the current sealing key; `None` if no key in the ring
 /// decrypts it.
-pub(super) fn resealed(sealer: &Sealer, id: &GrantId, session: HeldSession<'_>) -> Option<Grant> {
+pub(crate) fn resealed(sealer: &Sealer, id: &GrantId, session: HeldSession<'_>) -> Option<Grant> {
     let context = session_context(id);
     let plain = sealer.open(&context, session.sealed())?;
     Some(session.resealed(sealer.seal(&context, &plain)))

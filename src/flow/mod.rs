@@ -9,7 +9,6 @@ mod login;
 mod registration;
 mod returns;
 mod revocation;
-mod sealed_sessions;
 mod token;
 mod unused;
 
@@ -21,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 
+pub(crate) use self::grants::{refresh_texts, resealed};
 pub use self::{
     introspection::Introspected,
     login::{
@@ -28,7 +28,6 @@ pub use self::{
         Returned, Visitor, flow_name,
     },
     registration::Registered,
-    sealed_sessions::{AFTERGLOW, Resealed, SealedSessions},
     token::{TokenRequest, TokenResponse},
 };
 use crate::{
@@ -184,10 +183,10 @@ impl AuthorizationServer {
         &self.sealer
     }
 
-    /// The grants, seen as the upstream sessions that they hold.
+    /// Where all records are stored.
     #[must_use]
-    pub fn sealed_sessions(&self) -> SealedSessions {
-        SealedSessions::new(Arc::clone(&self.repository), self.sealer.clone())
+    pub fn repository(&self) -> Arc<dyn Repository> {
+        Arc::clone(&self.repository)
     }
 
     /// Reads the signing keys again, because another process may have made one, and makes the next key when

@@ -7,8 +7,9 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::{Clock, UnixTime},
-    daemon::{self, RotationError},
+    daemon,
     repository::SqliteRepository,
+    sealing::{self, Addition, Rotation, RotationError, SEALS_AFTER, SealedSessions},
     secret::{Installed, KeyId, KeyRing, SealingKey, SystemRandom},
 };
 use tempfile::TempDir;
@@ -55,7 +56,7 @@ async fn assert_invalid_grant(client: &Client, server: &Server, refresh_token: &
 }
 
 async fn reseal(server: &Server) -> u64 {
-    let (sessions, mut all, mut after) = (server.server.sealed_sessions(), 0, None);
+    let (sessions, mut all, mut after) = (SealedSessions::of(&server.server), 0, None);
     loop {
         let page = sessions.reseal(after, server.clock.now()).await.unwrap();
         assert_eq!(page.unreadable, 0);
@@ -208,9 +209,9 @@ async fn a_grant_that_cannot_be_read_is_counted_and_passed_by() {
     let tokens = client.login(&server).await;
     damage(&server.folder.path().join("test.sqlite"), &unreadable);
     rotate(&server).unwrap();
-    server.advance(daemon::SEALS_AFTER);
+    server.advance(SEALS_AFTER);
     assert!(server.sealing.look(&server.server).await);
-    let page = server.server.sealed_sessions().reseal(None, server.clock.now()).await.unwrap();
+    let page = SealedSessions::of(&server.server).reseal(None, server.clock.now()).await.unwrap();
     assert_eq!((page.resealed, page.unreadable), (1, 1));
     refreshed(&client, &server, &tokens.refresh).await;
     server.server.keys().reseal(server.clock.now()).await.unwrap();
@@ -239,21 +240,20 @@ fn read_keys(server: &Server) -> String {
     fs::read_to_string(server.folder.path().join("sealing-key")).unwrap()
 }
 
-fn rotate(server: &Server) -> Result<daemon::Addition, RotationError> {
-    let now = server.clock.now();
-    let times = (now, now.plus(daemon::SEALS_AFTER));
-    let (keys, tokens) = (&server.config.keys, &server.config.tokens);
-    let addition = daemon::plan_sealing_key(keys, tokens, &Surroundings, &SystemRandom, times)?;
+fn rotation(server: &Server) -> Rotation<'_> {
+    let random = Arc::new(SystemRandom);
+    Rotation { config: &server.config, environment: &Surroundings, random, now: server.clock.now() }
+}
+
+fn rotate(server: &Server) -> Result<Addition, RotationError> {
+    let addition = rotation(server).addition(server.clock.now().plus(SEALS_AFTER))?;
     addition.store(&Surroundings)?;
     Ok(addition)
 }
 
 async fn forget(server: &Server) -> Result<Vec<KeyId>, RotationError> {
     let repository = daemon::open_repository(&server.config.repository).await.unwrap();
-    let (keys, tokens) = (&server.config.keys, &server.config.tokens);
-    let random = Arc::new(SystemRandom);
-    let now = server.clock.now();
-    let removal = daemon::plan_sealing_removal(keys, tokens, repository, &Surroundings, random, now).await?;
+    let removal = rotation(server).removal(repository).await?;
     removal.store(&Surroundings)?;
     Ok(removal.forgotten)
 }
@@ -271,7 +271,7 @@ async fn a_rotation_from_the_new_key_to_the_end_of_the_old_one() {
     assert!(matches!(rotate(&server), Err(RotationError::Waits(_))), "one at a time");
     assert!(!server.sealing.look(&server.server).await, "its time has not come");
     assert_eq!(server.server.sealer().key_id(), old);
-    server.advance(daemon::SEALS_AFTER);
+    server.advance(SEALS_AFTER);
     assert!(server.sealing.look(&server.server).await);
     assert_eq!(server.server.sealer().key_id(), added.key);
     assert!(matches!(forget(&server).await, Err(RotationError::TooEarly(_))));
@@ -279,7 +279,7 @@ async fn a_rotation_from_the_new_key_to_the_end_of_the_old_one() {
     server.advance(60 * MINUTE);
     let needed = forget(&server).await.unwrap_err();
     assert!(matches!(needed, RotationError::StillNeeded { keys: 1, grants: 1, .. }), "{needed}");
-    daemon::reseal(Arc::clone(&server.server)).await;
+    sealing::reseal(Arc::clone(&server.server)).await;
     let second = refreshed(&client, &server, &tokens.refresh).await;
     let needed = forget(&server).await.unwrap_err();
     assert!(
@@ -301,9 +301,9 @@ async fn the_old_key_can_go_when_it_was_said_at_the_latest() {
     let client = Client::public(&server).await;
     let tokens = client.login(&server).await;
     let added = rotate(&server).unwrap();
-    server.advance(daemon::SEALS_AFTER);
+    server.advance(SEALS_AFTER);
     assert!(server.sealing.look(&server.server).await);
-    daemon::reseal(Arc::clone(&server.server)).await;
+    sealing::reseal(Arc::clone(&server.server)).await;
     server.advance(29 * DAY);
     refreshed(&client, &server, &tokens.refresh).await;
     assert!(matches!(forget(&server).await, Err(RotationError::StillNeeded { .. })));
@@ -358,7 +358,7 @@ fn the_command_adds_a_key_and_says_what_happens_when() {
     assert!(new.ends_with(&format!("@{}", added["seals_from"].as_str().unwrap())));
     let waits = rotate_command(&home, &[]);
     assert_eq!(waits.code, Some(1));
-    assert!(waits.err.contains("a new sealing key waits already"), "{waits:?}");
+    assert!(waits.err.contains("already waiting"), "{waits:?}");
     let nothing = rotate_command(&home, &["--forget-old"]);
     assert_eq!(nothing.code, Some(1));
     assert!(nothing.err.contains("there is no old sealing key"), "{nothing:?}");
@@ -383,7 +383,7 @@ async fn a_daemon_seals_anew_at_its_start_what_it_missed() {
     let new = SealingKey::generate(&SystemRandom);
     home.write("sealing-key", &format!("{SEALING_KEY}\n{}@2026-01-01T00:00:00Z\n", &*new.to_text()));
     let mut daemon = home.serve();
-    let said = daemon.err.wait_for("everything is sealed under the present key");
+    let said = daemon.err.wait_for("everything is encrypted with the current sealing key");
     assert!(said.contains("keys=1"), "{said}");
     daemon.stop();
     home.write("sealing-key", &new.to_text());

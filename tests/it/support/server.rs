@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock},
     config::{self, Config, Directories, Environment, KeyringError},
-    daemon::{self, Assembled, Lease, SealingWatch},
+    daemon::{self, Assembled, Lease},
     dev::{StandIn, StandInConfig},
     flow::AuthorizationServer,
     repository::Repository,
+    sealing::SealingWatch,
     secret::SystemRandom,
 };
 use reqwest::{RequestBuilder, Response};

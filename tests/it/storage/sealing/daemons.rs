@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::Clock,
-    daemon,
+    sealing::{self, SEALS_AFTER},
     secret::{Installed, KeyRing, SealingKey, SystemRandom},
 };
 
@@ -23,7 +23,7 @@ async fn two_daemons_seal_anew_at_once_under_load_and_then_the_old_key_can_go() 
     let mut tokens = at_once((0..6).map(|_| client.login(&one))).await;
     let old = one.server.sealer().key_id();
     rotate(&one).unwrap();
-    one.advance(daemon::SEALS_AFTER);
+    one.advance(SEALS_AFTER);
     // One has looked into the file, the other not yet.
     assert!(one.sealing.look(&one.server).await);
     tokens = crosswise(&client, servers, &tokens).await;
@@ -31,11 +31,11 @@ async fn two_daemons_seal_anew_at_once_under_load_and_then_the_old_key_can_go() 
     one.advance(2 * MINUTE);
     let (next, (), ()) = tokio::join!(
         crosswise(&client, servers, &tokens),
-        daemon::reseal(Arc::clone(&one.server)),
-        daemon::reseal(Arc::clone(&other.server)),
+        sealing::reseal(Arc::clone(&one.server)),
+        sealing::reseal(Arc::clone(&other.server)),
     );
     tokens = next;
-    daemon::reseal(Arc::clone(&one.server)).await;
+    sealing::reseal(Arc::clone(&one.server)).await;
     assert!(is_all_resealed(&one));
     // A token needs the old key if its predecessor was derived with it. Three rounds later, no token does.
     one.advance(60 * MINUTE);
@@ -86,7 +86,7 @@ async fn a_daemon_that_is_killed_while_it_seals_anew_goes_on_at_its_next_start()
     daemon.kill();
     let before = resealed();
     let mut daemon = home.serve();
-    let said = daemon.err.wait_for("everything is sealed under the present key");
+    let said = daemon.err.wait_for("everything is encrypted with the current sealing key");
     assert!(said.contains(&format!("sessions={}", 130 - before)), "{before} before: {said}");
     daemon.stop();
     assert!(is_all_resealed(&server));

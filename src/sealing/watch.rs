@@ -1,36 +1,39 @@
-//! The sealing keys while the daemon runs: read again, installed when their time comes, and what is
-//! sealed under old ones sealed anew.
+//! The sealing keys while a daemon runs: the ring is read again, and what old keys encrypted is re-encrypted
+//! when another key becomes active.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use super::{Resealed, SealedSessions};
 use crate::{
     config::{self, SecretPlace, SystemEnvironment},
-    flow::{AuthorizationServer, Resealed},
+    flow::AuthorizationServer,
     secret::{Installed, KeyRing},
 };
 
-/// Between two pages, so that nobody waits for us.
+/// Pause between two pages, so that requests do not wait for this work.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Until a repository that did not answer is asked again.
+/// Pause after the repository did not answer.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// Knows where the sealing keys are kept.
+/// Reads the ring again from its source.
 #[derive(Debug, Clone)]
 pub struct SealingWatch {
     place: SecretPlace,
-    /// As they were when they could be read last.
+    /// The ring as it was last read.
     ring: Arc<Mutex<KeyRing>>,
 }
 
 impl SealingWatch {
-    pub(super) fn new(keys: &config::Keys) -> Self {
+    /// Watches the configured source, starting with the ring that was read at startup.
+    #[must_use]
+    pub fn new(keys: &config::Keys) -> Self {
         Self { place: keys.sealing_place.clone(), ring: Arc::new(Mutex::new(keys.sealing.clone())) }
     }
 
-    /// Reads the keys again and installs them for the present time. Whether another one seals now.
+    /// Reads the ring again and installs it. True if another key became active.
     pub async fn look(&self, server: &AuthorizationServer) -> bool {
         let ring = self.read().await;
         match server.sealer().install(&ring, server.now()) {
@@ -40,20 +43,21 @@ impl SealingWatch {
             }
             Installed::SealsUnder(key) => {
                 *self.last() = ring;
-                tracing::info!(%key, "another key seals from now on");
+                tracing::info!(%key, "another sealing key became active");
                 true
             }
             Installed::Foreign => {
                 tracing::warn!(
-                    "keys.sealing holds none of the keys that it held before: it is not used, and a restart would \
-                     fail. Put the old key back, beside the new one"
+                    "keys.sealing no longer contains any of the previous keys. The daemon keeps using the previous \
+                     keys, but would fail to restart. Put the old key back, next to the new one"
                 );
                 false
             }
         }
     }
 
-    /// A variable stays as it is; a file or keyring that cannot be read counts as unchanged.
+    /// The environment of a process does not change. A file or keyring entry that cannot be read counts as
+    /// unchanged.
     async fn read(&self) -> KeyRing {
         let last = self.last().clone();
         if matches!(self.place, SecretPlace::Variable(_)) {
@@ -79,16 +83,16 @@ impl SealingWatch {
     }
 }
 
-/// Seals everything at rest under the present key, gently.
+/// Re-encrypts the signing keys and all upstream sessions with the current key, a page at a time.
 pub async fn reseal(server: Arc<AuthorizationServer>) {
     let keys = loop {
         match server.keys().reseal(server.now()).await {
             Ok(keys) => break keys,
-            Err(error) => tracing::warn!(%error, "the signing keys cannot be sealed anew yet"),
+            Err(error) => tracing::warn!(%error, "the signing keys cannot be re-encrypted yet"),
         }
         tokio::time::sleep(RETRY).await;
     };
-    let sessions = server.sealed_sessions();
+    let sessions = SealedSessions::of(&server);
     let mut all = Resealed::default();
     loop {
         match sessions.reseal(all.next.clone(), server.now()).await {
@@ -102,18 +106,18 @@ pub async fn reseal(server: Arc<AuthorizationServer>) {
                 tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "the upstream sessions cannot be sealed anew yet");
+                tracing::warn!(%error, "the upstream sessions cannot be re-encrypted yet");
                 tokio::time::sleep(RETRY).await;
             }
         }
     }
     let Resealed { resealed, unreadable, .. } = all;
-    tracing::info!(keys, sessions = resealed, "everything is sealed under the present key");
+    tracing::info!(keys, sessions = resealed, "everything is encrypted with the current sealing key");
     if unreadable > 0 {
         tracing::warn!(
             sessions = unreadable,
-            "upstream sessions stay as they are: they are sealed under keys that keys.sealing does not hold, or their \
-             grants cannot be read"
+            "some upstream sessions were not re-encrypted: keys.sealing does not contain their key, or their grants \
+             cannot be read"
         );
     }
 }

@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::grants::{refresh_texts, resealed};
 use crate::{
     clock::{SKEW, UnixTime},
+    flow::{AuthorizationServer, refresh_texts, resealed},
     oauth::grant::{Grant, HeldSession, RefreshChain, Refreshable},
     repository::{Change, Collection, Listed, Page, Repository, RepositoryError},
     secret::{KeyId, Sealer},
 };
 
-/// Grants that are read at once.
+/// Grants per page.
 const PAGE: usize = 100;
 /// How long a sealing key may still be used after the next one became active: by a daemon whose clock is
 /// behind, and which checks every 30 seconds.
-pub const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
+pub(super) const AFTERGLOW: Duration = SKEW.saturating_add(Duration::from_mins(3));
 
 /// The outcome for one page of grants.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +27,15 @@ pub struct Resealed {
     pub next: Option<String>,
 }
 
+/// The grants of one page that still need an old key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct InNeed {
+    /// How many there are.
+    pub(super) grants: usize,
+    /// What the next page starts after; `None` after the last.
+    pub(super) next: Option<String>,
+}
+
 /// The grants of a repository, with the keys that their sessions depend on.
 #[derive(Debug)]
 pub struct SealedSessions {
@@ -35,6 +44,12 @@ pub struct SealedSessions {
 }
 
 impl SealedSessions {
+    /// The sessions of a running server.
+    #[must_use]
+    pub fn of(server: &AuthorizationServer) -> Self {
+        Self::new(server.repository(), server.sealer().clone())
+    }
+
     /// The sealer must have every key that is still in use.
     #[must_use]
     pub fn new(repository: Arc<dyn Repository>, sealer: Sealer) -> Self {
@@ -60,24 +75,24 @@ impl SealedSessions {
         Ok(done)
     }
 
-    /// How many grants of the page after `after` need a key that this sealer does not have, and what the next
-    /// page starts after. A grant needs it for its session, or for a refresh token that was derived before
+    /// Counts the grants of the page after `after` that need a key that this sealer does not have. A grant needs it for its session, or for a refresh token that was derived before
     /// `switched` and that a client may still retry. A grant that cannot be parsed counts.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
-    pub async fn in_need_of_others(
+    pub(super) async fn in_need_of_others(
         &self,
         after: Option<String>,
         switched: UnixTime,
         now: UnixTime,
-    ) -> Result<(usize, Option<String>), RepositoryError> {
+    ) -> Result<InNeed, RepositoryError> {
         let page = self.page(after, now).await?;
         let needs = |grant: &&Grant| {
             self.is_sealed_elsewhere(grant) || self.has_refresh_token_of_others(grant, switched, now)
         };
-        Ok((page.values.iter().filter(needs).count() + page.unreadable.len(), page.last))
+        let grants = page.values.iter().filter(needs).count() + page.unreadable.len();
+        Ok(InNeed { grants, next: page.last })
     }
 
     async fn page(&self, after: Option<String>, now: UnixTime) -> Result<Listed<Grant>, RepositoryError> {
