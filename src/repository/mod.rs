@@ -4,11 +4,13 @@
 //! one record. [`conformance`] says whether it is right, races included. The rest of the program
 //! uses the typed [`Collection`], never the trait.
 
+mod authorities;
 mod collection;
 pub mod conformance;
 mod memory;
 mod postgres;
 mod redis;
+mod retry;
 mod routed;
 mod sqlite;
 mod vault;

@@ -1,4 +1,4 @@
-//! The connections, and what becomes of a statement when one of them breaks.
+//! The connections, and what happens to a statement when a connection breaks.
 
 use std::{
     fmt::{self, Debug},
@@ -9,7 +9,7 @@ use deadpool_postgres::{
     Client, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod,
     Runtime,
 };
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{
     Error, Row,
     error::{Severity, SqlState},
@@ -24,13 +24,12 @@ use super::{
     statements::{Plan, Statement},
     tls,
 };
-use crate::repository::{self, RepositoryError};
+use crate::repository::{
+    self, RepositoryError,
+    retry::{self, Answer, Pauses, Repeat, Tries},
+};
 
-/// How long to wait before the second try; before each further one it is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(320);
-
-/// How long the server may take to hear that nobody waits any more.
+/// How long telling the server to cancel a statement may take.
 const CANCEL_PATIENCE: Duration = Duration::from_millis(500);
 
 /// A pool of connections to one database.
@@ -42,41 +41,12 @@ pub(super) struct Connections {
     timeout: Duration,
 }
 
-/// What may be sent again when it did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// Whatever became of it: a second time changes nothing that the first has not.
-    Always,
-    /// Only what has certainly changed nothing.
-    WhatHasNotRun,
-}
-
-/// What a statement returned.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) rows: Vec<Row>,
-    /// Whether it may also have run before, unanswered.
-    pub(super) was_in_doubt: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It has changed nothing, and soon it may succeed.
-    NotNow(String),
-    /// Nobody knows whether it has run or will.
-    InDoubt(String),
-    /// It has changed nothing, and will not.
-    Refused(String),
-}
+/// Why a statement has no answer.
+pub(super) type Failure = retry::Failure<String>;
 
 impl Failure {
-    pub(super) const fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::InDoubt(_))
-    }
-
-    /// What a failed statement tells. The server says an error only after it has undone everything;
-    /// what else ends a session may come after the commit.
+    /// Judges a failed statement. The server reports an error only after rolling back; a session that ends in
+    /// another way may have committed.
     fn of(error: &Error) -> Self {
         let told = error.as_db_error().filter(|told| told.parsed_severity() == Some(Severity::Error));
         let Some(told) = told else {
@@ -90,18 +60,17 @@ impl Failure {
             | SqlState::T_R_DEADLOCK_DETECTED
             | SqlState::READ_ONLY_SQL_TRANSACTION
             | SqlState::CANNOT_CONNECT_NOW
-            // What the session keeps has been overtaken by a change of the table, or is gone.
+            // The prepared statement is outdated by a change of the table, or is gone.
             | SqlState::FEATURE_NOT_SUPPORTED
             | SqlState::INVALID_SQL_STATEMENT_NAME => Self::NotNow(reason),
             SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => Self::Refused(format!(
-                "the server says that its data is damaged, restore it from a backup: {reason}"
+                "the server reports damaged data, restore it from a backup: {reason}"
             )),
             _ => Self::Refused(reason),
         }
     }
 
-    /// What a failed connection tells in the midst of things. Whoever is not let in today may be
-    /// tomorrow, without a restart.
+    /// Judges a failed connection of a running daemon.
     fn of_connecting(problem: &Problem) -> Self {
         match problem {
             Problem::Away { .. } | Problem::Busy { .. } | Problem::ReadOnly { .. } => {
@@ -114,15 +83,12 @@ impl Failure {
 
 impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
-        Self::Unavailable(match failure {
-            Failure::NotNow(reason) | Failure::Refused(reason) => reason,
-            Failure::InDoubt(reason) => format!("the outcome is unknown: {reason}"),
-        })
+        failure.unavailable()
     }
 }
 
 impl Connections {
-    /// Makes the pool; the first connection is made when it is needed.
+    /// Makes the pool. Connections are opened when they are needed.
     pub(super) fn open(address: Address, settings: &PostgresSettings) -> repository::Result<Self> {
         let names = Names::of(&address.config);
         let tls = tls::connector(address.config.get_ssl_mode(), settings.ca_file.as_deref())?;
@@ -137,43 +103,32 @@ impl Connections {
         Ok(Self { pool, sessions, tls, names, timeout: settings.timeout })
     }
 
-    /// Of whom to speak.
+    /// The names for error messages.
     pub(super) const fn names(&self) -> &Names {
         &self.names
     }
 
-    /// When a request that begins now must have its answer.
+    /// The deadline of a request that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
 
-    /// Runs a statement, again as long as there is time and `repeat` allows.
+    /// Runs a statement, repeatedly while `repeat` and the deadline allow.
     pub(super) async fn run(
         &self,
         statement: &Statement<'_>,
         repeat: Repeat,
         deadline: Instant,
-    ) -> Result<Answer, Failure> {
-        let (mut was_in_doubt, mut pause) = (false, FIRST_PAUSE);
+    ) -> Result<Answer<Vec<Row>>, Failure> {
+        let mut tries = Tries::new(repeat, deadline);
         loop {
-            let failure = match self.attempt(statement, deadline).await {
-                Ok(rows) => return Ok(Answer { rows, was_in_doubt }),
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::NotNow(_) => {}
-                Failure::InDoubt(_) if repeat == Repeat::Always => was_in_doubt = true,
-                Failure::InDoubt(_) | Failure::Refused(_) => return Err(failure),
+            match self.attempt(statement, deadline).await {
+                Ok(rows) => return Ok(tries.answered(rows)),
+                Err(failure) => tries.after(failure).await?,
             }
-            if Instant::now() + pause >= deadline {
-                return Err(failure);
-            }
-            sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 
-    /// Runs a statement once.
     pub(super) async fn attempt(
         &self,
         statement: &Statement<'_>,
@@ -197,7 +152,7 @@ impl Connections {
         }
     }
 
-    /// One round trip, for what a session keeps it was given when it began.
+    /// One round trip: the statements that a session keeps were prepared when it began.
     async fn ask(&self, client: &Client, statement: &Statement<'_>) -> Result<Vec<Row>, Error> {
         let parameters = statement.parameters();
         if statement.plan == Plan::Once && self.sessions.are_own() {
@@ -208,20 +163,22 @@ impl Connections {
         client.query_typed(&statement.text, &parameters).await
     }
 
-    /// A connection, within the time, to a server that may be starting.
+    /// A connection to a server that may still be starting.
     pub(super) async fn connect_patiently(&self, deadline: Instant) -> Result<Client, Problem> {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::until(deadline);
         loop {
             match self.connection(deadline).await {
-                Err(Problem::Away { .. } | Problem::Busy { .. }) if Instant::now() + pause < deadline => {}
+                Err(problem @ (Problem::Away { .. } | Problem::Busy { .. })) => {
+                    if !pauses.wait().await {
+                        return Err(problem);
+                    }
+                }
                 outcome => return outcome,
             }
-            sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 
-    /// That time has run out.
+    /// The deadline has passed.
     pub(super) fn too_slow(&self) -> Problem {
         self.names.away(&format!("no answer within {} ms", self.timeout.as_millis()))
     }
@@ -237,17 +194,17 @@ impl Connections {
         }
     }
 
-    /// Leaves a connection whose answer nobody waits for, and tells the server. A timeout of the
-    /// server's own would have to be set in the session, which a pooler gives to others.
+    /// Drops a connection that still waits for an answer, and cancels the statement. `statement_timeout` would
+    /// change the session, which a pooler shares with others.
     async fn abandon(&self, client: Client) {
         let client = Object::take(client);
         let told = client.cancel_token();
-        // If it cannot be told, the statement ends by itself.
+        // If the server cannot be told, the statement runs to its end.
         let _ = timeout(CANCEL_PATIENCE, told.cancel_query(self.tls.clone())).await;
     }
 }
 
-/// What happens once with each new connection.
+/// Prepares each new connection.
 fn begin(sessions: Sessions) -> Hook {
     Hook::async_fn(move |client: &mut ClientWrapper, _| {
         let sessions = sessions.clone();

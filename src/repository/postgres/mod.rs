@@ -1,11 +1,10 @@
 //! Records in one table of a `PostgreSQL` database, for any number of daemons.
 //!
-//! Every call is one statement in one round trip. Where a connection is a session of its own, the
-//! server keeps what it has planned; where a pooler may hand each statement to another session,
-//! the statements have no names and leave nothing behind.
+//! Every call is one statement in one round trip. Statements are prepared where a connection is a session of
+//! its own. Behind a pooler, which may run each statement in another session, they are not.
 //!
-//! A server may go away at any moment. What has certainly not run is tried again as long as the
-//! caller's time allows; of a write whose answer was lost, see [`PostgresRepository`].
+//! A server may go away at any moment. A statement that certainly has not run is repeated until the timeout.
+//! For a write whose answer was lost, see [`PostgresRepository`].
 
 mod address;
 mod connections;
@@ -16,32 +15,27 @@ mod statements;
 mod tls;
 mod warnings;
 
-use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 
-use self::{
-    address::Address,
-    connections::{Connections, Repeat},
-    problem::Names,
-    statements::Statement,
+use self::{address::Address, connections::Connections, problem::Names, statements::Statement};
+use super::{
+    Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
+    retry::{Repeat, new_version, settled_insert, settled_replace},
 };
-use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
-use crate::{
-    clock::UnixTime,
-    secret::{Random, Secret, SystemRandom},
-};
+use crate::{clock::UnixTime, secret::Secret};
 
-/// Where the engine is and how to reach it.
+/// Where the servers are and how to connect.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
     /// `postgres://user@host/database?sslmode=…`; may hold a password.
     pub url: Secret,
-    /// The password, if it stands apart.
+    /// The password, if it is not in the URL.
     pub password: Option<Secret>,
-    /// A PEM file with the authorities to trust in place of the usual ones.
+    /// A PEM file with the certificate authorities to trust instead of those of this machine.
     pub ca_file: Option<PathBuf>,
-    /// Connections at most.
+    /// Most connections at once.
     pub connections: u32,
     /// How long one request may take.
     pub timeout: Duration,
@@ -108,21 +102,20 @@ impl Repository for PostgresRepository {
     async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
         let deadline = self.connections.deadline();
         let answer = self.connections.run(&Statement::get(kind, key, now), Repeat::Always, deadline).await?;
-        answer.rows.first().map(|row| statements::versioned(key, row)).transpose()
+        answer.value.first().map(|row| statements::versioned(key, row)).transpose()
     }
 
     async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
         let (mine, deadline) = (new_version(), self.connections.deadline());
         let statement = Statement::insert(kind, record, mine, now);
         match self.connections.run(&statement, Repeat::WhatHasNotRun, deadline).await {
-            Ok(answer) => Ok(outcome(&answer.rows, mine)),
+            Ok(answer) => Ok(outcome(&answer.value, mine)),
             Err(failure) if failure.is_in_doubt() => {
                 let statement = Statement::get(kind, &record.key, now);
                 let found = self.connections.run(&statement, Repeat::Always, deadline).await?;
                 let found =
-                    found.rows.first().map(|row| statements::versioned(&record.key, row)).transpose()?;
-                let is_mine = found.is_some_and(|found| found.version == mine);
-                if is_mine { Ok(Write::Done(mine)) } else { Err(failure.into()) }
+                    found.value.first().map(|row| statements::versioned(&record.key, row)).transpose()?;
+                settled_insert(failure, found.as_ref(), mine)
             }
             Err(failure) => Err(failure.into()),
         }
@@ -132,33 +125,27 @@ impl Repository for PostgresRepository {
         let (mine, deadline) = (new_version(), self.connections.deadline());
         let statement = Statement::replace(kind, record, read, mine, now);
         let answer = self.connections.run(&statement, Repeat::Always, deadline).await?;
-        match outcome(&answer.rows, mine) {
-            Write::Conflict if answer.was_in_doubt => {
-                let doubt = "the connection broke, and the record has been changed since";
-                Err(RepositoryError::Unavailable(doubt.to_owned()))
-            }
-            outcome => Ok(outcome),
-        }
+        settled_replace(outcome(&answer.value, mine), answer.was_in_doubt)
     }
 
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
         let deadline = self.connections.deadline();
         let statement = Statement::take(kind, key, now);
         let answer = self.connections.run(&statement, Repeat::WhatHasNotRun, deadline).await?;
-        answer.rows.first().map(|row| statements::record(key.to_owned(), row)).transpose()
+        answer.value.first().map(|row| statements::record(key.to_owned(), row)).transpose()
     }
 
     async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
         let deadline = self.connections.deadline();
         let answer =
             self.connections.run(&Statement::list(kind, page, now), Repeat::Always, deadline).await?;
-        answer.rows.iter().map(statements::listed).collect()
+        answer.value.iter().map(statements::listed).collect()
     }
 
     async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
         let deadline = self.connections.deadline();
         let answer = self.connections.run(&Statement::purge(now), Repeat::Always, deadline).await?;
-        answer.rows.first().map_or(Ok(0), statements::count)
+        answer.value.first().map_or(Ok(0), statements::count)
     }
 
     async fn ping(&self) -> Result<()> {
@@ -169,20 +156,12 @@ impl Repository for PostgresRepository {
     async fn warnings(&self) -> Result<Vec<String>> {
         let deadline = self.connections.deadline();
         let answer = self.connections.run(&warnings::statement(), Repeat::Always, deadline).await?;
-        let mut warnings = answer.rows.first().map_or_else(|| Ok(Vec::new()), warnings::of_server)?;
+        let mut warnings = answer.value.first().map_or_else(|| Ok(Vec::new()), warnings::of_server)?;
         if !self.is_encrypted {
             warnings.push(warnings::PLAIN.to_owned());
         }
         Ok(warnings)
     }
-}
-
-/// A random number of 62 bits: none comes back, not even after the database was restored from a
-/// backup, and whoever writes knows it before the answer.
-fn new_version() -> Version {
-    let mut bytes = [0; 8];
-    SystemRandom.fill(&mut bytes);
-    Version(NonZeroU64::MIN.saturating_add(u64::from_be_bytes(bytes) >> 2))
 }
 
 /// A write has changed its row or none.

@@ -1,6 +1,6 @@
 //! Why the server cannot be used, and what to do about it.
 
-use std::{io, path::PathBuf};
+use std::io;
 
 use tokio_postgres::{
     Error,
@@ -9,7 +9,7 @@ use tokio_postgres::{
 };
 
 use super::schema::{SCHEMA, TABLE};
-use crate::repository::RepositoryError;
+use crate::repository::{RepositoryError, authorities::CaFileError};
 
 /// The oldest server that knows every statement, as it counts its versions.
 pub(super) const OLDEST: i32 = 130_000;
@@ -25,8 +25,8 @@ pub(super) enum Problem {
         "the sslmode of the PostgreSQL URL is unknown: write disable, prefer, require, verify-ca or verify-full"
     )]
     SslMode,
-    #[error("no certificate can be read from {} (`ca_file`): {}", .0.display(), .1)]
-    CaFile(PathBuf, String),
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
     #[error("the certificate authorities of this machine cannot be read: {0}: install them or set `ca_file`")]
     NoTrust(String),
     #[error("{server} does not answer: {reason}")]

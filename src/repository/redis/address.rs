@@ -1,15 +1,11 @@
-//! What the URL and the settings beside it say: where the servers are, and who comes.
+//! The settings, read: where the servers are, and which user connects.
 
-use std::{fmt, fs, net::IpAddr, path::Path, path::PathBuf};
+use std::{fmt, net::IpAddr, path::PathBuf};
 
 use percent_encoding::percent_decode_str;
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 
 use super::{RedisSettings, problem::Problem};
-use crate::secret::Secret;
+use crate::{repository::authorities::Authorities, secret::Secret};
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -28,11 +24,11 @@ pub(super) struct Address {
 /// Where the records are.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// In one server.
+    /// On one server.
     Single(Server),
-    /// In the server that these Sentinels name.
+    /// On the server that these Sentinels name.
     Sentinel { sentinels: Vec<Server>, service: String },
-    /// In a Cluster in which these servers are.
+    /// In a Cluster with these servers.
     Cluster(Vec<Server>),
 }
 
@@ -43,7 +39,7 @@ pub(super) enum Server {
     Unix(PathBuf),
 }
 
-/// Whether to encrypt, and whom to trust.
+/// Whether to encrypt, and which authorities to trust.
 #[derive(Debug)]
 pub(super) enum Tls {
     Off,
@@ -72,7 +68,7 @@ impl Address {
         let database = url.database(&place)?;
         let tls = match &settings.ca_file {
             Some(_) if !is_encrypted => return Err(Problem::CaFileWithoutTls),
-            Some(path) => Tls::Only(authorities(path)?),
+            Some(path) => Tls::Only(Authorities::read(path)?.pem),
             None if is_encrypted => Tls::Machine,
             None => Tls::Off,
         };
@@ -219,18 +215,6 @@ fn decoded(text: &str) -> Result<String, Problem> {
     decoded.map(String::from).map_err(|_| Problem::Url("a percent-encoded part of it is not UTF-8"))
 }
 
-/// The text of a file with at least one certificate.
-fn authorities(path: &Path) -> Result<Vec<u8>, Problem> {
-    let unreadable = |reason: String| Problem::CaFile(PathBuf::from(path), reason);
-    let text = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let mut authorities = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        authorities.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-    }
-    if authorities.is_empty() { Err(unreadable("there is none in it".to_owned())) } else { Ok(text) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -334,9 +318,9 @@ mod tests {
         let of = |url: &str| Address::of(&RedisSettings { ca_file: Some(path.clone()), ..settings(url) });
         for text in [None, Some(""), Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] {
             if let Some(text) = text {
-                fs::write(&path, text).expect("writes");
+                std::fs::write(&path, text).expect("writes");
             }
-            assert!(matches!(of("rediss://a"), Err(Problem::CaFile(_, _))), "{text:?}");
+            assert!(matches!(of("rediss://a"), Err(Problem::CaFile(_))), "{text:?}");
             assert!(matches!(of("redis://a"), Err(Problem::CaFileWithoutTls)), "{text:?}");
         }
     }

@@ -1,8 +1,8 @@
-//! The connections, and what becomes of a request when one of them breaks.
+//! The connections, and what happens to a request when a connection breaks.
 //!
-//! One connection to a server carries the requests of all callers at once, as the engine answers in
-//! their order. The client of the library for Clusters is not used: it sends again whatever had no
-//! answer, and a code must not be spent by a second try.
+//! One connection to a server carries the requests of all callers, because the server answers in order. The
+//! library's Cluster client is not used: it repeats every unanswered request, and a repeated request could
+//! redeem a code twice.
 
 use std::{
     fmt::{self, Debug},
@@ -16,7 +16,7 @@ use std::{
 use ::redis::{PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, pipe};
 use tokio::{
     sync::Mutex,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -25,13 +25,12 @@ use super::{
     problem::{Names, Problem, code},
     scripts::Request,
 };
-use crate::repository::{Kind, RepositoryError};
+use crate::repository::{
+    Kind, RepositoryError,
+    retry::{self, Answer, Repeat, Tries},
+};
 
-/// How long to wait before the second try; before each further one it is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(320);
-
-/// How often a request is sent elsewhere before that counts as a failure.
+/// How many redirections of one request are followed.
 const REDIRECTIONS: usize = 5;
 
 /// The connections to all servers that hold records.
@@ -41,7 +40,7 @@ pub(super) struct Connections {
     timeout: Duration,
 }
 
-/// A part of the records that is in one server: all of them, or in a Cluster those of a kind.
+/// The records on one server: all of them, or in a Cluster those of one kind.
 #[derive(Default)]
 struct Part {
     state: Mutex<State>,
@@ -50,76 +49,51 @@ struct Part {
 #[derive(Default)]
 struct State {
     link: Option<Arc<Link>>,
-    /// Where the Cluster says that the part is.
+    /// Which server the Cluster named for this part.
     owner: Option<Server>,
 }
 
-/// A connection that was made.
+/// An open connection.
 pub(super) struct Link {
     pub(super) server: Server,
     pub(super) connection: MultiplexedConnection,
     is_closed: Arc<AtomicBool>,
 }
 
-/// What may be sent again when it did not succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    /// Whatever became of it: a second time changes nothing that the first has not.
-    Always,
-    /// Only what has certainly changed nothing.
-    WhatHasNotRun,
-}
-
-/// What a request returned.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) value: Value,
-    /// Whether it may also have run before, unanswered.
-    pub(super) was_in_doubt: bool,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It has changed nothing, and soon it may succeed.
-    NotNow(Problem),
-    /// Nobody knows whether it has run or will.
-    InDoubt(Problem),
-    /// It has changed nothing, and will not.
-    Refused(Problem),
-}
+/// Why a request has no answer.
+pub(super) type Failure = retry::Failure<Problem>;
 
 impl Failure {
-    pub(super) const fn is_in_doubt(&self) -> bool {
-        matches!(self, Self::InDoubt(_))
+    /// Judges a failed request. A script that answers with an error has changed nothing.
+    fn of(problem: Problem, error: &RedisError) -> Self {
+        match code(error) {
+            None => Self::InDoubt(problem),
+            Some(
+                "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "NOREPLICAS"
+                | "NOSCRIPT" | "MOVED" | "ASK",
+            ) => Self::NotNow(problem),
+            Some(_) => Self::Refused(problem),
+        }
     }
 
-    /// What a failed connection tells in the midst of things.
+    /// Judges a failed connection of a running daemon.
     fn of_connecting(problem: Problem) -> Self {
         if problem.may_pass() { Self::NotNow(problem) } else { Self::Refused(problem) }
     }
-
-    /// What is wrong, for whoever starts and may change it.
-    pub(super) fn into_problem(self) -> Problem {
-        match self {
-            Self::NotNow(problem) | Self::InDoubt(problem) | Self::Refused(problem) => problem,
-        }
-    }
 }
 
-/// In the midst of things: whoever is not let in today may be tomorrow, without a restart.
+/// While the daemon runs, even a refusal may pass without a restart.
 impl From<Failure> for RepositoryError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(problem @ Problem::Foreign { .. }) => Self::Corrupt(problem.to_string()),
-            Failure::InDoubt(problem) => Self::Unavailable(format!("the outcome is unknown: {problem}")),
-            Failure::NotNow(problem) | Failure::Refused(problem) => Self::Unavailable(problem.to_string()),
+            failure => failure.unavailable(),
         }
     }
 }
 
 impl Link {
-    /// What is to be told when the connection ends, and how that is known.
+    /// A flag that is set when the connection ends, and the callback that sets it.
     pub(super) fn ending() -> (Arc<AtomicBool>, impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static) {
         let is_closed = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&is_closed);
@@ -140,7 +114,7 @@ impl Link {
         Self { server, connection, is_closed }
     }
 
-    /// Sends a request, and its script before it if the server does not have it.
+    /// Sends a request. Loads its script first if the server does not have it.
     pub(super) async fn ask(&self, request: &Request, is_asking: bool) -> Result<Value, RedisError> {
         let answer = self.send(request, is_asking).await;
         let Some(script) = request.script_of() else { return answer };
@@ -166,13 +140,13 @@ impl Link {
 }
 
 impl Connections {
-    /// Makes ready; a connection is made when it is needed.
+    /// Connections are opened when they are needed.
     pub(super) fn new(dial: Dial, timeout: Duration) -> Self {
         let parts = if dial.is_cluster() { Kind::ALL.len() } else { 1 };
         Self { dial, parts: (0..parts).map(|_| Part::default()).collect(), timeout }
     }
 
-    /// Of whom to speak.
+    /// The names for error messages.
     pub(super) const fn names(&self) -> &Names {
         self.dial.names()
     }
@@ -182,38 +156,28 @@ impl Connections {
         Kind::ALL.into_iter().take(self.parts.len())
     }
 
-    /// When a request that begins now must have its answer.
+    /// The deadline of a request that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
 
-    /// Sends a request, again as long as there is time and `repeat` allows.
+    /// Sends a request, repeatedly while `repeat` and the deadline allow.
     pub(super) async fn run(
         &self,
         request: &Request,
         repeat: Repeat,
         deadline: Instant,
-    ) -> Result<Answer, Failure> {
-        let (mut was_in_doubt, mut pause) = (false, FIRST_PAUSE);
+    ) -> Result<Answer<Value>, Failure> {
+        let mut tries = Tries::new(repeat, deadline);
         loop {
-            let failure = match self.attempt(request, deadline).await {
-                Ok(value) => return Ok(Answer { value, was_in_doubt }),
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::NotNow(_) => {}
-                Failure::InDoubt(_) if repeat == Repeat::Always => was_in_doubt = true,
-                Failure::InDoubt(_) | Failure::Refused(_) => return Err(failure),
+            match self.attempt(request, deadline).await {
+                Ok(value) => return Ok(tries.answered(value)),
+                Err(failure) => tries.after(failure).await?,
             }
-            if Instant::now() + pause >= deadline {
-                return Err(failure);
-            }
-            sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 
-    /// Sends a request once, to whichever server has its part.
+    /// Sends a request once, to the server that has its part.
     pub(super) async fn attempt(&self, request: &Request, deadline: Instant) -> Result<Value, Failure> {
         let part = self.part(request.kind);
         for _ in 0..REDIRECTIONS {
@@ -234,10 +198,10 @@ impl Connections {
                 _ => return Err(self.failed(part, &link, &error).await),
             }
         }
-        Err(Failure::NotNow(self.names().away("its servers send each to another")))
+        Err(Failure::NotNow(self.names().away("its servers redirect to each other")))
     }
 
-    /// That time has run out.
+    /// The deadline has passed.
     pub(super) fn too_slow(&self) -> Problem {
         self.names().away(format!("no answer within {} ms", self.timeout.as_millis()))
     }
@@ -246,7 +210,7 @@ impl Connections {
         &self.parts[if self.parts.len() > 1 { kind as usize } else { 0 }]
     }
 
-    /// The connection of a part, made if need be. While one caller makes it, the others wait.
+    /// The connection of a part. One caller opens it, and the others wait.
     async fn link(&self, part: &Part, deadline: Instant) -> Result<Arc<Link>, Problem> {
         let connecting = async {
             let mut state = part.state.lock().await;
@@ -264,7 +228,7 @@ impl Connections {
         timeout_at(deadline, connecting).await.unwrap_or_else(|_| Err(self.dial.too_slow(self.timeout)))
     }
 
-    /// Sends a request to the server to which its key is on the way.
+    /// Sends a request to the server to which its key is being moved.
     async fn ask_elsewhere(
         &self,
         request: &Request,
@@ -280,7 +244,7 @@ impl Connections {
         timeout_at(deadline, asking).await.unwrap_or_else(|_| Err(Failure::InDoubt(self.too_slow())))
     }
 
-    /// Judges an error, and leaves the connection if it is broken or its server has changed its role.
+    /// Judges an error. Drops the connection if it broke or its server changed its role.
     async fn failed(&self, part: &Part, link: &Arc<Link>, error: &RedisError) -> Failure {
         let failure = Failure::of(self.names().refused(&link.server, error), error);
         if !matches!(failure, Failure::Refused(_)) || code(error) == Some("NOAUTH") {
@@ -290,22 +254,8 @@ impl Connections {
     }
 }
 
-impl Failure {
-    /// What a failed request tells. A script that answers with an error has changed nothing.
-    fn of(problem: Problem, error: &RedisError) -> Self {
-        match code(error) {
-            None => Self::InDoubt(problem),
-            Some(
-                "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY" | "NOREPLICAS"
-                | "NOSCRIPT" | "MOVED" | "ASK",
-            ) => Self::NotNow(problem),
-            Some(_) => Self::Refused(problem),
-        }
-    }
-}
-
 impl Part {
-    /// Leaves a connection; who comes next makes another.
+    /// Drops a connection. The next request opens another.
     async fn leave(&self, link: &Arc<Link>) {
         let mut state = self.state.lock().await;
         if state.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {
@@ -313,7 +263,7 @@ impl Part {
         }
     }
 
-    /// Goes to the server that has the part now.
+    /// Switches to the server that has the part now.
     async fn move_to(&self, link: &Arc<Link>, node: &str) {
         let mut state = self.state.lock().await;
         if state.link.as_ref().is_some_and(|current| Arc::ptr_eq(current, link)) {

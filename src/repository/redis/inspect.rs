@@ -4,11 +4,11 @@ use ::redis::{FromRedisValue, Value, from_redis_value};
 use tokio::time::Instant;
 
 use super::{
-    connections::{Connections, Failure, Repeat},
+    connections::{Connections, Failure},
     problem::Problem,
     scripts::{Request, SCHEMA},
 };
-use crate::repository::{self, Access, Kind, RepositoryError};
+use crate::repository::{self, Access, Kind, RepositoryError, retry::Repeat};
 
 /// The oldest server that knows users and RESP3.
 const OLDEST: u32 = 6;

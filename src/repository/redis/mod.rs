@@ -1,10 +1,10 @@
 //! Records in Redis or Valkey, for any number of daemons.
 //!
-//! Every write is one script in one round trip, and a read of one record is one `GET`. Whether a
-//! record lives is decided by the time that is passed in, never by the engine.
+//! Every write is one script in one round trip, and a read of one record is one `GET`. The time that is
+//! passed in decides whether a record has expired, never the server's clock.
 //!
-//! A server may go away at any moment. What has certainly not run is tried again as long as the
-//! caller's time allows; of a write whose answer was lost, see [`RedisRepository`].
+//! A server may go away at any moment. A request that certainly has not run is repeated until the timeout. For
+//! a write whose answer was lost, see [`RedisRepository`].
 
 mod address;
 mod connections;
@@ -15,36 +15,36 @@ mod scripts;
 mod stored;
 mod warnings;
 
-use std::{num::NonZeroU64, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use ::redis::{FromRedisValue, Value, from_redis_value};
 use async_trait::async_trait;
 
 use self::{
     address::{Address, Place},
-    connections::{Connections, Repeat},
+    connections::Connections,
     dial::Dial,
     problem::Names,
     scripts::Request,
 };
-use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
-use crate::{
-    clock::UnixTime,
-    secret::{Random, Secret, SystemRandom},
+use super::{
+    Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
+    retry::{Repeat, new_version, settled_insert, settled_replace},
 };
+use crate::{clock::UnixTime, secret::Secret};
 
-/// How many records of a list are read at once, at most.
+/// Records per round trip of a list, at most.
 const CHUNK: usize = 500;
 
-/// Where the engine is and how to reach it.
+/// Where the servers are and how to connect.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// `redis://…`, `rediss://…`, `redis+unix://…`, `redis+sentinel://h1,h2/service`,
     /// `redis+cluster://h1,h2`; may hold a password.
     pub url: Secret,
-    /// The password, if it stands apart.
+    /// The password, if it is not in the URL.
     pub password: Option<Secret>,
-    /// A PEM file with the authorities to trust in place of the usual ones.
+    /// A PEM file with the certificate authorities to trust instead of those of this machine.
     pub ca_file: Option<PathBuf>,
     /// How long one request may take.
     pub timeout: Duration,
@@ -142,8 +142,7 @@ impl Repository for RedisRepository {
             Err(failure) if failure.is_in_doubt() => {
                 let found: Option<Vec<u8>> = self.run(&Request::get(kind, &record.key), deadline).await?;
                 let found = found.map(|text| stored::read(&record.key, text)).transpose()?;
-                let is_mine = found.is_some_and(|found| found.version == mine);
-                if is_mine { Ok(Write::Done(mine)) } else { Err(failure.into()) }
+                settled_insert(failure, found.as_ref(), mine)
             }
             Err(failure) => Err(failure.into()),
         }
@@ -153,13 +152,7 @@ impl Repository for RedisRepository {
         let (mine, deadline) = (new_version(), self.connections.deadline());
         let request = Request::replace(kind, record, read, mine, now);
         let answer = self.connections.run(&request, Repeat::Always, deadline).await?;
-        match outcome(answer.value, mine)? {
-            Write::Conflict if answer.was_in_doubt => {
-                let doubt = "the connection broke, and the record has been changed since";
-                Err(RepositoryError::Unavailable(doubt.to_owned()))
-            }
-            outcome => Ok(outcome),
-        }
+        settled_replace(outcome(answer.value, mine)?, answer.was_in_doubt)
     }
 
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
@@ -233,14 +226,6 @@ fn entry(page: &Page, key: &str) -> String {
 fn key_of<'a>(page: &Page, entry: &'a str) -> &'a str {
     let behind_parent = page.parent.as_ref().and_then(|parent| entry.strip_prefix(parent)?.strip_prefix(' '));
     behind_parent.unwrap_or(entry)
-}
-
-/// A random number of 62 bits: none comes back, not even after the engine was restored from a
-/// backup, and whoever writes knows it before the answer.
-fn new_version() -> Version {
-    let mut bytes = [0; 8];
-    SystemRandom.fill(&mut bytes);
-    Version(NonZeroU64::MIN.saturating_add(u64::from_be_bytes(bytes) >> 2))
 }
 
 /// A write has changed its record or nothing.

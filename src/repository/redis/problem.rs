@@ -1,6 +1,6 @@
 //! Why the server cannot be used, and what to do about it.
 
-use std::{error::Error, io, path::PathBuf, sync::Arc};
+use std::{error::Error, io, sync::Arc};
 
 use ::redis::{ErrorKind, RedisError};
 
@@ -8,7 +8,7 @@ use super::{
     address::{Address, Place, Server},
     scripts::SCHEMA,
 };
-use crate::repository::RepositoryError;
+use crate::repository::{RepositoryError, authorities::CaFileError};
 
 /// What the user of a daemon must be allowed, as `ACL SETUSER` takes it.
 pub(super) const NEEDED: &str = "~pangea-mcp-auth:* +get +mget +set +del +getrange +zadd +zrem \
@@ -21,8 +21,8 @@ pub(super) enum Problem {
         "the URL of Redis cannot be read: {0}; write redis://user@host:6379/0, rediss://… for TLS, redis+unix:///path, redis+sentinel://host:26379,host:26379/service or redis+cluster://host:6379,host:6379, with special characters percent-encoded, and the password better under `password`"
     )]
     Url(&'static str),
-    #[error("no certificate can be read from {} (`ca_file`): {}", .0.display(), .1)]
-    CaFile(PathBuf, String),
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
     #[error("`ca_file` is set, but the URL of Redis asks for no TLS: write rediss://, or remove `ca_file`")]
     CaFileWithoutTls,
     #[error("{server} does not answer: {reason}")]

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use super::{
-    connections::{Connections, Failure, Repeat},
+    connections::{Connections, Failure},
     inspect::{Information, of_value},
     scripts::Request,
 };
-use crate::repository::{Kind, Result};
+use crate::repository::{Kind, Result, retry::Repeat};
 
 /// The connection may be read on its way.
 pub(super) const PLAIN: &str = "The connection to Redis is not encrypted, and it leaves this machine. \
