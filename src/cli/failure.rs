@@ -88,7 +88,10 @@ impl From<StartError> for Failure {
             | StartError::Database { .. }
             | StartError::Keys(KeyError::Repository(_)) => Exit::Unreachable,
             StartError::Keys(_) | StartError::Folder { .. } => Exit::Configuration,
-            StartError::Tls(_) | StartError::NoAuthorities(_) | StartError::Listen(..) => Exit::Failed,
+            StartError::Tls(_)
+            | StartError::Metadata(_)
+            | StartError::NoAuthorities(_)
+            | StartError::Listen(..) => Exit::Failed,
         };
         let failure = Self::new(exit, error.to_string());
         match error {

@@ -46,7 +46,7 @@ use crate::{
     secret::{Random, Sealer},
     telemetry::Metrics,
     upstream::pangea::Pangea,
-    web::{self, Peer, TrustedProxies, Web},
+    web::{self, Endpoint, Peer, TrustedProxies, Web},
 };
 
 pub use self::{
@@ -99,6 +99,9 @@ pub enum StartError {
         /// Why not.
         error: RepositoryError,
     },
+    /// The metadata cannot be written as JSON.
+    #[error("the metadata cannot be written: {0}")]
+    Metadata(#[from] serde_json::Error),
     /// TLS for outgoing connections cannot be set up.
     #[error("outgoing TLS cannot be set up: {0}")]
     Tls(String),
@@ -242,7 +245,7 @@ async fn build(
     let upstream = Arc::new(Pangea::new(settings_of_upstream, fetch));
     let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
     let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
-    let web = Web::new(Arc::clone(&server), web_settings(config, algorithm));
+    let web = Web::new(Arc::clone(&server), web_settings(config, algorithm))?;
     Ok((server, Arc::new(web), watch))
 }
 
@@ -353,7 +356,7 @@ fn connection(
         })));
         async move {
             let answer = answer.await?;
-            metrics.answered(path.path(), answer.status().as_u16(), started.elapsed());
+            metrics.answered(Endpoint::label(path.path()), answer.status().as_u16(), started.elapsed());
             Ok::<_, Infallible>(answer)
         }
     });

@@ -12,7 +12,7 @@ use crate::{
     },
     secret::TokenHash,
     upstream::pangea::{Overrides, PangeaSettings},
-    web::{Limits, Presentation, Rate, TrustedProxies, WebSettings},
+    web::{Limits, Presentation, Rate, Rates, TrustedProxies, WebSettings},
 };
 
 pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -115,15 +115,15 @@ pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebS
             upstream_name: "Pangea".to_owned(),
             upstream_scopes: config.authn.scopes.clone(),
         },
-        limits: Limits::new([
-            rate(limits.authorize),
-            rate(limits.callback),
-            rate(limits.token),
-            rate(limits.register),
-            rate(limits.introspect),
-            rate(limits.revoke),
-            rate(limits.failed_authentications),
-        ]),
+        limits: Limits::new(Rates {
+            authorize: rate(limits.authorize),
+            callback: rate(limits.callback),
+            token: rate(limits.token),
+            register: rate(limits.register),
+            introspect: rate(limits.introspect),
+            revoke: rate(limits.revoke),
+            failures: rate(limits.failed_authentications),
+        }),
         proxies: TrustedProxies(config.trusted_proxies.clone()),
         introspection: config.any_loopback_resource.is_some()
             || config.resources.iter().any(|resource| resource.introspection.is_some()),

@@ -1,4 +1,4 @@
-//! Documents that anybody may read: metadata in every well-known form, public keys.
+//! Public documents: metadata at every well-known path, and the public keys.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,9 +13,10 @@ use serde_json::json;
 
 use super::{
     Web, WebSettings,
+    endpoint::Endpoint,
     https::Https,
     pages::NoticePage,
-    reply::{allow_all_origins, with_cors},
+    reply::{Reply, allow_all_origins, with_cors},
     request::{reads, wants_page},
     visit::Visit,
 };
@@ -30,7 +31,7 @@ use crate::{
     },
 };
 
-/// Documents that do not change while we run, by path.
+/// Documents that do not change while the server runs, by path.
 #[derive(Debug)]
 pub(super) struct Documents {
     by_path: HashMap<String, Bytes>,
@@ -38,7 +39,7 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    pub(super) fn new(settings: &Settings, web: &WebSettings) -> Self {
+    pub(super) fn new(settings: &Settings, web: &WebSettings) -> serde_json::Result<Self> {
         let mut by_path = HashMap::new();
         let features = Features {
             registration: settings.registration.enabled,
@@ -47,22 +48,22 @@ impl Documents {
             algorithm: web.algorithm,
         };
         let metadata = ServerMetadata::new(&settings.issuer, &web.public_url, features);
-        let metadata = Bytes::from(serde_json::to_vec(&metadata).unwrap_or_default());
+        let metadata = Bytes::from(serde_json::to_vec(&metadata)?);
         for path in metadata_paths(settings.issuer.path()) {
             by_path.insert(path, metadata.clone());
         }
         let own = |resource: &Resource| resource.origin() == web.public_url.origin();
         for served in settings.resources.configured.iter().filter(|served| own(&served.resource)) {
-            let document = resource_document(settings, web, served);
+            let document = resource_document(settings, web, served)?;
             let path = served.resource.path_and_query().split('?').next().unwrap_or_default();
             let path = format!("/.well-known/oauth-protected-resource{path}");
             by_path.insert(without_trailing_slash(&path).to_owned(), document.clone());
-            // Clients that look at the root find the only resource there is.
+            // Some clients look at the root: there they find the resource if it is the only one.
             if settings.resources.configured.len() == 1 {
                 by_path.entry("/.well-known/oauth-protected-resource".to_owned()).or_insert(document);
             }
         }
-        Self { by_path, headers: headers(&web.public_url) }
+        Ok(Self { by_path, headers: headers(&web.public_url) })
     }
 
     fn answer(&self, body: Bytes) -> Response {
@@ -72,7 +73,7 @@ impl Documents {
     }
 }
 
-/// Some clients append a slash to what they compose.
+/// Some clients append a slash to the paths that they build.
 fn without_trailing_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
@@ -86,12 +87,12 @@ fn metadata_paths(issuer_path: &str) -> [String; 3] {
     ]
 }
 
-fn resource_document(settings: &Settings, web: &WebSettings, offer: &Offer) -> Bytes {
+fn resource_document(settings: &Settings, web: &WebSettings, offer: &Offer) -> serde_json::Result<Bytes> {
     let name = web.presentation.resource_names.get(offer.resource.as_str()).map(String::as_str);
-    // Clients ask for all that it lists.
+    // Clients request every scope that the document lists.
     let scope = offer.scopes.default_scope();
     let document = ResourceMetadata::new(&offer.resource, name, scope, &settings.issuer);
-    Bytes::from(serde_json::to_vec(&document).unwrap_or_default())
+    Ok(Bytes::from(serde_json::to_vec(&document)?))
 }
 
 fn headers(public_url: &Issuer) -> HeaderMap {
@@ -109,22 +110,22 @@ fn headers(public_url: &Issuer) -> HeaderMap {
     headers
 }
 
-/// Metadata and everything that is not there.
+/// Metadata, and all paths without an endpoint.
 pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> Response {
     let path = request.uri().path();
     let Some(body) = web.documents.by_path.get(without_trailing_slash(path)) else {
         return missing(&web, &request);
     };
-    serve(&web, &request, "metadata", || body.clone())
+    serve(&web, &request, Endpoint::Metadata, || body.clone())
 }
 
-/// What is not there: a page for a person, JSON for a program. Only programs look for metadata.
+/// Not found: a page for people, JSON for programs. Only programs request metadata.
 fn missing(web: &Web, request: &Request) -> Response {
     let path = request.uri().path();
     let well_known = path.contains("/.well-known/");
-    let reply = Visit::new(web, "metadata", request).reply;
-    if well_known && request.method() == Method::OPTIONS {
-        return reply.preflight("GET, OPTIONS");
+    let reply = Visit::new(web, Endpoint::Metadata, request).reply;
+    if well_known && let Some(preflight) = preflight(&reply, request) {
+        return preflight;
     }
     if !well_known && reads(request.method()) && wants_page(request.headers()) {
         let at_the_root = ["", web.public_url.path()].contains(&path.trim_end_matches('/'));
@@ -140,7 +141,7 @@ fn missing(web: &Web, request: &Request) -> Response {
     if well_known { with_cors(response) } else { response }
 }
 
-/// What this server is, for someone who opens its address.
+/// Tells a person who opens the server's address what the server is.
 fn root_page(upstream_name: &str) -> String {
     let what_happened = format!(
         "When you connect an app to one of the servers behind this service, the app sends you here. You decide \
@@ -151,7 +152,6 @@ fn root_page(upstream_name: &str) -> String {
         what_happened: &what_happened,
         what_to_do: "There is nothing to do on this page. To connect an app, start in the app.",
         reference: None,
-        details: None,
     };
     page.render()
 }
@@ -161,24 +161,28 @@ const NO_PAGE: NoticePage<'_> = NoticePage {
     what_happened: "The address may be incomplete or out of date.",
     what_to_do: "If an app sent you here, go back to it and start the sign-in again.",
     reference: None,
-    details: None,
 };
 
 /// The public keys.
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
     let keys = if reads(request.method()) { web.server.published_keys().await } else { Bytes::new() };
-    serve(&web, &request, "jwks", || keys)
+    serve(&web, &request, Endpoint::Jwks, || keys)
 }
 
-/// Reading a document is nothing to tell of, so it has no context.
-fn serve(web: &Web, request: &Request, endpoint: &'static str, body: impl FnOnce() -> Bytes) -> Response {
+/// Reading a document logs nothing, so it has no context.
+fn serve(web: &Web, request: &Request, endpoint: Endpoint, body: impl FnOnce() -> Bytes) -> Response {
     if reads(request.method()) {
         return web.documents.answer(body());
     }
     let visit = Visit::new(web, endpoint, request);
-    if request.method() == Method::OPTIONS {
-        return visit.reply.preflight("GET, OPTIONS");
+    if let Some(preflight) = preflight(&visit.reply, request) {
+        return preflight;
     }
-    let refused = visit.context().run(|| visit.reply.method_not_allowed("GET, OPTIONS"));
+    let refused = visit.context().run(|| visit.reply.method_not_allowed());
     with_cors(visit.reply.under_reference(refused))
+}
+
+fn preflight(reply: &Reply, request: &Request) -> Option<Response> {
+    let methods = reply.endpoint.cors().filter(|_| request.method() == Method::OPTIONS)?;
+    Some(with_cors(reply.preflight(methods)))
 }

@@ -1,4 +1,4 @@
-//! Whether the process is alive, and whether it can serve. Anyone may ask, as often as they like.
+//! Whether the process runs, and whether it can serve. Without rate limits.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use tokio::sync::Mutex;
 
 use super::{
     Web,
-    request::reads,
+    endpoint::Endpoint,
+    machine::Failure,
     visit::{Visit, visited},
 };
 use crate::{
@@ -23,37 +24,32 @@ use crate::{
     oauth::error::{ErrorCode, OAuthError},
 };
 
-/// The last answer of the repository, repeated until the clock shows another second. It is locked during
-/// a probe, so that requests which arrive meanwhile share the answer.
+/// The repository's last answer, reused until the next second. Requests that arrive during a probe wait for its
+/// answer.
 #[derive(Debug, Default)]
 pub(super) struct Readiness(Mutex<Option<Answered>>);
 
 #[derive(Debug)]
 struct Answered {
     at: UnixTime,
-    /// `None` when all is well.
+    /// `None` if the server is ready.
     reason: Option<&'static str>,
 }
 
 /// The routes, for the public listener and the admin listener alike.
 pub(super) fn routes() -> Router<Arc<Web>> {
-    Router::new().route("/healthz", get(alive)).route("/readyz", visited("readyz", ready))
+    Router::new().route("/healthz", get(alive)).route("/readyz", visited(Endpoint::Ready, ready))
 }
 
 /// The process is alive.
 async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
-    Visit::new(&web, "healthz", &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
+    Visit::new(&web, Endpoint::Health, &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
 }
 
 /// Repository and keys are usable.
-async fn ready(web: Arc<Web>, visit: Visit, request: Request) -> Response {
-    if !reads(request.method()) {
-        return visit.reply.method_not_allowed("GET");
-    }
-    match web.readiness.ask(&web).await {
-        Ok(()) => visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })),
-        Err(error) => visit.reply.error(&error),
-    }
+async fn ready(web: Arc<Web>, visit: Visit, _request: Request) -> Result<Response, Failure> {
+    web.readiness.ask(&web).await?;
+    Ok(visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })))
 }
 
 impl Readiness {

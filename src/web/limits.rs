@@ -17,12 +17,12 @@ const WAYS: usize = 4;
 /// Groups of a limiter, which remembers 8192 keys in 144 KiB.
 const GROUPS: usize = 2048;
 
-/// How much one key may ask for.
+/// How many requests one key may make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Sustained.
+    /// Requests per minute over a longer time.
     pub per_minute: u32,
-    /// At once.
+    /// Requests at once.
     pub burst: u32,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Limiter {
     tolerance: u64,
 }
 
-/// What one key owes.
+/// How much of its budget one key has used.
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
     /// The hash of the key, all of it: two keys share one about once in 2^64.
@@ -59,12 +59,12 @@ impl Limiter {
         }
     }
 
-    /// Counts one request of `key`; says how long to wait when it is one too many.
+    /// Counts one request of `key`. The error is how long to wait.
     pub(super) fn admit(&self, key: impl Hash) -> Result<(), Duration> {
         self.admit_at(key, self.now())
     }
 
-    /// Counts `requests` more of `key`, which is in debt if that is more than it has left.
+    /// Counts `requests` more of `key`, even beyond its budget.
     pub(super) fn charge(&self, key: impl Hash, requests: u64) {
         self.charge_at(key, requests, self.now());
     }
@@ -79,7 +79,7 @@ impl Limiter {
         }
     }
 
-    /// Gives `key` its whole budget back.
+    /// Restores the whole budget of `key`.
     pub(super) fn forgive(&self, key: impl Hash) {
         let mut group = self.group(key);
         if group.arrival() > 0 {
@@ -141,7 +141,7 @@ impl Group<'_> {
     }
 }
 
-/// The limits of all endpoints, each on its own.
+/// The rate limits. Their budgets are separate.
 #[derive(Debug)]
 pub struct Limits {
     pub(super) authorize: Limiter,
@@ -152,21 +152,41 @@ pub struct Limits {
     pub(super) revoke: Limiter,
     /// Failed client authentications, by client and network.
     pub(super) failures: Limiter,
-    /// Codes that the upstream refused, by the network whose browsers brought them.
+    /// Codes that the upstream refused, by the browser's network.
     pub(super) refused_codes: Limiter,
 }
 
-/// People bring the codes that the upstream gave them, and hardly ever one that it refuses.
+/// Browsers bring codes that the upstream issued, so refused codes are rare.
 const REFUSED_CODES: Rate = Rate { per_minute: 12, burst: 10 };
 
+/// The configured rates: one for each pair of endpoints that users visit, and for each endpoint for programs.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names of endpoints")]
+pub struct Rates {
+    pub authorize: Rate,
+    pub callback: Rate,
+    pub token: Rate,
+    pub register: Rate,
+    pub introspect: Rate,
+    pub revoke: Rate,
+    /// Failed client authentications.
+    pub failures: Rate,
+}
+
 impl Limits {
-    /// Limits in the order authorize, callback, token, register, introspect, revoke, and failed
-    /// authentications.
+    /// Limiters with full budgets.
     #[must_use]
-    pub fn new(rates: [Rate; 7]) -> Self {
-        let [authorize, callback, token, register, introspect, revoke, failures] = rates.map(Limiter::new);
-        let refused_codes = Limiter::new(REFUSED_CODES);
-        Self { authorize, callback, token, register, introspect, revoke, failures, refused_codes }
+    pub fn new(rates: Rates) -> Self {
+        Self {
+            authorize: Limiter::new(rates.authorize),
+            callback: Limiter::new(rates.callback),
+            token: Limiter::new(rates.token),
+            register: Limiter::new(rates.register),
+            introspect: Limiter::new(rates.introspect),
+            revoke: Limiter::new(rates.revoke),
+            failures: Limiter::new(rates.failures),
+            refused_codes: Limiter::new(REFUSED_CODES),
+        }
     }
 }
 

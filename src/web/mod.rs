@@ -1,9 +1,10 @@
-//! The HTTP face: parses, calls the flow, renders. Whatever decides is elsewhere.
+//! HTTP: parses requests, calls `flow`, renders answers. Decisions are made elsewhere.
 
 mod address;
 mod attended;
 mod cookies;
 mod documents;
+mod endpoint;
 mod fetch_metadata;
 mod health;
 mod host;
@@ -31,36 +32,30 @@ use axum::{
 
 pub use self::{
     address::{Caller, Network, Peer, TrustedProxies},
+    endpoint::Endpoint,
     host::{names_one_host, no_host},
-    limits::{Limits, Rate},
+    limits::{Limits, Rate, Rates},
 };
 use self::{
     attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https,
     refusals::Refusals, visit::visited,
 };
-use crate::{
-    audit::References,
-    flow::AuthorizationServer,
-    oauth::issuer::{Issuer, UPSTREAM_CALLBACK},
-};
+use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer};
 
-/// Where the user is asked between the upstream and the client.
-const SIGNED_IN: &str = "/signed-in";
-
-/// What the pages say beyond the request.
+/// What the pages show that no request says.
 #[derive(Debug, Clone, Default)]
 pub struct Presentation {
     /// Names of resources, by URL.
     pub resource_names: HashMap<String, String>,
-    /// What scopes allow, in plain words, by name.
+    /// What scopes allow, in plain words, by scope.
     pub scope_descriptions: HashMap<String, String>,
-    /// Where one signs in.
+    /// The name of the identity provider.
     pub upstream_name: String,
-    /// What is asked of the upstream.
+    /// The scopes that the upstream is asked for.
     pub upstream_scopes: Vec<String>,
 }
 
-/// Everything that the handlers share.
+/// What all handlers share.
 #[derive(Debug)]
 pub struct Web {
     server: Arc<AuthorizationServer>,
@@ -71,27 +66,27 @@ pub struct Web {
     documents: Documents,
     https: Https,
     readiness: Readiness,
-    /// Whether hosts other than loopback ones and the public URL's are refused.
+    /// Whether requests for hosts other than loopback and the public URL's are refused.
     loopback_only: bool,
-    /// So that the operator hears only once of a proxy that names unreadable addresses.
+    /// Makes the warning about unreadable addresses from a proxy appear once.
     unreadable_hop: Once,
     refusals: Arc<Refusals>,
     attended: Attended,
     references: References,
 }
 
-/// What an HTTP face is made of.
+/// The configuration of [`Web`].
 #[derive(Debug)]
 pub struct WebSettings {
-    /// Where the world reaches us.
+    /// The URL under which clients and browsers reach this server.
     pub public_url: Issuer,
-    /// What the pages say.
+    /// What the pages show.
     pub presentation: Presentation,
-    /// How much one address may ask for.
+    /// The rate limits.
     pub limits: Limits,
-    /// Whose word on the client's address counts.
+    /// The proxies whose `X-Forwarded-For` is believed.
     pub proxies: TrustedProxies,
-    /// Whether anybody may introspect.
+    /// Whether any resource has an introspection credential.
     pub introspection: bool,
     /// The algorithm of access tokens.
     pub algorithm: &'static str,
@@ -100,14 +95,17 @@ pub struct WebSettings {
 }
 
 impl Web {
-    /// The HTTP face of `server`.
-    #[must_use]
-    pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> Self {
-        let documents = Documents::new(server.settings(), &settings);
+    /// Prepares the handlers and the metadata.
+    ///
+    /// # Errors
+    ///
+    /// When the metadata cannot be written as JSON.
+    pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> serde_json::Result<Self> {
+        let documents = Documents::new(server.settings(), &settings)?;
         let references = References::new(server.random());
         let WebSettings { public_url, presentation, limits, proxies, loopback_only, .. } = settings;
         let https = Https::of(&public_url);
-        Self {
+        Ok(Self {
             server,
             public_url,
             presentation,
@@ -121,7 +119,7 @@ impl Web {
             refusals: Arc::default(),
             attended: Attended::default(),
             references,
-        }
+        })
     }
 
     /// The cookies of a request.
@@ -130,36 +128,41 @@ impl Web {
     }
 }
 
-/// All routes. Paths follow the public URL's. Some clients append a slash to endpoints; a redirect would cost
-/// them their request's body.
+/// All routes. Paths follow the public URL's.
 pub fn router(web: Arc<Web>) -> Router {
     let base = web.public_url.path().replace('{', "{{").replace('}', "}}");
-    let endpoints: [(&str, MethodRouter<Arc<Web>>); 6] = [
-        ("/authorize", visited("authorize", interactive::authorize)),
-        ("/token", visited("token", machine::token)),
-        ("/register", visited("register", machine::register)),
-        ("/revoke", visited("revoke", machine::revoke)),
-        ("/introspect", visited("introspect", machine::introspect)),
-        ("/jwks.json", any(documents::jwks)),
-    ];
-    let routes = endpoints.into_iter().fold(Router::new(), |routes, (path, handler)| {
-        routes.route(&format!("{base}{path}"), handler.clone()).route(&format!("{base}{path}/"), handler)
-    });
-    let routes = routes
-        .route(&format!("{base}/consent"), visited("consent", interactive::consent))
-        .route(&format!("{base}{UPSTREAM_CALLBACK}"), visited("callback", interactive::callback))
-        .route(&format!("{base}{SIGNED_IN}"), visited("signed-in", interactive::signed_in))
-        .merge(health::routes())
-        .fallback(documents::document);
-    let routes = if web.loopback_only {
-        routes.layer(from_fn_with_state(Arc::clone(&web), host::loopback_only))
-    } else {
-        routes
-    };
+    let mut routes = health::routes();
+    for endpoint in Endpoint::ALL {
+        let (Some(path), Some(handler)) = (endpoint.path(), handler(endpoint)) else { continue };
+        if endpoint.takes_slash() {
+            routes = routes.route(&format!("{base}{path}/"), handler.clone());
+        }
+        routes = routes.route(&format!("{base}{path}"), handler);
+    }
+    routes = routes.fallback(documents::document);
+    if web.loopback_only {
+        routes = routes.layer(from_fn_with_state(Arc::clone(&web), host::loopback_only));
+    }
     routes.with_state(web)
 }
 
-/// `/healthz` and `/readyz` alone, for the admin listener. They share what [`router`] remembers.
+/// `None` for endpoints that are not below the public URL.
+fn handler(endpoint: Endpoint) -> Option<MethodRouter<Arc<Web>>> {
+    Some(match endpoint {
+        Endpoint::Authorize => visited(endpoint, interactive::authorize),
+        Endpoint::Consent => visited(endpoint, interactive::consent),
+        Endpoint::Callback => visited(endpoint, interactive::callback),
+        Endpoint::SignedIn => visited(endpoint, interactive::signed_in),
+        Endpoint::Token => visited(endpoint, machine::token),
+        Endpoint::Register => visited(endpoint, machine::register),
+        Endpoint::Revoke => visited(endpoint, machine::revoke),
+        Endpoint::Introspect => visited(endpoint, machine::introspect),
+        Endpoint::Jwks => any(documents::jwks),
+        Endpoint::Metadata | Endpoint::Health | Endpoint::Ready => return None,
+    })
+}
+
+/// Only `/healthz` and `/readyz`, for the admin listener. They share the state of [`router`].
 pub fn health_router(web: Arc<Web>) -> Router {
     health::routes().with_state(web)
 }

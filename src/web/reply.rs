@@ -1,4 +1,4 @@
-//! The voices of answers: JSON, redirect, page. Which status a code has stands here and nowhere else.
+//! Answers as JSON, as a redirect or as a page. The HTTP status of each error code is decided here.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{
+    endpoint::Endpoint,
     https::Https,
     pages::{NoticePage, style_csp},
     refusals::Refusals,
@@ -20,7 +21,7 @@ use crate::{
     oauth::error::{ErrorCode, OAuthError},
 };
 
-/// What no page of ours needs.
+/// Browser features that our pages do not use.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
     "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), publickey-credentials-get=(), \
      usb=()",
@@ -29,28 +30,37 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// Of this, a browser tells scripts of other origins nothing without being told to.
+/// Response headers exposed to cross-origin scripts.
 const EXPOSED: HeaderValue =
     HeaderValue::from_static("WWW-Authenticate, Mcp-Session-Id, DPoP-Nonce, Retry-After, X-Request-Id");
+/// Request headers that cross-origin scripts may send.
 const ALLOWED: HeaderValue = HeaderValue::from_static(
     "Authorization, Content-Type, Accept, MCP-Protocol-Version, Mcp-Session-Id, Last-Event-ID, Mcp-Method, \
      Mcp-Name, DPoP",
 );
 
+/// A page about a failure of this server.
+pub(super) const WENT_WRONG: NoticePage<'_> = NoticePage {
+    title: "Something went wrong here",
+    what_happened: "The server could not handle the request.",
+    what_to_do: "Try again from the app. If it happens again, send the code below to the operator of this service.",
+    reference: None,
+};
+const UNWRITABLE: &str = "the answer cannot be written";
+const UNWRITABLE_BODY: &[u8] =
+    br#"{"error":"server_error","error_description":"the answer cannot be written"}"#;
+
 /// Makes the answer to one request.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
-    /// What the endpoint is called in the log.
-    pub(super) endpoint: &'static str,
-    /// Under which the answer and the log can be joined.
+    pub(super) endpoint: Endpoint,
+    /// Joins the answer with its log lines.
     pub(super) reference: Reference,
-    /// Where refusals are logged.
     pub(super) refusals: Arc<Refusals>,
-    /// The policy for HTTPS.
     pub(super) https: Https,
 }
 
-/// The HTTP status of a code at an endpoint for machines (RFC 6749 section 5.2).
+/// The HTTP status of a code at an endpoint for programs (RFC 6749 section 5.2).
 const fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::InvalidClient => StatusCode::UNAUTHORIZED,
@@ -79,10 +89,19 @@ struct ErrorBody<'a> {
 }
 
 impl Reply {
-    /// A JSON answer that nobody keeps.
+    /// A JSON answer that no cache stores. A value that cannot be written is logged and answered with 500.
     pub(super) fn json(&self, status: StatusCode, value: &impl Serialize) -> Response {
-        let body = serde_json::to_vec(value).unwrap_or_default();
-        let mut response = self.bare(status, body.into());
+        match serde_json::to_vec(value) {
+            Ok(body) => self.json_text(status, body.into()),
+            Err(cause) => {
+                self.log(&OAuthError::new(ErrorCode::ServerError, UNWRITABLE).caused_by(cause));
+                self.json_text(StatusCode::INTERNAL_SERVER_ERROR, Bytes::from_static(UNWRITABLE_BODY))
+            }
+        }
+    }
+
+    fn json_text(&self, status: StatusCode, body: Bytes) -> Response {
+        let mut response = self.bare(status, body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, JSON);
         headers.insert(header::CACHE_CONTROL, NO_STORE);
@@ -90,12 +109,12 @@ impl Reply {
         response
     }
 
-    /// An error at an endpoint for machines. It is logged here, once.
+    /// An error at an endpoint for programs. It is logged here, once.
     pub(super) fn error(&self, error: &OAuthError) -> Response {
         self.error_with_status(status(error.code()), error)
     }
 
-    /// The same with a status of HTTP's own (405, 408, 413, 429).
+    /// The same with a status that follows from HTTP and not from the code (405, 408, 413).
     pub(super) fn error_with_status(&self, status: StatusCode, error: &OAuthError) -> Response {
         self.log(error);
         self.error_answer(status, error)
@@ -115,30 +134,34 @@ impl Reply {
         response
     }
 
-    /// Too many requests.
     pub(super) fn too_many(&self, wait: Duration) -> Response {
         let error =
             OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many requests; wait as Retry-After says");
-        self.refusals.note_limited(self.endpoint);
+        self.refusals.note_limited(self.endpoint.name());
         with_retry_after(self.error_answer(StatusCode::TOO_MANY_REQUESTS, &error), wait)
     }
 
-    /// A method that an endpoint does not have.
-    pub(super) fn method_not_allowed(&self, allow: &'static str) -> Response {
+    pub(super) fn method_not_allowed(&self) -> Response {
+        let allow = self.endpoint.allow();
         let error = OAuthError::new(ErrorCode::InvalidRequest, format!("use {allow}"));
         let mut response = self.error_with_status(StatusCode::METHOD_NOT_ALLOWED, &error);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
         response
     }
 
-    /// 303: the browser goes on with GET.
+    /// 303: the browser continues with GET.
     pub(super) fn see_other(&self, location: &str) -> Response {
+        // Addresses are ASCII by construction.
+        let location = match HeaderValue::from_str(location) {
+            Ok(location) => location,
+            Err(cause) => {
+                let error = OAuthError::new(ErrorCode::ServerError, "an address is no header value");
+                return self.notice(StatusCode::INTERNAL_SERVER_ERROR, WENT_WRONG, &error.caused_by(cause));
+            }
+        };
         let mut response = self.bare(StatusCode::SEE_OTHER, Bytes::new());
         let headers = response.headers_mut();
-        // Addresses are ASCII by construction.
-        if let Ok(location) = HeaderValue::from_str(location) {
-            headers.insert(header::LOCATION, location);
-        }
+        headers.insert(header::LOCATION, location);
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         response
@@ -165,21 +188,19 @@ impl Reply {
         response
     }
 
-    /// A page that says what happened, with the reference under which it is logged, once.
-    pub(super) fn notice(&self, status: StatusCode, text: [&str; 3], error: &OAuthError) -> Response {
+    /// A page about an error, which is logged here, once, under the reference that the page shows.
+    pub(super) fn notice(&self, status: StatusCode, page: NoticePage<'_>, error: &OAuthError) -> Response {
         self.log(error);
-        self.notice_answer(status, text)
+        self.notice_answer(status, page)
     }
 
-    /// The page that says that too many requests come.
-    pub(super) fn too_many_page(&self, text: [&str; 3], wait: Duration) -> Response {
-        self.refusals.note_limited(self.endpoint);
-        with_retry_after(self.notice_answer(StatusCode::TOO_MANY_REQUESTS, text), wait)
+    pub(super) fn too_many_page(&self, page: NoticePage<'_>, wait: Duration) -> Response {
+        self.refusals.note_limited(self.endpoint.name());
+        with_retry_after(self.notice_answer(StatusCode::TOO_MANY_REQUESTS, page), wait)
     }
 
-    fn notice_answer(&self, status: StatusCode, [title, what_happened, what_to_do]: [&str; 3]) -> Response {
-        let reference = Some(self.reference.as_str());
-        let page = NoticePage { title, what_happened, what_to_do, reference, details: None };
+    fn notice_answer(&self, status: StatusCode, page: NoticePage<'_>) -> Response {
+        let page = NoticePage { reference: Some(self.reference.as_str()), ..page };
         let mut response = self.page(status, page.render(), false);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
@@ -187,12 +208,12 @@ impl Reply {
         response
     }
 
-    /// The one line that a failure has in the log; the context of its request says the rest.
+    /// Logs a failure in one line. The context of its request adds the rest.
     pub(super) fn log(&self, error: &OAuthError) {
-        self.refusals.note(self.endpoint, error);
+        self.refusals.note(self.endpoint.name(), error);
     }
 
-    /// The answer with its reference, for clients to quote.
+    /// Adds the reference that clients can quote.
     pub(super) fn under_reference(&self, mut response: Response) -> Response {
         if let Ok(reference) = HeaderValue::from_str(self.reference.as_str()) {
             response.headers_mut().insert(HeaderName::from_static("x-request-id"), reference);
@@ -200,7 +221,7 @@ impl Reply {
         response
     }
 
-    /// An answer with the headers that every answer has.
+    /// An answer with only the headers that every answer has.
     pub(super) fn bare(&self, status: StatusCode, body: Bytes) -> Response {
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
@@ -220,7 +241,7 @@ impl Reply {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-        with_cors(response)
+        response
     }
 }
 

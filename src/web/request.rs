@@ -1,23 +1,22 @@
-//! What the handlers read of a request.
+//! The parts of a request that handlers read.
 
 use std::time::Duration;
 
 use axum::{
-    body::to_bytes,
     extract::Request,
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::{
     Web,
     address::{Caller, Network, Peer},
+    endpoint::{Accepted, Endpoint},
     limits::Limiter,
 };
 use crate::oauth::error::{ErrorCode, OAuthError};
 
-/// Largest form, in bytes.
-pub(super) const LARGEST_FORM: usize = 64 * 1024;
 /// Longest part of a header field that is logged, in bytes.
 const LONGEST_LOGGED: usize = 100;
 /// How long a body may take to arrive.
@@ -32,7 +31,7 @@ pub(super) enum BodyError {
     WrongType(&'static str),
 }
 
-/// Who sends a request. A request without a peer comes from a test of the router alone.
+/// The sender of a request. Only tests that call the router directly send requests without a peer.
 pub(super) fn caller(web: &Web, request: &Request) -> Caller {
     let Some(peer) = request.extensions().get::<Peer>() else {
         return Caller { address: None, network: None };
@@ -45,7 +44,7 @@ pub(super) fn caller(web: &Web, request: &Request) -> Caller {
 }
 
 fn warn_of_unreadable_hop(peer: std::net::IpAddr, headers: &HeaderMap) {
-    let last = headers.get_all("x-forwarded-for").iter().next_back().map(axum::http::HeaderValue::as_bytes);
+    let last = headers.get_all("x-forwarded-for").iter().next_back().map(HeaderValue::as_bytes);
     let last = last.unwrap_or_default();
     let shown = String::from_utf8_lossy(&last[last.len().saturating_sub(LONGEST_LOGGED)..]);
     tracing::warn!(
@@ -60,13 +59,10 @@ pub(super) fn limit(caller: Caller, limiter: &Limiter) -> Result<(), Duration> {
     caller.network.map_or(Ok(()), |network| limiter.admit(network))
 }
 
-/// The body of a request of this media type (parameters such as `charset` aside), of at most `largest`
-/// bytes.
-pub(super) async fn body(
-    request: Request,
-    media_type: &'static str,
-    largest: usize,
-) -> Result<Bytes, BodyError> {
+/// The body of a request, if the endpoint accepts its size and media type. Parameters of the media type, such
+/// as `charset`, do not matter.
+pub(super) async fn body(request: Request, endpoint: Endpoint) -> Result<Bytes, BodyError> {
+    let Accepted { media_type, largest } = endpoint.accepted();
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case(media_type) {
@@ -77,38 +73,26 @@ pub(super) async fn body(
     if declared.is_some_and(|length: u64| length > largest as u64) {
         return Err(BodyError::TooLarge { largest });
     }
-    match tokio::time::timeout(PATIENCE, to_bytes(request.into_body(), largest)).await {
+    let body = Limited::new(request.into_body(), largest).collect();
+    match tokio::time::timeout(PATIENCE, body).await {
         Err(_) => Err(BodyError::TooSlow),
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            Err(if is_too_large(&error) { BodyError::TooLarge { largest } } else { BodyError::Broken })
-        }
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge { largest }),
+        Ok(Err(_)) => Err(BodyError::Broken),
     }
-}
-
-fn is_too_large(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("length limit") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// The `Authorization` headers of a request.
 pub(super) fn authorization(headers: &HeaderMap) -> Vec<&[u8]> {
-    headers.get_all(header::AUTHORIZATION).iter().map(axum::http::HeaderValue::as_bytes).collect()
+    headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect()
 }
 
-/// Whether a method reads.
 pub(super) fn reads(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Whether a person looks at the answer: browsers list `text/html` when they open a page, programs ask
-/// for JSON or for anything (RFC 9110 section 12.5.1).
+/// Whether a browser opens a page: it then lists `text/html`, while programs accept JSON or anything (RFC 9110
+/// section 12.5.1).
 pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut ranges = values.flat_map(|value| value.split(','));
@@ -120,15 +104,23 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 impl BodyError {
-    /// As an error of the protocol, with its HTTP status.
-    pub(super) fn explained(&self) -> (u16, OAuthError) {
-        let (status, description) = match self {
-            Self::TooLarge { largest } => (413, format!("the body is larger than {} KiB", largest / 1024)),
-            Self::TooSlow => (408, "the body did not arrive in time".to_owned()),
-            Self::Broken => (400, "the body could not be read".to_owned()),
-            Self::WrongType(media_type) => (400, format!("Content-Type must be {media_type}")),
+    pub(super) const fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken | Self::WrongType(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The error of the protocol, under the endpoint's code for bad requests.
+    pub(super) fn error(&self, code: ErrorCode) -> OAuthError {
+        let description = match self {
+            Self::TooLarge { largest } => format!("the body is larger than {} KiB", largest / 1024),
+            Self::TooSlow => "the body did not arrive in time".to_owned(),
+            Self::Broken => "the body could not be read".to_owned(),
+            Self::WrongType(media_type) => format!("Content-Type must be {media_type}"),
         };
-        (status, OAuthError::new(ErrorCode::InvalidRequest, description))
+        OAuthError::new(code, description)
     }
 }
 

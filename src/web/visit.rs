@@ -1,55 +1,88 @@
 //! One request, from its arrival to its answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
+    http::Method,
     response::Response,
     routing::{MethodRouter, any},
 };
 
-use super::{Web, address::Caller, reply::Reply, request::caller};
+use super::{
+    Web,
+    address::Caller,
+    endpoint::Endpoint,
+    reply::{Reply, with_cors},
+    request::{caller, limit},
+};
 use crate::audit::Context;
 
 /// What every handler knows of its request.
 #[derive(Debug, Clone)]
 pub(super) struct Visit {
-    /// Who sends it.
     pub(super) caller: Caller,
-    /// How the request is answered, under its reference.
     pub(super) reply: Reply,
 }
 
+/// Why a handler has no good answer. Endpoints for programs say it in JSON, those for people with a page.
+pub(super) trait Failure {
+    fn answer(self, reply: &Reply) -> Response;
+
+    fn too_many(reply: &Reply, wait: Duration) -> Response;
+
+    fn wrong_method(reply: &Reply, _request: &Request) -> Response {
+        reply.method_not_allowed()
+    }
+}
+
 impl Visit {
-    /// A request as it arrives.
-    pub(super) fn new(web: &Web, endpoint: &'static str, request: &Request) -> Self {
+    pub(super) fn new(web: &Web, endpoint: Endpoint, request: &Request) -> Self {
         let reference = web.references.next();
         let reply = Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https };
         Self { caller: caller(web, request), reply }
     }
 
-    /// What the lines of the log about this request have in common.
+    /// What all log lines about this request share.
     pub(super) fn context(&self) -> Context {
-        Context::of_request(self.reply.reference, self.reply.endpoint, self.caller.address)
+        Context::of_request(self.reply.reference, self.reply.endpoint.name(), self.caller.address)
     }
 }
 
-/// An endpoint whose requests are answered within their contexts.
-pub(super) fn visited<F>(
-    endpoint: &'static str,
+/// Routes requests to `handler`, within their context. Wrong methods and requests over the rate limit do not
+/// reach it.
+pub(super) fn visited<F, E>(
+    endpoint: Endpoint,
     handler: impl FnOnce(Arc<Web>, Visit, Request) -> F + Clone + Send + Sync + 'static,
 ) -> MethodRouter<Arc<Web>>
 where
-    F: Future<Output = Response> + Send,
+    F: Future<Output = Result<Response, E>> + Send,
+    E: Failure,
 {
     any(async move |State(web): State<Arc<Web>>, request: Request| {
         let visit = Visit::new(&web, endpoint, &request);
         let (context, reply) = (visit.context(), visit.reply.clone());
         let answer = context.scope(async {
-            let answer = handler(web, visit, request).await;
+            let answer = match turned_away::<E>(&web, &visit, &request) {
+                Some(answer) => answer,
+                None => handler(web, visit, request).await.unwrap_or_else(|failure| failure.answer(&reply)),
+            };
             tracing::debug!(status = answer.status().as_u16(), "answered");
             answer
         });
-        reply.under_reference(answer.await)
+        let answer = reply.under_reference(answer.await);
+        if endpoint.cors().is_some() { with_cors(answer) } else { answer }
     })
+}
+
+fn turned_away<E: Failure>(web: &Web, visit: &Visit, request: &Request) -> Option<Response> {
+    let Visit { caller, reply } = visit;
+    if let Some(methods) = reply.endpoint.cors().filter(|_| request.method() == Method::OPTIONS) {
+        return Some(reply.preflight(methods));
+    }
+    if !reply.endpoint.allows(request.method()) {
+        return Some(E::wrong_method(reply, request));
+    }
+    let limiter = reply.endpoint.limiter(&web.limits)?;
+    limit(*caller, limiter).err().map(|wait| E::too_many(reply, wait))
 }

@@ -1,10 +1,11 @@
-//! The two questions that a person is asked, before and after the sign-in.
+//! The consent pages before and after the sign-in.
 
 use axum::{http::StatusCode, response::Response};
 
 use crate::{
     flow::{Consent, Question},
     oauth::{
+        authorization::AuthorizationRequest,
         client::{Client, Origin},
         display_text::display_text,
         error::{ErrorCode, OAuthError},
@@ -13,7 +14,8 @@ use crate::{
     },
     web::{
         Web,
-        pages::{ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage},
+        endpoint::Endpoint,
+        pages::{Asked, ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage},
         reply::Reply,
     },
 };
@@ -22,12 +24,19 @@ use crate::{
 pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
     let Consent { client, request, sealed } = consent;
     let metadata = &client.metadata;
-    let address = &request.return_address;
-    let host = address.host();
-    let scopes = scope_lines(web, &request.scope);
+    let (host, name) = (request.return_address.host(), name_of(client));
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        client_name: name_of(client).as_deref(),
+        asked: Asked {
+            client_name: name.as_deref(),
+            redirect_host: &host,
+            redirect_trust: trust(web, client, &request.return_address),
+            resource: request.resource.as_str(),
+            resource_name: resource_name(web, request),
+            scopes: &scope_lines(web, &request.scope),
+            action: &consent_path(web),
+            transaction: sealed,
+        },
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
@@ -36,16 +45,9 @@ pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
         client_uri: metadata.client_uri.as_deref(),
         policy_uri: metadata.policy_uri.as_deref(),
         tos_uri: metadata.tos_uri.as_deref(),
-        redirect_host: &host,
-        redirect_uri: address.as_str(),
-        redirect_trust: trust(web, client, address),
-        resource: request.resource.as_str(),
-        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
-        scopes: &scopes,
+        redirect_uri: request.return_address.as_str(),
         upstream_name: &web.presentation.upstream_name,
         upstream_scopes: &upstream_scopes,
-        action: &consent_path(web),
-        transaction: sealed,
     }
     .render()
 }
@@ -60,26 +62,32 @@ pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> R
         reply.log(&error.of_a_client());
     }
     let page = SignedInPage {
+        asked: Asked {
+            client_name: name.as_deref(),
+            redirect_host: &host,
+            redirect_trust: trust(web, client, &request.return_address),
+            resource: request.resource.as_str(),
+            resource_name: resource_name(web, request),
+            scopes: &scope_lines(web, &request.scope),
+            action: &consent_path(web),
+            transaction: sealed,
+        },
         account: &display_text(address, 80),
         refusal: (!is_admitted).then_some(reply.reference.as_str()),
-        client_name: name.as_deref().unwrap_or(&host),
-        redirect_host: &host,
-        redirect_trust: trust(web, client, &request.return_address),
-        resource: request.resource.as_str(),
-        resource_name: web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str),
-        scopes: &scope_lines(web, &request.scope),
-        action: &consent_path(web),
-        transaction: sealed,
     };
     let status = if *is_admitted { StatusCode::OK } else { StatusCode::FORBIDDEN };
     reply.page(status, page.render(), true)
 }
 
 fn consent_path(web: &Web) -> String {
-    format!("{}/consent", web.public_url.path())
+    format!("{}{}", web.public_url.path(), Endpoint::Consent.path().unwrap_or_default())
 }
 
-/// What the client calls itself.
+fn resource_name<'a>(web: &'a Web, request: &AuthorizationRequest) -> Option<&'a str> {
+    web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str)
+}
+
+/// The name that the client gave itself.
 fn name_of(client: &Client) -> Option<String> {
     let name = display_text(client.metadata.client_name.as_deref()?, 80);
     Some(name).filter(|name| !name.is_empty())

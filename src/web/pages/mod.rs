@@ -1,7 +1,7 @@
-//! The HTML pages: consent, "return to the application", and notices.
+//! The HTML pages: consent, "return to the app", and notices.
 //!
-//! No script, nothing from elsewhere, one inline style that the policy names by its hash. Every value
-//! is escaped by the templates; what a stranger chose goes through
+//! They have no scripts, no external resources, and one inline style, whose hash is in the
+//! `Content-Security-Policy`. The templates escape every value. Text that strangers chose goes through
 //! [`display_text`](crate::oauth::display_text::display_text) first.
 
 use std::sync::LazyLock;
@@ -16,14 +16,14 @@ mod tests;
 
 const STYLE: &str = include_str!("style.css");
 
-/// Answered in place of a page that could not be rendered, which the templates leave no way to happen.
+/// Shown if a page cannot be rendered, which no template allows to happen.
 const UNRENDERABLE: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title>\
     <main><h1>Something went wrong</h1><p>Go back to the app and start again.</p></main></html>";
 
 /// The `Content-Security-Policy` of every page.
 ///
-/// Without `form-action`: Chromium applies it to the redirects that follow a form, and the way to the
-/// sign-in and to the client would end there.
+/// It has no `form-action`: Chromium also applies that to the redirects after a form, and would block those to
+/// the sign-in and to the client.
 #[must_use]
 pub fn style_csp() -> &'static str {
     static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -36,50 +36,67 @@ pub fn style_csp() -> &'static str {
     &POLICY
 }
 
-/// Asks the person whether a client may have access.
-///
-/// One form posts `transaction` and `decision` (`approve`, `approve_other_account` or `deny`) to `action`.
+/// What a consent page asks for. Its form posts `transaction` and `decision` (`approve`, `approve_other_account`
+/// or `deny`) to `action`.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The client's name, if it gave one.
+    pub client_name: Option<&'a str>,
+    /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
+    pub redirect_host: &'a str,
+    /// How far the user can trust that address.
+    pub redirect_trust: RedirectTrust,
+    /// URL of the MCP server.
+    pub resource: &'a str,
+    /// The operator's name for the MCP server.
+    pub resource_name: Option<&'a str>,
+    /// The scopes that would be granted.
+    pub scopes: &'a [ScopeLine<'a>],
+    /// Where the form is posted.
+    pub action: &'a str,
+    /// The sealed request, posted back unchanged.
+    pub transaction: &'a str,
+}
+
+impl Asked<'_> {
+    /// The client's name, or without one its address.
+    fn shown_name(&self) -> &str {
+        self.client_name.unwrap_or(self.redirect_host)
+    }
+
+    fn shown_resource(&self) -> &str {
+        self.resource_name.unwrap_or(self.resource)
+    }
+}
+
+/// Asks the user before the sign-in whether a client may have access.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "consent.html", config = "src/web/pages/askama.toml")]
 pub struct ConsentPage<'a> {
-    /// The name that the client goes by, if it gave one.
-    pub client_name: Option<&'a str>,
-    /// Who vouches for that name.
+    /// What the user is asked to allow.
+    pub asked: Asked<'a>,
+    /// Who vouches for the client's name.
     pub client_kind: ClientKind,
     /// The client's `client_id`.
     pub client_id: &'a str,
-    /// The client's home page; linked when `http` or `https`, else left out, as are the next two.
+    /// The client's home page. Shown only if `http` or `https`, like the next two.
     pub client_uri: Option<&'a str>,
     /// The client's privacy policy.
     pub policy_uri: Option<&'a str>,
     /// The client's terms of service.
     pub tos_uri: Option<&'a str>,
-    /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
-    pub redirect_host: &'a str,
     /// The whole redirect URI.
     pub redirect_uri: &'a str,
-    /// How far the user can trust that address.
-    pub redirect_trust: RedirectTrust,
-    /// URL of the MCP server.
-    pub resource: &'a str,
-    /// Name of the MCP server, from the operator.
-    pub resource_name: Option<&'a str>,
-    /// What is granted there.
-    pub scopes: &'a [ScopeLine<'a>],
-    /// Where the user signs in next.
+    /// The identity provider where the user signs in next.
     pub upstream_name: &'a str,
-    /// What is asked of the upstream.
+    /// The scopes that the identity provider is asked for.
     pub upstream_scopes: &'a [&'a str],
-    /// Where the form is posted.
-    pub action: &'a str,
-    /// The sealed transaction, posted back as it is.
-    pub transaction: &'a str,
 }
 
 /// Who vouches for a client's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientKind {
-    /// Nobody: the client registered itself (RFC 7591).
+    /// No one: the client registered itself (RFC 7591).
     SelfRegistered,
     /// The operator, who registered it.
     Operator,
@@ -114,11 +131,6 @@ impl ConsentPage<'_> {
         html(self)
     }
 
-    /// The client's name; without one, where it is.
-    fn shown_name(&self) -> &str {
-        self.client_name.unwrap_or(self.redirect_host)
-    }
-
     fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {
         [("Website", self.client_uri), ("Privacy policy", self.policy_uri), ("Terms", self.tos_uri)]
             .into_iter()
@@ -126,32 +138,16 @@ impl ConsentPage<'_> {
     }
 }
 
-/// Asks the user again after the sign-in, or says that this account may not come in.
-///
-/// One form posts `transaction` and `decision` (`approve`, `approve_other_account` or `deny`) to `action`.
+/// Asks the user again after the sign-in, or says that this account has no access.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "signed_in.html", config = "src/web/pages/askama.toml")]
 pub struct SignedInPage<'a> {
-    /// Who has signed in.
+    /// What the user is asked to allow.
+    pub asked: Asked<'a>,
+    /// The account that has signed in.
     pub account: &'a str,
-    /// The reference that the log has, where this account may not come in.
+    /// The reference in the log, if this account has no access.
     pub refusal: Option<&'a str>,
-    /// The name that the client goes by.
-    pub client_name: &'a str,
-    /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
-    pub redirect_host: &'a str,
-    /// How far the user can trust that address.
-    pub redirect_trust: RedirectTrust,
-    /// URL of the MCP server.
-    pub resource: &'a str,
-    /// Name of the MCP server, from the operator.
-    pub resource_name: Option<&'a str>,
-    /// What is granted there.
-    pub scopes: &'a [ScopeLine<'a>],
-    /// Where the form is posted.
-    pub action: &'a str,
-    /// The sealed login, posted back as it is.
-    pub transaction: &'a str,
 }
 
 impl SignedInPage<'_> {
@@ -162,10 +158,8 @@ impl SignedInPage<'_> {
     }
 }
 
-/// Says what happened, and leaves it to the person to follow the answer to the application.
-///
-/// For an answer that must not be redirected by itself, lest this server send people wherever a
-/// self-registered client wants them.
+/// Says what happened, and offers a link back to the client instead of a redirect. Otherwise a self-registered
+/// client could make this server redirect users anywhere.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "continue.html", config = "src/web/pages/askama.toml")]
 pub struct ContinuePage<'a> {
@@ -173,11 +167,11 @@ pub struct ContinuePage<'a> {
     pub title: &'a str,
     /// What happened, in a sentence or two.
     pub what_happened: &'a str,
-    /// The answer's redirect; linked where its scheme belongs to the web or to an application.
+    /// The answer's redirect. Linked if its scheme opens a website or an application.
     pub href: &'a str,
     /// Host of `href`, in Punycode; for a private-use scheme, the scheme.
     pub host: &'a str,
-    /// The reference that the log has.
+    /// The reference in the log.
     pub reference: &'a str,
 }
 
@@ -203,10 +197,8 @@ pub struct NoticePage<'a> {
     pub what_happened: &'a str,
     /// What to do next.
     pub what_to_do: &'a str,
-    /// The reference that the log has.
+    /// The reference in the log.
     pub reference: Option<&'a str>,
-    /// Accepted values, or a URL to copy; line breaks are kept.
-    pub details: Option<&'a str>,
 }
 
 impl NoticePage<'_> {
@@ -230,12 +222,11 @@ fn is_web_link(uri: &str) -> bool {
     scheme(uri).is_some_and(|scheme| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)))
 }
 
-/// Whether following `uri` leads to a web server or an application, and does nothing else.
+/// Whether following `uri` only opens a website or an application.
 fn is_safe_link(uri: &str) -> bool {
     is_web_link(uri) || scheme(uri).is_some_and(is_private_use)
 }
 
-/// What stands before the first colon.
 fn scheme(uri: &str) -> Option<&str> {
     uri.split_once(':').map(|(scheme, _)| scheme)
 }
