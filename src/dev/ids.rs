@@ -1,8 +1,8 @@
 //! Identifiers and tokens in Pangea's form: `p`, two letters, `_`, 32 characters of `[a-z2-7]`.
 
-use crate::secret::{Random, sha256};
+use data_encoding::BASE32_NOPAD;
 
-const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+use crate::secret::{Random, sha256};
 
 /// A new one that cannot be guessed (160 bits).
 pub(super) fn fresh(prefix: &str, random: &dyn Random) -> String {
@@ -16,15 +16,8 @@ pub(super) fn derived(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", base32(&sha256(name.as_bytes())[..20]))
 }
 
-/// RFC 4648 section 6 in lower case, for a multiple of five bytes.
 fn base32(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() / 5 * 8);
-    for five in bytes.chunks_exact(5) {
-        let bits = five.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
-        let letter = |at: u32| ALPHABET[usize::from((bits >> (5 * at)).to_le_bytes()[0] & 31)];
-        text.extend((0..8).rev().map(|at| char::from(letter(at))));
-    }
-    text
+    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 
 #[cfg(test)]

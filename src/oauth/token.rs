@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Serialize};
 
 use super::{issuer::Issuer, resource::Resource, scope::Scope};
@@ -34,7 +35,8 @@ impl GrantId {
         let seconds = u32::try_from(requested_at.as_secs()).unwrap_or(u32::MAX);
         bytes[..4].copy_from_slice(&seconds.to_be_bytes());
         bytes[4..].copy_from_slice(&sha256(state.as_bytes())[..16]);
-        Self(base32hex(&bytes))
+        // Its byte order is numeric order (RFC 4648 section 7).
+        Self(BASE32_DNSSEC.encode(&bytes))
     }
 
     /// `None` for any other text.
@@ -55,20 +57,6 @@ impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Base32 with the extended hex alphabet (RFC 4648 section 7) in lower case, which keeps the byte order.
-fn base32hex(bytes: &[u8; GrantId::BYTES]) -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-    let mut text = String::with_capacity(GrantId::LENGTH);
-    for chunk in bytes.chunks(5) {
-        let bits = chunk.iter().fold(0_u64, |bits, &byte| bits << 8 | u64::from(byte));
-        for place in (0..8).rev() {
-            let digit = usize::try_from(bits >> (place * 5) & 31).unwrap_or_default();
-            text.push(char::from(ALPHABET[digit]));
-        }
-    }
-    text
 }
 
 /// An authorization code of this grant.
