@@ -1,4 +1,4 @@
-//! Records in the memory of this process, gone when it ends: for development and tests.
+//! Records in the memory of this process, for development and tests.
 
 use std::{
     collections::BTreeMap,
@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use super::{Kind, Order, Page, Record, Repository, Result, Version, Versioned, Write};
 use crate::clock::UnixTime;
 
-/// How many expired records one call removes at most.
+/// Most expired records that one call removes.
 const PURGE_BATCH: usize = 500;
 
-/// A repository that forgets everything when the process ends.
+/// A volatile repository: its records are lost when the process ends.
 #[derive(Debug, Default)]
 pub struct MemoryRepository(Mutex<Records>);
 
@@ -26,7 +26,7 @@ struct Records {
 }
 
 impl MemoryRepository {
-    /// The records. No method can leave them half-changed, so a panic elsewhere does not spoil them.
+    /// A poisoned lock is harmless: no method leaves a record half-changed.
     fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

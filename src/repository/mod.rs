@@ -1,8 +1,8 @@
-//! Where clients, grants and signing keys live.
+//! Storage of clients, grants and signing keys.
 //!
-//! A backend implements [`Repository`]: seven methods over single records, no transaction beyond
-//! one record. [`conformance`] says whether it is right, races included. The rest of the program
-//! uses the typed [`Collection`], never the trait.
+//! A backend implements [`Repository`]: seven methods over single records, without transactions over several.
+//! [`conformance`] checks a backend, races included. The rest of the program uses the typed [`Collection`],
+//! never the trait.
 
 mod authorities;
 mod collection;
@@ -30,24 +30,24 @@ pub use self::{
 };
 use crate::clock::UnixTime;
 
-/// What a record is about. Keys are unique within their kind.
+/// The kind of a record. Keys are unique within their kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A registered client.
     Client,
-    /// What one person allowed one client at one resource.
+    /// A person's permission for one client at one resource.
     Grant,
     /// A signing key, sealed.
     Key,
-    /// Something that may be used once.
+    /// A marker that something was used, or is held by one process.
     Replay,
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::Client, Self::Grant, Self::Key, Self::Replay];
 
-    /// The name under which backends store it.
+    /// The name in storage. It never changes.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -66,16 +66,16 @@ pub fn is_key(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// One stored value. To the backend the value is opaque text.
+/// A stored record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Unique within its kind; [`is_key`] says what may be one.
     pub key: String,
-    /// Versioned JSON.
+    /// JSON with a version; opaque text to the backend.
     pub value: String,
-    /// What this record is listed under: a grant's client, or that a client is unused.
+    /// The value by which [`Page::parent`] selects it: a grant's client, or a mark of unused clients.
     pub parent: Option<String>,
-    /// From this second on the record does not exist; `None` keeps it for good.
+    /// The first second in which the record no longer exists; `None` if it never expires.
     pub expires_at: Option<UnixTime>,
 }
 
@@ -87,17 +87,16 @@ impl Record {
     }
 }
 
-/// Which write of a record was read. Opaque: backends choose the numbers, and no two writes under
-/// one key may share one.
+/// Identifies one write of a record. The backend chooses the numbers; two writes under one key never share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version(pub NonZeroU64);
 
-/// A record as it was read.
+/// A record and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
-    /// The record.
+    /// What is stored.
     pub record: Record,
-    /// What [`Repository::replace`] wants back.
+    /// Passed to [`Repository::replace`].
     pub version: Version,
 }
 
@@ -105,23 +104,22 @@ pub struct Versioned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Write {
-    /// Stored durably; the version of what is stored now.
+    /// The record is stored durably, under this version.
     Done(Version),
-    /// Nothing was changed, for somebody else was faster.
+    /// Nothing was changed, because another writer was faster.
     Conflict,
 }
 
-/// A part of a list, ordered by key.
+/// Selects a page of a list.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    /// Only records with this parent.
+    /// Selects records with this parent only.
     pub parent: Option<String>,
-    /// Continue behind this key (exclusive), in the direction of `order`.
+    /// The key after which the page starts (exclusive), in the direction of `order`.
     pub after: Option<String>,
-    /// Which end of the keys comes first. Grant keys begin with their time, so descending is
-    /// newest first.
+    /// The direction. Grant keys begin with their time, so descending means newest first.
     pub order: Order,
-    /// At most this many records.
+    /// Maximum number of records.
     pub limit: usize,
 }
 
@@ -135,88 +133,84 @@ pub enum Order {
     Descending,
 }
 
-/// Why a repository could not do what it was asked for.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
-    /// The storage engine cannot serve now, be it away, full, or damaged as it says itself; trying again
-    /// later may help.
+    /// The storage engine cannot serve now: it is unreachable, full, or reports damage. A later try may succeed.
     #[error("the repository is unavailable: {0}")]
     Unavailable(String),
-    /// The record is larger than the storage engine takes; nothing was stored.
-    #[error("the record has {size} bytes where the repository takes {largest}")]
+    /// The record is larger than the storage engine allows. Nothing was stored.
+    #[error("the record has {size} bytes; the repository allows {largest}")]
     TooLarge {
-        /// Its size, in bytes as it would be stored.
+        /// Size of the stored form, in bytes.
         size: usize,
-        /// The largest that is taken.
+        /// Maximum, in bytes.
         largest: usize,
     },
-    /// What the storage engine returned is no record, though the engine is well.
-    #[error("the repository holds a value that cannot be read: {0}")]
+    /// The storage engine works, but returned something that is not a record.
+    #[error("the repository has a value that cannot be read: {0}")]
     Corrupt(String),
-    /// The storage engine cannot be used as it is set up; the sentence says what to change.
+    /// The storage engine cannot be used with this setup. The message says what to change.
     #[error("{0}")]
     Unusable(String),
-    /// Nothing has been stored there yet, and the caller did not ask for it to be made.
-    #[error("there is no repository at {0}: `serve` makes it; if it should exist, correct [repository]")]
+    /// There is no repository yet, and [`Access`] does not allow creating one.
+    #[error("there is no repository at {0}: `serve` creates it; if it should exist, correct [repository]")]
     Absent(String),
 }
 
-/// What opening a repository may do to the storage.
+/// What a caller may do with the storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Make it where there is none.
+    /// Read and write, and create the storage if there is none.
     Create,
     /// Read and write what exists.
     ReadWrite,
-    /// Read what exists, and leave the storage as it is, byte for byte.
+    /// Read what exists. No byte of the storage changes.
     ReadOnly,
 }
 
 /// How many processes may write to one storage at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Atomicity {
-    /// Any number: each write is conditional in the storage itself.
+    /// Any number: the storage itself makes writes conditional.
     Shared,
-    /// One: the storage knows no conditional write, and only this process keeps its own writes
-    /// apart. `serve` lets a second daemon wait or go.
+    /// One: the storage has no conditional writes, so only one process can order them. `serve` uses a write lease.
     SingleProcess,
 }
 
-/// The key of the record that says who has the right to write, in a repository that bears one writer.
-/// It is of kind [`Kind::Replay`] and belongs to its own storage: it is copied nowhere.
+/// The key of the write lease of a single-writer repository. The record is of kind [`Kind::Replay`] and is never
+/// copied to another repository.
 pub const WRITER_LEASE: &str = "writer.lease";
 
-/// The result of a repository call.
+/// [`std::result::Result`] with [`RepositoryError`].
 pub type Result<T> = std::result::Result<T, RepositoryError>;
 
 /// Storage of single records with conditional writes.
 ///
-/// Time is passed in: a record whose `expires_at` is not after `now` does not exist, for any
-/// method. A write that answered `Done` survives a crash of the process and of the machine
-/// (volatile backends aside).
+/// Time is passed in: to every method, a record whose `expires_at` is not after `now` does not exist. A write that
+/// returned `Done` survives a crash of the process and of the machine, except in volatile backends.
 #[async_trait]
 pub trait Repository: Debug + Send + Sync + 'static {
-    /// The record under `key`, if it lives.
+    /// Reads a record.
     async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>>;
 
-    /// Stores a new record; [`Write::Conflict`] if a live one has its key.
+    /// Stores a new record; [`Write::Conflict`] if the key is taken.
     async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write>;
 
-    /// Stores `record` in place of the one that was read as `read`; [`Write::Conflict`] if that
-    /// has been changed, taken or has expired since.
+    /// Replaces the record that was read as `read`; [`Write::Conflict`] if it has been changed, taken or has expired
+    /// since.
     async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write>;
 
-    /// Removes the record and returns it; of many callers at most one gets it.
+    /// Removes a record and returns it. Of several concurrent callers, at most one gets it.
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>>;
 
-    /// Live records of a kind in key order.
+    /// Lists records of a kind in key order.
     async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>>;
 
-    /// Removes a bounded batch of expired records of every kind and says how many; zero when
-    /// there are none left.
+    /// Removes a bounded batch of expired records of every kind and returns how many; zero if none are left.
     async fn purge_expired(&self, now: UnixTime) -> Result<u64>;
 
-    /// Whether the storage engine answers.
+    /// Checks that the storage engine answers.
     async fn ping(&self) -> Result<()>;
 
     /// How many processes may write at once.
@@ -224,8 +218,7 @@ pub trait Repository: Debug + Send + Sync + 'static {
         Atomicity::Shared
     }
 
-    /// What an operator should know of how the storage engine is set up, a sentence each with its
-    /// remedy: that it may lose acknowledged writes, say. Empty when all is well.
+    /// Problems of the storage engine's setup, each with its fix: for example, that it may lose acknowledged writes.
     async fn warnings(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }

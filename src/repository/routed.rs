@@ -1,4 +1,4 @@
-//! Each kind of record in a repository of its own, as the operator routed it.
+//! Kinds of records in separate repositories, as configured.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{Atomicity, Kind, Page, Record, Repository, Result, Version, Versioned, Write};
 use crate::clock::UnixTime;
 
-/// Sends each kind of record to its repository.
+/// Routes each kind of record to its repository.
 #[derive(Debug)]
 pub struct RoutedRepository {
     main: Arc<dyn Repository>,
@@ -15,7 +15,7 @@ pub struct RoutedRepository {
 }
 
 impl RoutedRepository {
-    /// The kinds of `elsewhere` in their own repositories, all others in `main`.
+    /// Kinds that are not in `elsewhere` go to `main`.
     #[must_use]
     pub fn new(main: Arc<dyn Repository>, elsewhere: Vec<(Kind, Arc<dyn Repository>)>) -> Self {
         Self { main, elsewhere }

@@ -1,4 +1,4 @@
-//! Says whether a backend keeps the rules of [`Repository`], races included.
+//! Checks that a backend keeps the rules of [`Repository`], races included.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -26,11 +26,11 @@ use tokio::{task::JoinError, time::timeout};
 use super::{Kind, Record, Repository, RepositoryError, Version, Versioned, Write};
 use crate::clock::UnixTime;
 
-/// How long one rule may take.
+/// Timeout of one rule.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// The present of the suite: 2100-01-01. No engine's own clock has come so far, so that nothing
-/// expires but by the time that is passed in.
+/// The suite's current time: 2100-01-01. No storage engine's clock is that late, so records expire only by the time
+/// that is passed in.
 const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
 
 /// A rule that a repository broke.
@@ -39,20 +39,19 @@ const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
 pub struct Violation {
     /// The rule.
     pub rule: &'static str,
-    /// What happened instead.
+    /// What the repository did instead.
     pub found: String,
 }
 
-/// Checks every rule and says which are broken.
+/// Checks every rule.
 ///
-/// `open` is called once for each rule and gives two handles to one *empty* storage, as two
-/// processes would hold them; a backend that serves a single process gives the same handle twice.
-/// Call this on a runtime with several threads and with its timer enabled, for else the races are
-/// tame.
+/// `open` is called once for each rule. It returns two handles to one *empty* storage, as two processes would have. A
+/// backend for a single process returns the same handle twice. Call this on a multi-threaded runtime with timers;
+/// otherwise few races happen.
 ///
 /// # Errors
 ///
-/// Every rule that was broken, with what was found.
+/// Every broken rule.
 pub async fn verify(open: impl AsyncFn() -> [Arc<dyn Repository>; 2]) -> Result<(), Vec<Violation>> {
     let mut violations = Vec::new();
     for (rule, check) in rules::RULES.iter().chain(races::RULES) {
@@ -65,12 +64,12 @@ pub async fn verify(open: impl AsyncFn() -> [Arc<dyn Repository>; 2]) -> Result<
     if violations.is_empty() { Ok(()) } else { Err(violations) }
 }
 
-/// A rule and how to check it on an empty storage.
+/// A rule, and its check on an empty storage.
 type Rule = (&'static str, fn(Storage) -> Checking);
 type Checking = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 type Verdict<T = ()> = Result<T, Fault>;
 
-/// What was found instead of what the rule says.
+/// What contradicts the rule.
 struct Fault(String);
 
 impl From<RepositoryError> for Fault {
@@ -89,12 +88,12 @@ fn fault<T>(found: impl Into<String>) -> Verdict<T> {
     Err(Fault(found.into()))
 }
 
-/// That something is as it must be, or else what it is instead.
+/// Compares a result with the expected one.
 fn ensure(holds: bool, otherwise: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { fault(otherwise()) }
 }
 
-/// One storage by two handles: what is written by the first is read by the second.
+/// Two handles to one storage: the first writes, the second reads.
 struct Storage {
     handles: [Arc<dyn Repository>; 2],
 }
@@ -136,7 +135,7 @@ impl Storage {
         found.map_or_else(|| fault(format!("{key} is absent, though it was stored and lives")), Ok)
     }
 
-    /// That this very record is stored.
+    /// Checks that exactly this record is stored.
     async fn expect(&self, kind: Kind, record: &Record) -> Verdict<Version> {
         let found = self.get(kind, &record.key).await?;
         ensure(found.record == *record, || format!("{:?} is stored, not {record:?}", found.record))?;
@@ -149,7 +148,7 @@ impl Storage {
     }
 }
 
-/// A record that never expires and belongs to nothing.
+/// A record without expiry and parent.
 fn record(key: &str, value: &str) -> Record {
     Record {
         key: key.to_owned(),
@@ -164,7 +163,7 @@ impl Record {
         Self { parent: Some(parent.to_owned()), ..self }
     }
 
-    /// Expires so many seconds after [`NOW`], or did so before.
+    /// Sets the expiry, in seconds after [`NOW`]; negative for the past.
     fn expiring(self, seconds: i64) -> Self {
         Self { expires_at: Some(seconds_from_now(seconds)), ..self }
     }

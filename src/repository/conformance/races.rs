@@ -1,4 +1,4 @@
-//! The rules that only a race can break: 32 callers at once, half of them by either handle.
+//! Rules that only a race can break: 32 callers at once, half of them on each handle.
 
 use std::{future::Future, sync::Arc};
 
@@ -7,13 +7,13 @@ use tokio::{sync::Barrier, task::JoinSet};
 use super::{Kind, NOW, Repository, Rule, Storage, Verdict, Write, ensure, fault, record, seconds_from_now};
 use crate::repository;
 
-/// How many race.
+/// Concurrent callers.
 const RACERS: usize = 32;
 
-/// How often each race is run.
+/// Runs of each race.
 const ROUNDS: usize = 4;
 
-/// How often a racer tries again before it is a fault that nobody gets ahead.
+/// Tries of one racer before the lack of progress counts as a failure.
 const MAX_TRIES: usize = 10_000;
 
 pub(super) const RULES: &[Rule] = &[
@@ -63,7 +63,7 @@ async fn replaces(storage: Storage) -> Verdict {
     Ok(())
 }
 
-/// That one racer succeeded, and that it is its record that is stored.
+/// Checks that one racer succeeded, and that its record is stored.
 async fn one_winner(storage: &Storage, key: &str, writes: &[(usize, Write)]) -> Verdict {
     let winners: Vec<_> = writes.iter().filter(|(_, write)| *write != Write::Conflict).collect();
     let [(winner, write)] = winners[..] else {
@@ -98,7 +98,7 @@ async fn takes_and_replaces(storage: Storage) -> Verdict {
         let won = race(&storage, move |racer, handle| {
             let mine = record(&raced, &racer.to_string());
             async move {
-                // A quarter each of the combinations of handle and call.
+                // A quarter for each combination of handle and call.
                 if racer / 2 % 2 == 0 {
                     Ok(handle.take(Kind::Replay, &mine.key, NOW).await?.is_some())
                 } else {
@@ -140,12 +140,12 @@ async fn counter(storage: Storage) -> Verdict {
     storage.expect(Kind::Replay, &counted(RACERS)).await.map(|_| ())
 }
 
-/// The counter at a count; in the order of the counts are the values, too.
+/// A counter record. Its value sorts by its count.
 fn counted(count: usize) -> super::Record {
     record("counter", &format!("{count:02}"))
 }
 
-/// What the racers were answered, each with its number. They start together.
+/// Starts all racers together. Returns their answers in order.
 async fn race<T, F>(
     storage: &Storage,
     call: impl Fn(usize, Arc<dyn Repository>) -> F,

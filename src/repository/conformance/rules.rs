@@ -1,4 +1,4 @@
-//! The rules that one caller can check.
+//! Rules that one caller can check.
 
 use super::{
     Kind, NOW, Record, RepositoryError, Rule, Storage, Verdict, Write, conflicts, ensure, fault, record,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::repository::{Order, Page};
 
-/// More calls than any purge needs.
+/// Limit on purge calls.
 const MAX_PURGES: usize = 10_000;
 
 pub(super) const RULES: &[Rule] = &[
@@ -68,7 +68,7 @@ async fn round_trip(storage: Storage) -> Verdict {
     Ok(())
 }
 
-/// Eight kilobytes every storage must take; where the limit lies beyond that is its own affair.
+/// Every storage must accept eight kilobytes. Larger limits are its choice.
 async fn too_large(storage: Storage) -> Verdict {
     let large = record("large", &"0123456789abcdef".repeat(4096));
     let refused = |error: &RepositoryError| matches!(error, RepositoryError::TooLarge { .. });
@@ -186,7 +186,7 @@ async fn versions_never_return(storage: Storage) -> Verdict {
     let mut seen = Vec::new();
     for round in 0..8 {
         let again = record("key", &round.to_string()).expiring(round);
-        // The records of the even rounds are taken, the others expire.
+        // Even rounds are taken, odd ones expire.
         let write = storage.writer().insert(Kind::Grant, &again, seconds_from_now(round - 1)).await?;
         let Write::Done(version) = write else {
             return fault("an insert into a free place conflicts");
@@ -356,7 +356,7 @@ async fn purge(storage: Storage) -> Verdict {
     let purged = purge_all(&storage, 50).await?;
     ensure(purged == EXPIRED as u64, || format!("of {EXPIRED} expired records, {purged} were counted"))?;
     for kind in Kind::ALL {
-        // Seen from before its expiry, only a record that is gone is absent.
+        // At a time before its expiry, only a removed record is absent.
         storage.expect_absent(kind, "expired").await?;
         for record in &live {
             storage.expect(kind, record).await?;
@@ -365,7 +365,7 @@ async fn purge(storage: Storage) -> Verdict {
     Ok(())
 }
 
-/// Inserts so many records, many at a time, that expire so many seconds from now.
+/// Inserts `count` records concurrently, which expire in `seconds`.
 async fn insert_many(storage: &Storage, count: usize, expiry: i64) -> Verdict {
     let mut inserts = tokio::task::JoinSet::new();
     for number in 0..count {
@@ -384,7 +384,7 @@ async fn insert_many(storage: &Storage, count: usize, expiry: i64) -> Verdict {
     Ok(())
 }
 
-/// Purges, so many seconds from now, until nothing is left to purge; says how many were.
+/// Purges at a time, in seconds from now, until nothing is left. Returns how many records were removed.
 async fn purge_all(storage: &Storage, seconds: i64) -> Verdict<u64> {
     let mut purged = 0;
     for _ in 0..MAX_PURGES {

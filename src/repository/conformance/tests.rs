@@ -1,4 +1,4 @@
-//! Proof that the suite catches what it claims to: repositories, each with one flaw.
+//! Shows that the suite finds errors: repositories with one flaw each.
 
 use std::{
     collections::BTreeSet,
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What is wrong with a repository.
+/// The flaw of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flaw {
     NeverAnswersPing,
@@ -55,7 +55,7 @@ enum Flaw {
 
 use Flaw::*;
 
-/// Each flaw with the beginning of a rule that it must break.
+/// Each flaw, and the start of the name of a rule that it must break.
 const FLAWS: &[(Flaw, &str)] = &[
     (NeverAnswersPing, "the storage engine answers"),
     (FoldsCase, "a record comes back"),
@@ -115,14 +115,14 @@ fn every_rule_has_a_flaw_that_breaks_it() {
     assert!(untried.is_empty(), "{untried:#?}");
 }
 
-/// A repository in memory with one flaw.
+/// A memory repository with one flaw.
 #[derive(Debug)]
 struct Broken {
     sound: MemoryRepository,
     flaw: Flaw,
-    /// Held over what a flawed method does in several steps, unless racing is its flaw.
+    /// Held during the steps of a flawed method, unless its flaw is a race.
     whole: tokio::sync::Mutex<()>,
-    /// The versions that are given out in place of the sound ones.
+    /// Replaces the correct versions.
     counted: Mutex<Vec<(Kind, String, Version, u64)>>,
 }
 
@@ -166,12 +166,12 @@ impl Broken {
         stored
     }
 
-    /// Removes a record whether or not it lives.
+    /// Removes a record even if it has expired.
     async fn remove(&self, kind: Kind, key: &str) -> Result<Option<Record>> {
         self.sound.take(kind, key, UnixTime::from_secs(0)).await
     }
 
-    /// Stores a record whatever is there.
+    /// Stores a record unconditionally.
     async fn overwrite(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
         loop {
             self.remove(kind, &record.key).await?;
@@ -181,7 +181,7 @@ impl Broken {
         }
     }
 
-    /// The version by which a record is known outside: its own, or how often it was replaced.
+    /// The version that callers see: the real one, or the number of replacements.
     fn outside(&self, kind: Kind, key: &str, version: Version) -> Version {
         if !self.has(VersionsCountFromOne) {
             return version;

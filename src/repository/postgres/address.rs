@@ -1,4 +1,4 @@
-//! What the URL and the settings beside it say: where the server is, and whether to encrypt.
+//! The settings, read: where the server is, and whether to encrypt.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio_postgres::{
 
 use super::{PostgresSettings, problem::Problem};
 
-/// After how long a silent connection is asked whether it still stands.
+/// How long a connection is silent before TCP checks it.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// A server and how to speak to it.
+/// How to connect.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) config: Config,
@@ -22,13 +22,12 @@ pub(super) struct Address {
 impl Address {
     /// Reads the settings.
     ///
-    /// The modes of TLS here are fewer than the names for them, for a certificate that is not
-    /// verified, host name included, protects from nobody: `require`, `verify-ca` and
-    /// `verify-full` are one. `prefer` takes what a server far away offers, and nothing on this
+    /// A certificate that is not fully verified, host name included, protects from no one. Therefore `require`,
+    /// `verify-ca` and `verify-full` mean the same. `prefer` uses TLS if a remote server offers it, and never on this
     /// machine.
     pub(super) fn of(settings: &PostgresSettings) -> Result<Self, Problem> {
         let (url, mode) = without_ssl_mode(settings.url.expose());
-        // What the parser says may quote a part of a password.
+        // The parser's message may quote part of a password.
         let mut config: Config = url.parse().map_err(|_| Problem::Url)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Problem::Url);
@@ -57,20 +56,20 @@ impl Address {
             None | Some("prefer") => SslMode::Prefer,
             Some(_) => return Err(Problem::SslMode),
         });
-        // Whatever the URL says: of several servers, one that can be written to.
+        // Of several servers, only the primary is useful.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         Ok(Self { config, is_local })
     }
 
-    /// Whether nobody on the way can read along.
+    /// Whether the network cannot read the connection.
     pub(super) fn is_encrypted(&self) -> bool {
         self.is_local || self.config.get_ssl_mode() == SslMode::Require
     }
 }
 
-/// The URL without `sslmode`, whose values are more than its parser knows, and the last of them.
+/// The URL without `sslmode`, and its last value. The parser does not know all values.
 fn without_ssl_mode(url: &str) -> (String, Option<String>) {
-    // As its parser does: what stands before the first @ is a name and a password.
+    // Like the parser: the part before the first @ is a name and a password.
     let server = url.find('@').unwrap_or_default();
     let Some(mark) = url[server..].find('?') else { return (url.to_owned(), None) };
     let (base, query) = (&url[..server + mark], &url[server + mark + 1..]);

@@ -140,7 +140,7 @@ impl Connections {
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
                 if !matches!(failure, Failure::Refused(_)) {
-                    // Broken, or with a server that has changed its role.
+                    // It broke, or its server changed its role.
                     drop(Object::take(client));
                 }
                 Err(failure)

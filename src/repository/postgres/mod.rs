@@ -3,8 +3,8 @@
 //! Every call is one statement in one round trip. Statements are prepared where a connection is a session of
 //! its own. Behind a pooler, which may run each statement in another session, they are not.
 //!
-//! A server may go away at any moment. A statement that certainly has not run is repeated until the timeout.
-//! For a write whose answer was lost, see [`PostgresRepository`].
+//! Connections break at any moment. A statement that certainly has not run is repeated until the timeout. For a
+//! write whose answer was lost, see [`PostgresRepository`].
 
 mod address;
 mod connections;
@@ -21,7 +21,7 @@ use async_trait::async_trait;
 
 use self::{address::Address, connections::Connections, problem::Names, statements::Statement};
 use super::{
-    Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
+    Access, Kind, Page, Record, Repository, Result, Version, Versioned, Write,
     retry::{Repeat, new_version, settled_insert, settled_replace},
 };
 use crate::{clock::UnixTime, secret::Secret};
@@ -46,7 +46,7 @@ impl PostgresSettings {
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unusable`] when the URL cannot be read.
+    /// [`RepositoryError::Unusable`](super::RepositoryError::Unusable) when the URL cannot be read.
     pub fn place(&self) -> Result<String> {
         Ok(Names::of(&Address::of(self)?.config).place())
     }
@@ -54,17 +54,16 @@ impl PostgresSettings {
 
 /// A repository in `PostgreSQL`.
 ///
-/// When a connection breaks before the answer to a write has come, nobody here knows whether the
-/// write was made, or even will be, by a server process that lives on. So
+/// If a connection breaks before the answer to a write arrives, the write may have been made, or a server process
+/// that is still running may make it later. Therefore:
 ///
-/// - a replace is sent again: it counts for the version that was read and for the one that it
-///   writes itself, and neither ever comes back, so the second makes what the first made or
-///   nothing;
-/// - an insert is not, for the first might still come after the second was taken again. Its
-///   version in the table is the proof that it was made;
-/// - a take is not, for the record would be gone and with it the answer.
+/// - a replace is sent again. It accepts the version that was read and the one that it writes. Versions never
+///   repeat, so the second try has the effect of the first, or none;
+/// - an insert is not sent again, because the first one might still arrive after the second was taken. If its
+///   version is in the table, it was made;
+/// - a take is not sent again, because the record and the answer would be lost.
 ///
-/// What stays in doubt is [`RepositoryError::Unavailable`].
+/// If doubt remains, the error is [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable).
 #[derive(Debug)]
 pub struct PostgresRepository {
     connections: Connections,
@@ -72,22 +71,22 @@ pub struct PostgresRepository {
 }
 
 impl PostgresRepository {
-    /// Connects, and brings the schema up to date where there is one.
+    /// Connects, and creates or migrates the schema.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`] when the server cannot be reached,
-    /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
+    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when the server cannot be reached, [`RepositoryError::Unusable`] when it can
+    /// be reached but not used. Both messages say what to change.
     pub async fn connect(settings: &PostgresSettings) -> Result<Self> {
         Self::connect_for(settings, Access::Create).await
     }
 
-    /// Connects for what `access` allows.
+    /// Connects with the rights of `access`.
     ///
     /// # Errors
     ///
-    /// As [`PostgresRepository::connect`]; [`RepositoryError::Absent`] when the database has no table and
-    /// none may be made.
+    /// As [`PostgresRepository::connect`]; [`RepositoryError::Absent`](super::RepositoryError::Absent) when the table does not exist and `access` does
+    /// not allow creating it.
     pub async fn connect_for(settings: &PostgresSettings, access: Access) -> Result<Self> {
         let address = Address::of(settings)?;
         let is_encrypted = address.is_encrypted();
@@ -164,7 +163,7 @@ impl Repository for PostgresRepository {
     }
 }
 
-/// A write has changed its row or none.
+/// A write returns its row, or none after a conflict.
 fn outcome(rows: &[tokio_postgres::Row], mine: Version) -> Write {
     if rows.is_empty() { Write::Conflict } else { Write::Done(mine) }
 }

@@ -1,4 +1,4 @@
-//! Why the server cannot be used, and what to do about it.
+//! Why the server cannot be used, and how to fix it.
 
 use std::io;
 
@@ -11,10 +11,10 @@ use tokio_postgres::{
 use super::schema::{SCHEMA, TABLE};
 use crate::repository::{RepositoryError, authorities::CaFileError};
 
-/// The oldest server that knows every statement, as it counts its versions.
+/// The oldest supported version, as `server_version_num`.
 pub(super) const OLDEST: i32 = 130_000;
 
-/// Why a server cannot be used, in a sentence that never quotes a password.
+/// Why a server cannot be used. The messages never quote a password.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(
@@ -88,7 +88,7 @@ impl From<Problem> for RepositoryError {
     }
 }
 
-/// Of whom the sentences speak.
+/// The names in error messages.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     server: String,
@@ -97,7 +97,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The names in an address.
+    /// Takes the names from the URL.
     pub(super) fn of(config: &Config) -> Self {
         let hosts = config.get_hosts().iter().map(|host| match host {
             Host::Tcp(name) => name.clone(),
@@ -121,14 +121,14 @@ impl Names {
         format!("{}, database \"{}\"", self.server, self.database)
     }
 
-    /// What a failed connection tells.
+    /// Judges a failed connection.
     pub(super) fn refused(&self, error: &Error) -> Problem {
         let Self { server, role, database } = self.clone();
         if let Some(told) = error.as_db_error() {
             let reason = told.message().to_owned();
             return match *told.code() {
                 SqlState::INVALID_PASSWORD => Problem::WrongPassword { server, role },
-                // The server's words for it are in the language of the server.
+                // The server's message is in the server's language.
                 SqlState::INVALID_AUTHORIZATION_SPECIFICATION
                     if told.routine() == Some("InitializeSessionUserId") =>
                 {
@@ -143,7 +143,7 @@ impl Names {
         let cause = std::error::Error::source(error);
         let reason = cause.map_or_else(|| error.to_string(), ToString::to_string);
         let broke = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
-        // The kinds of this error show in nothing but its words.
+        // This error shows its kind only in its text.
         match (error.to_string().as_str(), broke) {
             ("error performing TLS handshake", None) => Problem::NoTls { server },
             ("error performing TLS handshake", Some(broke)) if is_about_certificate(broke) => {
@@ -160,17 +160,17 @@ impl Names {
         }
     }
 
-    /// What went on for too long.
+    /// The server did not answer.
     pub(super) fn away(&self, reason: &str) -> Problem {
         Problem::Away { server: self.server.clone(), reason: reason.to_owned() }
     }
 
-    /// A server that is too old or not, by what it says of itself.
+    /// Refuses servers that are too old.
     pub(super) fn judge_version(&self, found: i32) -> Result<(), Problem> {
         if found >= OLDEST { Ok(()) } else { Err(Problem::TooOld { server: self.server.clone(), found }) }
     }
 
-    /// A database of the right encoding or not.
+    /// Refuses databases that are not UTF-8.
     pub(super) fn judge_encoding(&self, found: &str) -> Result<(), Problem> {
         if found == "UTF8" {
             return Ok(());
@@ -195,7 +195,7 @@ impl Names {
     }
 }
 
-/// Whether the other side showed a certificate that is not good enough, or none was any.
+/// Whether the server's certificate is invalid or missing.
 fn is_about_certificate(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     matches!(cause, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented))

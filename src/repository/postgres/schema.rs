@@ -1,4 +1,4 @@
-//! The table: made and brought up to date by whichever daemon comes first.
+//! The table. The first daemon that starts creates or migrates it.
 
 use deadpool_postgres::{Client, Object};
 use tokio::time::timeout_at;
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::repository::{self, Access, RepositoryError};
 
-/// The only table.
+/// Where all records are.
 pub(super) const TABLE: &str = "pangea_mcp_auth_record";
 
-/// The schema, one step per version of it. A step that was once released is never changed.
+/// The migrations, one for each schema version. A released migration never changes.
 ///
-/// Keys compare by their bytes, whatever the language of the database. Records that belong to
-/// nothing or never expire cost the other two indexes nothing. The room that is left in each page
-/// takes the next version of a record, which then needs no new entry in any index.
+/// Keys compare by bytes, regardless of the database's locale. Records without parent or expiry take no space in the
+/// other two indexes. The fill factor leaves space in each page for the next version of a record, which then
+/// needs no new index entry.
 pub(super) const SCHEMA: [&str; 1] = [r#"
     CREATE TABLE pangea_mcp_auth_record (
         kind       text COLLATE "C" NOT NULL,
@@ -34,14 +34,13 @@ pub(super) const SCHEMA: [&str; 1] = [r#"
         WHERE expires_at IS NOT NULL;
 "#];
 
-/// The comment of the table, up to the number of its version. It says whose the table is, and
-/// there need not be a second one.
+/// The table's comment up to its schema version. It marks the table as ours without a second table.
 const MARK: &str = "pangea-mcp-auth, schema ";
 
-/// Under this number daemons lock each other out while one of them changes the schema: "pMCP".
+/// The advisory lock that daemons take to change the schema: "pMCP".
 const LOCK: i64 = 0x704d_4350;
 
-/// The table is looked for in the catalogue itself: `to_regclass` may remember that there was none.
+/// Looks in the catalogue, because `to_regclass` may have cached that there is no table.
 const INSPECT: &str = "
     SELECT current_setting('server_version_num')::int4, current_setting('server_encoding'),
         found.oid IS NOT NULL, obj_description(found.oid, 'pg_class'),
@@ -51,7 +50,7 @@ const INSPECT: &str = "
     LEFT JOIN pg_class AS found
         ON found.relname = 'pangea_mcp_auth_record' AND pg_table_is_visible(found.oid)";
 
-/// Makes or changes the table where that is needed and allowed, never one of a newer version.
+/// Creates or migrates the table if needed and allowed. Never touches a newer schema.
 pub(super) async fn prepare(connections: &Connections, access: Access) -> repository::Result<()> {
     let (names, deadline) = (connections.names(), connections.deadline());
     let mut client = connections.connect_patiently(deadline).await?;
@@ -66,12 +65,12 @@ pub(super) async fn prepare(connections: &Connections, access: Access) -> reposi
         }
     };
     let done = timeout_at(deadline, work).await;
-    // It may have begun before there was a table that it could keep statements about.
+    // The session may have begun before the table existed, and so without prepared statements.
     drop(Object::take(client));
     done.unwrap_or_else(|_| Err(connections.too_slow().into()))
 }
 
-/// Which version the table has; none is 0.
+/// The table's schema version; 0 without a table.
 fn inspect(names: &Names, row: &Row) -> Result<usize, Problem> {
     let unreadable = |error: Error| names.refused(&error);
     names.judge_version(row.try_get(0).map_err(unreadable)?)?;
@@ -91,8 +90,8 @@ fn inspect(names: &Names, row: &Row) -> Result<usize, Problem> {
     Ok(version)
 }
 
-/// Makes the missing steps in one transaction; of several daemons one does it. The lock ends with
-/// the transaction, which a pooler keeps on one connection.
+/// Runs the missing migrations in one transaction. The lock makes other daemons wait, and ends with the transaction,
+/// which a pooler keeps on one connection.
 async fn migrate(names: &Names, client: &mut Client) -> Result<(), Problem> {
     let unreadable = |error: Error| names.refused(&error);
     let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start();

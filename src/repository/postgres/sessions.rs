@@ -1,6 +1,5 @@
-//! Whether a connection is a session of its own, or leads to a pooler that hands each statement to
-//! whichever session is free. A statement that one session keeps is unknown in another, or, worse,
-//! there is another one of its name.
+//! Whether a connection is a session of its own or leads to a pooler, which may run each statement in another
+//! session. A statement that was prepared in one session is missing in another, or has the name of a different one.
 
 use std::{
     pin::Pin,
@@ -18,11 +17,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::statements::KEPT;
 use crate::secret::{SystemRandom, random_token};
 
-/// A setting that nobody else has. A server sets it when it begins a session for us; a pooler
-/// refuses it or leaves it out, for its sessions are for everybody.
+/// A setting of our own. A server sets it at the start of our session. A pooler refuses or drops it, because its
+/// sessions are shared.
 const MARK: &str = "pangea_mcp_auth.daemon";
 
-/// Makes connections, and notices whether they are sessions.
+/// Opens connections, and detects poolers.
 #[derive(Clone)]
 pub(super) struct Sessions {
     connector: Arc<ConfigConnectImpl<MakeRustlsConnect>>,
@@ -31,7 +30,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Until a pooler is met, every connection is taken for a session.
+    /// Assumes sessions until a pooler is detected.
     pub(super) fn new(tls: MakeRustlsConnect) -> Self {
         Self {
             connector: Arc::new(ConfigConnectImpl { tls }),
@@ -40,7 +39,7 @@ impl Sessions {
         }
     }
 
-    /// Whether the server keeps statements for us. Once a pooler was met, never again.
+    /// Whether statements can be prepared. Stays false once a pooler was detected.
     pub(super) fn are_own(&self) -> bool {
         self.are_own.load(Ordering::Acquire)
     }
@@ -49,8 +48,7 @@ impl Sessions {
         self.are_own.store(false, Ordering::Release);
     }
 
-    /// What a new connection is for: it leaves with the server the statements that come again and
-    /// again, if the server is there for us alone.
+    /// Prepares the most frequent statements on a new connection, if it is a session.
     pub(super) async fn begin(&self, client: &ClientWrapper) -> Result<(), Error> {
         if !self.are_own() {
             return Ok(());
@@ -63,7 +61,7 @@ impl Sessions {
         }
         for (text, types) in KEPT {
             match client.prepare_typed_cached(text, types).await {
-                // There may be no table yet, or another one: whoever uses it will say so.
+                // If there is no table yet, or another one, the first statement reports that.
                 Err(error) if error.as_db_error().is_some() => return Ok(()),
                 outcome => outcome?,
             };
@@ -97,7 +95,7 @@ impl Connect for Sessions {
     }
 }
 
-/// As `PgBouncer` (a breach of the protocol) and others (not supported) say it.
+/// The answers of `PgBouncer` (a protocol violation) and of other poolers (not supported).
 fn refuses_options(error: &Error) -> bool {
     matches!(error.code(), Some(&(SqlState::PROTOCOL_VIOLATION | SqlState::FEATURE_NOT_SUPPORTED)))
 }

@@ -1,4 +1,4 @@
-//! Every statement over records, each complete in itself, and the rows that they return.
+//! Every statement over records, and the rows that they return. Each statement is atomic.
 
 use std::{borrow::Cow, num::NonZeroU64};
 
@@ -12,7 +12,7 @@ use crate::{
     repository::{Kind, Order, Page, Record, RepositoryError, Result, Version, Versioned},
 };
 
-/// How many expired records one call removes at most: some milliseconds of work.
+/// Most expired records that one call removes, in a few milliseconds.
 const PURGE_BATCH: i64 = 500;
 
 const GET: &str = "
@@ -28,7 +28,7 @@ const INSERT: &str = "
     WHERE record.expires_at <= $7
     RETURNING version";
 
-/// It counts for its own version, too, so that it can be sent again.
+/// Also accepts the version that it writes, so that it can be sent again.
 const REPLACE: &str = "
     UPDATE pangea_mcp_auth_record
     SET version = $3, expires_at = $4, parent = $5, value = $6
@@ -40,8 +40,7 @@ const TAKE: &str = "
     WHERE kind = $1 AND key = $2 AND (expires_at IS NULL OR expires_at > $3)
     RETURNING value, parent, expires_at";
 
-/// What another call has locked is left to it, so that nobody waits for a purge and no two purges
-/// for each other.
+/// Skips locked rows, so that no call waits for a purge, and no purge for another.
 const PURGE: &str = "
     WITH expired AS (
         SELECT kind, key FROM pangea_mcp_auth_record
@@ -53,7 +52,7 @@ const PURGE: &str = "
     )
     SELECT count(*) FROM purged";
 
-/// Reads something, whatever it is.
+/// Reads any row.
 const PING: &str = "SELECT 1 FROM pangea_mcp_auth_record LIMIT 1";
 
 const BY_KEY: &[Type] = &[Type::TEXT, Type::TEXT, Type::INT8];
@@ -61,11 +60,11 @@ const NEW: &[Type] = &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::TEX
 const CHANGED: &[Type] =
     &[Type::TEXT, Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::TEXT, Type::INT8, Type::INT8];
 
-/// What is planned once in a session, with the types of its values.
+/// The statements that are prepared in each session, with the types of their values.
 pub(super) const KEPT: [(&str, &[Type]); 4] =
     [(GET, BY_KEY), (INSERT, NEW), (REPLACE, CHANGED), (TAKE, BY_KEY)];
 
-/// A statement with its values.
+/// A statement and its parameters.
 #[derive(Debug)]
 pub(super) struct Statement<'a> {
     pub(super) text: Cow<'static, str>,
@@ -73,16 +72,16 @@ pub(super) struct Statement<'a> {
     values: Vec<Value<'a>>,
 }
 
-/// How often the server thinks about how to run a statement.
+/// How often the server plans a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
-    /// Once in a session: it finds its one row by the key, whatever the values. It is one of [`KEPT`].
+    /// Once in a session: it finds one row by its key. It is one of [`KEPT`].
     Once,
-    /// Each time, for what is best depends on the values.
+    /// Each time, because the best plan depends on the values.
     EachTime,
 }
 
-/// A value of one of the two types that the table has.
+/// A value of one of the table's two types.
 #[derive(Debug)]
 enum Value<'a> {
     Text(Option<&'a str>),
@@ -101,7 +100,7 @@ impl From<i64> for Value<'_> {
     }
 }
 
-/// A time as the table holds it. What lies beyond its integers is as good as never.
+/// A time in the table. Times beyond its integers mean never.
 impl From<UnixTime> for Value<'_> {
     fn from(time: UnixTime) -> Self {
         Self::from(i64::try_from(time.as_secs()).unwrap_or(i64::MAX))
@@ -110,7 +109,7 @@ impl From<UnixTime> for Value<'_> {
 
 impl From<Version> for Value<'_> {
     fn from(version: Version) -> Self {
-        // None of the table's is larger, so none is meant.
+        // The table has no larger version, so this matches none.
         Self::from(i64::try_from(version.0.get()).unwrap_or_default())
     }
 }
@@ -130,12 +129,12 @@ impl<'a> Statement<'a> {
         Self::of_one_row(GET, vec![kind.as_str().into(), key.into(), now.into()])
     }
 
-    /// Stores a new record, also in the place of an expired one.
+    /// Stores a new record, or replaces an expired one.
     pub(super) fn insert(kind: Kind, record: &'a Record, mine: Version, now: UnixTime) -> Self {
         Self::of_one_row(INSERT, written(kind, record, mine, now))
     }
 
-    /// Stores a record in the place of the one that was read.
+    /// Replaces the record that was read.
     pub(super) fn replace(
         kind: Kind,
         record: &'a Record,
@@ -182,12 +181,12 @@ impl<'a> Statement<'a> {
         Self { text: PURGE.into(), plan: Plan::EachTime, values: vec![now.into(), PURGE_BATCH.into()] }
     }
 
-    /// Whether the table answers.
+    /// Checks that the table can be read.
     pub(super) const fn ping() -> Self {
         Self::plain(PING)
     }
 
-    /// The values with the types that the server need not guess.
+    /// The values with their types, so that the server does not guess.
     pub(super) fn parameters(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
         let parameters = self.values.iter().map(|value| match value {
             Value::Text(text) => (text as &(dyn ToSql + Sync), Type::TEXT),
@@ -197,7 +196,7 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// The values that an insert and a replace have in common.
+/// The values that insert and replace share.
 fn written(kind: Kind, record: &Record, mine: Version, now: UnixTime) -> Vec<Value<'_>> {
     vec![
         kind.as_str().into(),
@@ -210,7 +209,7 @@ fn written(kind: Kind, record: &Record, mine: Version, now: UnixTime) -> Vec<Val
     ]
 }
 
-/// The record of a row that begins with value, parent and expiry.
+/// The record in a row that begins with value, parent and expiry.
 pub(super) fn record(key: String, row: &Row) -> Result<Record> {
     let expires_at: Option<i64> = column(row, 2)?;
     let expires_at = expires_at.map(|time| u64::try_from(time).map_err(|_| corrupt(&key, "its expiry")));
@@ -226,7 +225,7 @@ pub(super) fn versioned(key: &str, row: &Row) -> Result<Versioned> {
     Ok(Versioned { record: record(key.to_owned(), row)?, version })
 }
 
-/// A record of a list, which has its key at the end.
+/// A record of a list, whose last column is the key.
 pub(super) fn listed(row: &Row) -> Result<Record> {
     record(column(row, 3)?, row)
 }

@@ -1,11 +1,11 @@
-//! How a server may be set up to lose what it has acknowledged.
+//! Server settings that may lose acknowledged writes.
 
 use tokio_postgres::Row;
 
 use super::statements::{Statement, column};
 use crate::repository::Result;
 
-/// The connection may be read on its way.
+/// The network can read the connection.
 pub(super) const PLAIN: &str = "Nothing makes sure that the connection to PostgreSQL is encrypted, \
     and it leaves this machine. Write `sslmode=verify-full` in its URL.";
 
@@ -24,7 +24,7 @@ const STANDBY: &str = "PostgreSQL has synchronous standbys but runs with `synchr
 const UNLOGGED: &str = "The table pangea_mcp_auth_record is unlogged: it is empty after a crash of PostgreSQL. \
     Run `ALTER TABLE pangea_mcp_auth_record SET LOGGED`.";
 
-/// Asks for what [`of_server`] judges.
+/// Reads what [`of_server`] judges.
 pub(super) const fn statement() -> Statement<'static> {
     Statement::plain(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'),
@@ -34,7 +34,7 @@ pub(super) const fn statement() -> Statement<'static> {
     )
 }
 
-/// The warnings that the answer gives rise to.
+/// The warnings that follow from the answer.
 pub(super) fn of_server(row: &Row) -> Result<Vec<String>> {
     let synchronous: &str = column(row, 2)?;
     let has_standbys = !column::<&str>(row, 3)?.is_empty();

@@ -10,13 +10,13 @@ use crate::{repository::authorities::Authorities, secret::Secret};
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// Servers and how to speak to them.
+/// How to connect.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) place: Place,
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
-    /// The number of the database.
+    /// Database number.
     pub(super) database: i64,
     pub(super) tls: Tls,
 }
@@ -50,7 +50,7 @@ pub(super) enum Tls {
 }
 
 impl Address {
-    /// Reads the settings. A URL that cannot be read is not quoted, for it may hold a password.
+    /// Reads the settings. Errors never quote the URL, because it may contain a password.
     pub(super) fn of(settings: &RedisSettings) -> Result<Self, Problem> {
         let (scheme, rest) =
             settings.url.expose().split_once("://").ok_or(Problem::Url("it has no scheme"))?;
@@ -76,7 +76,7 @@ impl Address {
         Ok(Self { place, user: url.user, password, database, tls })
     }
 
-    /// Whether nobody on the way can read along.
+    /// Whether the network cannot read the connection.
     pub(super) fn is_encrypted(&self) -> bool {
         let servers = match &self.place {
             Place::Single(server) => std::slice::from_ref(server),
@@ -104,7 +104,7 @@ impl Server {
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
 
-    /// The server that this one names; without a host it is on the same.
+    /// The server that this one names in a redirection; without a host, the same host.
     pub(super) fn beside(&self, node: &str) -> Self {
         let (host, port) = node.rsplit_once(':').unwrap_or((node, ""));
         let host = match self {
@@ -134,7 +134,7 @@ impl fmt::Display for Server {
     }
 }
 
-/// What stands behind the scheme: `user:password@hosts/path?db=number`.
+/// The URL after its scheme: `user:password@hosts/path?db=number`.
 struct Parts<'a> {
     user: Option<String>,
     password: Option<Secret>,
@@ -170,7 +170,7 @@ impl<'a> Parts<'a> {
         if !self.hosts.is_empty() || self.path.is_empty() {
             return Err(Problem::Url("it names no absolute path of a socket"));
         }
-        decoded(self.path).map(|path| Path::new("/").join(path))
+        decoded(self.path).map(|path| PathBuf::from("/").join(path))
     }
 
     fn service(&self) -> Result<String, Problem> {
@@ -182,7 +182,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The number in the path or behind `?db=`; none is 0.
+    /// The number in the path or after `?db=`; 0 without one.
     fn database(&self, place: &Place) -> Result<i64, Problem> {
         let in_path = match place {
             Place::Single(Server::Unix(_)) => "",

@@ -1,4 +1,4 @@
-//! From an address to a connection, by way of Sentinels or a Cluster.
+//! Opens connections, through Sentinels or a Cluster where configured.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use super::{
     problem::{Names, Problem, code},
 };
 
-/// After how long a silent connection is asked whether it still stands.
+/// How long a connection is silent before TCP checks it.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// How many requests may wait for a connection to take them.
+/// Most requests that wait in one connection's queue.
 const QUEUE: usize = 1024;
 
-/// Everything that is needed to make a connection.
+/// Opens connections to an address.
 #[derive(Debug)]
 pub(super) struct Dial {
     address: Address,
@@ -44,8 +44,7 @@ impl Dial {
         matches!(self.address.place, Place::Cluster(_))
     }
 
-    /// Connects to the server that has the records, or to one of a Cluster that knows which has them;
-    /// `owner` is who had them last.
+    /// Connects to the server with the records, or to a Cluster node that knows it. `owner` is the last known server.
     pub(super) async fn connect(&self, owner: Option<&Server>, deadline: Instant) -> Result<Link, Problem> {
         match &self.address.place {
             Place::Single(server) => self.reach(server).await,
@@ -70,20 +69,20 @@ impl Dial {
         }
     }
 
-    /// That it took too long. A server without TLS may wait for ever for the end of a first line.
+    /// The timeout has passed. A server without TLS may wait forever for the rest of a line.
     pub(super) fn too_slow(&self, patience: Duration) -> Problem {
         let hint =
             if matches!(self.address.tls, Tls::Off) { "" } else { "; make sure that it is its TLS port" };
         self.names.away(format!("no connection within {} ms{hint}", patience.as_millis()))
     }
 
-    /// Connects to this very server.
+    /// Connects to this server.
     pub(super) async fn reach(&self, server: &Server) -> Result<Link, Problem> {
         let refused = |error: RedisError| self.names.refused(server, &error);
         let login = self.login().set_db(self.address.database).set_protocol(ProtocolVersion::RESP3);
         let client = self.client(server, login).map_err(refused)?;
         let (is_closed, note) = Link::ending();
-        // Whoever waits has a time of its own.
+        // The callers have timeouts.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -94,7 +93,7 @@ impl Dial {
         Ok(Link::new(server.clone(), connection, is_closed))
     }
 
-    /// Asks one Sentinel after the other where the primary is.
+    /// Asks the Sentinels in turn for the primary.
     async fn named_by(
         &self,
         sentinels: &[Server],
@@ -117,7 +116,7 @@ impl Dial {
         let refused = |error: RedisError| self.names.refused(sentinel, &error);
         let mut question = cmd("SENTINEL");
         question.arg("GET-MASTER-ADDR-BY-NAME").arg(service);
-        // Most Sentinels know no password, and those that want one have the one of their servers.
+        // Most Sentinels have no password. The others usually have that of their servers.
         let mut answer = Err(RedisError::from((::redis::ErrorKind::Client, "not asked")));
         for login in [RedisConnectionInfo::default().set_skip_set_lib_name(), self.login()] {
             let mut connection = self.connect_briefly(sentinel, login).await.map_err(refused)?;
@@ -150,7 +149,7 @@ impl Dial {
         self.client(server, login)?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// A Sentinel may name a server that is a primary no more.
+    /// A Sentinel may name a server that is no longer the primary.
     async fn is_primary(&self, link: Link) -> Result<Link, Problem> {
         let mut question = cmd("INFO");
         question.arg("replication");
@@ -166,7 +165,7 @@ impl Dial {
         let Address { user, password, .. } = &self.address;
         let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(user) = user {
-            // One who needs no password may show any.
+            // A user without a password may send any.
             login = login.set_username(user).set_password("");
         }
         if let Some(password) = password {
@@ -197,7 +196,7 @@ impl Dial {
     }
 }
 
-/// How long one of so many servers may take, so that the last has its turn.
+/// The time for each of `count` servers, so that even the last is tried.
 fn share(deadline: Instant, count: usize) -> Duration {
     let left = deadline.saturating_duration_since(Instant::now());
     left / u32::try_from(count.max(1)).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! What a server is and whether it can be used, before anything is written.
+//! Checks at the start that the servers can be used.
 
 use ::redis::{FromRedisValue, Value, from_redis_value};
 use tokio::time::Instant;
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::repository::{self, Access, Kind, RepositoryError, retry::Repeat};
 
-/// The oldest server that knows users and RESP3.
+/// The first version with users and RESP3.
 const OLDEST: u32 = 6;
 
-/// Looks at every server and, where it may write, does everything to nothing, so that what is missing
-/// shows at once.
+/// Inspects every server. If it may write, it runs every command on nothing, so that missing permissions show at
+/// once.
 pub(super) async fn inspect(
     connections: &Connections,
     is_single: bool,
@@ -50,11 +50,11 @@ pub(super) async fn inspect(
     }
 }
 
-/// What a server says of itself, in lines of `name:value`.
+/// The answer to `INFO`: lines of `name:value`.
 pub(super) struct Information(String);
 
 impl Information {
-    /// Asks the server that has a kind; `None` if it may not be asked.
+    /// Asks the server with this kind; `None` if `INFO` is not permitted.
     pub(super) async fn of(
         connections: &Connections,
         kind: Kind,
@@ -68,7 +68,7 @@ impl Information {
         }
     }
 
-    /// One value of it.
+    /// The value of this name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     }
@@ -80,7 +80,7 @@ impl Information {
                 return Err(Problem::TooOld { server, found: version.to_owned() });
             }
         }
-        // Valkey has another name for it.
+        // Valkey's name differs.
         let mode = self.value("redis_mode").or_else(|| self.value("server_mode"));
         match (mode, self.value("role")) {
             (Some("sentinel"), _) => Err(Problem::IsSentinel { server }),
@@ -91,7 +91,7 @@ impl Information {
     }
 }
 
-/// A value of the type that is expected, or nothing.
+/// The value, if it has the expected type.
 pub(super) fn of_value<T: FromRedisValue>(value: Value) -> Option<T> {
     from_redis_value(value).ok()
 }

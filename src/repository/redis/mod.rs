@@ -3,8 +3,8 @@
 //! Every write is one script in one round trip, and a read of one record is one `GET`. The time that is
 //! passed in decides whether a record has expired, never the server's clock.
 //!
-//! A server may go away at any moment. A request that certainly has not run is repeated until the timeout. For
-//! a write whose answer was lost, see [`RedisRepository`].
+//! Connections break at any moment. A request that certainly has not run is repeated until the timeout. For a
+//! write whose answer was lost, see [`RedisRepository`].
 
 mod address;
 mod connections;
@@ -63,17 +63,16 @@ impl RedisSettings {
 
 /// A repository in Redis or Valkey.
 ///
-/// When a connection breaks before the answer to a write has come, nobody here knows whether the
-/// write was made, or even will be, by a server that has read it and stands still. So
+/// If a connection breaks before the answer to a write arrives, the write may have been made, or a server that
+/// has read it may make it later. Therefore:
 ///
-/// - a replace is sent again: it counts for the version that was read and for the one that it
-///   writes itself, and neither ever comes back, so the second makes what the first made or
-///   nothing;
-/// - an insert is not, for the first might still come after the second was taken again. Its
-///   version in the record is the proof that it was made;
-/// - a take is not, for the record would be gone and with it the answer.
+/// - a replace is sent again. It accepts the version that was read and the one that it writes. Versions never
+///   repeat, so the second try has the effect of the first, or none;
+/// - an insert is not sent again, because the first one might still arrive after the second was taken. If its
+///   version is in the record, it was made;
+/// - a take is not sent again, because the record and the answer would be lost.
 ///
-/// What stays in doubt is [`RepositoryError::Unavailable`].
+/// If doubt remains, the error is [`RepositoryError::Unavailable`].
 #[derive(Debug)]
 pub struct RedisRepository {
     connections: Connections,
@@ -82,22 +81,22 @@ pub struct RedisRepository {
 }
 
 impl RedisRepository {
-    /// Connects, and makes sure that everything that is needed can be done.
+    /// Connects, and checks that every needed command is permitted.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`] when the server cannot be reached,
-    /// [`RepositoryError::Unusable`] when it can, but not like this; either says what to change.
+    /// [`RepositoryError::Unavailable`] when the server cannot be reached, [`RepositoryError::Unusable`] when it can
+    /// be reached but not used. Both messages say what to change.
     pub async fn connect(settings: &RedisSettings) -> Result<Self> {
         Self::connect_for(settings, Access::Create).await
     }
 
-    /// Connects for what `access` allows.
+    /// Connects with the rights of `access`.
     ///
     /// # Errors
     ///
-    /// As [`RedisRepository::connect`]; [`RepositoryError::Absent`] when no daemon ever used the database
-    /// and `access` does not create.
+    /// As [`RedisRepository::connect`]; [`RepositoryError::Absent`] when no daemon has used the database yet and
+    /// `access` does not allow that.
     pub async fn connect_for(settings: &RedisSettings, access: Access) -> Result<Self> {
         let address = Address::of(settings)?;
         let (is_encrypted, is_single) = (address.is_encrypted(), matches!(address.place, Place::Single(_)));
@@ -110,7 +109,7 @@ impl RedisRepository {
         value(self.connections.run(request, Repeat::Always, deadline).await?.value)
     }
 
-    /// One batch of one kind. What another call has changed meanwhile is left alone.
+    /// Removes one batch of one kind. Records that other calls changed in the meantime stay.
     async fn purge(&self, kind: Kind, now: UnixTime) -> Result<u64> {
         loop {
             let deadline = self.connections.deadline();
@@ -163,8 +162,7 @@ impl Repository for RedisRepository {
         Ok(text.map(|text| stored::read(key, text)).transpose()?.map(|found| found.record))
     }
 
-    /// Reads a part of the index and then its records; an entry whose record has gone or has moved is
-    /// passed over.
+    /// Reads part of the index, then its records. Skips entries whose record is gone or has another parent.
     async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
         let mut found: Vec<Record> = Vec::new();
         let mut behind = page.after.as_ref().map(|after| entry(page, after));
@@ -199,7 +197,7 @@ impl Repository for RedisRepository {
         Ok(purged)
     }
 
-    /// Whether every server that has records would take a write.
+    /// Checks that every server with records accepts writes.
     async fn ping(&self) -> Result<()> {
         let deadline = self.connections.deadline();
         for kind in self.connections.parts() {
@@ -217,23 +215,23 @@ impl Repository for RedisRepository {
     }
 }
 
-/// The entry of the index that a page is of.
+/// The index entry of a key.
 fn entry(page: &Page, key: &str) -> String {
     page.parent.as_ref().map_or_else(|| key.to_owned(), |parent| format!("{parent} {key}"))
 }
 
-/// The key in such an entry.
+/// The key in an index entry.
 fn key_of<'a>(page: &Page, entry: &'a str) -> &'a str {
     let behind_parent = page.parent.as_ref().and_then(|parent| entry.strip_prefix(parent)?.strip_prefix(' '));
     behind_parent.unwrap_or(entry)
 }
 
-/// A write has changed its record or nothing.
+/// A write answers whether it changed its record.
 fn outcome(answer: Value, mine: Version) -> Result<Write> {
     Ok(if value(answer)? { Write::Done(mine) } else { Write::Conflict })
 }
 
-/// An answer of the type that is expected.
+/// The answer, if it has the expected type.
 fn value<T: FromRedisValue>(answer: Value) -> Result<T> {
     from_redis_value(answer).map_err(|error| RepositoryError::Corrupt(error.to_string()))
 }

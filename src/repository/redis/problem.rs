@@ -1,4 +1,4 @@
-//! Why the server cannot be used, and what to do about it.
+//! Why the server cannot be used, and how to fix it.
 
 use std::{error::Error, io, sync::Arc};
 
@@ -10,11 +10,11 @@ use super::{
 };
 use crate::repository::{RepositoryError, authorities::CaFileError};
 
-/// What the user of a daemon must be allowed, as `ACL SETUSER` takes it.
+/// The permissions that the daemon's user needs, for `ACL SETUSER`.
 pub(super) const NEEDED: &str = "~pangea-mcp-auth:* +get +mget +set +del +getrange +zadd +zrem \
     +zrangebylex +zrevrangebylex +zrangebyscore +evalsha +script|load +select +asking +info +config|get";
 
-/// Why a server cannot be used, in a sentence that never quotes a password.
+/// Why a server cannot be used. The messages never quote a password.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Problem {
     #[error(
@@ -70,7 +70,7 @@ pub(super) enum Problem {
 }
 
 impl Problem {
-    /// Whether it may pass by itself.
+    /// Whether the problem may pass without a change of configuration.
     pub(super) const fn may_pass(&self) -> bool {
         matches!(self, Self::Away { .. } | Self::Busy { .. } | Self::ReadOnly { .. })
     }
@@ -85,7 +85,7 @@ impl From<Problem> for RepositoryError {
     }
 }
 
-/// Of whom the sentences speak.
+/// The names in error messages.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     place: String,
@@ -94,7 +94,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The names in an address.
+    /// Takes the names from the address.
     pub(super) fn of(address: &Address) -> Self {
         let list =
             |servers: &[Server]| servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -109,17 +109,17 @@ impl Names {
         Self { place, user, database: address.database }
     }
 
-    /// The whole place.
+    /// All servers.
     pub(super) fn place(&self) -> String {
         self.place.clone()
     }
 
-    /// The same with the number of the database.
+    /// All servers, and the database number.
     pub(super) fn database(&self) -> String {
         format!("{}, database {}", self.place, self.database)
     }
 
-    /// What an error tells of a server.
+    /// Judges an error of a server.
     pub(super) fn refused(&self, server: &Server, error: &RedisError) -> Problem {
         let (server, user) = (format!("Redis at {server}"), self.user.clone());
         let reason = words(error);
@@ -158,16 +158,16 @@ impl Names {
         }
     }
 
-    /// What went on for too long, or never began.
+    /// The servers did not answer.
     pub(super) fn away(&self, reason: impl Into<String>) -> Problem {
         Problem::Away { server: self.place(), reason: reason.into() }
     }
 }
 
-/// Codes that a server before version 7 hides in the text of a script's error.
+/// Codes that servers before version 7 put into the text of a script's error.
 const IN_SCRIPTS: [&str; 5] = ["READONLY", "OOM", "MISCONF", "NOREPLICAS", "WRONGTYPE"];
 
-/// The code of what a server answered; `None` when it did not.
+/// The code of a server's error; `None` if the server did not answer.
 pub(super) fn code(error: &RedisError) -> Option<&str> {
     let code = error.code()?;
     let Some(detail) = error.detail().filter(|_| code == "ERR") else { return Some(code) };
@@ -178,7 +178,7 @@ pub(super) fn code(error: &RedisError) -> Option<&str> {
     Some(IN_SCRIPTS.iter().find(hidden).copied().unwrap_or(code))
 }
 
-/// What it said, in one line.
+/// The error in one line.
 fn words(error: &RedisError) -> String {
     match (error.code(), error.detail()) {
         (Some("ERR"), Some(detail)) => detail.to_owned(),

@@ -1,13 +1,13 @@
-//! Every request about records, each complete in itself: a command, or a script that runs as one.
+//! Every request about records. Each is atomic: a command, or a script.
 //!
-//! All keys of a kind have one hash tag, so that they are together in a Cluster:
+//! All keys of a kind share a hash tag, so that they are on one Cluster node:
 //!
 //! - `pangea-mcp-auth:{grant}:record:KEY` holds a record, as `stored.rs` writes it;
 //! - `pangea-mcp-auth:{grant}:keys` holds the keys in their order;
 //! - `pangea-mcp-auth:{grant}:children` holds `PARENT KEY` of each record with a parent;
-//! - `pangea-mcp-auth:{grant}:expiry` holds the keys of those that expire, by the time.
+//! - `pangea-mcp-auth:{grant}:expiry` holds the keys of records that expire, ordered by time.
 //!
-//! The engine's own clock and its expiry of keys play no part.
+//! The server's clock and its expiry of keys are not used.
 
 use std::sync::LazyLock;
 
@@ -19,10 +19,10 @@ use crate::{
     repository::{Kind, Order, Page, Record, Version},
 };
 
-/// The version of all that lies in the engine.
+/// The version of the stored format.
 pub(super) const SCHEMA: &str = "1";
 
-/// How many expired records of a kind one call removes at most: some milliseconds of work.
+/// Most expired records of a kind that one call removes, in a few milliseconds.
 const PURGE_BATCH: usize = 500;
 
 macro_rules! script {
@@ -69,8 +69,7 @@ static INSERT: LazyLock<Script> = script!(
     return 1"
 );
 
-/// The same with the version that was read and its own, for which it counts, too, so that it can be
-/// sent again.
+/// Also: the version that was read, and its own. It accepts both, so that it can be sent again.
 static REPLACE: LazyLock<Script> = script!(
     "local version, expires_at, parent = head(redis.call('GETRANGE', KEYS[1], 0, 319))
     if version ~= ARGV[6] and version ~= ARGV[7] then return 0 end
@@ -79,7 +78,7 @@ static REPLACE: LazyLock<Script> = script!(
     return 1"
 );
 
-/// Keys: record, keys, children, expiry. Arguments: now, key. What cannot be read stays where it is.
+/// Keys: record, keys, children, expiry. Arguments: now, key. A record that cannot be read stays.
 static TAKE: LazyLock<Script> = script!(
     "local found = redis.call('GET', KEYS[1])
     if not found then return false end
@@ -90,8 +89,8 @@ static TAKE: LazyLock<Script> = script!(
     return found"
 );
 
-/// Keys: keys, children, expiry, and records. Arguments: now, and their keys. An entry of the index
-/// that does not agree with its record is mended.
+/// Keys: keys, children, expiry, and records. Arguments: now, and the records' keys. Repairs index entries that
+/// differ from their record.
 static PURGE: LazyLock<Script> = script!(
     "local purged = 0
     for at = 4, #KEYS do
@@ -109,7 +108,7 @@ static PURGE: LazyLock<Script> = script!(
     return purged"
 );
 
-/// Does once all that the others do, to nothing. Keys: a record that never is, keys, children, expiry.
+/// Runs every command of the other scripts on nothing. Keys: a record that never exists, keys, children, expiry.
 static REHEARSAL: LazyLock<Script> = script!(
     "redis.call('GET', KEYS[1])
     redis.call('MGET', KEYS[1])
@@ -126,18 +125,18 @@ static REHEARSAL: LazyLock<Script> = script!(
     return 1"
 );
 
-/// Key: the mark. Argument: the version. Says which version is there.
+/// Key: the mark. Argument: the version. Returns the stored version.
 static MARK: LazyLock<Script> = script!(
     "redis.call('SET', KEYS[1], ARGV[1], 'NX')
     return redis.call('GET', KEYS[1])"
 );
 
-/// A request, and in which part of a Cluster its keys are.
+/// A request about records of one kind.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) kind: Kind,
     script: Option<&'static LazyLock<Script>>,
-    /// Everything behind the name of the command or behind the script.
+    /// The keys and arguments.
     arguments: Vec<Argument>,
     name: &'static str,
 }
@@ -171,12 +170,12 @@ impl Request {
         Self::plain(kind, "GET", [record_key(kind, key)])
     }
 
-    /// Stores a new record, also in the place of an expired one.
+    /// Stores a new record, or replaces an expired one.
     pub(super) fn insert(kind: Kind, record: &Record, mine: Version, now: UnixTime) -> Self {
         Self::script(kind, &INSERT, places(kind, &record.key), written(record, mine, now))
     }
 
-    /// Stores a record in the place of the one that was read.
+    /// Replaces the record that was read.
     pub(super) fn replace(kind: Kind, record: &Record, read: Version, mine: Version, now: UnixTime) -> Self {
         let mut arguments = written(record, mine, now);
         arguments.extend([read.0.to_string(), mine.0.to_string()]);
@@ -188,10 +187,10 @@ impl Request {
         Self::script(kind, &TAKE, places(kind, key), [now.as_secs().to_string(), key.to_owned()])
     }
 
-    /// At most so many entries of the index that a page is of, behind an entry.
+    /// At most `limit` index entries for a page, after `behind`.
     pub(super) fn entries(kind: Kind, page: &Page, behind: Option<&str>, limit: usize) -> Self {
         let first = page.parent.as_ref().map_or_else(|| "-".to_owned(), |parent| format!("[{parent} "));
-        // What comes after a space is before everything that keys are of.
+        // A space sorts before every character of a key.
         let last = page.parent.as_ref().map_or_else(|| "+".to_owned(), |parent| format!("({parent}!"));
         let behind = behind.map(|entry| format!("({entry}"));
         let (name, from, to) = match page.order {
@@ -217,7 +216,7 @@ impl Request {
         )
     }
 
-    /// Removes those of these records that have expired, and counts them.
+    /// Removes the expired ones of these records, and counts them.
     pub(super) fn purge(kind: Kind, keys: Vec<String>, now: UnixTime) -> Self {
         let indexes = ["keys", "children", "expiry"].map(|index| place(kind, index));
         let records = keys.iter().map(|key| record_key(kind, key));
@@ -225,38 +224,38 @@ impl Request {
         Self::script(kind, &PURGE, places, std::iter::once(now.as_secs().to_string()).chain(keys))
     }
 
-    /// Does everything that the others do, and changes nothing.
+    /// Runs every command that the others need, and changes nothing.
     pub(super) fn rehearsal(kind: Kind) -> Self {
-        // No key of a record has this character.
+        // No record's key contains this character.
         Self::script(kind, &REHEARSAL, places(kind, "~"), <[String; 0]>::default())
     }
 
-    /// Leaves the version of the schema where there is none, and says which is there.
+    /// Stores the schema version if there is none, and returns the stored one.
     pub(super) fn mark() -> Self {
         Self::script(Kind::Key, &MARK, vec![place(Kind::Key, "schema")], [SCHEMA])
     }
 
-    /// The version of the schema that is there, if any.
+    /// The stored schema version, if any.
     pub(super) fn found_mark() -> Self {
         Self::plain(Kind::Key, "GET", [place(Kind::Key, "schema")])
     }
 
-    /// What the server says of itself.
+    /// `INFO`.
     pub(super) fn information(kind: Kind) -> Self {
         Self::plain(kind, "INFO", <[String; 0]>::default())
     }
 
-    /// One of its settings.
+    /// One server setting.
     pub(super) fn setting(kind: Kind, name: &str) -> Self {
         Self::plain(kind, "CONFIG", ["GET", name])
     }
 
-    /// The script that it runs by its hash, if it is not one command.
+    /// The script, if the request is not a command.
     pub(super) fn script_of(&self) -> Option<&'static Script> {
         self.script.map(|script| &**script)
     }
 
-    /// As it is sent.
+    /// The command to send.
     pub(super) fn command(&self) -> Cmd {
         let mut command = self.script.map_or_else(
             || cmd(self.name),
@@ -271,7 +270,7 @@ impl Request {
     }
 }
 
-/// Where something of a kind is.
+/// The full key of something of a kind.
 fn place(kind: Kind, what: &str) -> String {
     format!("pangea-mcp-auth:{{{}}}:{what}", kind.as_str())
 }
@@ -280,12 +279,12 @@ fn record_key(kind: Kind, key: &str) -> String {
     format!("{}:{key}", place(kind, "record"))
 }
 
-/// A record and all that is kept about it.
+/// The keys of a record and of its indexes.
 fn places(kind: Kind, key: &str) -> Vec<String> {
     vec![record_key(kind, key), place(kind, "keys"), place(kind, "children"), place(kind, "expiry")]
 }
 
-/// The arguments that an insert and a replace have in common.
+/// The arguments that insert and replace share.
 fn written(record: &Record, mine: Version, now: UnixTime) -> Vec<String> {
     vec![
         now.as_secs().to_string(),

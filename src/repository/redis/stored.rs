@@ -1,4 +1,4 @@
-//! A record as it lies in the engine: `VERSION EXPIRY PARENT`, a line break, and the value.
+//! The stored form of a record: `VERSION EXPIRY PARENT`, a line break, and the value.
 
 use std::num::NonZeroU64;
 
@@ -7,18 +7,18 @@ use crate::{
     repository::{Record, RepositoryError, Result, Version, Versioned},
 };
 
-/// The text of a record in this version.
+/// Writes a record under this version.
 pub(super) fn text(record: &Record, version: Version) -> String {
     let parent = record.parent.as_deref().unwrap_or_default();
     format!("{} {} {parent}\n{}", version.0, expiry(record), record.value)
 }
 
-/// The time in seconds, or nothing.
+/// The time in seconds; empty for never.
 pub(super) fn expiry(record: &Record) -> String {
     record.expires_at.map(|time| time.as_secs().to_string()).unwrap_or_default()
 }
 
-/// Reads the text that was stored under a key.
+/// Reads the stored form of a key.
 pub(super) fn read(key: &str, text: Vec<u8>) -> Result<Versioned> {
     let corrupt = |what: &str| RepositoryError::Corrupt(format!("the record {key}: {what}"));
     let mut text = String::from_utf8(text).map_err(|_| corrupt("it is not UTF-8"))?;

@@ -1,4 +1,4 @@
-//! How servers may be set up to lose what they have acknowledged.
+//! Server settings that may lose acknowledged writes.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use super::{
 };
 use crate::repository::{Kind, Result, retry::Repeat};
 
-/// The connection may be read on its way.
+/// The network can read the connection.
 pub(super) const PLAIN: &str = "The connection to Redis is not encrypted, and it leaves this machine. \
     Write `rediss` in its URL.";
 
-/// What a failover costs.
+/// A failover may lose writes.
 const REPLICATED: &str = "Redis replicates what it has acknowledged afterwards: after a failover, the last moments \
     may be missing, revocations included. Set `min-replicas-to-write 1` and a small `min-replicas-max-lag` to make \
     that rare, or use PostgreSQL with synchronous standbys if it must not happen.";
@@ -33,7 +33,7 @@ const SILENT: &str = "Redis does not say whether it keeps what it acknowledges (
 const SILENT_ON_EVICTION: &str = "Redis does not say what it does when its memory is full. Make sure of \
     `maxmemory-policy noeviction`.";
 
-/// The warnings that the servers of all parts give rise to, each once.
+/// The warnings about the servers of all parts, each once.
 pub(super) async fn of_servers(connections: &Connections, may_fail_over: bool) -> Result<Vec<String>> {
     let deadline = connections.deadline();
     let mut warnings = Vec::new();
@@ -78,7 +78,7 @@ async fn of_server(
         None => setting(connections, kind, "maxmemory-policy", deadline).await?,
     };
     match policy {
-        // Records have no expiry of the engine's: the policies of volatile keys leave them alone.
+        // Records have no expiry in Redis: `volatile-*` policies do not evict them.
         Some(policy) if policy.starts_with("allkeys") => warnings.push(format!(
             "Redis runs with `maxmemory-policy {policy}`: when its memory is full, it throws away clients, grants \
              and keys. Set `maxmemory-policy noeviction`."
@@ -92,7 +92,7 @@ async fn of_server(
     Ok(warnings)
 }
 
-/// A setting of the server; `None` if it may not be asked for.
+/// A server setting; `None` if reading it is not permitted.
 async fn setting(
     connections: &Connections,
     kind: Kind,

@@ -1,14 +1,12 @@
 //! Records in a `SQLite` file: the default, for one machine.
 //!
-//! Writes queue up for one thread, which commits all that wait in one transaction: a disk sync is
-//! the dear part of a small write, and so many writes share one. A caller is answered when the
-//! commit has reached the disk.
+//! Writes queue for one thread, which commits all waiting writes in one transaction. The disk sync is the
+//! expensive part of a small write, so many writes share one. A caller is answered when the commit is on the disk.
 //!
-//! Reads of one record happen at once on the thread of the caller. From the page cache they take
-//! a few microseconds, less than the hop to another thread and back, and as nothing is cached
-//! between the file and the caller, each sees every write that any process has committed: what
-//! one daemon revokes, all daemons refuse. Whatever may take longer (a list, or a file that is
-//! busy for a moment) moves to a thread that may block.
+//! Single records are read on the caller's thread. From the page cache, that takes a few microseconds, less than a
+//! hop to another thread. Nothing is cached above the file, so every read sees every committed write of any process:
+//! all daemons refuse what one daemon revoked. Reads that may take longer (lists, or a busy file) move to a
+//! thread that may block.
 
 mod open;
 mod readers;
@@ -26,42 +24,40 @@ use self::{readers::Readers, writer::Writer};
 use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
 use crate::clock::UnixTime;
 
-/// A repository in a `SQLite` file, which several processes of one machine may share.
+/// A repository in a `SQLite` file. Several processes on one machine may share it.
 ///
-/// Dropping it commits what still waits; the last one to leave a file folds the write-ahead log
-/// into it.
+/// Dropping it commits the waiting writes. The last process that closes the file merges the write-ahead log into it.
 #[derive(Debug)]
 pub struct SqliteRepository {
-    // Before the writer, for the last connection to close must be one that may write.
+    // Dropped before the writer: the last connection that closes must be able to write.
     readers: Arc<Readers>,
     writer: Writer,
 }
 
 impl SqliteRepository {
-    /// Opens the file at `path`, or makes it, readable for its owner alone.
+    /// Opens the file at `path`. Creates it if it is missing, readable only by its owner.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unusable`], with the sentence that says what to change.
+    /// [`RepositoryError::Unusable`]. The message says what to change.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_for(path, Access::Create)
     }
 
-    /// Opens the file at `path` for what `access` allows. Writes are not refused here where it is
-    /// [`Access::ReadOnly`]: opening and closing the file change nothing in it.
+    /// Opens the file at `path` with the rights of `access`. With [`Access::ReadOnly`], opening and closing change
+    /// nothing in the file, but this type does not refuse writes.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Absent`] when there is no database and none may be made;
-    /// [`RepositoryError::Unusable`], with the sentence that says what to change.
+    /// [`RepositoryError::Absent`] when there is no database and `access` does not allow creating one;
+    /// [`RepositoryError::Unusable`]. The message says what to change.
     pub fn open_for(path: &Path, access: Access) -> Result<Self> {
         let opened = open::for_writing(path, access)?;
         let readers = Arc::new(Readers::new(opened.path.clone()));
         Ok(Self { readers, writer: Writer::start(opened)? })
     }
 
-    /// How many transactions this handle has committed, for metrics: there are fewer of them than
-    /// writes as soon as writes meet.
+    /// Number of committed transactions, for metrics. Concurrent writes share one.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.writer.commits()
@@ -112,7 +108,7 @@ impl Repository for SqliteRepository {
     }
 }
 
-/// Whether another connection was in the way, so that waiting helps.
+/// Whether another connection holds a lock, so that waiting helps.
 fn is_busy(error: &Error) -> bool {
     matches!(
         error.sqlite_error_code(),
@@ -120,8 +116,8 @@ fn is_busy(error: &Error) -> bool {
     )
 }
 
-/// What a caller is told of an error: one without a code of the engine's is of a value that was
-/// read. A damaged file is as good as away until somebody restores it.
+/// The error for the caller. Without a code of `SQLite`, it is about a value that was read. A damaged file counts as
+/// unavailable until it is restored.
 fn failure(error: &Error) -> RepositoryError {
     match error.sqlite_error_code() {
         None => RepositoryError::Corrupt(error.to_string()),
@@ -136,7 +132,7 @@ fn failure(error: &Error) -> RepositoryError {
     }
 }
 
-/// The writer is gone, or the runtime is.
+/// The writing thread or the runtime has stopped.
 fn stopped() -> RepositoryError {
     RepositoryError::Unavailable("it has stopped".to_owned())
 }

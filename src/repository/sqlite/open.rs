@@ -1,4 +1,4 @@
-//! From a path to a connection: the file, its settings, its schema.
+//! Opens the file, and prepares its settings and schema.
 
 use std::{
     fs::{self, OpenOptions},
@@ -20,16 +20,15 @@ use crate::{
     repository::{Access, RepositoryError},
 };
 
-/// Marks a file as one of this program's (`PRAGMA application_id`): "pMCP".
+/// Marks a file as ours (`PRAGMA application_id`): "pMCP".
 pub(super) const APPLICATION_ID: i32 = 0x704d_4350;
 
-/// The schema, one step per version of it. A step that was once released is never changed.
+/// The migrations, one for each schema version. A released migration never changes.
 ///
-/// A row has a number of its own, and the keys an index. Ordered by key, the table would hold
-/// whole records in its inner nodes; with records of a kilobyte that was measured to take three
-/// times the space and the time of a read, and twice the time of a write. Rows are appended in the
-/// order of time, and so are grant keys. Records that belong to nothing or never expire cost the
-/// other two indexes nothing.
+/// Rows have numbers, and keys an index. A table ordered by key would hold whole records in its inner nodes. With
+/// records of a kilobyte, that took three times the space, three times as long to read, and twice as long to write.
+/// Rows are appended in order of time, like grant keys. Records without parent or expiry take no space in the
+/// other two indexes.
 const SCHEMA: [&str; 1] = ["
     CREATE TABLE record (
         id         INTEGER PRIMARY KEY,
@@ -45,20 +44,20 @@ const SCHEMA: [&str; 1] = ["
     CREATE INDEX record_by_expiry ON record (expires_at) WHERE expires_at IS NOT NULL;
 "];
 
-/// How often, with a millisecond between, a writer asks for a file that another process writes.
+/// How often a writer retries, a millisecond apart, while another process writes.
 ///
-/// `SQLite`'s own patience sleeps up to a tenth of a second between two tries, and a busy
-/// neighbour, whose pauses are shorter than a millisecond, would hardly ever be caught in one.
+/// `SQLite`'s busy handler sleeps up to a tenth of a second between tries, too long to hit the short pauses of a busy
+/// process.
 const TRIES: i32 = 5_000;
 
-/// A file that is ready for writing.
+/// A file that is open for writing.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) path: PathBuf,
     pub(super) connection: Connection,
 }
 
-/// Why a file cannot be used, and what to do about it.
+/// Why a file cannot be used, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
     #[error("cannot open {}: {}", .0.display(), .1)]
@@ -80,7 +79,7 @@ enum Problem {
         .path.display(), .found, SCHEMA.len()
     )]
     Newer { path: PathBuf, found: i32 },
-    /// There is no file, or one in which nothing was ever stored.
+    /// There is no file, or an empty one.
     #[error("{}", .0.display())]
     Absent(PathBuf),
 }
@@ -107,11 +106,11 @@ impl Problem {
     fn engine(path: &Path, error: &Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::NotADatabase(path.to_owned()),
-            // The file is there: it, or its companions in its folder, may not be opened.
+            // The file exists, but the file or its companions may not be opened.
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Forbidden(path.to_owned()),
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path.to_owned()),
             Some(ErrorCode::DiskFull) => Self::Full(path.to_owned()),
-            // The index of the log, which SQLite makes as large as it will be.
+            // SQLite creates the index of the log in its full size.
             _ if is_extended(error, SQLITE_IOERR_SHMSIZE) => Self::Full(path.to_owned()),
             _ => Self::CannotOpen(path.to_owned(), error.to_string()),
         }
@@ -122,7 +121,7 @@ fn is_extended(error: &Error, code: i32) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == code)
 }
 
-/// Opens the file for the writer. Its schema is brought up to date unless it is only read.
+/// Opens the file for the writer. Migrates the schema unless access is read-only.
 pub(super) fn for_writing(path: &Path, access: Access) -> Result<Opened, RepositoryError> {
     let path = absolute(path).map_err(|error| Problem::io(path, &error))?;
     if access == Access::Create {
@@ -135,8 +134,7 @@ pub(super) fn for_writing(path: &Path, access: Access) -> Result<Opened, Reposit
     Ok(Opened { path, connection })
 }
 
-/// Opens a file that a writer has open, too. From the first look into it on, a reader waits only
-/// so long for a busy file.
+/// Opens a file that a writer has already opened. Waits at most `patience` for a busy file.
 pub(super) fn for_reading(path: &Path, patience: Duration) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -145,10 +143,9 @@ pub(super) fn for_reading(path: &Path, patience: Duration) -> rusqlite::Result<C
     Ok(connection)
 }
 
-/// Makes the file if there is none. `SQLite` gives its companions the same permissions.
+/// Creates the file if it is missing. `SQLite` gives its companions the same permissions.
 ///
-/// A file that exists is not opened here: closing it again would end the locks that `SQLite` may
-/// hold on it in this process.
+/// Does not open an existing file: closing it would release the locks that `SQLite` holds on it in this process.
 fn make(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
@@ -156,7 +153,7 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a file by what the file system says of it.
+/// Checks the path and its permissions before `SQLite` opens it.
 fn examine(path: &Path) -> Result<(), Problem> {
     let metadata = fs::metadata(path).map_err(|error| Problem::io(path, &error))?;
     if metadata.is_dir() {
@@ -173,7 +170,7 @@ fn examine(path: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Opens the file for the writer once more, as it is now.
+/// Reopens the file for the writer.
 pub(super) fn again(path: &Path) -> Result<Connection, RepositoryError> {
     Ok(connect(path, Access::ReadWrite)?)
 }
@@ -189,7 +186,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Problem> {
     connection.busy_handler(Some(wait_for_the_other_writer)).map_err(engine)?;
     check_owner(&mut connection, path, access)?;
     if access == Access::ReadOnly {
-        // Otherwise the last to close the file would fold a log into it that a killed process left behind.
+        // Otherwise closing the file would merge the log that a killed process left.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left_behind).map_err(engine)?;
     } else {
         configure(&mut connection, path)?;
@@ -199,7 +196,7 @@ fn connect(path: &Path, access: Access) -> Result<Connection, Problem> {
     Ok(connection)
 }
 
-/// Whether the file has a write-ahead log with something in it.
+/// Whether the file has a write-ahead log that is not empty.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -211,10 +208,10 @@ fn wait_for_the_other_writer(tries: i32) -> bool {
     tries < TRIES
 }
 
-/// Refuses what another program or a newer version wrote, before anything in it is changed.
+/// Refuses files of other programs and of newer versions, before anything changes.
 fn check_owner(connection: &mut Connection, path: &Path, access: Access) -> Result<(), Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
-    // Another process may be making the schema: see it whole or not at all.
+    // Another process may be creating the schema: a transaction sees all of it or nothing.
     let seen = connection.transaction().map_err(engine)?;
     let tables: i64 =
         seen.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(engine)?;
@@ -233,10 +230,10 @@ fn check_owner(connection: &mut Connection, path: &Path, access: Access) -> Resu
     Err(Problem::Newer { path: path.to_owned(), found })
 }
 
-/// Sets what belongs to the writing connection.
+/// Configures the writing connection.
 ///
-/// `secure_delete = FAST` overwrites deleted values where that costs no further page, so that few
-/// old sealed values linger in the file; none of them is in clear anyway.
+/// `secure_delete = FAST` overwrites deleted values where that costs no extra page write, so that few old encrypted
+/// values stay in the file.
 fn configure(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
     let journal = keep_log(connection).map_err(engine)?;
@@ -256,9 +253,9 @@ fn configure(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
         .map_err(engine)
 }
 
-/// Turns the write-ahead log on; says which journal the file has then.
+/// Turns on the write-ahead log, and returns the journal mode.
 ///
-/// Of two that do so at the same time, `SQLite` turns one away without asking its busy handler.
+/// If two processes do this at once, `SQLite` fails one of them without calling its busy handler.
 fn keep_log(connection: &mut Connection) -> rusqlite::Result<String> {
     connection.busy_timeout(Duration::ZERO)?;
     let mut tries = 0;
@@ -272,7 +269,7 @@ fn keep_log(connection: &mut Connection) -> rusqlite::Result<String> {
     Ok(journal)
 }
 
-/// Brings the schema up to date, in one transaction; of several processes one does it.
+/// Migrates the schema in one transaction. Other processes wait.
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
     let engine = |error: Error| Problem::engine(path, &error);
     if missing_steps(connection).map_err(engine)?.next().is_none() {
@@ -289,7 +286,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Problem> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate).and_then(apply).map_err(engine)
 }
 
-/// The steps that a file has not seen, each with the version it leads to.
+/// The missing migrations, each with its schema version.
 fn missing_steps(connection: &Connection) -> rusqlite::Result<impl Iterator<Item = (i32, &'static str)>> {
     let done = schema_version(connection)?;
     Ok((1..).zip(SCHEMA).filter(move |(version, _)| *version > done))
@@ -327,7 +324,7 @@ mod tests {
         }
     }
 
-    /// Makes a sound file and lets other hands change it.
+    /// Creates a good file, then damages it.
     fn spoilt(path: &Path, statements: &str) {
         for_writing(path, Access::Create)
             .expect("opens")

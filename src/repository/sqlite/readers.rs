@@ -1,4 +1,4 @@
-//! Connections that only read.
+//! Connections for reading.
 
 use std::{
     num::NonZeroUsize,
@@ -14,14 +14,13 @@ use tokio::{sync::Semaphore, task::spawn_blocking};
 use super::{failure, open, stopped};
 use crate::repository;
 
-/// How long a read on a thread of its own waits for a busy file.
+/// How long a read on a blocking thread waits for a busy file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many reads at a time get a thread of their own.
+/// Most reads on blocking threads at once.
 const ELSEWHERE: usize = 4;
 
-/// The reading connections to one file. They are opened as they are needed: as many as threads
-/// read at the same time.
+/// The idle reading connections to one file. There are as many as threads read at the same time.
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
@@ -36,12 +35,12 @@ impl Readers {
         Self { path, idle: Mutex::default(), keep, elsewhere: Semaphore::new(ELSEWHERE) }
     }
 
-    /// Reads on this thread; a busy file is an error at once.
+    /// Reads on this thread. A busy file is an immediate error.
     pub(super) fn read_now<T>(&self, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         self.read(Duration::ZERO, query)
     }
 
-    /// Reads on a thread that may block.
+    /// Reads on a blocking thread.
     pub(super) async fn read_elsewhere<T: Send + 'static>(
         readers: &Arc<Self>,
         query: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -52,7 +51,7 @@ impl Readers {
         outcome.map_err(|error| failure(&error))
     }
 
-    /// A connection that failed is closed, the next one begins afresh.
+    /// A connection that failed is closed.
     fn read<T>(&self, patience: Duration, query: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| open::for_reading(&self.path, patience), Ok)?;

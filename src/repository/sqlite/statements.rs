@@ -1,5 +1,4 @@
-//! Every statement over records, each complete in itself: what it changes, it changes whole or
-//! not at all.
+//! Every statement over records. Each statement is atomic.
 
 use std::num::NonZeroU64;
 
@@ -11,16 +10,15 @@ use crate::{
     repository::{Kind, Order, Page, Record, Version, Versioned, Write},
 };
 
-/// How many expired records one call removes at most: some milliseconds of work.
+/// Most expired records that one call removes, in a few milliseconds.
 const PURGE_BATCH: u32 = 500;
 
 const GET: &str = "
     SELECT value, parent, expires_at, version FROM record
     WHERE kind = ?1 AND key = ?2 AND (expires_at IS NULL OR expires_at > ?3)";
 
-/// A version is a random number of 62 bits: none comes back, not even after the file was restored
-/// from a backup, and there is no counter to be written along. It is drawn ahead of the write, which
-/// would need a table of its own to return it.
+/// A version is a random number of 62 bits. It never repeats, even after a backup was restored, and needs no stored
+/// counter. It is drawn before the write, because `RETURNING` would need a temporary table.
 const NEW_VERSION: &str = "SELECT 1 + (random() & 0x3fffffffffffffff)";
 
 const INSERT: &str = "
@@ -31,9 +29,8 @@ const INSERT: &str = "
         version = excluded.version
     WHERE record.expires_at <= ?7";
 
-/// To name a column is to rewrite its index, whether or not the value is another, and in an old row that
-/// is one more page to write. So what most replaces leave as it was is left alone: the first of these
-/// that fits is taken.
+/// Updates that leave out unchanged columns; the first that fits is used. An update rewrites the index of every
+/// column that it names, even if the value is the same. In an old row, that is one more page to write.
 const REPLACE: [&str; 3] = [REPLACE_VALUE, REPLACE_EXPIRY, REPLACE_PARENT];
 
 const REPLACE_VALUE: &str = "
@@ -62,7 +59,7 @@ const PURGE: &str = "
     DELETE FROM record
     WHERE id IN (SELECT id FROM record WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)";
 
-/// Lists by kind (`?1`), time (`?2`), limit (`?3`), then parent and key as the page has them.
+/// Lists by kind (`?1`), time (`?2`) and limit (`?3`), then by parent and key if the page has them.
 fn list_statement(page: &Page) -> String {
     let (behind, direction) = match page.order {
         Order::Ascending => ("AND key > ?5", "ASC"),
@@ -92,7 +89,7 @@ pub(super) fn get(
         .optional()
 }
 
-/// Stores a new record, also in the place of an expired one.
+/// Stores a new record, or replaces an expired one.
 pub(super) fn insert(connection: &Connection, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
     let (new, drawn) = new_version(connection)?;
     let expires_at = record.expires_at.map(seconds);
@@ -102,7 +99,7 @@ pub(super) fn insert(connection: &Connection, kind: Kind, record: &Record, now: 
     Ok(if stored > 0 { Write::Done(new) } else { Write::Conflict })
 }
 
-/// Stores a record in the place of the one that was read.
+/// Replaces the record that was read.
 pub(super) fn replace(
     connection: &Connection,
     kind: Kind,
@@ -123,7 +120,7 @@ pub(super) fn replace(
     Ok(Write::Conflict)
 }
 
-/// A version for what is about to be written, and the number that stands for it in the file.
+/// A new version, and its number in the file.
 fn new_version(connection: &Connection) -> Result<(Version, i64)> {
     let mut draw = connection.prepare_cached(NEW_VERSION)?;
     draw.query_row([], |row| Ok((version(row, 0)?, row.get(0)?)))
@@ -142,7 +139,7 @@ pub(super) fn list(connection: &Connection, kind: Kind, page: &Page, now: UnixTi
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&list_statement(page))?;
     let values: [&dyn ToSql; 5] = [&number(kind), &seconds(now), &limit, &page.parent, &page.after];
-    // The statement counts only as many values as it goes by.
+    // The statement has only the placeholders that it uses.
     let values = &values[..statement.parameter_count()];
     statement.query_map(values, |row| record(row.get(0)?, row, 1))?.collect()
 }
@@ -153,7 +150,7 @@ pub(super) fn purge(connection: &Connection, now: UnixTime) -> Result<u64> {
     Ok(purged as u64)
 }
 
-/// Reads something, whatever it is.
+/// Reads any row.
 pub(super) fn ping(connection: &Connection) -> Result<()> {
     connection
         .prepare_cached("SELECT id FROM record LIMIT 1")?
@@ -162,12 +159,12 @@ pub(super) fn ping(connection: &Connection) -> Result<()> {
         .map(|_| ())
 }
 
-/// Writes something, and changes nothing by it: what a full disk or a damaged file refuses.
+/// A write without effect, which fails on a full disk or a damaged file.
 pub(super) fn touch(connection: &Connection) -> Result<()> {
     connection.pragma_update(None, "application_id", open::APPLICATION_ID)
 }
 
-/// The number under which a kind is stored. These are part of the file format.
+/// The stored number of a kind, part of the file format.
 const fn number(kind: Kind) -> i64 {
     match kind {
         Kind::Client => 1,
@@ -177,12 +174,12 @@ const fn number(kind: Kind) -> i64 {
     }
 }
 
-/// A time as the file holds it. What lies beyond its integers is as good as never.
+/// A time in the file. Times beyond its integers mean never.
 fn seconds(time: UnixTime) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The record whose value, parent and expiry begin at column `first`.
+/// The record whose value, parent and expiry are the columns from `first`.
 fn record(key: String, row: &Row<'_>, first: usize) -> Result<Record> {
     let expires_at: Option<i64> = row.get(first + 2)?;
     let expires_at = expires_at

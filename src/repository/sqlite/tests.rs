@@ -1,4 +1,4 @@
-//! The promises of the file: conformance, durability, group commit, failures.
+//! Conformance, durability, group commit, failures.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! The one thread that writes, and commits together what waits together.
+//! The writing thread, which commits all waiting writes together.
 
 use std::{
     fmt::{self, Debug},
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::repository::{self, RepositoryError};
 
-/// How many writes one transaction holds at most.
+/// Most writes in one transaction.
 const MAX_BATCH: usize = 256;
 
-/// How many writes may wait; further callers wait for a place.
+/// Most writes in the queue. Further callers wait.
 const MAX_WAITING: usize = 1024;
 
-/// The way to the writing thread. Dropping it ends the thread, which first commits what waits.
+/// The queue to the writing thread. Dropping it ends the thread after a last commit.
 pub(super) struct Writer {
     queue: Option<Sender<Box<dyn Job>>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -36,7 +36,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it owns the connection from here on.
+    /// Starts the thread, which owns the connection.
     pub(super) fn start(opened: Opened) -> repository::Result<Self> {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
         let commits = Arc::new(AtomicU64::new(0));
@@ -48,8 +48,8 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
 
-    /// Makes a change and answers when it is on the disk. Once queued it is made, whether or not
-    /// the caller still waits.
+    /// Makes a change, and returns when it is on the disk. Once queued, the change is made even if the caller no longer
+    /// waits.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -70,7 +70,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // It panicked or it ended: gone either way.
+            // The thread panicked or ended.
             let _ = thread.join();
         }
     }
@@ -82,9 +82,9 @@ impl Debug for Writer {
     }
 }
 
-/// One waiting write: made in the transaction, answered after it.
+/// A waiting write. It is answered after the commit.
 trait Job: Send {
-    /// What it met, if it is the file and not the change.
+    /// Runs in the transaction. The error is about the file, not about the change.
     fn run(&mut self, connection: &Connection) -> Result<()>;
     fn answer(self: Box<Self>, committed: &Result<()>);
 }
@@ -117,7 +117,7 @@ where
             (Ok(()), Some(outcome)) => outcome.map_err(|error| failure(&error)),
             (Ok(()), None) => Err(stopped()),
         };
-        // A caller that has left wants no answer.
+        // The caller may no longer wait.
         let _ = self.reply.send(outcome);
     }
 }
@@ -132,7 +132,7 @@ fn run(opened: Opened, mut waiting: Receiver<Box<dyn Job>>, commits: &AtomicU64)
                 commits.fetch_add(1, Ordering::Relaxed);
             }
             Err(_) if !connection.is_autocommit() => {
-                // If even this fails, the next BEGIN says so.
+                // If this fails, the next BEGIN fails too.
                 let _ = execute(&connection, "ROLLBACK");
             }
             Err(_) => {}
@@ -140,7 +140,7 @@ fn run(opened: Opened, mut waiting: Receiver<Box<dyn Job>>, commits: &AtomicU64)
         if committed.as_ref().is_err_and(is_damage)
             && let Ok(fresh) = open::again(&path)
         {
-            // The old one remembers what it has read.
+            // The old connection has cached pages.
             connection = fresh;
         }
         for job in batch.drain(..) {
@@ -149,8 +149,8 @@ fn run(opened: Opened, mut waiting: Receiver<Box<dyn Job>>, commits: &AtomicU64)
     }
 }
 
-/// All jobs in one transaction. One that fails undoes its own statement and leaves the others
-/// alone; an error that ends the transaction (a full disk, say), and a damaged file, ends it for all.
+/// Runs all jobs in one transaction. A failed job undoes only its own statement. An error that ends the transaction,
+/// such as a full disk, and a damaged file fail all jobs.
 fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     execute(connection, "BEGIN IMMEDIATE")?;
     for job in batch {
@@ -162,7 +162,7 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<()> {
     execute(connection, "COMMIT")
 }
 
-/// Whether an error is of the file.
+/// Whether an error is about the file.
 fn is_damage(error: &Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

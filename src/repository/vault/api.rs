@@ -1,4 +1,4 @@
-//! Calls of the Vault API: the envelope, its statuses, patience, and the token that may change.
+//! Calls of the Vault API: envelope, statuses, retries, and tokens that change.
 
 use std::{
     sync::{PoisonError, RwLock},
@@ -20,21 +20,21 @@ use crate::{
     secret::Secret,
 };
 
-/// The first wait before a request is sent again; each further one is twice as long.
+/// Pause before the second try. Each further pause is twice as long.
 pub(super) const FIRST_WAIT: Duration = Duration::from_millis(250);
-/// How often a call is sent that Vault lost or broke on.
+/// Most tries of a call that Vault did not answer, or answered with a server error.
 pub(super) const MOST_TRIES: u32 = 3;
 
-/// What may be done when the answer to a call is lost.
+/// What to do if the answer to a call is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeat {
-    /// It does no harm twice.
+    /// Send it again: twice has the effect of once.
     Freely,
-    /// It might have happened; the caller looks.
+    /// Return the failure. The caller checks what happened.
     Never,
 }
 
-/// The service, and how long it may take.
+/// The Vault service.
 #[derive(Debug)]
 pub(super) struct Api {
     base: String,
@@ -43,7 +43,7 @@ pub(super) struct Api {
     fetch: Fetch,
 }
 
-/// What every answer is wrapped in.
+/// The envelope of every answer.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Envelope {
     #[serde(default)]
@@ -65,12 +65,12 @@ impl Api {
         })
     }
 
-    /// Until when something that begins now may be tried again.
+    /// The deadline for retries of a call that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.fetch.timeout() * 2
     }
 
-    /// Posts to an action such as `get_bulk` and reads its result.
+    /// Posts to an action such as `get_bulk`, and reads the result.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         action: &str,
@@ -96,7 +96,7 @@ impl Api {
                     continue;
                 }
                 Verdict::Unauthorized => return Err(Failed::unauthorized()),
-                // Turned away at the door: nothing has happened.
+                // Refused before anything happened.
                 Verdict::TooMany(wait) => wait.unwrap_or(pause),
                 Verdict::Lost(reason) if repeat == Repeat::Never || tries == MOST_TRIES => {
                     return Err(Failed::Lost(reason));
@@ -114,13 +114,11 @@ impl Api {
         }
     }
 
-    /// Asks for the result of what Vault has accepted for later, with the token of the request, for
-    /// no other may ask.
+    /// Polls the result of an accepted request (202) with the token of that request, because Vault refuses others.
     async fn settled(&self, answer: Answer, token: &Secret, deadline: Instant) -> Verdict {
         let mut verdict = judge(&answer);
         let Verdict::Accepted(request_id) = &verdict else { return verdict };
-        // Where to ask follows from where we asked: the token goes nowhere else, whatever the
-        // answer gives as its location.
+        // The URL is built from our own, and not taken from the answer, so that the token goes nowhere else.
         let Ok(url) = self.url(&format!("request/{request_id}")) else { return verdict };
         for round in 1_u32.. {
             let wait = Duration::from_secs(u64::from(round * round));
@@ -130,7 +128,7 @@ impl Api {
             sleep(wait).await;
             let Ok(answer) = self.fetch.get(&url, Sender::Bearer(token)).await else { continue };
             match judge(&answer) {
-                // A token that is no good for asking says nothing of what was asked for.
+                // A token that may not poll says nothing about the request.
                 Verdict::Accepted(_) | Verdict::TooMany(_) | Verdict::Lost(_) | Verdict::Unauthorized => {}
                 settled => {
                     verdict = settled;
@@ -145,7 +143,7 @@ impl Api {
         self.token.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the token again; whether there is another one than was refused.
+    /// Reads the token again. True if it differs from the refused one.
     fn renew_token(&self, refused: &Secret) -> std::result::Result<bool, Failed> {
         let token =
             self.source.token().map_err(|sentence| Failed::Final(RepositoryError::Unusable(sentence)))?;

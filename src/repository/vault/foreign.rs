@@ -1,4 +1,4 @@
-//! Secrets beside ours, which another program keeps in the same Vault.
+//! Secrets of another program in the same Vault.
 
 use serde_json::json;
 
@@ -9,26 +9,26 @@ use super::{
 };
 use crate::{repository::Result, secret::Secret};
 
-/// Items with their values that one answer may hold.
+/// Items with values per answer.
 const LARGEST_PART: usize = 40;
 
-/// A secret that is not ours.
+/// A secret of another program.
 #[derive(Debug)]
 pub struct ForeignSecret {
-    /// Vault's name for the item.
+    /// Vault's ID of the item.
     pub id: String,
-    /// Its keeper's name for it.
+    /// The other program's name for it.
     pub name: String,
-    /// What it holds.
+    /// The secret.
     pub value: Secret,
 }
 
 impl VaultRepository {
-    /// The secrets of that name outside our folders; the newest first.
+    /// The secrets of this name outside our folders, newest first.
     ///
     /// # Errors
     ///
-    /// As any call of the repository.
+    /// As every call of the repository.
     pub async fn foreign(&self, name: &str) -> Result<Vec<ForeignSecret>> {
         let body = by_name(name);
         let found: Items = self.call("get_bulk", &body, Repeat::Freely, self.api.deadline()).await?;
@@ -37,12 +37,12 @@ impl VaultRepository {
         Ok(items.into_iter().filter_map(|item| self.as_foreign(item)).collect())
     }
 
-    /// A part of all secrets outside our folders, or of those in one folder, the newest first, and where
-    /// the next part begins; the first part begins at `None`.
+    /// A page of the secrets outside our folders, or in one folder, newest first, and the start of the next page. The
+    /// first page starts at `None`.
     ///
     /// # Errors
     ///
-    /// As any call of the repository.
+    /// As every call of the repository.
     pub async fn foreign_part(
         &self,
         folder: Option<&str>,
@@ -65,11 +65,11 @@ impl VaultRepository {
         Ok((part.items.into_iter().filter_map(|item| self.as_foreign(item)).collect(), next))
     }
 
-    /// Deletes one of them.
+    /// Deletes a secret of another program.
     ///
     /// # Errors
     ///
-    /// As any call of the repository.
+    /// As every call of the repository.
     pub async fn delete_foreign(&self, secret: &ForeignSecret) -> Result<()> {
         let body = json!({ "id": secret.id, "recursive": false });
         match self.call::<serde_json::Value>("delete", &body, Repeat::Freely, self.api.deadline()).await {

@@ -1,4 +1,4 @@
-//! Items as Vault tells of them, and where ours are.
+//! Items in Vault's answers, and the names and folders of ours.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::stored;
 use crate::repository::{Kind, RepositoryError, Result, Versioned, is_key};
 
-/// An item, as much of it as matters. Vault shows its present version alone.
+/// The used members of an item. Vault shows only its current version.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Item {
@@ -30,17 +30,17 @@ struct ItemVersion {
     secret: Option<String>,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Items {
     pub(super) items: Vec<Item>,
-    /// Where the next part begins.
+    /// Start of the next page.
     pub(super) last: Option<String>,
 }
 
 impl Item {
-    /// A secret that somebody may read. What an operator has switched off counts as absent.
+    /// Whether it is an enabled secret. Items that an operator disabled count as absent.
     pub(super) fn is_readable(&self) -> bool {
         let active = self.versions.last().is_none_or(|v| matches!(v.state.as_str(), "active" | ""));
         self.kind == "secret" && self.enabled != Some(false) && active
@@ -50,7 +50,7 @@ impl Item {
         self.folder.trim_matches('/') == folder.trim_matches('/')
     }
 
-    /// Which of the item's versions this is; they only grow.
+    /// Number of the current version. It only grows.
     pub(super) fn number(&self) -> u64 {
         self.versions.last().map_or(0, |version| version.version)
     }
@@ -60,7 +60,7 @@ impl Item {
     }
 }
 
-/// A record of ours where it is in Vault.
+/// One of our records in Vault.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub(super) id: String,
@@ -71,11 +71,11 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Reads an item of ours.
+    /// Reads one of our items.
     ///
     /// # Errors
     ///
-    /// When it holds something else.
+    /// When it is not a record.
     pub(super) fn read(key: &str, item: Item) -> Result<Self> {
         let stored = item.secret().and_then(|text| stored::read(key, text));
         let stored = stored.ok_or_else(|| RepositoryError::Corrupt(format!("the item {}", item.id)))?;
@@ -88,14 +88,14 @@ impl Held {
         })
     }
 
-    /// Of two items under one name the newer one is the record.
+    /// The newer of two items with one name is the record.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
         (&self.created_at, self.number, &self.id) > (&other.created_at, other.number, &other.id)
     }
 }
 
-/// Where our items are: a folder for each kind below the one that is configured, and names that say
-/// the same, for it is not known whether Vault wants names unique in a folder or in a project.
+/// The names of our items: a folder for each kind below the configured folder, and the same again in the item's name,
+/// because Vault may require names that are unique in the whole project.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     folder: String,
@@ -110,12 +110,12 @@ impl Place {
         format!("{}/{}", self.folder, kind.as_str())
     }
 
-    /// `/a/b` makes `a.b.client.KEY`; `None` for a key that no record can have.
+    /// In `/a/b`: `a.b.client.KEY`; `None` for a key that no record can have.
     pub(super) fn name(&self, kind: Kind, key: &str) -> Option<String> {
         is_key(key).then(|| format!("{}{key}", self.prefix(kind)))
     }
 
-    /// The key under which an item is stored; `None` for what is not ours.
+    /// The key of one of our items; `None` for other items.
     pub(super) fn key<'a>(&self, kind: Kind, item: &'a Item) -> Option<&'a str> {
         let ours = item.is_readable() && item.is_in(&self.folder_of(kind));
         item.name.strip_prefix(&self.prefix(kind)).filter(|key| ours && !key.is_empty())
@@ -131,7 +131,7 @@ impl Place {
     }
 }
 
-/// A filter for the secrets of one folder, in every spelling that Vault may want.
+/// Filters for the secrets of one folder, in every spelling that Vault may want.
 pub(super) fn in_folder(folder: &str) -> Value {
     let bare = folder.trim_matches('/');
     let spellings = if bare.is_empty() {
@@ -142,8 +142,8 @@ pub(super) fn in_folder(folder: &str) -> Value {
     json!({ "type": "secret", "folder__in": spellings })
 }
 
-/// The items of a name, wherever they are: the answer says their folders, and it is not known in
-/// which spelling a filter would want one.
+/// A filter for the items of a name in all folders. The answer names their folders, and the spelling of a folder in a
+/// filter is uncertain.
 pub(super) fn by_name(name: &str) -> Value {
     json!({ "filter": { "type": "secret", "name": name }, "size": 20 })
 }

@@ -1,4 +1,4 @@
-//! Lists, page by page, in the order of the names.
+//! Lists in the order of names, page by page.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,13 +14,13 @@ use crate::{
     repository::{Kind, Order, Page, Record, Result},
 };
 
-/// Items with their values that one answer may hold: forty of the largest are below what we read.
+/// Items with values per answer: forty of the largest stay below the size limit of `fetch`.
 const LARGEST_PART: usize = 40;
-/// How many places in lists are remembered.
+/// Most remembered cursors.
 const MOST_CURSORS: usize = 256;
 
-/// Where lists were left, so that the next page is not looked for from the beginning. Only as long
-/// as nothing comes or goes, for nobody says what becomes of Vault's cursors then.
+/// Remembers where a page ended, so that the next page does not start at the beginning. Additions and removals make
+/// it forget, because the effect on Vault's cursors is not documented.
 #[derive(Debug, Default)]
 pub(super) struct Cursors(VecDeque<(Kind, Page, String)>);
 
@@ -37,13 +37,13 @@ impl Cursors {
         self.0.iter().find(|(of, at, _)| *of == kind && continues(at, page)).map(|(.., last)| last.clone())
     }
 
-    /// Forgets a kind to which something was added, or from which something was removed.
+    /// Forgets the cursors of a kind.
     pub(super) fn forget(&mut self, kind: Kind) {
         self.0.retain(|(of, ..)| *of != kind);
     }
 }
 
-/// Whether both are the same place in the same list.
+/// Whether both are the same position in the same list.
 fn continues(one: &Page, other: &Page) -> bool {
     (&one.parent, &one.after, one.order) == (&other.parent, &other.after, other.order)
 }
@@ -71,7 +71,7 @@ impl VaultRepository {
             }
             let next = if is_within { from.clone() } else { part.last };
             if records.len() == page.limit || next.is_none() || next == from {
-                // Behind the end, too, nobody shall begin at the beginning.
+                // Remembers the end too, so that the next call does not start at the beginning.
                 self.remember(kind, page, &records, next.or(from));
                 break;
             }
@@ -80,7 +80,7 @@ impl VaultRepository {
         Ok(records.into_iter().map(|held| held.stored.record).collect())
     }
 
-    /// The page of a Vault that sorts names in a way of its own: all is read, and sorted here.
+    /// A page from a Vault that sorts names differently: reads everything and sorts it here.
     async fn sorted(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
         let mut all: BTreeMap<String, Held> = BTreeMap::new();
         let mut from: Option<String> = None;
@@ -133,13 +133,13 @@ impl VaultRepository {
             body["last"] = last.into();
         }
         let part: Items = self.call("get_bulk", &body, Repeat::Freely, self.api.deadline()).await?;
-        // A list ends with an empty part or without a place to go on from.
+        // A list ends with an empty page or without a cursor.
         let last = part.last.filter(|last| !last.is_empty() && !part.items.is_empty());
         Ok(Items { last, ..part })
     }
 }
 
-/// Adds a record that belongs to the page; whether there was still room.
+/// Adds a record if it belongs to the page. False if the page is full.
 fn add(records: &mut Vec<Held>, held: Held, page: &Page, now: UnixTime) -> bool {
     if !belongs(&held, page, now) {
         return true;

@@ -1,4 +1,4 @@
-//! Vault writes whatever it is sent; that writes of one key follow each other is seen to here.
+//! Orders the writes of one key within this process, because Vault has no conditional writes.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -6,10 +6,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::repository::Kind;
 
-/// How many writes go on at once at most. Two keys may share a lock; they wait, and that is all.
+/// Most concurrent writes. If two keys share a lock, one write waits.
 const LOCKS: usize = 256;
 
-/// One lock for each key, or nearly so.
+/// A lock for each key; few keys share one.
 #[derive(Debug)]
 pub(super) struct Locks(Box<[Mutex<()>]>);
 
@@ -20,7 +20,7 @@ impl Default for Locks {
 }
 
 impl Locks {
-    /// Waits until nobody writes this key.
+    /// Waits for other writes of this key.
     pub(super) async fn of(&self, kind: Kind, key: &str) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         (kind, key).hash(&mut hasher);

@@ -1,8 +1,7 @@
-//! Records in Pangea Vault: an item for each, a folder for each kind.
+//! Records in Pangea Vault: an item for each record, a folder for each kind.
 //!
-//! Vault knows no conditional write. Within this process, writes of one key follow each other, and
-//! each looks at the item first and compares its version; so one process may write, and a lease
-//! keeps a second daemon away (`daemon::lease`).
+//! Vault has no conditional writes. This process therefore orders the writes of one key, and each write first reads the
+//! item and compares its version. Only one process may write, which a lease ensures (`daemon::lease`).
 
 mod api;
 mod foreign;
@@ -47,35 +46,35 @@ use crate::{
     secret::{Random, Secret},
 };
 
-/// For how long one good answer says that Vault is there.
+/// How long one good answer proves that Vault is reachable.
 const AWAKE: Duration = Duration::from_secs(5);
 
-/// Where the token comes from. Vault tokens may be rotated at any time.
+/// Source of the Vault token, which may be rotated at any time.
 pub trait TokenSource: Debug + Send + Sync + 'static {
-    /// The token as it is now.
+    /// Reads the token.
     ///
     /// # Errors
     ///
-    /// When it cannot be read; the sentence says why, and holds no secret.
+    /// Why it cannot be read. The message contains no secret.
     fn token(&self) -> std::result::Result<Secret, String>;
 }
 
-/// Where Vault is and how to use it.
+/// How to use Vault.
 #[derive(Debug)]
 pub struct VaultSettings {
-    /// The service, such as `https://vault.aws.us.pangea.cloud`; a path in it is kept.
+    /// The service, such as `https://vault.aws.us.pangea.cloud`. It may have a path.
     pub api_url: Url,
-    /// The token, read again when Vault refuses it.
+    /// The token. It is read again when Vault refuses it.
     pub token: Box<dyn TokenSource>,
-    /// The folder for our items, `/a/b` without a slash at its end; empty for the root.
+    /// The folder for our items, `/a/b` without a trailing slash; empty for the root.
     pub folder: String,
-    /// For how long a value once read is believed; zero asks Vault each time.
+    /// How long values are cached; zero reads from Vault each time.
     pub cache: Duration,
-    /// Makes the versions of records.
+    /// For the versions of records.
     pub random: Arc<dyn Random>,
 }
 
-/// A repository in Pangea Vault, for a single writing process.
+/// A single-writer repository in Pangea Vault.
 #[derive(Debug)]
 pub struct VaultRepository {
     api: Api,
@@ -90,13 +89,12 @@ pub struct VaultRepository {
 }
 
 impl VaultRepository {
-    /// Makes sure that Vault answers and lets us in.
+    /// Checks that Vault answers and accepts the token.
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when Vault cannot be
-    /// reached, [`RepositoryError::Unusable`](super::RepositoryError::Unusable) when it refuses us;
-    /// either says what to change.
+    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when Vault cannot be reached,
+    /// [`RepositoryError::Unusable`](super::RepositoryError::Unusable) when it refuses. Both messages say what to change.
     pub async fn connect(settings: VaultSettings, fetch: Fetch) -> Result<Self> {
         let (place, cache) = (Place::new(&settings.folder), settings.cache);
         let random = Arc::clone(&settings.random);
@@ -115,7 +113,7 @@ impl VaultRepository {
         Ok(repository)
     }
 
-    /// A call of Vault.
+    /// Calls an action of Vault.
     async fn call<T: DeserializeOwned>(
         &self,
         action: &str,
@@ -151,7 +149,7 @@ impl VaultRepository {
     }
 }
 
-/// Nobody can leave any of these half-changed, so a panic elsewhere does not spoil them.
+/// A poisoned lock is harmless: nothing is left half-changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -216,7 +214,7 @@ impl Repository for VaultRepository {
         let _alone = self.locks.of(kind, key).await;
         let spot = self.spot(kind, key, &name, now);
         let Looked { held: Some(held), duplicates, .. } = self.look(spot).await? else { return Ok(None) };
-        // The record itself goes last: until then it has not been taken, whatever breaks.
+        // The record itself is deleted last: until then it has not been taken.
         self.delete_all(spot, &duplicates).await?;
         self.delete(spot, &held.id).await?;
         self.almanac().forget(kind, key, held.stored.record.expires_at);
@@ -245,9 +243,9 @@ impl Repository for VaultRepository {
     }
 }
 
-/// Whether a list or a sweep would miss the record by what stands beside its value. A sweep that
-/// comes too early looks at the value and corrects it, so that a record which is prolonged often
-/// need not be described each time.
+/// Whether a list or a sweep would miss the record because of its outdated metadata. A sweep that comes too early reads
+/// the value and corrects the metadata, so that a record whose life is often extended does not need two writes each
+/// time.
 fn is_misleading(beside: &serde_json::Map<String, Value>, record: &Record) -> bool {
     let metadata = stored::metadata(record);
     let (beside_expiry, expiry) = (stored::expiry(beside), record.expires_at);

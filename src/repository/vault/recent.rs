@@ -1,19 +1,17 @@
-//! What this process has read and written lately: it saves calls, and it knows better than an answer
-//! that is older than our own writes.
+//! A cache of recent reads and writes. It saves calls, and corrects answers that are older than our own writes.
 
 use std::{collections::HashMap, mem, time::Duration};
 
 use super::item::Held;
 use crate::{clock::UnixTime, repository::Kind};
 
-/// For how long an item that we have just stored is believed to be there though Vault does not show
-/// it yet.
+/// How long a newly stored item counts as existing although Vault does not show it yet.
 const SETTLING: Duration = Duration::from_secs(3);
-/// About how many bytes one of the two generations holds.
+/// Approximate bytes in each of the two generations.
 const LARGEST_GENERATION: usize = 16 * 1024 * 1024;
-/// How many deleted items of one key are remembered.
+/// Most remembered deleted items of one key.
 const MOST_DELETED: usize = 16;
-/// What an entry takes beside its value.
+/// Bytes of an entry without its value.
 const OVERHEAD: usize = 512;
 
 type Name = (Kind, String);
@@ -22,14 +20,14 @@ type Name = (Kind, String);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     at: Option<UnixTime>,
-    /// Whether it comes from a write of ours.
+    /// Whether our own write caused it.
     written: bool,
     held: Option<Held>,
-    /// Items that we have deleted; an answer that shows one is old.
+    /// Items that we deleted. An answer with one of them is outdated.
     deleted: Vec<String>,
 }
 
-/// Two generations: when the young one is full, it becomes the old one, and the old one goes.
+/// Two generations: when the young one is full, it replaces the old one.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     young: HashMap<Name, Known>,
@@ -47,7 +45,7 @@ impl Recent {
     /// Remembers what was read.
     pub(super) fn read(&mut self, kind: Kind, key: &str, held: Option<Held>, now: UnixTime) {
         let deleted = self.known(kind, key).map(|known| known.deleted.clone()).unwrap_or_default();
-        // What was written a moment ago stays a thing of our own, though read meanwhile.
+        // A recent write of ours stays one although it was read since.
         let (at, written) = match self.known(kind, key) {
             Some(known) if known.is_settling(now) => (known.at, true),
             _ => (Some(now), false),
@@ -86,22 +84,22 @@ impl Recent {
 }
 
 impl Known {
-    /// Whether it is known since less than `cache`, so that nobody need be asked.
+    /// Whether it is younger than `cache`.
     pub(super) fn is_fresh(&self, cache: Duration, now: UnixTime) -> bool {
         self.at.is_some_and(|at| at <= now && now.since(at) < cache)
     }
 
-    /// The record; none when it is known to be absent.
+    /// The record; `None` if it is known to be absent.
     pub(super) const fn held(&self) -> Option<&Held> {
         self.held.as_ref()
     }
 
-    /// Whether an item that an answer shows is gone.
+    /// Whether we deleted an item of the answer.
     pub(super) fn is_deleted(&self, id: &str) -> bool {
         self.deleted.iter().any(|deleted| deleted == id)
     }
 
-    /// The record that is known, if the answer (which holds these items) must be older.
+    /// The known record, if the answer with these items must be older.
     pub(super) fn newer_than(&self, items: &[Held], now: UnixTime) -> Option<&Held> {
         let held = self.held.as_ref()?;
         match items.iter().find(|item| item.id == held.id) {

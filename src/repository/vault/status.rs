@@ -1,4 +1,4 @@
-//! What an answer of Vault means: its `status` counts first, the HTTP code only where that says nothing.
+//! The meaning of Vault's answers. `status` counts first, and the HTTP code only without one.
 
 use std::time::Duration;
 
@@ -12,30 +12,30 @@ use crate::{fetch::Answer, repository::RepositoryError};
 pub(super) enum Verdict {
     /// The result.
     Success(Value),
-    /// It will be done later; ask with this request id.
+    /// Accepted for later. Poll with this request ID.
     Accepted(String),
-    /// The token is not, or no longer, good.
+    /// The token is invalid or was rotated.
     Unauthorized,
-    /// Not now; the answer may say when.
+    /// Retry later; the answer may say when.
     TooMany(Option<Duration>),
-    /// Vault is broken or away. What was asked for may have happened.
+    /// Vault failed or is unreachable. The request may have run.
     Lost(String),
-    /// A plain refusal.
+    /// The request is refused.
     Failed(Failed),
 }
 
 /// Why a call did not succeed.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// There is no such item.
+    /// The item does not exist.
     Absent,
-    /// Vault refuses what was asked for: the status and what it said of it.
+    /// Vault refuses the request: its status and explanation.
     Refused(String),
-    /// No answer, or a broken one: it may have happened.
+    /// No usable answer. The request may have run.
     Lost(String),
-    /// It was accepted and not finished in time: it may yet happen.
+    /// Accepted, but not finished in time. The request may still run.
     Pending,
-    /// Nothing that another attempt would change.
+    /// Another try would have the same result.
     Final(RepositoryError),
 }
 
@@ -95,7 +95,7 @@ pub(super) fn judge(answer: &Answer) -> Verdict {
     }
 }
 
-/// For a status that nobody told us of, or an answer that is not Vault's.
+/// For an undocumented status, or an answer that is not from Vault.
 fn by_code(envelope: &Envelope, answer: &Answer) -> Verdict {
     let status = Some(word(&envelope.status)).filter(|status| !status.is_empty());
     let unusable = |sentence| Verdict::Failed(Failed::Final(RepositoryError::Unusable(sentence)));
@@ -141,7 +141,7 @@ fn forbidden(status: &str) -> String {
     )
 }
 
-/// Which members Vault does not like and why, in its own words for them; never what they held.
+/// Which members Vault refuses and why, in its words. Never their values.
 fn complaints(envelope: &Envelope) -> String {
     let errors = envelope.result.get("errors").and_then(Value::as_array);
     let said = |error: &Value| {
@@ -152,7 +152,7 @@ fn complaints(envelope: &Envelope) -> String {
     format!("ValidationError{said}")
 }
 
-/// A foreign text if it is a word or a JSON pointer; nothing of any other.
+/// A foreign text, only if it is a word or a JSON pointer.
 fn word(text: &str) -> &str {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '-');
     if text.len() <= 60 && text.chars().all(is_word) { text } else { "" }

@@ -1,4 +1,4 @@
-//! A record as the text of a secret: one line of JSON that says what it is, then the value as it is.
+//! The stored form of a record: one line of JSON that describes it, then its value.
 
 use std::num::NonZeroU64;
 
@@ -11,7 +11,7 @@ use crate::{
     secret::{Random, decode, encode},
 };
 
-/// Longest secret that Vault takes, in bytes (it may count characters, which are never more).
+/// Longest secret that Vault accepts, in bytes. Vault may count characters, which are never more.
 pub(super) const LARGEST_SECRET: usize = 10_240;
 
 /// The first line.
@@ -24,18 +24,18 @@ struct Head {
     expires_at: Option<UnixTime>,
 }
 
-/// A version that no other write has.
+/// A version that never repeats.
 pub(super) fn new_version(random: &dyn Random) -> Version {
     let mut bytes = [0; 8];
     random.fill(&mut bytes);
     Version(NonZeroU64::new(u64::from_be_bytes(bytes)).unwrap_or(NonZeroU64::MIN))
 }
 
-/// The text for Vault.
+/// Writes a record.
 ///
 /// # Errors
 ///
-/// When it is longer than Vault takes.
+/// When it is longer than Vault accepts.
 pub(super) fn text(stored: &Versioned) -> Result<String> {
     let Versioned { record, version } = stored;
     let head = Head {
@@ -65,14 +65,14 @@ pub(super) fn read(key: &str, text: &str) -> Option<Versioned> {
     Some(Versioned { record, version: Version(NonZeroU64::new(version)?) })
 }
 
-/// What stands beside the secret, so that lists and sweeps need not read it. The secret decides.
+/// Metadata that saves lists and sweeps from reading the secret. If they differ, the secret is right.
 pub(super) fn metadata(record: &Record) -> Map<String, Value> {
     let expires_at = record.expires_at.map(|at| ("expires_at".to_owned(), at.as_secs().to_string().into()));
     let parent = record.parent.as_ref().map(|parent| ("parent".to_owned(), parent.as_str().into()));
     expires_at.into_iter().chain(parent).collect()
 }
 
-/// The expiry in metadata.
+/// The expiry in the metadata.
 pub(super) fn expiry(metadata: &Map<String, Value>) -> Option<UnixTime> {
     metadata.get("expires_at")?.as_str()?.parse().ok().map(UnixTime::from_secs)
 }

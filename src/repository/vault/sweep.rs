@@ -1,5 +1,5 @@
-//! Expired records go. Vault does not remove them, and looking through everything each minute would
-//! cost a call for every hundred items, so we remember what expires next.
+//! Removes expired records, which Vault does not do. Reading everything each minute would cost a call for every hundred
+//! items, so this module remembers what expires next.
 
 use std::collections::BTreeSet;
 
@@ -17,20 +17,20 @@ use crate::{
     repository::{Kind, RepositoryError, Result},
 };
 
-/// How many expired records one call removes at most.
+/// Most expired records that one call removes.
 const BATCH: usize = 100;
-/// How many of those that expire next are remembered.
+/// Most remembered expiries.
 const MOST_REMEMBERED: usize = 10_000;
-/// Items without their values that one answer may hold, by Vault's own limit.
+/// Items without values per answer, Vault's limit.
 const LARGEST_PART: usize = 100;
-/// After so many seconds everything is looked through again, for others may have written, too.
+/// Seconds between full scans, which find records that other processes wrote.
 const AGAIN: u64 = 24 * 3600;
 
 /// What expires next.
 #[derive(Debug)]
 pub(super) struct Almanac {
     soonest: BTreeSet<(UnixTime, Kind, String)>,
-    /// Everything that expires before is in `soonest`.
+    /// `soonest` is complete up to this time.
     horizon: UnixTime,
 }
 
@@ -41,7 +41,7 @@ impl Default for Almanac {
 }
 
 impl Almanac {
-    /// Notes when a record expires.
+    /// Remembers when a record expires.
     pub(super) fn note(&mut self, kind: Kind, key: &str, expires_at: Option<UnixTime>) {
         let Some(expires_at) = expires_at.filter(|at| *at < self.horizon) else { return };
         self.soonest.insert((expires_at, kind, key.to_owned()));
@@ -52,19 +52,19 @@ impl Almanac {
         }
     }
 
-    /// Forgets a record that is gone or expires at another time.
+    /// Forgets a record that is gone or whose expiry changed.
     pub(super) fn forget(&mut self, kind: Kind, key: &str, expires_at: Option<UnixTime>) {
         if let Some(expires_at) = expires_at {
             self.soonest.remove(&(expires_at, kind, key.to_owned()));
         }
     }
 
-    /// From here on everything that expires soon is noted.
+    /// Starts a full scan: from now on, every expiry is remembered.
     pub(super) fn begin(&mut self, now: UnixTime) {
         self.horizon = UnixTime::from_secs(now.as_secs().saturating_add(AGAIN));
     }
 
-    /// Whether there may be something that is due and not remembered.
+    /// Whether an expiry that is due may be missing.
     pub(super) fn is_blind(&self, now: UnixTime) -> bool {
         self.horizon <= now && self.due(now).is_none()
     }
@@ -86,7 +86,7 @@ impl VaultRepository {
             let due = self.almanac().due(now);
             let Some((expires_at, kind, key)) = due else { return Ok(swept) };
             swept += u64::from(match self.remove_expired(kind, &key, now).await {
-                // It stays where it is, and does not keep the others.
+                // It stays, and does not stop the others.
                 Err(RepositoryError::Corrupt(what)) => {
                     tracing::warn!(%what, "an expired record cannot be read");
                     false
@@ -95,11 +95,11 @@ impl VaultRepository {
             });
             self.almanac().forget(kind, &key, Some(expires_at));
         }
-        // More may be due, though everything in this batch was prolonged by somebody.
+        // More records may be due although every record of this batch was extended.
         if swept == 0 { Box::pin(self.sweep(now)).await } else { Ok(swept) }
     }
 
-    /// Notes every expiry that stands beside a value; the values stay where they are.
+    /// Remembers every expiry in the metadata, without reading the values.
     async fn look_through(&self, now: UnixTime) -> Result<()> {
         self.almanac().begin(now);
         for kind in Kind::ALL {
@@ -136,7 +136,7 @@ impl VaultRepository {
         }
     }
 
-    /// Removes a record that was to expire; whether it had.
+    /// Removes a record if it has expired. True if it was removed.
     async fn remove_expired(&self, kind: Kind, key: &str, now: UnixTime) -> Result<bool> {
         let _alone = self.locks.of(kind, key).await;
         let Some(name) = self.place.name(kind, key) else { return Ok(false) };
@@ -148,7 +148,7 @@ impl VaultRepository {
             self.delete(spot, &held.id).await?;
             return Ok(true);
         }
-        // It was prolonged, which is written beside the value only now: most are prolonged often.
+        // Its life was extended. The metadata is updated only now, because most records are extended often.
         let metadata = stored::metadata(record);
         if metadata != held.metadata {
             self.describe(spot, &held.id, &metadata).await?;

@@ -1,5 +1,5 @@
-//! Writes of single items. Vault knows no conditional write and may lose an answer, so whatever is
-//! not known to have happened is looked at before it is tried again: nothing is stored twice.
+//! Writes of single items. Vault has no conditional writes, and answers may be lost. A write without an answer is
+//! therefore checked before it is repeated, so that nothing is stored twice.
 
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
@@ -16,30 +16,30 @@ use crate::{
     repository::{Kind, Result, Versioned, Write},
 };
 
-/// What Vault holds under a name.
+/// What Vault has under one name.
 #[derive(Debug, Default)]
 pub(super) struct Looked {
-    /// The record, living or expired.
+    /// The record, possibly expired.
     pub(super) held: Option<Held>,
-    /// Older items under the same name, which an answer that was lost may leave behind.
+    /// Older items under the same name, left by lost answers.
     pub(super) duplicates: Vec<String>,
-    /// Whether an operator has switched an item of this name off.
+    /// Whether an operator disabled an item of this name.
     pub(super) switched_off: bool,
 }
 
-/// One key and what is being done with it.
+/// A write of one key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot<'a> {
     pub(super) kind: Kind,
     pub(super) key: &'a str,
     pub(super) name: &'a str,
     pub(super) now: UnixTime,
-    /// Nothing is tried again after this.
+    /// The deadline for retries.
     pub(super) deadline: Instant,
 }
 
 impl VaultRepository {
-    /// Asks Vault for a record, and remembers the answer.
+    /// Reads a record from Vault into the cache.
     pub(super) async fn look(&self, spot: Spot<'_>) -> Result<Looked> {
         let Spot { kind, key, name, now, deadline } = spot;
         let found: Items = self.call("get_bulk", &by_name(name), Repeat::Freely, deadline).await?;
@@ -97,7 +97,7 @@ impl VaultRepository {
         Err(Failed::impatient().into())
     }
 
-    /// Puts a new value into an item; its old one is destroyed.
+    /// Replaces the value of an item. The old value is destroyed.
     pub(super) async fn rotate(&self, spot: Spot<'_>, read: Held, stored: Versioned) -> Result<Write> {
         let body = json!({
             "id": read.id,
@@ -132,7 +132,7 @@ impl VaultRepository {
         Err(Failed::impatient().into())
     }
 
-    /// Brings what stands beside a value up to date.
+    /// Updates the metadata of an item.
     pub(super) async fn describe(
         &self,
         spot: Spot<'_>,
@@ -144,7 +144,7 @@ impl VaultRepository {
         Ok(())
     }
 
-    /// Deletes an item. That it is gone already is what a lost answer looks like.
+    /// Deletes an item. If it is already gone, an earlier answer was lost.
     pub(super) async fn delete(&self, spot: Spot<'_>, id: &str) -> Result<()> {
         let body = json!({ "id": id, "recursive": false });
         match self.call::<Value>("delete", &body, Repeat::Freely, spot.deadline).await {
@@ -156,7 +156,7 @@ impl VaultRepository {
         Ok(())
     }
 
-    /// Deletes what an answer that was lost has left behind.
+    /// Deletes the items that lost answers left.
     pub(super) async fn delete_all(&self, spot: Spot<'_>, ids: &[String]) -> Result<()> {
         for id in ids {
             self.delete(spot, id).await?;
@@ -172,7 +172,7 @@ impl VaultRepository {
         Write::Done(version)
     }
 
-    /// A call that the caller looks after.
+    /// A call that is not repeated here.
     async fn call_once<T: serde::de::DeserializeOwned>(
         &self,
         action: &str,
