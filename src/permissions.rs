@@ -1,5 +1,5 @@
-//! Who may read and change the files that this program relies on: one set of rules for secrets, the
-//! configuration, certificate authorities and databases, and for the folders that they are in.
+//! Who may read and change the files that this program relies on: rules for secrets, the configuration, certificate
+//! authorities and databases, and for their folders.
 
 use std::{
     fs, io,
@@ -17,39 +17,39 @@ const GROUP_WRITE: u32 = 0o020;
 const SET_GROUP: u32 = 0o2000;
 const STICKY: u32 = 0o1000;
 
-/// The superuser, who can read and change everything anyway.
+/// The superuser, who can read and change everything.
 const ROOT: u32 = 0;
 
-/// What a file holds, which decides who may read and change it.
+/// The content of a file, which decides who may read and change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contents {
-    /// A secret: only this process reads it. A group of ours may, where root owns the file: so Kubernetes
-    /// and systemd hand secrets to a process that is not root.
+    /// A secret: only this process may read it. If root owns the file, our group may too: Kubernetes and systemd provide
+    /// secrets in this way.
     Secret,
-    /// No secret, but believed: the configuration, certificate authorities.
+    /// Public but trusted: the configuration, certificate authorities.
     Trusted,
-    /// A database: only this process writes to it. A group of ours may, where the folder hands its group on:
-    /// so Kubernetes prepares a volume (`fsGroup`).
+    /// A database: only this process may write to it. If the folder passes on its group, our group may too: Kubernetes
+    /// prepares volumes in this way (`fsGroup`).
     Records,
 }
 
-/// Whether a fault keeps the program from using the file.
+/// Whether a problem stops the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The file is not used.
     Refused,
-    /// It is used, with a warning.
+    /// The file is used, with a warning.
     Tolerated,
 }
 
 /// A problem with the permissions of a file or its folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The problem, with the path.
+    /// The problem, including the path.
     pub what: String,
-    /// What to do about it.
+    /// How to fix it.
     pub fix: String,
-    /// Whether the file can be used all the same.
+    /// Whether the file can still be used.
     pub verdict: Verdict,
 }
 
@@ -59,7 +59,7 @@ impl Fault {
     }
 }
 
-/// Who this process is to the file system.
+/// User and groups of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Process {
     user: u32,
@@ -74,7 +74,7 @@ impl Process {
         Self { user: geteuid().as_raw(), groups }
     }
 
-    /// Whether a file of this user can only be changed by this process or by root.
+    /// Whether only this process or root can change a file of this user.
     const fn trusts(&self, owner: u32) -> bool {
         owner == self.user || owner == ROOT
     }
@@ -89,7 +89,7 @@ impl Process {
     }
 }
 
-/// What the file system says of a file or folder.
+/// Owner and mode of a file or folder.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
     path: &'a Path,
@@ -109,12 +109,12 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Problems with the permissions of a file and its folder; links are followed. Files inside
-/// `credentials`, where systemd keeps what it hands to this process, are always right.
+/// Checks the permissions of a file and its folder. Follows links. Accepts all files in `credentials`, systemd's folder
+/// for this process.
 ///
 /// # Errors
 ///
-/// When the file system does not tell.
+/// When the file system returns an error.
 pub fn faults(path: &Path, contents: Contents, credentials: Option<&Path>) -> io::Result<Vec<Fault>> {
     let real = path.canonicalize()?;
     if credentials.is_some_and(|folder| folder.canonicalize().is_ok_and(|folder| real.starts_with(folder))) {
@@ -128,18 +128,18 @@ pub fn faults(path: &Path, contents: Contents, credentials: Option<&Path>) -> io
     Ok(file.into_iter().chain(folder_fault(&in_folder, is_volume(folder, &of_folder))).collect())
 }
 
-/// The problem with the permissions of a folder for new files, if there is one.
+/// Checks the permissions of a folder for new files.
 ///
 /// # Errors
 ///
-/// When the file system does not tell.
+/// When the file system returns an error.
 pub fn faults_of_folder(folder: &Path) -> io::Result<Option<Fault>> {
     let folder = folder.canonicalize()?;
     let metadata = fs::metadata(&folder)?;
     Ok(folder_fault(&Entry::of(&folder, &metadata), is_volume(&folder, &metadata)))
 }
 
-/// How this process gets to read a file with a secret that it cannot read.
+/// How to let this process read a secret file.
 #[must_use]
 pub fn advice_for_unreadable(path: &Path) -> String {
     let process = Process::this();
@@ -195,8 +195,8 @@ fn file_fault(file: &Entry<'_>, contents: Contents, folder: &Entry<'_>, process:
     }
 }
 
-/// In a folder where every user may write, every user may put another file in the place of ours, unless it
-/// is sticky. Kubernetes makes volumes like that, where no other user is.
+/// In a folder that every user may write, every user can replace our file, unless the folder is sticky. Kubernetes
+/// creates volumes like that, but without other users.
 fn folder_fault(folder: &Entry<'_>, is_volume: bool) -> Option<Fault> {
     let is_open = folder.has(OTHERS_WRITE) && !folder.has(STICKY);
     let verdict = if is_volume { Verdict::Tolerated } else { Verdict::Refused };
@@ -207,7 +207,7 @@ fn folder_fault(folder: &Entry<'_>, is_volume: bool) -> Option<Fault> {
     })
 }
 
-/// What makes a secret readable for this process and for no one else.
+/// How to make a secret readable only for this process.
 fn secret_advice(file: &Entry<'_>, process: &Process) -> String {
     let (shown, user) = (file.path.display(), process.user);
     if file.owner == user {

@@ -1,7 +1,7 @@
 //! The audit log: who did what, from where, with what result.
 //!
-//! A [`Context`] has what is known of a request or a command; each [`Event`] is one line in the log's target
-//! `audit`, with the fields of its context. `docs/audit-log.md` lists events and fields.
+//! A [`Context`] holds what is known about a request or command. Each [`Event`] is one log line of the target `audit`,
+//! with the fields of its context. `docs/audit-log.md` lists events and fields.
 
 mod reference;
 
@@ -25,10 +25,9 @@ tokio::task_local! {
     static CONTEXT: RefCell<Context>;
 }
 
-/// What is known of the present request or command. Each line of the log within it has this.
+/// What is known about the current request or command. Every log line within it has these fields.
 ///
-/// A span of `tracing` would do the same, but costs an introspection, which writes no line, several times
-/// as much.
+/// A `tracing` span would do the same, but would make an introspection, which logs nothing, several times as expensive.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     reference: Option<Reference>,
@@ -46,47 +45,47 @@ pub struct Context {
 }
 
 impl Context {
-    /// A request as it arrives.
+    /// The context of a request that has just arrived.
     #[must_use]
     pub fn of_request(reference: Reference, endpoint: &'static str, address: Option<IpAddr>) -> Self {
         Self { reference: Some(reference), endpoint: Some(endpoint), address, ..Self::default() }
     }
 
-    /// What an operator does, as far as it is known who that is.
+    /// The context of an operator's command.
     #[must_use]
     pub fn of_operator(operator: Option<&Operator>) -> Self {
         Self { by: Some("operator"), operator: operator.cloned(), ..Self::default() }
     }
 
-    /// The present one, for work that goes on elsewhere.
+    /// The current context, for work in another task.
     #[must_use]
     pub fn current() -> Self {
         CONTEXT.try_with(|context| context.borrow().clone()).unwrap_or_default()
     }
 
-    /// The same, about this.
+    /// Adds a subject.
     #[must_use]
     pub fn about(mut self, subject: &impl Subject) -> Self {
         subject.describe(&mut self);
         self
     }
 
-    /// Does something within it.
+    /// Runs a function within the context.
     pub fn run<T>(self, action: impl FnOnce() -> T) -> T {
         CONTEXT.sync_scope(RefCell::new(self), action)
     }
 
-    /// Answers a request within it.
+    /// Runs a future within the context.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CONTEXT.scope(RefCell::new(self), future)
     }
 }
 
-/// Calls `tell` with each field of the present context, until it fails.
+/// Calls `tell` with each field of the current context, until it fails.
 ///
 /// # Errors
 ///
-/// As `tell` fails.
+/// The error of `tell`.
 pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) -> Result<(), E> {
     let told = CONTEXT.try_with(|context| {
         let known = context.borrow();
@@ -117,9 +116,9 @@ pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) 
     told.unwrap_or(Ok(()))
 }
 
-/// What a request or an event can be about.
+/// A subject of requests and events.
 pub trait Subject {
-    /// Writes down what identifies it.
+    /// Adds its identifying fields.
     fn describe(&self, known: &mut Context);
 }
 
@@ -170,12 +169,12 @@ impl Subject for Grant {
     }
 }
 
-/// From here on the present request is known to be about this.
+/// Adds a subject to the current context.
 pub fn about(subject: &impl Subject) {
     let _ = CONTEXT.try_with(|context| subject.describe(&mut context.borrow_mut()));
 }
 
-/// From here on the present request is known to be this person's.
+/// Adds the person to the current context.
 pub fn about_person(sub: &str, email: Option<&str>) {
     let _ = CONTEXT.try_with(|context| {
         let mut known = context.borrow_mut();
@@ -184,127 +183,127 @@ pub fn about_person(sub: &str, email: Option<&str>) {
     });
 }
 
-/// How tokens came to be issued.
+/// Why tokens were issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Issued {
     /// For a code.
     Tokens,
     /// For the current refresh token.
     Refresh,
-    /// For one that was used before: its answer may have been lost.
+    /// For a previous refresh token: its answer may have been lost.
     RefreshRetry,
 }
 
-/// What happened.
+/// An event of the audit log.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
     /// A client was registered.
     Registration,
-    /// A client of pangea-authn-fastmcp came, and its registration was taken over.
+    /// The registration of a pangea-authn-fastmcp client was adopted.
     ClientTakenOver,
     /// A client was removed.
     ClientRemoval,
-    /// A person answered the consent page.
+    /// A user answered the consent page.
     Consent {
-        /// The answer, as the form has it.
+        /// `decision` of the form.
         decision: &'a str,
-        /// What the client would get.
+        /// The requested scope.
         scope: &'a Scope,
     },
     /// The upstream vouched for the person, and the client gets a code.
     Code,
     /// Tokens were issued.
     Issue {
-        /// For what.
+        /// The reason.
         how: Issued,
-        /// The access token.
+        /// ID of the access token.
         jti: &'a TokenId,
-        /// What it allows.
+        /// The granted scope.
         scope: &'a Scope,
     },
-    /// A refresh token was retried after the grace period: its answer was lost, or it was copied.
+    /// A refresh token was retried after the grace period: the answer was lost, or the token was copied.
     RefreshLateRetry {
-        /// Rotations up to the token that was used.
+        /// Number of rotations before the token.
         generation: u64,
     },
-    /// An ended refresh token was used: the client or a thief has an old copy.
+    /// An ended refresh token was used: the client or an attacker has an old copy.
     RefreshReuse {
-        /// Rotations up to the token that was used.
+        /// Number of rotations before the token.
         generation: u64,
     },
     /// A grant was revoked.
     Revocation {
-        /// By whom or why.
+        /// Who revoked it, or why.
         by: &'a str,
     },
     /// One access token was revoked.
     TokenRevocation {
-        /// The token.
+        /// ID of the token.
         jti: &'a TokenId,
-        /// By whom.
+        /// Who revoked it.
         by: &'a str,
     },
-    /// The upstream vouched for a person whom `[access]` does not admit.
+    /// A person signed in whom `[access]` does not admit.
     PolicyDenial,
     /// A client secret was wrong.
     FailedAuthentication {
-        /// Whom the caller claims to be.
+        /// The claimed client ID.
         client_id: &'a str,
-        /// False for a stranger's, and for one of too many: these are logged at the level `debug`.
+        /// False for unknown clients, and for lines over the limit: these are logged at `debug`.
         has_line: bool,
     },
-    /// A request was refused, or failed here.
+    /// A request was refused, or failed.
     Refusal {
-        /// Why.
+        /// The reason.
         error: &'a OAuthError,
-        /// False for a stranger's, and for one of too many: these are logged at the level `debug`.
+        /// False for unknown clients, and for lines over the limit: these are logged at `debug`.
         has_line: bool,
     },
     /// A rate limit refused requests.
     RateLimit {
-        /// How many since the last such line of this endpoint.
+        /// Number since the last such line of this endpoint.
         refused: u64,
     },
-    /// Refusals that had no line of their own, for there were too many.
+    /// Refusals without their own line, because there were too many.
     Unlogged {
-        /// Why they were refused: an error code, or the name of an event.
+        /// An error code, or the name of an event.
         reason: &'a str,
-        /// How many.
+        /// Number.
         left_out: u64,
     },
-    /// A signing key was made.
+    /// A signing key was created.
     KeyRotation {
-        /// Whether it signs at once and the old keys are gone.
+        /// Whether it signs at once and the old keys were removed.
         at_once: bool,
     },
     /// A sealing key was added.
     SealingKeyAdded {
-        /// Its name.
+        /// ID of the key.
         key: &'a str,
     },
     /// An old sealing key was removed.
     SealingKeyForgotten {
-        /// Its name.
+        /// ID of the key.
         key: &'a str,
     },
     /// The records of a repository were copied into another.
     RepositoryCopy {
-        /// How many.
+        /// Number.
         records: u64,
     },
     /// Expired records were removed.
     RepositoryPurge {
-        /// How many.
+        /// Number.
         records: u64,
     },
     /// Clients of the original library were imported.
     RepositoryImport {
-        /// How many.
+        /// Number.
         clients: u64,
     },
 }
 
-/// A line whose level is known only here; `tracing` asks for a constant.
+/// A log line with a variable level, which `tracing` does not support.
 macro_rules! at_level {
     ($level:expr, $($line:tt)+) => {
         match $level {
@@ -317,7 +316,7 @@ macro_rules! at_level {
 }
 
 impl Event<'_> {
-    /// Writes the line, within the present context.
+    /// Logs the event within the current context.
     #[expect(clippy::too_many_lines, reason = "one arm for each event")]
     pub fn record(&self) {
         use tracing::{info, warn};

@@ -1,4 +1,4 @@
-//! The reference that a user or a client is shown and every line about the request carries.
+//! The reference that users and clients see, and that every log line about the request has.
 
 use std::{
     fmt,
@@ -7,19 +7,18 @@ use std::{
 
 use crate::secret::Random;
 
-/// The name of one request: answers and pages show it, and each line of the log about the request has it.
+/// The ID of one request in answers, pages and log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference([u8; 12]);
 
-/// Makes references, each once, that other processes do not make. They guard nothing, so the cost of secure
-/// randomness is paid once.
+/// Makes unique references. They protect nothing, so only their start is securely random.
 #[derive(Debug)]
 pub struct References {
     next: AtomicU64,
 }
 
 impl References {
-    /// References of a new process.
+    /// Starts at a random point, so that processes do not share references.
     #[must_use]
     pub fn new(random: &dyn Random) -> Self {
         let mut seed = [0; 8];
@@ -46,7 +45,7 @@ impl References {
 }
 
 impl Reference {
-    /// Letters and digits that people do not take for one another.
+    /// Letters and digits that are not easily confused.
     const DIGITS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
     /// The text: 12 characters of `[A-Z2-9]`.

@@ -22,7 +22,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Body, http::header, routing::get};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -33,7 +32,6 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use crate::{
     clock::Clock,
@@ -46,7 +44,7 @@ use crate::{
     secret::{Random, Sealer},
     telemetry::Metrics,
     upstream::pangea::Pangea,
-    web::{self, Endpoint, Peer, TrustedProxies, Web},
+    web::{self, Endpoint, Peer, Router, TrustedProxies, Web},
 };
 
 pub use self::{
@@ -286,9 +284,7 @@ pub async fn serve_measured(
 
 /// `GET /metrics` next to the routes of [`Assembled::health`], for the admin listener alone.
 pub fn admin_router(metrics: Arc<Metrics>, health: Router) -> Router {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let text = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.text()) };
-    health.route("/metrics", get(text))
+    web::with_metrics(health, move || metrics.text())
 }
 
 async fn accept(
@@ -343,19 +339,16 @@ fn connection(
     let _ = stream.set_nodelay(true);
     let peer = Peer(peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(peer);
         let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        let (mut router, place) = (router.clone(), Arc::clone(&place));
+        let (router, place) = (router.clone(), Arc::clone(&place));
         let answer = Finished(Some(Box::pin(async move {
-            let answer =
-                if web::names_one_host(&request) { router.call(request).await } else { Ok(web::no_host()) };
+            let answer = web::answer(router, peer, request).await;
             // What goes on after the client has hung up still counts as its connection.
             drop(place);
             answer
         })));
         async move {
-            let answer = answer.await?;
+            let answer = answer.await;
             metrics.answered(Endpoint::label(path.path()), answer.status().as_u16(), started.elapsed());
             Ok::<_, Infallible>(answer)
         }

@@ -1,6 +1,6 @@
-//! The one door for outbound HTTP: certificates verified, no redirects, bounded in time and size, and
-//! addresses judged where another party named the host. Requests to this machine never go through a proxy;
-//! others go through the one of the environment.
+//! All outbound HTTP. Certificates are verified, redirects are not followed, and time and size are limited. Addresses
+//! are checked if the operator did not choose the host. Requests to this machine never use a proxy; others use that of
+//! the environment.
 
 mod kept;
 mod reach;
@@ -21,90 +21,89 @@ pub use self::{
 };
 use crate::{oauth::resource::is_loopback, secret::Secret};
 
-/// Largest answer that is read, in bytes.
+/// Largest answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
-/// Idle connections that are kept for each host.
+/// Most idle connections per host.
 const MOST_IDLE: usize = 16;
 
-/// Who sends a request, if it must say so.
+/// Authentication of a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Sender<'a> {
-    /// Nobody in particular.
+    /// None.
     Anonymous,
-    /// HTTP Basic.
+    /// HTTP Basic: user and password.
     Basic(&'a str, &'a Secret),
     /// A bearer token.
     Bearer(&'a Secret),
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// The header fields.
+    /// All headers.
     pub headers: HeaderMap,
-    /// The body.
+    /// At most a megabyte.
     pub body: Vec<u8>,
 }
 
 impl Answer {
-    /// A header field, if it is there once at least and is text.
+    /// The first header of this name, if it is text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// How long to wait before asking again, if the answer says so in seconds (RFC 9110 section 10.2.3).
+    /// `Retry-After` in seconds (RFC 9110 section 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         seconds(self.headers.get(header::RETRY_AFTER)?.as_bytes())
     }
 }
 
-/// Why there is no answer. The text is for the log; it holds no secret and no body.
+/// Why there is no answer. The text is for the log, and contains no secret and no body.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Nobody answered in time.
+    /// No answer within the timeout.
     #[error("{host} did not answer within {} ms", timeout.as_millis())]
     Timeout {
-        /// Whom we asked.
+        /// The host of the URL.
         host: String,
-        /// For how long we waited.
+        /// The timeout.
         timeout: Duration,
     },
-    /// No connection, or it broke.
+    /// The connection failed or broke.
     #[error("{host} cannot be reached: {reason}")]
     Unreachable {
-        /// Whom we asked.
+        /// The host of the URL.
         host: String,
-        /// What the network said.
+        /// The cause.
         reason: String,
     },
-    /// The host is an address of this machine or of its link, where another party must not send us.
-    #[error("{host} is no address that may be reached")]
+    /// A host that the operator did not choose leads to this machine or its link.
+    #[error("{host} leads to an address that is not allowed")]
     Forbidden {
-        /// Whom we should have asked.
+        /// The host of the URL.
         host: String,
     },
-    /// The certificate of an `https` address could not be verified.
+    /// No certificate can be verified.
     #[error(transparent)]
     NoAuthorities(#[from] NoAuthorities),
-    /// The answer is larger than any lawful one.
+    /// The answer is too large.
     #[error("{host} answered with more than {LARGEST} bytes")]
     TooLarge {
-        /// Whom we asked.
+        /// The host of the URL.
         host: String,
     },
 }
 
-/// The guarded client.
+/// The HTTP client.
 #[derive(Debug, Clone)]
 pub struct Fetch {
     configured: Client,
-    /// For configured addresses of this machine. A proxy would reach its own machine there, and read what is
-    /// sent in clear.
+    /// For configured addresses of this machine. A proxy would connect to its own machine and see requests in clear.
     unproxied: Client,
     discovered: Client,
     no_authorities: Option<NoAuthorities>,
@@ -112,8 +111,8 @@ pub struct Fetch {
 }
 
 impl Fetch {
-    /// A client that waits at most `timeout` for a whole answer. Without certificate authorities on this
-    /// machine it can do without `https`.
+    /// A client that waits at most `timeout` for a complete answer. Without certificate authorities on this machine, it
+    /// works for `http`.
     ///
     /// # Errors
     ///
@@ -129,7 +128,7 @@ impl Fetch {
         })
     }
 
-    /// Whether certificates of this URL can be verified.
+    /// Checks that the certificate of this URL could be verified.
     ///
     /// # Errors
     ///
@@ -141,7 +140,7 @@ impl Fetch {
         }
     }
 
-    /// How long it waits for a whole answer.
+    /// The timeout for a complete answer.
     #[must_use]
     pub const fn timeout(&self) -> Duration {
         self.timeout
@@ -157,7 +156,7 @@ impl Fetch {
         self.send(signed(self.request(Method::GET, &target), sender), &target).await
     }
 
-    /// Gets a document as a page of another origin would.
+    /// Gets a document as a script of another origin would.
     ///
     /// # Errors
     ///
@@ -263,7 +262,7 @@ fn seconds(text: &[u8]) -> Option<Duration> {
     std::str::from_utf8(text).ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// The cause that says most: the last one of the chain.
+/// The last cause of the chain, which says most.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {

@@ -1,4 +1,4 @@
-//! Which addresses a request may lead to, by who named the host.
+//! Which addresses a request may reach, depending on who chose the host.
 
 use std::{
     io,
@@ -8,33 +8,33 @@ use std::{
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Who named a host, and so which addresses it may have.
+/// Who chose a host, which decides the addresses that it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// The operator did: any address.
+    /// The operator: any address is allowed.
     Configured,
-    /// A document that was fetched did: not this machine and not its link, where cloud platforms keep
-    /// credentials. Private networks are allowed, because identity providers are found there.
+    /// A fetched document: this machine and its link are forbidden, because cloud platforms serve credentials there.
+    /// Private networks are allowed, because identity providers may be there.
     Discovered,
 }
 
-/// Where a request goes, and who said so.
+/// The URL of a request, and who chose it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The whole address.
+    /// The whole URL.
     pub url: Url,
-    /// Who named it.
+    /// Who chose it.
     pub reach: Reach,
 }
 
 impl Target {
-    /// A URL that the operator configured, or on a host that the operator configured.
+    /// A URL on a host that the operator configured.
     #[must_use]
     pub const fn configured(url: Url) -> Self {
         Self { url, reach: Reach::Configured }
     }
 
-    /// Whether the URL itself names no forbidden address. Names are judged when they are resolved.
+    /// Whether the URL does not contain a forbidden address. Names are checked when they are resolved.
     pub(super) fn is_allowed(&self) -> bool {
         match self.url.host() {
             Some(Host::Ipv4(address)) => self.reach.allows(address.into()),
@@ -61,8 +61,8 @@ impl Reach {
         self == Self::Configured || !is_here(address)
     }
 
-    /// What a name resolved to, if all of it may be reached. A proxy may be `localhost`; no document can
-    /// name that host.
+    /// The addresses of a name, if all are allowed. `localhost` is allowed as the name of a proxy; documents cannot name
+    /// it.
     fn judged(self, name: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> {
         if name == "localhost" || found.iter().all(|found| self.allows(found.ip())) {
             return Ok(found);
@@ -71,7 +71,7 @@ impl Reach {
     }
 }
 
-/// Whether an address is this machine's own, its link's, or a group's.
+/// Whether an address belongs to this machine, to its link, or to a multicast group.
 fn is_here(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_here_v4(address),
@@ -103,8 +103,8 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     address.to_ipv4_mapped().or_else(|| is_translated.then(|| Ipv4Addr::new(a, b, c, d)))
 }
 
-/// Resolves names through the system and refuses those with an address that may not be reached: the
-/// connection goes to the addresses that were judged.
+/// Resolves names with the system's resolver, and refuses names with a forbidden address. The connection uses the
+/// checked addresses.
 #[derive(Debug)]
 pub(super) struct Resolver(pub(super) Reach);
 

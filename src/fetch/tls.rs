@@ -1,4 +1,4 @@
-//! Whom outbound connections trust: the certificate authorities of this machine, or no one.
+//! Outbound connections trust the certificate authorities of this machine.
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -11,7 +11,7 @@ use rustls_platform_verifier::BuilderVerifierExt;
 )]
 pub struct NoAuthorities(String);
 
-/// TLS for the clients, and why every certificate will be refused if there are no authorities.
+/// TLS for the clients, and the error if there are no authorities. Every certificate is then refused.
 pub(super) fn config() -> (ClientConfig, Option<NoAuthorities>) {
     match ClientConfig::builder().with_platform_verifier() {
         Ok(config) => (config.with_no_client_auth(), None),

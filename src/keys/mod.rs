@@ -27,9 +27,9 @@ use crate::{
     secret::Sealer,
 };
 
-/// `max-age` of the published keys, below the time for which a new key is published before it signs.
+/// `max-age` of the published keys, shorter than a new key is published before it signs.
 pub const PUBLISHED_MAX_AGE: Duration = Duration::from_mins(5);
-/// How long an old key stays published after its last token has expired.
+/// How long an old key is still published after its last token has expired.
 const PUBLISHED_AFTER: Duration = Duration::from_hours(1);
 
 /// Why there is no usable signing key.
@@ -38,27 +38,27 @@ pub enum KeyError {
     /// The repository does not answer.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// The stored key was sealed under another sealing key, or is damaged.
+    /// The stored key is encrypted with another sealing key, or damaged.
     #[error(
-        "the signing key {0} in the repository cannot be opened: keys.sealing does not hold the key under which it was sealed"
+        "the signing key {0} in the repository cannot be decrypted: keys.sealing does not contain its sealing key"
     )]
     Sealed(String),
     /// There is no key that signs, or the cryptography library refused.
-    #[error("a signing key cannot be made")]
+    #[error("a signing key cannot be created or used")]
     Unmakable(#[from] SigningRefused),
 }
 
-/// A signing key as it is stored.
+/// A stored signing key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredKey {
-    /// Its number, 8 digits: the key of the record.
+    /// 8 digits: the key of the record.
     number: String,
     kid: String,
     algorithm: SigningAlgorithm,
     sealed: String,
     created_at: UnixTime,
     signs_from: UnixTime,
-    /// Set when a successor was made.
+    /// `None` until the key has a successor.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     expires_at: Option<UnixTime>,
 }
@@ -75,7 +75,7 @@ impl Entity for StoredKey {
     }
 }
 
-/// A stored key, opened.
+/// A stored key, decrypted.
 struct OpenedKey {
     /// The key of its record.
     number: String,
@@ -85,7 +85,7 @@ struct OpenedKey {
     private: SigningKey,
 }
 
-/// The keys at one moment.
+/// A snapshot of the keys.
 struct KeySet {
     /// Oldest first.
     keys: Vec<OpenedKey>,
@@ -93,7 +93,7 @@ struct KeySet {
 }
 
 impl KeySet {
-    /// The newest key whose time has come, otherwise the oldest.
+    /// The newest key that is active, otherwise the oldest.
     fn signing(&self, now: UnixTime) -> Option<&OpenedKey> {
         self.keys.iter().rev().find(|key| key.signs_from <= now).or(self.keys.first())
     }
@@ -105,19 +105,19 @@ pub struct Keys {
     sealer: Sealer,
     algorithm: SigningAlgorithm,
     set: RwLock<Arc<KeySet>>,
-    /// The name of a key that could not be opened when the keys were last read.
+    /// The `kid` of a key that could not be decrypted at the last reload.
     unopened: Mutex<Option<String>>,
     /// The second in which [`Keys::refresh`] last asked the repository.
     asked_at: AtomicU64,
 }
 
 impl Keys {
-    /// Loads the keys; makes the first one in an empty repository. Of several processes that start
-    /// at once on one repository, one makes it and the others load it.
+    /// Loads the keys, or creates the first one in an empty repository. If several processes start at once, one creates
+    /// the key and the others load it.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or its keys cannot be opened.
+    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn load(
         stored: Arc<dyn crate::repository::Repository>,
         sealer: Sealer,
@@ -130,22 +130,22 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Makes the first key if there was none when the keys were last read.
+    /// Creates the first key if there was none at the last reload.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or its keys cannot be opened.
+    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn make_first(&self, now: UnixTime) -> Result<(), KeyError> {
         if !self.set().keys.is_empty() {
             return Ok(());
         }
         let first = self.make(1, now, now)?;
-        // Somebody else's first key is as good as ours.
+        // After a conflict, another process's key is used.
         let _ = self.stored.insert(first, now).await?;
         self.reload(now).await
     }
 
-    /// The stored keys, none of which is opened: for [`Keys::rotate_at_once`], which drops them.
+    /// The stored keys without decrypting them, for [`Keys::rotate_at_once`].
     #[must_use]
     pub fn unopened(
         stored: Arc<dyn crate::repository::Repository>,
@@ -163,12 +163,11 @@ impl Keys {
         }
     }
 
-    /// The names (`kid`) of the stored keys, each opened once; none in an empty repository, which stays
-    /// empty.
+    /// The `kid` of each stored key, after checking that it can be decrypted. An empty repository stays empty.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or its keys cannot be opened.
+    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn names(
         stored: Arc<dyn crate::repository::Repository>,
         sealer: Sealer,
@@ -179,11 +178,11 @@ impl Keys {
         Ok(keys.set().keys.iter().map(|key| key.kid.clone()).collect())
     }
 
-    /// Reads the keys again, so that those which another process made are published here, too.
+    /// Reads the keys again, so that this process also publishes the keys of other processes.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or its keys cannot be opened.
+    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn reload(&self, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
         let keys = stored.iter().map(|key| self.open(key)).collect::<Result<Vec<_>, _>>();
@@ -199,20 +198,18 @@ impl Keys {
         Ok(())
     }
 
-    /// Whether [`Keys::refresh`] would ask the repository now.
+    /// Whether [`Keys::refresh`] would read from the repository now.
     #[must_use]
     pub fn are_due(&self, now: UnixTime) -> bool {
         self.asked_at.load(Ordering::Relaxed) != now.as_secs()
     }
 
-    /// Reads the keys again if the one that signs has been removed: a stolen key must not sign, nor be
-    /// published, until the next regular [`Keys::reload`]. The repository is asked for that one record, and
-    /// at most once a second, however many tokens are signed.
+    /// Reloads if the signing key has been removed, because a stolen key must not be used until the next regular
+    /// [`Keys::reload`]. Costs at most one read of one record per second.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or the keys that it holds now cannot be opened. The next call
-    /// asks again.
+    /// When the repository does not answer or a key cannot be decrypted. The next call tries again.
     pub async fn refresh(&self, now: UnixTime) -> Result<(), KeyError> {
         if self.asked_at.swap(now.as_secs(), Ordering::Relaxed) == now.as_secs() {
             return Ok(());
@@ -230,7 +227,7 @@ impl Keys {
         let found = self.stored.look(&key.number, now).await?;
         let is_there = match found {
             Some(Ok(read)) => read.value.kid == key.kid,
-            // The regular reload says what is wrong with it.
+            // The regular reload reports the problem.
             Some(Err(_)) => true,
             None => false,
         };
@@ -243,18 +240,17 @@ impl Keys {
         self.set().published.clone()
     }
 
-    /// The name of a key that is in the repository and cannot be published here, for it is sealed under
-    /// another sealing key or damaged.
+    /// The `kid` of a stored key that cannot be published, because it is encrypted with another sealing key or damaged.
     #[must_use]
     pub fn unopened_key(&self) -> Option<String> {
         self.unopened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// An access token with these claims (RFC 9068 section 2).
+    /// Signs an access token (RFC 9068 section 2).
     ///
     /// # Errors
     ///
-    /// When there is no key or it does not sign.
+    /// When there is no key, or signing fails.
     pub fn sign(&self, claims: &Claims<'_>, now: UnixTime) -> Result<String, KeyError> {
         let set = self.set();
         let key = set.signing(now).ok_or(SigningRefused)?;

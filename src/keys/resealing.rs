@@ -1,4 +1,4 @@
-//! Signing keys change the sealing key under which they lie.
+//! Re-encrypts signing keys when another sealing key becomes active.
 
 use std::sync::Arc;
 
@@ -9,16 +9,16 @@ use crate::{
     secret::{KeyId, KeyRing},
 };
 
-/// Far more keys than there ever are at once.
+/// Far more signing keys than ever exist at once.
 const ALL: usize = 100;
 
 impl Keys {
-    /// Seals every key under the present sealing key and says how many were not. A key that somebody
-    /// else changes meanwhile is left to the next call.
+    /// Re-encrypts outdated keys with the current sealing key, and returns how many. A key that another process changes
+    /// in the meantime is left to the next call.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer or a key cannot be opened.
+    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn reseal(&self, now: UnixTime) -> Result<u64, KeyError> {
         let mut resealed = 0;
         for listed in self.stored.list(&Page { limit: ALL, ..Page::default() }, now).await? {
@@ -34,7 +34,7 @@ impl Keys {
     }
 }
 
-/// How many signing keys are sealed under a key that is not in `ring`, or cannot be read.
+/// Number of signing keys whose sealing key is not in `ring`, or which cannot be read.
 ///
 /// # Errors
 ///

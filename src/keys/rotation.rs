@@ -1,4 +1,4 @@
-//! One signing key after another.
+//! Replaces signing keys, regularly or at once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,19 +9,19 @@ use crate::{
     repository::{ATTEMPTS, Change, Collection, Listed, Page, Repository, RepositoryError, Stored},
 };
 
-/// More keys than there ever are at once.
+/// More signing keys than ever exist at once.
 const ALL: usize = 100;
-/// A new key is published for so long before it signs, or for a quarter of the time between two keys if
-/// that is shorter: there are verifiers that keep the key set for a day and do not look again when they
-/// meet an unknown key.
+
+/// How long a new key is published before it signs; at most a quarter of the key lifetime. Some verifiers cache the
+/// key set for a day and do not fetch it again for an unknown key.
 const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
 
-/// How signing keys take turns.
+/// The schedule of signing keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turns {
-    /// How old a key becomes before the next one is made.
+    /// Age of a key at which the next one is created.
     pub lifetime: Duration,
-    /// How long an access token lives that a key has signed.
+    /// Lifetime of access tokens.
     pub access_lifetime: Duration,
 }
 
@@ -33,19 +33,19 @@ impl Turns {
     }
 }
 
-/// What a key does at one moment.
+/// The use of a key at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It is published, and will sign once everybody knows it.
+    /// Published, but not signing yet.
     Next,
-    /// It signs.
+    /// Signing.
     Signing,
-    /// It is published for the tokens that it signed.
+    /// Published until its last token has expired.
     Retiring,
 }
 
 impl KeyState {
-    /// The word for operators.
+    /// The name in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,31 +56,31 @@ impl KeyState {
     }
 }
 
-/// What is known of a key without opening it.
+/// The public facts about a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyInfo {
-    /// Its name in the headers of tokens.
+    /// `kid` in token headers.
     pub kid: String,
-    /// What it signs with.
+    /// Signature algorithm.
     pub algorithm: SigningAlgorithm,
-    /// What it does now.
+    /// Current use.
     pub state: KeyState,
-    /// When it was made.
+    /// Creation time.
     pub created_at: UnixTime,
-    /// From when on it signs.
+    /// When it starts to sign.
     pub signs_from: UnixTime,
-    /// When it is published no more; `None` until it has a successor.
+    /// End of publication; `None` until it has a successor.
     pub expires_at: Option<UnixTime>,
 }
 
-/// The signing keys of a repository, newest first. They stay sealed.
+/// Lists the signing keys of a repository, newest first, without decrypting them.
 ///
 /// # Errors
 ///
 /// When the repository does not answer.
 pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec<KeyInfo>, RepositoryError> {
     let stored = Collection::<StoredKey>::new(Arc::clone(repository)).list(&all(), now).await?;
-    // As in signing: the newest whose time has come, else the oldest.
+    // As in `KeySet::signing`.
     let signing = stored.iter().rposition(|key| key.signs_from <= now).unwrap_or(0);
     let known = stored.into_iter().enumerate().map(|(at, key)| KeyInfo {
         state: match at {
@@ -98,27 +98,27 @@ pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec
 }
 
 impl Keys {
-    /// Makes the next key. It is published at once and signs after [`Turns::published_before`]; the present
-    /// one stays published until an hour after the last token that it signed has expired.
+    /// Creates the next key. It is published at once and signs after [`Turns::published_before`]. The current key stays
+    /// published until an hour after its last token has expired.
     ///
     /// # Errors
     ///
     /// When the repository does not answer.
     pub async fn rotate(&self, turns: Turns, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
-        // Somebody else's next key is as good as ours.
+        // After a conflict, another process's key is used.
         let last = stored.last().map(|key| &*key.number);
         let _ = self.insert_behind(last, now, now.plus(turns.published_before())).await?;
         self.retire_old(turns.access_lifetime, now).await?;
         self.reload(now).await
     }
 
-    /// The same for a key that somebody else may have, or that nobody can open any more: the new one signs
-    /// at once, and no other is published any more. Every process does so when it reads the keys again.
+    /// Replaces keys that may have been stolen or cannot be decrypted: the new key signs at once, and the others are no
+    /// longer published. Other processes follow when they read the keys again.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer, or others make keys all the time.
+    /// When the repository does not answer, or other processes keep creating keys.
     pub async fn rotate_at_once(&self, now: UnixTime) -> Result<(), KeyError> {
         for _ in 0..ATTEMPTS {
             let Listed { values, unreadable, last } = self.stored.page(&all(), now).await?;
@@ -131,12 +131,12 @@ impl Keys {
             }
             return self.reload(now).await;
         }
-        Err(RepositoryError::Unavailable("other processes make signing keys all the time".to_owned()).into())
+        Err(RepositoryError::Unavailable("other processes keep creating signing keys".to_owned()).into())
     }
 
-    /// Makes the next key when the newest one is as old as [`Turns::lifetime`], or has begun to sign with
-    /// another algorithm than is configured. Of several processes that find so at once, one makes it; while
-    /// some are configured otherwise than others, each key that begins to sign gets a successor.
+    /// Creates the next key if the newest one is [`Turns::lifetime`] old, or signs with another algorithm than configured.
+    /// If several processes try at once, one succeeds. While processes are configured differently, each key that starts
+    /// to sign gets a successor.
     ///
     /// # Errors
     ///
@@ -150,13 +150,13 @@ impl Keys {
         if due {
             self.rotate(turns, now).await?;
         } else {
-            // Whoever made the newest may have died before it came to the others.
+            // The process that created the newest key may have stopped before this.
             self.retire_old(turns.access_lifetime, now).await?;
         }
         Ok(due)
     }
 
-    /// Gives each key that has a successor the end of its publication.
+    /// Sets the end of publication of each key that has a successor.
     async fn retire_old(&self, access_lifetime: Duration, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
         for (old, successor) in stored.iter().zip(stored.iter().skip(1)) {
@@ -168,14 +168,14 @@ impl Keys {
         Ok(())
     }
 
-    /// Ends the publication of a key at a time, whatever happens to its record meanwhile.
+    /// Sets the end of publication of one key.
     async fn retire(&self, number: &str, until: UnixTime, now: UnixTime) -> Result<(), KeyError> {
         let retiring = |key: &StoredKey| StoredKey { expires_at: Some(until), ..key.clone() };
         self.stored.update(number, now, |key| Change::Write(retiring(key), ())).await?;
         Ok(())
     }
 
-    /// The next key after the one of the number `last`; `None` if somebody else was faster.
+    /// Creates the key after number `last`; `None` if another process was faster.
     async fn insert_behind(
         &self,
         last: Option<&str>,

@@ -1,4 +1,4 @@
-//! Whether both sides hold the same, by count and checksum.
+//! Compares both repositories by count and checksum.
 
 use super::{KINDS, Migration, Result, Side, Walk};
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     secret::{encode, sha256},
 };
 
-/// What both sides hold of one kind.
+/// Count and checksum of one kind on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// The kind.
+    /// Name of the kind.
     pub kind: &'static str,
     /// Count and checksum of the source's records.
     pub source: (u64, String),
@@ -18,7 +18,7 @@ pub struct Checked {
 }
 
 impl Checked {
-    /// Whether both hold the same.
+    /// Whether both sides have the same records.
     #[must_use]
     pub fn agrees(&self) -> bool {
         self.source == self.target
@@ -26,7 +26,7 @@ impl Checked {
 }
 
 impl Migration {
-    /// Reads both sides once more, whole, and says what they hold.
+    /// Reads all records on both sides.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Migration {
     }
 }
 
-/// The count, and SHA-256 over all that came before and the next record, again and again.
+/// The count, and a SHA-256 chain over the records.
 async fn sum(mut walk: Walk<'_>) -> Result<(u64, String)> {
     let (mut count, mut sum) = (0, [0; 32]);
     while let Some(record) = walk.next().await? {
@@ -53,7 +53,7 @@ async fn sum(mut walk: Walk<'_>) -> Result<(u64, String)> {
     Ok((count, encode(&sum)))
 }
 
-/// The parts with their lengths before them, so that no two records give the same bytes.
+/// The parts with their lengths, so that different records give different bytes.
 fn joined(sum: &[u8], record: &Record) -> Vec<u8> {
     let Record { key, value, parent, expires_at } = record;
     let expires_at = expires_at.map(|at| at.as_secs().to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Which of two records is newer. Records only ever go forward, so that can be read from them.
+//! Which of two records is newer. Records only move forward, so the records themselves show it.
 
 use serde::Deserialize;
 
@@ -11,15 +11,15 @@ use crate::{
 /// What to do about a record that both sides have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// Nothing: both are equal.
     Same,
-    /// The target's is newer.
+    /// Keep the target's, which is newer.
     Keep,
-    /// The source's belongs there.
+    /// Replace it with the source's.
     Replace,
 }
 
-/// Judges a record. Unless the target's is newer, the source is right.
+/// Judges a record. The source is right unless the target's record is newer.
 pub(super) fn judge(kind: Kind, source: &Record, target: &Record) -> Verdict {
     if source == target {
         return Verdict::Same;
@@ -27,22 +27,22 @@ pub(super) fn judge(kind: Kind, source: &Record, target: &Record) -> Verdict {
     let is_newer = match kind {
         Kind::Client => ends(target) > ends(source),
         Kind::Grant => is_later(grant(source), grant(target)),
-        // A key that was told to retire does not come back.
+        // A retired key stays retired.
         Kind::Key => target.expires_at.is_some() && source.expires_at.is_none(),
-        // It was used there.
+        // The target has used it.
         Kind::Replay => true,
     };
     if is_newer { Verdict::Keep } else { Verdict::Replace }
 }
 
-/// Whether a record that only the target has was there when the source was copied, and has gone
-/// since: it is not younger than all that the source has. Keys and what may be used once stay.
+/// Whether a record that only the target has may have been removed from the source since the last copy: it is not
+/// younger than the youngest record of the source. Keys and one-time markers are never removed.
 pub(super) fn may_be_gone(kind: Kind, target: &Record, newest: Option<UnixTime>) -> bool {
     let made_at = made_at(kind, target);
     matches!(kind, Kind::Client | Kind::Grant) && made_at.is_some() && made_at <= newest
 }
 
-/// When a client or grant was made.
+/// When a client or grant was created.
 pub(super) fn made_at(kind: Kind, record: &Record) -> Option<UnixTime> {
     match kind {
         Kind::Client => serde_json::from_str::<Client>(&record.value).ok().map(|client| client.issued_at),
@@ -61,7 +61,7 @@ pub(super) fn is_same_key(one: &Record, other: &Record) -> bool {
     one.key == other.key && kid(one).is_some_and(|one| Some(one) == kid(other))
 }
 
-/// Whoever lives longer was used later; without an end, longest.
+/// When a client expires. Use extends its life, so the later one is newer.
 fn ends(record: &Record) -> UnixTime {
     record.expires_at.unwrap_or(UnixTime::from_secs(u64::MAX))
 }

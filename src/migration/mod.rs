@@ -1,8 +1,7 @@
-//! From one repository into another, while a daemon serves from the first.
+//! Copies one repository into another while a daemon uses the first.
 //!
-//! Every kind of record is walked through in the order of keys on both sides at once, a page at a
-//! time. What is there already is skipped, so a copy that was cut short is simply run again, and a
-//! second run brings what has changed meanwhile.
+//! Both sides are read in key order, a page at a time, and existing records are skipped. An interrupted copy can
+//! simply be run again, and a second run copies what has changed in the meantime.
 
 mod check;
 mod judge;
@@ -31,13 +30,13 @@ use crate::{
     repository::{ATTEMPTS, Kind, Order, Page, Record, Repository, RepositoryError, Write},
 };
 
-/// In this order: the keys first, by which the two sides are known as one installation, and grants
-/// last, so that none is ever there without its client.
+/// The order of the copy. Keys come first, because they identify the installation. Grants come last, so that each
+/// finds its client.
 const KINDS: [Kind; 4] = [Kind::Key, Kind::Client, Kind::Replay, Kind::Grant];
-/// Writes under way at once: a backend that commits together has something to put together.
+/// Concurrent writes, so that a backend can commit several together.
 const AT_ONCE: usize = 64;
 
-/// Why a copy came to no end.
+/// Why a copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// The source does not answer.
@@ -46,55 +45,55 @@ pub enum MigrationError {
     /// The target does not answer.
     #[error("the target: {0}")]
     Target(RepositoryError),
-    /// No daemon has ever run on the source.
+    /// No daemon has ever used the source.
     #[error(
-        "the source holds no signing key: no daemon has ever run on it; name the repository that one runs on"
+        "the source has no signing key: no daemon has ever used it; name the repository that your daemon uses"
     )]
     NoInstallation,
-    /// The target holds records that are not of this installation.
+    /// The target has records of another installation.
     #[error(
-        "the target holds the signing keys of another installation; copy into an empty repository, or empty it first"
+        "the target has the signing keys of another installation; copy into an empty repository, or empty it first"
     )]
     AnotherInstallation,
-    /// Others change one record again and again.
-    #[error("the {0} {1} is changed in the target all the time; stop what writes there")]
+    /// A daemon keeps changing one record of the target.
+    #[error("the {0} {1} keeps changing in the target; stop the daemon that uses the target")]
     Contention(&'static str, String),
-    /// A task of ours died.
-    #[error("a write was cut short: {0}")]
+    /// A task failed.
+    #[error("a write was interrupted: {0}")]
     Cut(#[from] JoinError),
 }
 
 type Result<T> = std::result::Result<T, MigrationError>;
 
-/// From where to where.
+/// A copy from one repository to another.
 #[derive(Debug, Clone)]
 pub struct Migration {
-    /// What is read, and never written.
+    /// The source, which is never written.
     pub from: Arc<dyn Repository>,
-    /// What is written.
+    /// The target.
     pub to: Arc<dyn Repository>,
-    /// The time.
+    /// Decides which records have expired.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What was done with the records of one kind.
+/// Counts of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The kind.
+    /// Name of the kind.
     pub kind: &'static str,
-    /// Records of the source.
+    /// Records read from the source.
     pub read: u64,
-    /// Those which the target did not have.
+    /// Records that were missing in the target.
     pub added: u64,
-    /// Those which the target had otherwise.
+    /// Records that were outdated in the target.
     pub replaced: u64,
-    /// Those which the target has newer, or only the target has because they were made there.
+    /// Records that are newer in the target, or were created there.
     pub kept: u64,
-    /// Those which the source has no more.
+    /// Records that were removed from the source.
     pub removed: u64,
 }
 
-/// What became of a record.
+/// The outcome for one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settled {
     Same,
@@ -117,7 +116,7 @@ impl Tally {
 }
 
 impl Migration {
-    /// How many records there are to copy.
+    /// Number of records in the source.
     ///
     /// # Errors
     ///
@@ -133,13 +132,12 @@ impl Migration {
         Ok(all)
     }
 
-    /// Makes the target what the source is, and says for each kind what was done. Without `write`
-    /// it only says what would be. `progress` hears of each record.
+    /// Makes the target equal to the source, and returns counts for each kind. Without `write`, nothing changes and the
+    /// counts are a forecast. `progress` is called for each record.
     ///
     /// # Errors
     ///
-    /// When a side does not answer, or the two are not one installation. What was written stays,
-    /// and another run goes on.
+    /// When a side does not answer, or both are not one installation. Written records stay, and another run continues.
     pub async fn copy(&self, write: bool, mut progress: impl FnMut()) -> Result<Vec<Tally>> {
         self.require_one_installation().await?;
         let mut tallies = Vec::new();
@@ -149,7 +147,7 @@ impl Migration {
         Ok(tallies)
     }
 
-    /// A target that holds anything must share a signing key with the source.
+    /// A target that is not empty must share a signing key with the source.
     async fn require_one_installation(&self) -> Result<()> {
         let now = self.clock.now();
         let page = Page { limit: 100, ..Page::default() };
@@ -213,11 +211,11 @@ impl Migration {
         Ok(tally)
     }
 
-    /// When the youngest record of the source was made. What only the target has and is younger was
-    /// made there, after the switch.
+    /// When the youngest record of the source was created. Younger records that only the target has were created there,
+    /// after the switch.
     async fn newest(&self, kind: Kind, now: UnixTime) -> Result<Option<UnixTime>> {
         if kind == Kind::Grant {
-            // Their keys begin with their time.
+            // Grant keys begin with their time.
             let last = Page { limit: 1, order: Order::Descending, ..Page::default() };
             let last = self.from.list(kind, &last, now).await.map_err(MigrationError::Source)?;
             return Ok(last.first().and_then(|last| judge::made_at(kind, last)));
@@ -245,7 +243,7 @@ impl Migration {
         }
     }
 
-    /// Writes a record unless the target has it newer, whatever a daemon does there meanwhile.
+    /// Writes a record unless the target's is newer, even if a daemon uses the target.
     async fn settle(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Settled> {
         for _ in 0..ATTEMPTS {
             let found = self.to.get(kind, &record.key, now).await.map_err(MigrationError::Target)?;
@@ -266,7 +264,7 @@ impl Migration {
         Err(MigrationError::Contention(kind.as_str(), record.key.clone()))
     }
 
-    /// Removes what the source has no more. What was made in the target stays.
+    /// Removes a record that is gone from the source. Records that were created in the target stay.
     async fn remove(
         &self,
         kind: Kind,
@@ -277,7 +275,7 @@ impl Migration {
         if !may_be_gone(kind, record, newest) {
             return Ok(Settled::Kept);
         }
-        // It may have come into the source behind our back.
+        // The source may have got it after the walk passed its key.
         if self.from.get(kind, &record.key, now).await.map_err(MigrationError::Source)?.is_some() {
             return self.settle_again(kind, &record.key, now).await;
         }
@@ -293,7 +291,7 @@ impl Migration {
     }
 }
 
-/// What there is to do about one key.
+/// The work for one key.
 #[derive(Debug)]
 enum Work {
     /// Only the source has it.
@@ -313,7 +311,7 @@ impl Work {
         matches!(self, Self::Remove(_) | Self::Settle(..))
     }
 
-    /// What would become of it.
+    /// The outcome without `write`.
     fn foreseen(&self, kind: Kind, newest: Option<UnixTime>) -> Settled {
         match self {
             Self::Write(_) => Settled::Added,

@@ -1,5 +1,5 @@
-//! The clients of `pangea-authn-fastmcp` from its Vault into any repository. Its tokens and codes stay
-//! behind: they are random texts that were known to its own store alone.
+//! Imports the clients of `pangea-authn-fastmcp` from its Vault into any repository. Its tokens and codes are not
+//! imported: they are random strings that only its own store can check.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,38 +13,38 @@ use crate::{
     repository::{Collection, ForeignSecret, Repository, RepositoryError, VaultRepository},
 };
 
-/// From where to where.
+/// An import from the original library.
 #[derive(Debug)]
 pub struct OriginalImport {
-    /// The library's Vault, which is read and never written.
+    /// The library's Vault, which is never written.
     pub from: VaultRepository,
-    /// The folder that was given to the library's `PangeaVaultRepository`; everywhere if none was.
+    /// The `folder` of the library's `PangeaVaultRepository`; `None` searches everywhere.
     pub folder: Option<String>,
-    /// What is written.
+    /// The target.
     pub to: Arc<dyn Repository>,
-    /// The time.
+    /// Decides which records have expired.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What was found, and what became of it.
+/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Clients that are in the target now and were not before.
+    /// Clients that were added to the target.
     pub imported: u64,
-    /// Clients that the target had.
+    /// Clients that the target already had.
     pub present: u64,
-    /// Clients that were left where they are, and why: name and sentence.
+    /// Clients that were not imported: name and reason.
     pub left: Vec<(String, String)>,
-    /// The library's tokens, and Pangea tokens that it kept.
+    /// The library's tokens, and Pangea tokens that it stored.
     pub tokens: u64,
-    /// The library's codes.
+    /// The library's authorization codes.
     pub codes: u64,
-    /// Secrets that are not the library's.
+    /// Secrets of other programs.
     pub foreign: u64,
 }
 
 impl Found {
-    /// How many clients there are.
+    /// Number of clients.
     #[must_use]
     pub fn clients(&self) -> u64 {
         self.imported + self.present + self.left.len() as u64
@@ -61,12 +61,12 @@ impl Found {
 }
 
 impl OriginalImport {
-    /// Brings every client into the target that is not there yet, and says what there was. Without
-    /// `write` it only says what would be. `progress` hears of each secret.
+    /// Imports every client that the target does not have yet. Without `write`, nothing changes and the result is a
+    /// forecast. `progress` is called for each secret.
     ///
     /// # Errors
     ///
-    /// When a side does not answer. What was written stays, and another run goes on.
+    /// When a side does not answer. Written records stay, and another run continues.
     pub async fn run(&self, write: bool, mut progress: impl FnMut()) -> Result<Found> {
         let (mut found, mut seen, mut from) = (Found::default(), HashSet::new(), None);
         loop {
@@ -74,7 +74,7 @@ impl OriginalImport {
             let (secrets, next) = part.map_err(MigrationError::Source)?;
             for secret in secrets {
                 progress();
-                // The newest comes first, and is the one that counts.
+                // Newest first: later secrets of the same name are outdated.
                 if seen.insert(secret.name.clone()) {
                     self.settle(secret, write, &mut found).await?;
                 }

@@ -1,16 +1,15 @@
-//! Everything that has expired goes.
+//! Removes all expired records.
 
 use crate::{
     clock::Clock,
     repository::{Repository, RepositoryError},
 };
 
-/// Removes what has expired, a bounded batch at a time, and says how many records it were.
-/// `progress` hears of each batch.
+/// Removes expired records in bounded batches, and returns how many. `progress` is called for each batch.
 ///
 /// # Errors
 ///
-/// When the repository does not answer; what was removed is gone.
+/// When the repository does not answer. Removed records stay removed.
 pub async fn purge(
     repository: &dyn Repository,
     clock: &dyn Clock,

@@ -1,4 +1,4 @@
-//! Copies between repositories in memory, by records that look like the real ones.
+//! Copies between memory repositories, with realistic records.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn client(name: &str, issued_at: u64, expires_in: u64) -> Record {
     record(name, &value, None, Some(expires_in))
 }
 
-/// A grant of the second `made`, used `issued` times, or ended.
+/// A grant that was created at `made` and used `issued` times, or ended.
 fn grant(made: u64, issued: u64, ended: bool) -> Record {
     let state = match (ended, issued) {
         (true, _) => json!({ "revoked": { "at": made, "by": "client" } }),
@@ -133,7 +133,7 @@ async fn what_happened_in_the_target_since_the_switch_stays() {
     for (kind, record) in &since {
         put(to, *kind, record).await;
     }
-    // The last words of the source: used more, but ended meanwhile; and used once more.
+    // In the source: one was used more often but has ended since, another was used again.
     put(from, Kind::Grant, &grant(1001, 5, false)).await;
     put(from, Kind::Grant, &grant(1002, 2, false)).await;
     let tally = copied(&migration, Kind::Grant).await;

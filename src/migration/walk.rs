@@ -1,4 +1,4 @@
-//! One side's records of one kind, in the order of their keys, a page at a time.
+//! The records of one kind on one side, in key order, a page at a time.
 
 use std::collections::VecDeque;
 
@@ -8,10 +8,10 @@ use crate::{
     repository::{Kind, Page, Record, Repository, WRITER_LEASE},
 };
 
-/// Records that are read at once.
+/// Records per page.
 const PAGE: usize = 200;
 
-/// Whose records, for errors.
+/// The side, for errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Source,
@@ -48,7 +48,7 @@ impl<'a> Walk<'a> {
             self.is_over = self.page.is_empty();
         }
         match self.page.pop_front() {
-            // Who may write there says nothing of who may write elsewhere.
+            // The write lease of one repository means nothing in another.
             Some(record) if (self.kind, &*record.key) == (Kind::Replay, WRITER_LEASE) => {
                 Box::pin(self.next()).await
             }

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 pub(super) enum Repeat {
     /// All: running twice has the same effect as running once.
     Always,
-    /// Only those that certainly changed nothing.
+    /// Only requests that certainly changed nothing.
     WhatHasNotRun,
 }
 

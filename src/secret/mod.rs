@@ -1,6 +1,7 @@
-//! Randomness, secrets that do not print, hashes and sealing. With `jose`, the only user of the cryptography crate.
+//! Randomness, secrets that do not print, hashes and encryption. Only this module and `jose` use the cryptography
+//! crate.
 //!
-//! A secret is random, hashed or sealed; nothing here prints one.
+//! Secrets are random, hashed or encrypted ("sealed"), and never printed.
 
 mod ring;
 mod sealer;
@@ -17,27 +18,27 @@ pub use self::{
     sealer::{Installed, KeyId, Sealer},
 };
 
-/// Where random bytes come from. Everything that must be unguessable is drawn from here.
+/// Source of unpredictable bytes.
 pub trait Random: Debug + Send + Sync + 'static {
-    /// Fills the buffer with unpredictable bytes.
+    /// Fills the buffer.
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// The operating system's generator, by way of the cryptography library.
+/// The operating system's generator, through the cryptography library.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
     /// # Panics
     ///
-    /// When the operating system gives no randomness, nothing that follows could be safe.
+    /// When the operating system has no randomness, because nothing would be safe.
     #[expect(clippy::expect_used, reason = "no answer is safe without randomness")]
     fn fill(&self, buffer: &mut [u8]) {
         aws_lc_rs::rand::fill(buffer).expect("the operating system gives no randomness");
     }
 }
 
-/// 32 random bytes as 43 characters of `[A-Za-z0-9_-]` (256 bits; RFC 6749 section 10.10 asks for 128).
+/// 32 random bytes as 43 characters of `[A-Za-z0-9_-]` (256 bits; RFC 6749 section 10.10 requires 128).
 #[must_use]
 pub fn random_token(random: &dyn Random) -> String {
     let mut bytes = [0_u8; 32];
@@ -57,13 +58,13 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// SHA-256 of the bytes.
+/// SHA-256 (FIPS 180-4).
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     fixed(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// Whether both are equal, in a time that depends on their lengths alone.
+/// Whether both are equal. The time depends only on their lengths.
 #[must_use]
 pub fn constant_time_eq(left: &[u8], right: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(left, right).is_ok()
@@ -75,7 +76,7 @@ fn fixed(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
-/// A value that must not be printed: it shows its name, and its memory is overwritten when it goes.
+/// A value that is never printed. `Debug` shows its name, and its memory is overwritten on drop.
 #[derive(Clone)]
 pub struct Secret {
     name: &'static str,
@@ -83,13 +84,13 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// Wraps a secret; `name` is what logs and errors may say of it.
+    /// Wraps a secret. Logs and errors may show `name`.
     #[must_use]
     pub fn new(name: &'static str, value: String) -> Self {
         Self { name, value: Zeroizing::new(value) }
     }
 
-    /// The secret itself, for the one place that needs it.
+    /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.value
@@ -102,29 +103,29 @@ impl Debug for Secret {
     }
 }
 
-/// SHA-256 of a token, code or client secret: all that a repository ever sees of one.
+/// SHA-256 of a token, code or client secret. Repositories only see the hash.
 ///
-/// There is no `==`: comparing is [`TokenHash::matches`], in constant time.
+/// There is no `==`. [`TokenHash::matches`] compares in constant time.
 #[derive(Clone)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// Length of the text under which it is stored.
+    /// Length of the stored text.
     const TEXT: usize = 43;
 
-    /// The hash of a presented or freshly made token.
+    /// Hashes a token.
     #[must_use]
     pub fn of(token: &str) -> Self {
         Self(sha256(token.as_bytes()))
     }
 
-    /// Whether `token` is the one that was hashed, in constant time.
+    /// Whether this is the hash of `token`, in constant time.
     #[must_use]
     pub fn matches(&self, token: &str) -> bool {
         self.same(&Self::of(token))
     }
 
-    /// Whether both are hashes of the same token, in constant time.
+    /// Whether both hashes are equal, in constant time.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         constant_time_eq(&self.0, &other.0)

@@ -1,4 +1,4 @@
-//! Sealing keys, and the ring of them that an installation holds while one takes the other's place.
+//! Sealing keys, and the ring that holds more than one of them during a rotation.
 
 use std::fmt::{self, Debug};
 
@@ -7,12 +7,12 @@ use zeroize::{Zeroize, Zeroizing};
 use super::{KeyId, Random, decode, encode, fixed};
 use crate::clock::UnixTime;
 
-/// A 32-byte key from which keys for sealing and derivation are made.
+/// A 32-byte key, from which the keys for encryption and derivation are derived.
 #[derive(Clone)]
 pub struct SealingKey(Zeroizing<[u8; 32]>);
 
 impl SealingKey {
-    /// A new key.
+    /// Makes a random key.
     #[must_use]
     pub fn generate(random: &dyn Random) -> Self {
         let mut bytes = [0; 32];
@@ -22,7 +22,7 @@ impl SealingKey {
         key
     }
 
-    /// Reads 32 bytes in base64, standard or URL alphabet, with or without padding; `None` for anything else.
+    /// Reads 32 bytes in base64: standard or URL alphabet, with or without padding. `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain: Zeroizing<String> =
@@ -31,12 +31,12 @@ impl SealingKey {
         (bytes.len() == 32).then(|| Self(Zeroizing::new(fixed(&bytes))))
     }
 
-    /// Whether it is one byte, repeated, which no generator makes.
+    /// Whether it is one repeated byte, which no generator makes.
     fn is_weak(&self) -> bool {
         self.0.iter().all(|byte| *byte == self.0[0])
     }
 
-    /// The key in base64, as a file or the keyring holds it.
+    /// The key in base64, as it is stored in a file or keyring.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(encode(&self.0[..]))
@@ -53,27 +53,27 @@ impl Debug for SealingKey {
     }
 }
 
-/// Why a text is no ring of keys. Nothing of the text is quoted, for it may be a key.
+/// Why a text is not a ring. The messages never quote the text, because it may be a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RingError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("holds no key")]
     Empty,
-    /// Something else stands where a key belongs.
+    /// An entry is not a key.
     #[error("is not 32 bytes in base64{}", among(.0))]
     NotAKey(Position),
-    /// What follows the `@` is no time.
-    #[error("has something after the `@` that is no time such as 2026-11-24T04:10:00Z{}", among(.0))]
+    /// The text after `@` is not a time.
+    #[error("has a text after `@` that is no time such as 2026-11-24T04:10:00Z{}", among(.0))]
     NotATime(Position),
-    /// The key that seals last is guessed at once.
-    #[error("is one byte, repeated: everybody can guess it")]
+    /// The newest key can be guessed.
+    #[error("is one byte, repeated: anyone can guess it")]
     Weak,
-    /// The key stands there before.
+    /// An earlier entry has the same key.
     #[error("holds one key twice{}", among(.0))]
     Twice(Position),
 }
 
-/// Which of how many entries, counted from 1.
+/// The position of an entry, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     at: usize,
@@ -84,8 +84,8 @@ fn among(&Position { at, of }: &Position) -> String {
     if of == 1 { String::new() } else { format!(" (entry {at} of {of})") }
 }
 
-/// The sealing keys of an installation. Each opens what was sealed under it; the one whose time
-/// came last seals.
+/// The sealing keys of an installation. Each can decrypt values that were encrypted with it and verify tokens that were
+/// derived from it. New values use the current key: the one that became active most recently.
 #[derive(Debug, Clone)]
 pub struct KeyRing(Vec<RingKey>);
 
@@ -93,17 +93,17 @@ pub struct KeyRing(Vec<RingKey>);
 #[derive(Debug, Clone)]
 struct RingKey {
     key: SealingKey,
-    /// When it begins to seal; `None` if it always did.
+    /// When it becomes active; `None` if it always was.
     from: Option<UnixTime>,
 }
 
 impl KeyRing {
-    /// Reads keys with white space between them, each with the time from which it seals if it has
-    /// one: `KEY`, `KEY@2026-11-24T04:10:00Z`.
+    /// Reads keys separated by white space. Each may have the time at which it becomes active: `KEY`,
+    /// `KEY@2026-11-24T04:10:00Z`.
     ///
     /// # Errors
     ///
-    /// When an entry cannot be read, or there is none.
+    /// When an entry cannot be read, there is none, or the newest key is weak.
     pub fn parse(text: &str) -> Result<Self, RingError> {
         let of = text.split_whitespace().count();
         let mut ring = Self(Vec::with_capacity(of));
@@ -124,12 +124,12 @@ impl KeyRing {
         }
     }
 
-    /// The key that seals once every time has come.
+    /// The key that becomes active last.
     fn newest(&self) -> Option<&RingKey> {
         self.0.iter().max_by_key(|key| key.from)
     }
 
-    /// The ring as a file or the keyring holds it: a key a line.
+    /// The ring as it is stored in a file or keyring: a key per line.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::new());
@@ -144,15 +144,14 @@ impl KeyRing {
         text
     }
 
-    /// The ring with one more key, which seals from then on.
+    /// Adds a key that becomes active at `from`.
     #[must_use]
     pub fn with(mut self, key: SealingKey, from: UnixTime) -> Self {
         self.0.push(RingKey { key, from: Some(from) });
         self
     }
 
-    /// The ring without the keys that sealed before the one that seals at `now`; `None` if there
-    /// are none.
+    /// Removes the keys from before the current one; `None` if there are none.
     #[must_use]
     pub fn without_old(&self, now: UnixTime) -> Option<Self> {
         let since = self.sealing_at(now).from;
@@ -162,58 +161,58 @@ impl KeyRing {
         (kept.0.len() < self.0.len()).then_some(kept)
     }
 
-    /// How many keys there are.
+    /// Number of keys.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether the key of this name is in it.
+    /// Whether the ring has the key with this ID.
     #[must_use]
     pub fn holds(&self, id: KeyId) -> bool {
         self.ids().any(|held| held == id)
     }
 
-    /// The names of the keys.
+    /// The IDs of the keys.
     pub fn ids(&self) -> impl Iterator<Item = KeyId> {
         self.0.iter().map(|key| KeyId::of(&key.key))
     }
 
-    /// The key that was there first.
+    /// The key that became active first.
     #[must_use]
     pub fn oldest(&self) -> &SealingKey {
         let oldest = self.0.iter().min_by_key(|key| key.from);
         &oldest.unwrap_or(&self.0[0]).key
     }
 
-    /// The name of the key that seals at `now`.
+    /// The ID of the current key.
     #[must_use]
     pub fn sealing_id(&self, now: UnixTime) -> KeyId {
         KeyId::of(&self.sealing_at(now).key)
     }
 
-    /// Since when the key seals that does at `now`; `None` if it always did.
+    /// When the current key became active; `None` if it always was.
     #[must_use]
     pub fn sealing_since(&self, now: UnixTime) -> Option<UnixTime> {
         self.sealing_at(now).from
     }
 
-    /// When the next key begins to seal, if one waits.
+    /// When the next key becomes active, if one is waiting.
     #[must_use]
     pub fn next_change(&self, now: UnixTime) -> Option<UnixTime> {
         self.0.iter().filter_map(|key| key.from).filter(|from| *from > now).min()
     }
 
-    /// The keys, the one that seals at `now` first.
+    /// The keys, the current one first.
     pub(super) fn sealing_first(&self, now: UnixTime) -> impl Iterator<Item = &SealingKey> {
         let sealing = self.sealing_id(now);
         let others = self.0.iter().rev().map(|key| &key.key).filter(move |key| KeyId::of(key) != sealing);
         std::iter::once(&self.sealing_at(now).key).chain(others)
     }
 
-    /// The key whose time came last; of those of one time, the one that stands last. Before the
-    /// first one's time it is that one all the same, for something must seal.
+    /// The current key. Of several with the same time, the last one in the ring. If none is active yet, the first to
+    /// become active.
     fn sealing_at(&self, now: UnixTime) -> &RingKey {
         let has_come = |key: &&RingKey| key.from.is_none_or(|from| from <= now);
         let latest = self.0.iter().filter(has_come).max_by_key(|key| key.from);

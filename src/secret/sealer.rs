@@ -1,4 +1,4 @@
-//! Sealing and derivation under a ring of keys.
+//! Encryption and derivation with a ring of keys.
 
 use std::{
     fmt::{self, Debug},
@@ -15,22 +15,22 @@ use zeroize::Zeroizing;
 use super::{KeyRing, Random, SealingKey, decode, encode};
 use crate::clock::UnixTime;
 
-/// Length of the key id at the front of a sealed value.
+/// Length of the key ID at the start of a sealed value.
 const KEY_ID_LEN: usize = 4;
 
-/// The name of a sealing key, which tells nothing about it. Sealed values begin with it.
+/// The ID of a sealing key, which reveals nothing about it. Sealed values begin with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; KEY_ID_LEN]);
 
 impl KeyId {
-    /// The name of this key.
+    /// The ID of this key.
     #[must_use]
     pub fn of(key: &SealingKey) -> Self {
         let id = expand(key.bytes(), b"key id");
         Self([id[0], id[1], id[2], id[3]])
     }
 
-    /// The name of the key under which a value says that it was sealed.
+    /// The ID at the start of a sealed value.
     #[must_use]
     pub fn of_sealed(sealed: &str) -> Option<Self> {
         // Eight characters hold six bytes.
@@ -59,11 +59,11 @@ impl<'de> Deserialize<'de> for KeyId {
     }
 }
 
-/// Seals and opens values (AES-256-GCM-SIV, which random nonces cannot wear out), and derives
-/// unguessable values that can be made again. Clones share their keys.
+/// Encrypts and decrypts values with AES-256-GCM-SIV, which tolerates repeated nonces, and derives unguessable values
+/// that can be derived again. Clones share their keys.
 #[derive(Clone)]
 pub struct Sealer {
-    /// The one that seals first.
+    /// The current key first.
     keys: Arc<RwLock<Arc<[SealerKey]>>>,
     random: Arc<dyn Random>,
 }
@@ -74,33 +74,32 @@ struct SealerKey {
     deriving: hmac::Key,
 }
 
-/// What became of a ring that was to be installed.
+/// The outcome of [`Sealer::install`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Installed {
-    /// The key seals that did before.
+    /// The current key is the same as before.
     AsBefore,
-    /// From now on this key seals.
+    /// This key became the current one.
     SealsUnder(KeyId),
-    /// The ring has no key that was held before, and was not installed: it belongs to another
-    /// installation, or would lock everything up.
+    /// The ring was not installed, because it has none of the previous keys: nothing stored could be decrypted.
     Foreign,
 }
 
 impl Sealer {
-    /// A sealer under one key.
+    /// A sealer with one key.
     #[must_use]
     pub fn new(key: &SealingKey, random: Arc<dyn Random>) -> Self {
         Self::with(&KeyRing::from(key.clone()), UnixTime::from_secs(0), random)
     }
 
-    /// A sealer under the keys of a ring, as it is at `now`.
+    /// A sealer with the keys of a ring. `now` decides which one is current.
     #[must_use]
     pub fn with(ring: &KeyRing, now: UnixTime, random: Arc<dyn Random>) -> Self {
         Self { keys: Arc::new(RwLock::new(keys(ring, now))), random }
     }
 
-    /// Takes over the keys of a ring, as it is at `now`, for all clones.
+    /// Installs the keys of a ring in all clones. `now` decides which one is current.
     pub fn install(&self, ring: &KeyRing, now: UnixTime) -> Installed {
         let held = self.keys();
         if !held.iter().any(|key| ring.holds(key.id)) {
@@ -113,31 +112,31 @@ impl Sealer {
         installed
     }
 
-    /// The name of the key that seals and derives now.
+    /// The ID of the current key.
     #[must_use]
     pub fn key_id(&self) -> KeyId {
         self.keys()[0].id
     }
 
-    /// Whether the key of that name opens here.
+    /// Whether values with this key ID can be decrypted.
     #[must_use]
     pub fn holds(&self, id: KeyId) -> bool {
         self.keys().iter().any(|key| key.id == id)
     }
 
-    /// Whether there are keys that do not seal.
+    /// Whether there are keys besides the current one.
     #[must_use]
     pub fn has_others(&self) -> bool {
         self.keys().len() > 1
     }
 
-    /// Whether a value is sealed under another key than the one that seals now.
+    /// Whether a value is encrypted with another key than the current one.
     #[must_use]
     pub fn is_outdated(&self, sealed: &str) -> bool {
         KeyId::of_sealed(sealed) != Some(self.key_id())
     }
 
-    /// Encrypts `plain`; only the same key and the same `context` open it again.
+    /// Encrypts `plain`. Only the same key with the same `context` decrypts it.
     ///
     /// # Panics
     ///
@@ -163,8 +162,7 @@ impl Sealer {
         encode(&bytes)
     }
 
-    /// Decrypts what [`Sealer::seal`] made under the same context and any key that is held; `None`
-    /// for anything else.
+    /// Decrypts the result of [`Sealer::seal`] with the same context and any key of the ring; `None` for anything else.
     #[must_use]
     pub fn open(&self, context: &[&str], sealed: &str) -> Option<Zeroizing<Vec<u8>>> {
         let mut bytes = Zeroizing::new(decode(sealed)?);
@@ -177,21 +175,20 @@ impl Sealer {
         Some(Zeroizing::new(plain.to_vec()))
     }
 
-    /// 32 bytes as 43 characters that nobody without the key can tell from random ones, the same
-    /// for the same context (HMAC-SHA256) while the same key seals.
+    /// Derives 32 bytes (43 characters) from `context` with the current key (HMAC-SHA256). Without the key, they look
+    /// random.
     #[must_use]
     pub fn derive(&self, context: &[&str]) -> String {
         self.keys()[0].derive(&joined(context))
     }
 
-    /// The same under the key of that name, if it is held.
+    /// Derives with the key of this ID, if the ring has it.
     #[must_use]
     pub fn derive_under(&self, id: KeyId, context: &[&str]) -> Option<String> {
         self.keys().iter().find(|key| key.id == id).map(|key| key.derive(&joined(context)))
     }
 
-    /// What each key that is held gives, the one that seals first: among them is what was derived
-    /// before it did.
+    /// Derives with every key of the ring, the current one first. One of the results equals an earlier derivation.
     pub fn derivations(&self, context: &[&str]) -> impl Iterator<Item = String> + use<> {
         let (keys, context) = (self.keys(), joined(context));
         (0..keys.len()).map(move |at| keys[at].derive(&context))
@@ -228,7 +225,7 @@ impl SealerKey {
     }
 }
 
-/// The parts with their lengths before them, so that no two lists of parts give the same bytes.
+/// The parts with their lengths, so that different lists give different bytes.
 fn joined(parts: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {
@@ -238,7 +235,7 @@ fn joined(parts: &[&str]) -> Vec<u8> {
     bytes
 }
 
-/// HKDF-SHA256 of the key for one purpose (RFC 5869).
+/// Derives a key for one purpose with HKDF-SHA256 (RFC 5869).
 fn expand(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut out = Zeroizing::new([0; 32]);
     let info = [b"pangea-mcp-auth ".as_slice(), purpose];

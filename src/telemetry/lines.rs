@@ -1,4 +1,4 @@
-//! One event, one line: its own fields and what is known of its request, side by side.
+//! Formats an event as one line: its fields, then those of its request.
 
 use std::fmt::{self, Debug};
 
@@ -21,13 +21,13 @@ use tracing_subscriber::{
 
 use crate::{audit::each_known, config::LogFormat};
 
-/// A value as it was given.
+/// A value of a field.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum Value {
-    /// A text, which strangers may have written.
+    /// A text, possibly written by strangers.
     Text(String),
-    /// How something shows itself.
+    /// A `Display` or `Debug` output.
     Shown(String),
     Unsigned(u64),
     Signed(i64),
@@ -35,7 +35,7 @@ enum Value {
     Bool(bool),
 }
 
-/// Names with their values; of the same name, the last.
+/// Fields in order. The last one of a name wins.
 #[derive(Debug, Clone, Default)]
 struct Fields(Vec<(&'static str, Value)>);
 
@@ -165,7 +165,7 @@ impl Serialize for JsonLine<'_> {
 }
 
 impl Value {
-    /// As it stands in a line for people: a text in quotes, and so that nothing in it ends the line.
+    /// A value in a text line: quoted if it is a text, and without line breaks.
     fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         match self {
@@ -196,7 +196,7 @@ fn write_quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
     }
 }
 
-/// A message, with what would end or change the line escaped.
+/// A message with control characters escaped.
 fn write_readable(writer: &mut Writer<'_>, message: &str) -> fmt::Result {
     if message.bytes().all(|b| matches!(b, b' '..=b'~')) {
         return writer.write_str(message);

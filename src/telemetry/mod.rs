@@ -1,4 +1,4 @@
-//! The log, one line an event on standard error, and the metrics with every name that they have.
+//! The log (one line per event on standard error), and all metrics.
 
 mod lines;
 
@@ -24,7 +24,7 @@ pub fn start(log: &Log) {
     let _ = subscriber(log, io::stderr).try_init();
 }
 
-/// What takes the events of a process and writes each as one line. In JSON a line is one flat object.
+/// A subscriber that writes each event as one line. In JSON, a line is a flat object.
 #[must_use]
 pub fn subscriber<W>(log: &Log, writer: W) -> impl Subscriber + Send + Sync + 'static
 where
@@ -41,7 +41,7 @@ struct Request {
     status: u16,
 }
 
-/// Bounds of the latency histogram, in seconds.
+/// Buckets of the latency histogram, in seconds.
 const BOUNDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
 
 /// The metrics of a process.

@@ -1,4 +1,4 @@
-//! What the upstream's answers say, in every form in which it may say it.
+//! Reads the upstream's answers, in all the forms that they may have.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::UpstreamError;
 use crate::{clock::UnixTime, fetch::Answer};
 
-/// The token response, read leniently: only `access_token` is certain.
+/// The token response. Only `access_token` is certain to be there.
 #[derive(Deserialize)]
 pub(super) struct TokenResponse {
     pub(super) access_token: Option<String>,
@@ -16,11 +16,11 @@ pub(super) struct TokenResponse {
     pub(super) error: Option<String>,
 }
 
-/// What introspection said.
+/// The result of introspection.
 pub(super) enum Introspection {
     Active(Value),
     Inactive,
-    /// There is no such endpoint, or it will not talk to us.
+    /// The endpoint does not exist, or refuses this client.
     Unsupported(String),
     Unavailable(String),
 }
@@ -28,12 +28,12 @@ pub(super) enum Introspection {
 const INVALID_CLIENT: &str =
     "invalid_client (authn.client_id or authn.client_secret is wrong, or the secret has expired)";
 
-/// Whether the upstream refuses because something is wrong with it or with us, and not with the person.
+/// Whether the refusal is about the upstream or this client, and not about the person.
 pub(super) fn is_trouble(explained: &str) -> bool {
     matches!(explained, INVALID_CLIENT | "server_error")
 }
 
-/// The upstream's word, with what it usually means for the operator.
+/// The upstream's error code, with an explanation for the operator.
 pub(super) fn explained(error: &str) -> String {
     let known = error.bytes().all(|b| b.is_ascii_graphic()) && error.len() <= 64;
     match error {
@@ -43,7 +43,7 @@ pub(super) fn explained(error: &str) -> String {
     }
 }
 
-/// A number, or a number in a string; anything else says nothing.
+/// Reads a number, or a number in a string.
 pub(super) fn expiry(expires_in: Option<&Value>, now: UnixTime) -> Option<UnixTime> {
     let seconds = match expires_in? {
         Value::Number(number) => number.as_f64()?,
@@ -54,15 +54,15 @@ pub(super) fn expiry(expires_in: Option<&Value>, now: UnixTime) -> Option<UnixTi
     (0.0..1e10).contains(&seconds).then(|| now.plus(std::time::Duration::from_secs(seconds as u64)))
 }
 
-/// An address as claims give it.
+/// An email address in claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) text: String,
-    /// Whether the claims say, in so many words, that the upstream verified it.
+    /// Whether the claims say explicitly that the upstream verified it.
     pub(super) verified: bool,
 }
 
-/// A person as a set of claims describes them.
+/// A person described by claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Described {
     pub(super) subject: String,
@@ -71,8 +71,7 @@ pub(super) struct Described {
     pub(super) groups: Vec<String>,
 }
 
-/// The person in a set of claims; `None` if they name nobody. Only `true` and `"true"` verify an address:
-/// anything else, absence included, does not.
+/// The person in a set of claims; `None` without a subject. Only `true` and `"true"` mark an address as verified.
 pub(super) fn described(claims: &Value, subject: &str) -> Option<Described> {
     let subject = text(claims, subject)
         .filter(|subject| subject.len() <= 255 && !subject.chars().any(char::is_control))?;
@@ -89,8 +88,8 @@ pub(super) fn described(claims: &Value, subject: &str) -> Option<Described> {
     })
 }
 
-/// The address in Pangea's own record of the user `subject`, which has a `verified` of its own. `Ok(None)`
-/// when there is no such user or no address.
+/// The address in Pangea's own record of the user, which says `verified` itself. `Ok(None)` without such a user or
+/// address.
 pub(super) fn address_of_user(answer: &Answer, subject: &str) -> Result<Option<Address>, UpstreamError> {
     let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let user = &envelope["result"];
@@ -123,7 +122,7 @@ pub(super) fn introspection(answer: &Answer) -> Introspection {
     }
 }
 
-/// Reads Pangea's envelope: `status` first, the HTTP code second.
+/// Reads Pangea's envelope, whose `status` counts more than the HTTP code.
 pub(super) fn token_info(answer: &Answer) -> Introspection {
     let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match envelope["status"].as_str() {
@@ -137,7 +136,7 @@ pub(super) fn token_info(answer: &Answer) -> Introspection {
     }
 }
 
-/// The names of groups on one page of `user/group/list`, and where the next one begins.
+/// The group names on one page of `user/group/list`, and the start of the next page.
 pub(super) fn group_list(answer: &Answer) -> Result<(Vec<String>, Option<String>), UpstreamError> {
     let envelope: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let (status, result) = (envelope["status"].as_str(), &envelope["result"]);

@@ -1,4 +1,4 @@
-//! Where the upstream's endpoints are: configured, else from its metadata, else where Pangea has them.
+//! Finds the upstream's endpoints: in the configuration, then in its metadata, then at Pangea's usual paths.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
     oauth::resource::is_loopback,
 };
 
-/// How long metadata is believed.
+/// How long metadata is cached.
 const FRESH: Duration = Duration::from_hours(1);
-/// How long no second attempt is made after a failure.
+/// Pause after a failed fetch.
 const BACK_OFF: Duration = Duration::from_mins(1);
 
 /// The endpoints of an authorization server.
@@ -22,15 +22,15 @@ pub(super) struct Endpoints {
     pub(super) authorization: Target,
     pub(super) token: Target,
     pub(super) introspection: Target,
-    /// In the order in which they are tried.
+    /// In order of preference.
     pub(super) jwks: Vec<Target>,
-    /// The issuer that answers and ID tokens must name.
+    /// The required `iss` of answers and ID tokens.
     pub(super) issuer: String,
-    /// Whether `iss` must come back (RFC 9207).
+    /// Whether answers must have `iss` (RFC 9207).
     pub(super) names_itself: bool,
 }
 
-/// Endpoints that the operator has set, which beat everything else.
+/// Configured endpoints, which take precedence.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `authorization_endpoint`.
@@ -43,7 +43,7 @@ pub struct Overrides {
     pub jwks: Option<Url>,
 }
 
-/// The members of RFC 8414 metadata that are of use here.
+/// The used members of the metadata (RFC 8414).
 #[derive(Debug, Default, Deserialize)]
 struct Document {
     issuer: String,
@@ -55,7 +55,7 @@ struct Document {
     authorization_response_iss_parameter_supported: bool,
 }
 
-/// Finds the endpoints, and keeps them for a while.
+/// Finds and caches the endpoints.
 #[derive(Debug)]
 pub(super) struct Directory {
     issuer: Url,
@@ -68,7 +68,7 @@ impl Directory {
         Self { issuer, overrides, found: Kept::default() }
     }
 
-    /// The endpoints. Only the first call, and later one call an hour, waits for the upstream.
+    /// The endpoints. Only the first call, and then one call per hour, waits for the upstream.
     pub(super) async fn endpoints(&self, fetch: &Fetch, now: UnixTime) -> Arc<Endpoints> {
         let _turn = match self.found.document() {
             Some(known) if !self.found.is_due(now) => return known,
@@ -105,7 +105,7 @@ impl Directory {
         None
     }
 
-    /// A document that names somebody else is not the upstream's (RFC 8414 section 3.3).
+    /// Whether the document names the configured issuer (RFC 8414 section 3.3).
     fn is_own(&self, document: &Document) -> bool {
         document.issuer.trim_end_matches('/') == self.issuer.as_str().trim_end_matches('/')
     }
@@ -137,8 +137,8 @@ impl Directory {
         }
     }
 
-    /// An endpoint that only the metadata names: https within the issuer's registrable domain. Another
-    /// domain's must be configured. Under a loopback issuer, loopback addresses alone.
+    /// Accepts an endpoint from the metadata if it is `https` within the issuer's registrable domain. Endpoints elsewhere
+    /// must be configured. For a loopback issuer, only loopback addresses are accepted.
     fn named(&self, url: Url) -> Option<Target> {
         if is_loopback(&self.issuer) {
             return is_loopback(&url).then(|| Target::configured(url));
@@ -161,8 +161,7 @@ impl Directory {
     }
 }
 
-/// The domain that one party registered, by the Public Suffix List; `None` for addresses and for names
-/// such as `localhost`.
+/// The registrable domain by the Public Suffix List; `None` for addresses and names such as `localhost`.
 fn registrable_domain(url: &Url) -> Option<String> {
     let name = url.domain()?.trim_end_matches('.');
     psl::domain_str(name).map(str::to_owned)

@@ -1,4 +1,4 @@
-//! The identity provider behind us: signs people in, and says later whether they may stay.
+//! The identity provider: signs people in, and later says whether their session is still valid.
 
 mod answers;
 mod endpoints;
@@ -14,58 +14,58 @@ use serde::{Deserialize, Serialize};
 
 use crate::{clock::UnixTime, oauth::error::ErrorCode};
 
-/// What the browser takes to the upstream.
+/// Parameters of the redirect to the upstream.
 #[derive(Debug, Clone, Copy)]
 pub struct SignIn<'a> {
-    /// Comes back with the answer.
+    /// Returned with the answer.
     pub state: &'a str,
-    /// Comes back in the ID token.
+    /// Returned in the ID token.
     pub nonce: &'a str,
-    /// The verifier of the PKCE challenge.
+    /// PKCE verifier.
     pub code_verifier: &'a str,
-    /// Whether the person must sign in again.
+    /// Whether the person must authenticate again.
     pub fresh: bool,
-    /// Which account the client expects.
+    /// The account that the client expects.
     pub login_hint: Option<&'a str>,
 }
 
-/// What came back from the upstream.
+/// What the browser brings back from the upstream.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedIn<'a> {
-    /// The one-time code.
+    /// The authorization code.
     pub code: &'a str,
     /// The `iss` parameter (RFC 9207), if any.
     pub iss: Option<&'a str>,
-    /// The nonce that was sent.
+    /// The nonce of the redirect.
     pub nonce: &'a str,
-    /// The verifier of the PKCE challenge that was sent.
+    /// The PKCE verifier of the redirect.
     pub code_verifier: &'a str,
 }
 
-/// The person, as far as the upstream says.
+/// A person as the upstream describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Stable id.
+    /// Stable ID.
     pub subject: String,
-    /// An address that counts for `[access]`: the upstream verified it, or the operator trusts it unseen.
+    /// An address that counts for `[access]`: verified by the upstream, or trusted by configuration.
     pub email: Option<String>,
-    /// An address without such proof. Operators see it; nothing is decided by it.
+    /// An unverified address. It is shown to operators and decides nothing.
     pub unverified_email: Option<String>,
-    /// What they sign in with.
+    /// The name that the person signs in with.
     pub username: Option<String>,
-    /// Names of groups.
+    /// Group names.
     pub groups: Vec<String>,
 }
 
-/// The upstream's tokens. They are stored sealed and shown to nobody.
+/// The upstream's tokens. They are stored encrypted and never shown.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct UpstreamTokens {
     /// Opaque or JWT.
     pub access_token: String,
-    /// One-time, where there is one.
+    /// May be usable only once.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refresh_token: Option<String>,
-    /// When the access token ends, where it was said.
+    /// Expiry of the access token, if known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<UnixTime>,
 }
@@ -76,33 +76,33 @@ impl Debug for UpstreamTokens {
     }
 }
 
-/// What the upstream says of a session.
+/// The state of an upstream session.
 #[derive(Debug)]
 pub enum SessionCheck {
-    /// The person may stay; with new tokens where the old ones were used up.
+    /// The session is valid. New tokens replace the old ones, if any.
     Good(Option<UpstreamTokens>),
-    /// The session is over, or the person was disabled.
+    /// The session has ended, or the person was disabled.
     Ended,
-    /// It cannot be told now: the upstream is down, or offers no way to ask.
+    /// Unknown: the upstream is down, or has no endpoint for this.
     Unknown(String),
 }
 
-/// Why somebody could not be signed in. The texts are for the log.
+/// Why a sign-in failed. The texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The upstream is down or overloaded.
     #[error("the upstream is unavailable: {0}")]
     Unavailable(String),
-    /// The upstream said no.
+    /// The upstream refused.
     #[error("the upstream refused: {0}")]
     Refused(String),
-    /// The upstream's answer is not what it should be.
+    /// The upstream's answer is invalid.
     #[error("the upstream's answer cannot be used: {0}")]
     Unusable(String),
 }
 
 impl UpstreamError {
-    /// What the MCP client hears of it.
+    /// The error code for the client.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -115,16 +115,16 @@ impl UpstreamError {
 /// An identity provider.
 #[async_trait]
 pub trait Upstream: Debug + Send + Sync + 'static {
-    /// Where the browser goes to sign in.
+    /// The URL of the sign-in.
     async fn authorization_url(&self, sign_in: SignIn<'_>, now: UnixTime) -> String;
 
-    /// Redeems what the browser brought back. Never tried twice, for the code is good for once.
+    /// Redeems the code. Never retries, because the code is valid once.
     async fn redeem(
         &self,
         signed_in: SignedIn<'_>,
         now: UnixTime,
     ) -> Result<(Identity, UpstreamTokens), UpstreamError>;
 
-    /// Asks whether the session behind these tokens is still good.
+    /// Asks whether the session of these tokens is still valid.
     async fn check(&self, tokens: &UpstreamTokens, now: UnixTime) -> SessionCheck;
 }

@@ -1,4 +1,4 @@
-//! Pangea AuthN's OAuth Server. What is unconfirmed of its wire format is accepted both ways.
+//! Pangea AuthN's OAuth server. Where its wire format is not confirmed, both forms are accepted.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::{
     secret::Secret,
 };
 
-/// Pages of groups that are read of one person.
+/// Most pages of groups per person.
 const MOST_PAGES: usize = 20;
 
-/// What the operator set up in the Pangea console.
+/// The setup in the Pangea console, and how to use it.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an answer of its own")]
 pub struct PangeaSettings {
@@ -37,21 +37,21 @@ pub struct PangeaSettings {
     pub client_id: String,
     /// `pck_…`.
     pub client_secret: Secret,
-    /// Our callback, as entered in the console.
+    /// The callback URL, as entered in the console.
     pub redirect_uri: String,
-    /// What to ask for, space-separated.
+    /// Requested scopes, space-separated.
     pub scope: String,
     /// Whether to send a PKCE challenge.
     pub pkce: bool,
-    /// The AuthN service API and a token for it: the last way to learn who somebody is.
+    /// URL and token of the AuthN service API: the last resort to identify a person.
     pub service: Option<(Url, Secret)>,
-    /// Whether groups decide who may sign in, so that they must be known.
+    /// Whether `[access]` needs groups.
     pub groups_matter: bool,
-    /// Whether addresses do, so that they must be known and verified.
+    /// Whether `[access]` needs verified addresses.
     pub email_matters: bool,
-    /// Whether an address counts that nothing verifies.
+    /// Whether unverified addresses count.
     pub trust_unverified_email: bool,
-    /// Endpoints that are not where they usually are.
+    /// Configured endpoints.
     pub endpoints: Overrides,
 }
 
@@ -65,7 +65,7 @@ pub struct Pangea {
 }
 
 impl Pangea {
-    /// The upstream under these settings.
+    /// Connects when it is first used.
     #[must_use]
     pub fn new(settings: PangeaSettings, fetch: Fetch) -> Self {
         let directory = Directory::new(settings.issuer_url.clone(), settings.endpoints.clone());
@@ -101,8 +101,8 @@ impl Pangea {
         }
     }
 
-    /// Who somebody is: from the ID token, else from the access token where it is a JWT, else by
-    /// introspection, else from the AuthN service.
+    /// Identifies the person: by the ID token, by an access token that is a JWT, by introspection, or by the AuthN service,
+    /// in this order.
     async fn described(
         &self,
         response: &TokenResponse,
@@ -170,7 +170,7 @@ impl Pangea {
         if !id_token::is_for(&claims, client_id) || !id_token::is_authorized_party(&claims, client_id) {
             return Err(unusable("it is for another client"));
         }
-        // A provider that knows no nonce leaves it out; a wrong one is a token of another login.
+        // Providers without nonces omit it. A different one belongs to another sign-in.
         if claims.get("nonce").is_some_and(|claimed| claimed.as_str() != Some(nonce)) {
             return Err(unusable("its nonce is that of another login"));
         }
@@ -201,8 +201,7 @@ impl Pangea {
         })
     }
 
-    /// The person with the address that introspection knows, where it decides who may sign in and the
-    /// token leaves it out.
+    /// Adds the address from introspection, if `[access]` needs one and the token has none.
     async fn with_address(
         &self,
         mut person: Described,
@@ -225,8 +224,8 @@ impl Pangea {
         Ok(person)
     }
 
-    /// The person with what Pangea's own record says of their address, where it decides who may sign in
-    /// and is missing or not verified. A record with another address proves nothing of this one.
+    /// Adds the address from Pangea's user record, if `[access]` needs a verified one and it is missing. A record with
+    /// another address does not verify this one.
     async fn with_verified_address(&self, mut person: Described) -> Result<Described, UpstreamError> {
         let enough = person
             .address
@@ -248,8 +247,7 @@ impl Pangea {
         Ok(person)
     }
 
-    /// The person with their groups, from `POST /v2/user/group/list` where they matter and nothing
-    /// else named any.
+    /// Adds groups from `POST /v2/user/group/list`, if `[access]` needs them and there are none.
     async fn with_groups(&self, mut person: Described) -> Result<Described, UpstreamError> {
         if !self.settings.groups_matter || !person.groups.is_empty() {
             return Ok(person);
@@ -265,7 +263,7 @@ impl Pangea {
         Ok(person)
     }
 
-    /// What is decided by: an address counts when it is verified, or when the operator trusts it unseen.
+    /// An address counts if it is verified, or if unverified ones are trusted by configuration.
     fn identity(&self, person: Described) -> Identity {
         let Described { subject, address, username, groups } = person;
         let trusted = self.settings.trust_unverified_email;
@@ -299,8 +297,7 @@ impl Pangea {
         })
     }
 
-    /// For an access token that is no longer good: only a new one shows that the session goes on,
-    /// whatever the upstream's reason is to give none.
+    /// For an access token that is no longer valid: only a new one proves that the session continues.
     async fn renewed(&self, tokens: &UpstreamTokens, endpoints: &Endpoints, now: UnixTime) -> SessionCheck {
         let Some(refresh_token) = &tokens.refresh_token else { return SessionCheck::Ended };
         match self.refreshed(refresh_token, endpoints, now).await {
@@ -310,7 +307,7 @@ impl Pangea {
         }
     }
 
-    /// What is known without introspection: the refresh token, else the AuthN service.
+    /// Checks a session without introspection: with the refresh token, or with the AuthN service.
     async fn checked_otherwise(
         &self,
         tokens: &UpstreamTokens,
@@ -423,7 +420,7 @@ impl Upstream for Pangea {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
+#[expect(clippy::needless_pass_by_value, reason = "used in map_err")]
 fn unavailable(error: FetchError) -> UpstreamError {
     match error {
         FetchError::TooLarge { .. } | FetchError::Forbidden { .. } => {

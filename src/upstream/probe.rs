@@ -1,4 +1,4 @@
-//! Questions of an operator to the upstream: is it there, does it know this client?
+//! Checks for operators: whether the upstream answers and knows the client.
 
 use serde_json::Value;
 use url::Url;
@@ -11,45 +11,45 @@ use crate::{
     secret::Secret,
 };
 
-/// Asks the upstream without anybody signing in.
+/// Asks the upstream without a sign-in.
 #[derive(Debug)]
 pub struct Probe {
     directory: Directory,
     fetch: Fetch,
 }
 
-/// The two endpoints that a login needs.
+/// The endpoints of a sign-in.
 #[derive(Debug, Clone)]
 pub struct LoginEndpoints {
-    /// Where the browser goes.
+    /// For the browser.
     pub authorization: Target,
-    /// Where codes are redeemed.
+    /// For codes.
     pub token: Target,
 }
 
-/// What the upstream says of a client id with its secret.
+/// The upstream's judgement on client ID and secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PairAnswer {
-    /// It knows them: only the made-up code was refused.
+    /// Correct: only the invented code was refused.
     Good,
-    /// It does not know them (`invalid_client`).
+    /// Wrong (`invalid_client`).
     Refused(String),
-    /// It knows them, but the client may not redeem codes (`unauthorized_client`).
+    /// Correct, but the client may not redeem codes (`unauthorized_client`).
     NotAllowed(String),
-    /// It names the redirect URI as what is wrong.
+    /// The redirect URI is wrong.
     RedirectUri(String),
-    /// Nothing that tells.
+    /// The answer does not show it.
     Unclear(String),
-    /// Nobody answered.
+    /// No answer.
     Unreachable(String),
 }
 
-/// What the upstream says when a browser comes with our request.
+/// The upstream's answer to an authorization request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthorizationAnswer {
-    /// A sign-in page, or the way to one.
+    /// A sign-in page, or a redirect to one.
     SignIn,
-    /// The client is not known.
+    /// The client is unknown.
     UnknownClient(String),
     /// The redirect URI is not one of the client's.
     RedirectUri(String),
@@ -57,37 +57,37 @@ pub enum AuthorizationAnswer {
     Scope(String),
     /// Another refusal.
     Refused(String),
-    /// Nobody answered.
+    /// No answer.
     Unreachable(String),
 }
 
-/// What a browser takes along.
+/// Parameters of an authorization request.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationQuestion<'a> {
     /// The client.
     pub client_id: &'a str,
-    /// Where it wants the answer.
+    /// Where the answer would go.
     pub redirect_uri: &'a str,
     /// Space-separated; empty for the client's default.
     pub scope: &'a str,
-    /// Comes back with the answer, of which there is none.
+    /// Would be returned with the answer.
     pub state: &'a str,
 }
 
 impl Probe {
-    /// Asks the upstream at `issuer`.
+    /// A probe of the upstream at `issuer`.
     #[must_use]
     pub fn new(issuer: Url, overrides: Overrides, fetch: Fetch) -> Self {
         Self { directory: Directory::new(issuer, overrides), fetch }
     }
 
-    /// Where the endpoints are.
+    /// Finds the endpoints.
     pub async fn endpoints(&self, now: UnixTime) -> LoginEndpoints {
         let endpoints = self.directory.endpoints(&self.fetch, now).await;
         LoginEndpoints { authorization: endpoints.authorization.clone(), token: endpoints.token.clone() }
     }
 
-    /// Presents a client with a code that nobody issued.
+    /// Tries to redeem a code that was never issued.
     pub async fn pair(
         &self,
         client: (&str, &Secret),
@@ -101,7 +101,7 @@ impl Probe {
         judge_pair(answer).without(client.1)
     }
 
-    /// Comes as a browser would, and goes no further than the first answer.
+    /// Sends an authorization request, as a browser would, and judges the first answer.
     pub async fn authorization(
         &self,
         question: AuthorizationQuestion<'_>,
@@ -124,7 +124,7 @@ impl Probe {
 }
 
 impl PairAnswer {
-    /// A careless upstream repeats what it was sent.
+    /// Removes the secret, which an upstream may repeat.
     fn without(self, secret: &Secret) -> Self {
         let clean = |words: String| words.replace(secret.expose(), "[secret]");
         match self {
@@ -201,7 +201,7 @@ fn word(body: &Value, name: &str) -> String {
     display_text(body[name].as_str().unwrap_or_default(), 200)
 }
 
-/// The first words of a page, without its markup.
+/// The first words of an HTML page.
 fn visible_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let body = text.split_once("<body").map_or(&*text, |(_, body)| body);
@@ -220,7 +220,7 @@ fn visible_text(body: &[u8]) -> String {
     display_text(&without_references(&out), 160)
 }
 
-/// Text in which the character references of HTML are the characters that they stand for.
+/// Resolves character references of HTML.
 fn without_references(text: &str) -> String {
     let mut pieces = text.split('&');
     let mut out = pieces.next().unwrap_or_default().to_owned();
@@ -236,7 +236,7 @@ fn without_references(text: &str) -> String {
     out
 }
 
-/// The character that a reference names, if it can be seen.
+/// The visible character of a reference.
 fn referenced(name: &str) -> Option<char> {
     let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
     let c = match name {

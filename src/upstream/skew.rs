@@ -1,4 +1,4 @@
-//! How far this machine's clock is from the upstream's, by the `Date` of an answer.
+//! The difference between this machine's clock and the upstream's, by the `Date` header.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jiff::fmt::rfc2822;
 
 use crate::{clock::UnixTime, fetch::Answer};
 
-/// From here on some verifiers refuse tokens.
+/// From this difference on, some verifiers refuse tokens.
 const NOTABLE: Duration = Duration::from_secs(30);
-/// From here on tokens are expired when they are issued, and expired ones are accepted.
+/// From this difference on, new tokens seem expired, and expired ones are accepted.
 const FATAL: Duration = Duration::from_mins(5);
 
-/// How bad a difference is.
+/// The effect of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// Everything tolerates it.
@@ -25,14 +25,14 @@ pub enum Severity {
 /// The difference between two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skew {
-    /// How far they are apart.
+    /// Its size.
     pub seconds: u64,
-    /// Whether this machine's clock is the earlier one.
+    /// Whether this machine's clock is behind.
     pub is_behind: bool,
 }
 
 impl Skew {
-    /// Compares an answer's `Date` with the time at which it came; `None` if it has none.
+    /// Compares the `Date` of an answer with its arrival; `None` without `Date`.
     #[must_use]
     pub fn of(answer: &Answer, now: UnixTime) -> Option<Self> {
         let date = rfc2822::parse(answer.header("date")?).ok()?;
@@ -40,7 +40,7 @@ impl Skew {
         Some(Self { seconds: theirs.abs_diff(now.as_secs()), is_behind: theirs > now.as_secs() })
     }
 
-    /// How bad it is.
+    /// The effect of this difference.
     #[must_use]
     pub const fn severity(self) -> Severity {
         if self.seconds >= FATAL.as_secs() {

@@ -1,23 +1,23 @@
-//! Who sends a request: the peer, or the client that a trusted proxy names. For rate limits and the
-//! audit log alone.
+//! The sender of a request: the peer, or the client that a trusted proxy names. Used only for rate limits and the
+//! audit log.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The address at the other end of the connection; the listener puts it into each request.
+/// The address at the other end of the connection. The listener adds it to each request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// The unit of rate limiting: the part of the network that one party controls.
+/// The unit of rate limiting: a part of the network that one party controls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Network {
-    /// One IPv4 address, also where it arrives as an IPv4-mapped IPv6 address.
+    /// One IPv4 address, possibly mapped into IPv6.
     V4(Ipv4Addr),
     /// The first 64 bits of an IPv6 address.
     V6(u64),
-    /// All requests for which a trusted proxy names a client that cannot be read.
+    /// All clients whose address a trusted proxy writes in an unreadable form.
     Unreadable,
 }
 
@@ -38,10 +38,10 @@ impl Network {
 /// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    /// Its address; `None` when a trusted proxy names one that cannot be read.
+    /// Its address; `None` if a trusted proxy wrote it in an unreadable form.
     pub address: Option<IpAddr>,
-    /// What its requests are counted under. `None` for a program on this machine that connects directly:
-    /// behind a local proxy that is not configured as trusted, all clients would share one limit.
+    /// The unit of its rate limits. `None` for programs on this machine that connect directly, because behind a local proxy
+    /// that is not configured as trusted, all clients would share one limit.
     pub network: Option<Network>,
 }
 
@@ -50,8 +50,8 @@ pub struct Caller {
 pub struct TrustedProxies(pub Vec<IpNet>);
 
 impl TrustedProxies {
-    /// The sender of a request with these headers: the last hop in `X-Forwarded-For` that is no trusted
-    /// proxy, if the peer is one; otherwise the peer.
+    /// The sender of a request. If the peer is a trusted proxy, that is the last hop in `X-Forwarded-For` that is not a
+    /// trusted proxy; otherwise it is the peer.
     #[must_use]
     pub fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> Caller {
         let peer = peer.to_canonical();
@@ -60,7 +60,7 @@ impl TrustedProxies {
             return Caller { address: Some(peer), network };
         }
         let mut client = peer;
-        // Values stay bytes: one byte that is no text must not hide the hops next to it.
+        // Values stay bytes: one invalid byte must not hide the other hops.
         let values = headers.get_all("x-forwarded-for").iter().rev();
         let hops = values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b','));
         for hop in hops.map(<[u8]>::trim_ascii).filter(|hop| !hop.is_empty()) {
@@ -86,8 +86,8 @@ impl TrustedProxies {
     }
 }
 
-/// Reads `203.0.113.9`, `203.0.113.9:4711`, `2001:db8::1`, `[2001:db8::1]` and `[2001:db8::1]:443`. Proxies
-/// write any of these.
+/// Reads all forms that proxies write: `203.0.113.9`, `203.0.113.9:4711`, `2001:db8::1`, `[2001:db8::1]` and
+/// `[2001:db8::1]:443`.
 fn address_of_hop(hop: &[u8]) -> Option<IpAddr> {
     let hop = std::str::from_utf8(hop).ok()?.trim_matches('"');
     let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);

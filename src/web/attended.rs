@@ -1,7 +1,8 @@
-//! Decisions that a person's own click or key sent a moment ago.
+//! Decisions that the user has just sent by a click or key.
 //!
-//! The second click of a double click cancels the first one's request, and the browser may no longer count
-//! it as the person's: it asks for nothing but what was just decided.
+//! The second click of a double click cancels the first request and sends the form again. The browser may leave out
+//! `Sec-Fetch-User` in that second request. It is accepted anyway, because it repeats a decision that the user has just
+//! made.
 
 use std::{
     collections::VecDeque,
@@ -10,10 +11,10 @@ use std::{
 
 use crate::{clock::UnixTime, flow::PersonDecides, oauth::grant::DOUBLE_CLICK};
 
-/// Decisions that are remembered; beyond that, the oldest is dropped.
+/// Most remembered decisions. Beyond that, the oldest is evicted.
 const MOST: usize = 1024;
 
-/// One decision about one form.
+/// A decision about one form.
 #[derive(Debug, PartialEq, Eq)]
 struct Decided {
     form: String,
@@ -21,12 +22,12 @@ struct Decided {
     at: UnixTime,
 }
 
-/// The decisions of the last seconds.
+/// Recent decisions, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Attended(Mutex<VecDeque<Decided>>);
 
 impl Attended {
-    /// Notes a decision that a person's click or key sent.
+    /// Remembers a decision that the user sent by a click or key.
     pub(super) fn note(&self, form: &str, decision: PersonDecides, now: UnixTime) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() == MOST {
@@ -35,7 +36,7 @@ impl Attended {
         known.push_back(Decided { form: form.to_owned(), decision, at: now });
     }
 
-    /// Whether the person has just decided the same about the same form.
+    /// Whether the user made the same decision about the same form within the last ten seconds.
     pub(super) fn repeats(&self, form: &str, decision: PersonDecides, now: UnixTime) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().any(|known| {

@@ -1,33 +1,33 @@
-//! Cookies: `__Host-`, `Secure`, `HttpOnly`, `SameSite=Lax` (RFC 6265bis section 4.1.3.2); over plain
-//! http, on loopback, without the first two.
+//! Cookies with `__Host-`, `Secure`, `HttpOnly` and `SameSite=Lax` (RFC 6265bis section 4.1.3.2). Over `http` on
+//! loopback, the first two are left out.
 //!
-//! One names the browser; each approved login has its own, in as many parts as it needs.
+//! One cookie identifies the browser. Each approved sign-in has its own cookies, as many as its size needs.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
 use crate::secret::{Random, random_token};
 
-/// Names the browser, so that a form can be bound to it.
+/// Identifies the browser, so that forms can be bound to it.
 const BROWSER: &str = "mcp-browser";
-/// Holds an approved login while the browser is upstream.
+/// Holds an approved sign-in while the browser is at the upstream.
 const LOGIN: &str = "mcp-login-";
-/// Remembers that a request was declined.
+/// Marks a declined request.
 const DECLINED: &str = "mcp-declined-";
-/// Seconds for which a browser is known and an approved login held: long enough that a user who comes
-/// back the next morning still gets an answer, and so does the client.
+/// Lifetime of the browser's ID and of approved sign-ins, in seconds: users who return the next morning still get an
+/// answer, and so do their clients.
 const LONG: u32 = 24 * 3600;
-/// Seconds for which a page of ours can be answered.
+/// Time to answer one of our pages, in seconds.
 const SHORT: u32 = 600;
-/// What fits into one cookie, its name and attributes aside.
+/// Largest value of one cookie, in bytes.
 const PART: usize = 3500;
-/// Parts of one login; requests are bounded well below.
+/// Most cookies of one sign-in. Requests need far fewer.
 const MOST_PARTS: usize = 12;
-/// Logins that a browser may have on the way; beyond this the oldest is dropped.
+/// Most concurrent sign-ins of a browser. Beyond that, the oldest is dropped.
 const MOST_LOGINS: usize = 10;
-/// Bytes that they may take together, so that one more of any size fits into a request's head.
+/// Most bytes of all sign-ins together, so that one more fits into a request's head.
 const MOST_BYTES: usize = 20_000;
 
-/// The cookies of a request, and those of its answer.
+/// Reads the cookies of a request, and makes those of its answer.
 #[derive(Debug)]
 pub(super) struct Cookies<'a> {
     pairs: Vec<(&'a str, &'a str)>,
@@ -35,15 +35,14 @@ pub(super) struct Cookies<'a> {
 }
 
 impl<'a> Cookies<'a> {
-    /// The cookies of a request to a public URL with `https` or without.
+    /// `https` is that of the public URL.
     pub(super) fn of(headers: &'a HeaderMap, https: bool) -> Self {
         let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
         Self { pairs: pairs.collect(), https }
     }
 
-    /// What begins every name. Over plain http, which is for loopback alone, Safari keeps no cookie with
-    /// this prefix.
+    /// The prefix of every name. Over `http`, Safari stores no cookie with `__Host-`.
     const fn prefix(&self) -> &'static str {
         if self.https { "__Host-" } else { "" }
     }
@@ -53,19 +52,19 @@ impl<'a> Cookies<'a> {
         self.pairs.iter().find(|(full, _)| name_of(full) == Some(name)).map(|(_, value)| *value)
     }
 
-    /// The browser's name, if it has one.
+    /// The browser's ID, if it has one.
     pub(super) fn browser(&self) -> Option<&'a str> {
         self.get(BROWSER).filter(|name| name.len() == 43)
     }
 
-    /// A name for the browser, which keeps the one that it has, and the cookie that gives it.
+    /// The browser's existing ID or a new one, and the cookie that stores it.
     pub(super) fn name_browser(&self, random: &dyn Random) -> (String, Option<HeaderValue>) {
         let name = self.browser().map_or_else(|| random_token(random), str::to_owned);
         let set = self.cookie(BROWSER, &name, LONG);
         (name, set)
     }
 
-    /// What the browser holds for a login.
+    /// The sealed sign-in that the browser holds.
     pub(super) fn login(&self, flow: &str) -> Option<String> {
         let mut sealed = self.get(&format!("{LOGIN}{flow}"))?.to_owned();
         for part in 1..MOST_PARTS {
@@ -75,7 +74,7 @@ impl<'a> Cookies<'a> {
         Some(sealed)
     }
 
-    /// Whether the person has declined this request.
+    /// Whether the user has declined this request.
     pub(super) fn has_declined(&self, request: &str) -> bool {
         self.get(&format!("{DECLINED}{request}")).is_some()
     }
@@ -129,7 +128,7 @@ impl<'a> Cookies<'a> {
         names.filter(|name| own(name) == Some(true)).filter_map(|name| self.cookie(name, "", 0)).collect()
     }
 
-    /// The cookie that remembers that a request was declined.
+    /// The cookie that marks a declined request.
     pub(super) fn remember_declined(&self, request: &str) -> Option<HeaderValue> {
         self.cookie(&format!("{DECLINED}{request}"), "1", SHORT)
     }
@@ -159,7 +158,7 @@ mod tests {
         headers
     }
 
-    /// Over https by the prefix and `Secure`; over http on loopback by neither, which Safari would drop.
+    /// A cookie, without prefix and `Secure` over `http`, because Safari would drop it.
     #[test]
     fn cookies_are_guarded_as_far_as_the_scheme_allows() {
         let written = |https| hold("f", "sealed", https)[0].to_str().unwrap().to_owned();

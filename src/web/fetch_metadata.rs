@@ -1,29 +1,29 @@
-//! What the browser itself says of a request (Fetch Metadata): no page can change these headers.
+//! Fetch Metadata: headers that the browser sets and no page can change.
 //!
-//! They tell a user's navigation from a script of another page of our origin, which sees our pages and
-//! has our cookies.
+//! They distinguish a user's navigation from a script of another page on our origin, which can read our pages and send
+//! our cookies.
 
 use axum::http::{HeaderMap, header};
 
-/// The `Sec-Fetch-*` headers of a request. A browser that sends none is judged by nothing.
+/// The `Sec-Fetch-*` headers of a request. Browsers that send none are not restricted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FetchMetadata<'a> {
     site: Option<&'a [u8]>,
     mode: Option<&'a [u8]>,
     dest: Option<&'a [u8]>,
     user: Option<&'a [u8]>,
-    /// Whether this browser marks what the user did (Safari does not).
+    /// Whether this browser sends `Sec-Fetch-User` (Safari does not).
     marks_users: bool,
 }
 
-/// Whether a form may count.
+/// Who sent a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Submission {
-    /// As far as can be told, the user sent it from a page of ours.
+    /// As far as we can tell, the user, from one of our pages.
     Genuine,
-    /// A script sent it, or another site did.
+    /// A script, or another site.
     Forged,
-    /// It came from our page, and no click or key sent it.
+    /// One of our pages, without a click or key.
     Unattended,
 }
 
@@ -43,12 +43,12 @@ impl<'a> FetchMetadata<'a> {
         self.site.is_none() && self.mode.is_none() && self.dest.is_none() && self.user.is_none()
     }
 
-    /// Whether this could be a whole page in a tab or window of its own, and no script or frame.
+    /// Whether this could be a navigation in a tab or window, and not in a script or frame.
     pub(super) fn may_be_navigation(&self) -> bool {
         self.is_absent() || (self.mode == Some(b"navigate") && self.dest == Some(b"document"))
     }
 
-    /// Judges the submission of a form that only our own pages have.
+    /// Judges the submission of a form on one of our pages.
     pub(super) fn submission(&self) -> Submission {
         if self.is_absent() {
             Submission::Genuine
@@ -62,8 +62,8 @@ impl<'a> FetchMetadata<'a> {
     }
 }
 
-/// Chromium and Firefox send `Sec-Fetch-User: ?1` with every navigation that a user began. Their
-/// namesakes on iOS (`CriOS`, `FxiOS`) are `WebKit`.
+/// Chromium and Firefox send `Sec-Fetch-User: ?1` with every navigation that a user starts. On iOS, browsers with these
+/// names (`CriOS`, `FxiOS`) are `WebKit` and do not.
 fn marks_users(headers: &HeaderMap) -> bool {
     let has = |name, words: &[&str]| {
         let text = headers.get(name).map(axum::http::HeaderValue::as_bytes).unwrap_or_default();

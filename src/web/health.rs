@@ -36,17 +36,17 @@ struct Answered {
     reason: Option<&'static str>,
 }
 
-/// The routes, for the public listener and the admin listener alike.
+/// The routes, for the public and the admin listener.
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new().route("/healthz", get(alive)).route("/readyz", visited(Endpoint::Ready, ready))
 }
 
-/// The process is alive.
+/// `GET /healthz`.
 async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
     Visit::new(&web, Endpoint::Health, &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
 }
 
-/// Repository and keys are usable.
+/// `GET /readyz`: repository and keys are usable.
 async fn ready(web: Arc<Web>, visit: Visit, _request: Request) -> Result<Response, Failure> {
     web.readiness.ask(&web).await?;
     Ok(visit.reply.json(StatusCode::OK, &json!({ "status": "ready" })))

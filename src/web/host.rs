@@ -1,4 +1,4 @@
-//! The `Host` of a request: one, and in development one of this machine.
+//! The `Host` header: exactly one, and in development a loopback host.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use axum::{
 use super::Web;
 use crate::oauth::resource::is_loopback_host;
 
-/// Whether a request names one host, as HTTP/1.1 demands (RFC 9112 section 3.2): of two, a proxy may mean
-/// one and we the other.
-pub fn names_one_host<B>(request: &http::Request<B>) -> bool {
+/// Whether a request names one host, as HTTP/1.1 requires (RFC 9112 section 3.2). With two, a proxy and this server
+/// could use different ones.
+pub(super) fn names_one_host<B>(request: &http::Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => is_host(host.as_bytes()),
@@ -24,14 +24,13 @@ pub fn names_one_host<B>(request: &http::Request<B>) -> bool {
     }
 }
 
-/// The answer to a request that does not.
-#[must_use]
-pub fn no_host() -> Response {
+/// The answer to a request without exactly one host.
+pub(super) fn no_host() -> Response {
     refusal(StatusCode::BAD_REQUEST, "send one Host header with a host name or address")
 }
 
-/// Lets requests through that are meant for this machine, or for the public URL: a page on the web whose
-/// name was made to point here must get nothing (DNS rebinding).
+/// Accepts only requests for loopback hosts and for the public URL. Websites whose name points to this machine get
+/// nothing (DNS rebinding).
 pub(super) async fn loopback_only(State(web): State<Arc<Web>>, request: Request, next: Next) -> Response {
     if is_for_loopback(request.headers(), web.public_url.origin()) {
         return next.run(request).await;

@@ -1,19 +1,19 @@
-//! How much of a domain browsers reach over HTTPS only (RFC 6797).
+//! For which hosts browsers must use HTTPS (RFC 6797).
 
 use axum::http::HeaderValue;
 use url::Url;
 
 use crate::oauth::issuer::Issuer;
 
-/// What `Strict-Transport-Security` demands.
+/// The scope of `Strict-Transport-Security`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Https {
-    /// Nothing: the public URL is `http` on a loopback host.
+    /// None: the public URL is `http` on a loopback host.
     NotDemanded,
-    /// The host name alone. A domain itself, such as `example.org`, and a host that is shared by path may
-    /// have neighbours below that speak plain http.
+    /// This host. A domain such as `example.org`, and a host that is shared by path, may have subdomains that only serve
+    /// `http`.
     ThisHost,
-    /// Names below it, too: the server has a host name of its own, such as `auth.example.org`.
+    /// This host and its subdomains: the server has its own host name, such as `auth.example.org`.
     AllBelow,
 }
 
@@ -28,7 +28,7 @@ impl Https {
         }
     }
 
-    /// The header, for a year.
+    /// The header, valid for a year.
     pub(super) fn policy(self) -> Option<HeaderValue> {
         match self {
             Self::NotDemanded => None,

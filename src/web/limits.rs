@@ -1,9 +1,8 @@
-//! Rate limits in fixed memory: a flood of addresses fills no table and never spends another address's
-//! budget.
+//! Rate limits in fixed memory. A flood of addresses neither fills a table nor uses another address's budget.
 //!
-//! Each limiter keeps a "theoretical arrival time" (GCRA) per key, in a small group that a per-process
-//! hash chooses. When a group is full, the key that owes least is dropped: its budget is full again, and
-//! no key pays for another.
+//! Each limiter stores a "theoretical arrival time" (GCRA) per key, in a small group chosen by a per-process hash. When
+//! a group is full, the key with the most budget left is dropped. Its budget is then full again, and no key pays for
+//! another.
 
 use std::{
     collections::hash_map::RandomState,
@@ -12,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Keys that one group remembers.
+/// Keys per group.
 const WAYS: usize = 4;
-/// Groups of a limiter, which remembers 8192 keys in 144 KiB.
+/// Groups per limiter: 8192 keys in 144 KiB.
 const GROUPS: usize = 2048;
 
 /// How many requests one key may make.
@@ -26,7 +25,7 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// One limit for many keys.
+/// A rate limit with a budget for each key.
 #[derive(Debug)]
 pub(super) struct Limiter {
     groups: Box<[Mutex<[Entry; WAYS]>]>,
@@ -34,16 +33,16 @@ pub(super) struct Limiter {
     started: Instant,
     /// Microseconds between two requests.
     interval: u64,
-    /// Microseconds by which a key may be ahead.
+    /// How far a key may be ahead, in microseconds.
     tolerance: u64,
 }
 
 /// How much of its budget one key has used.
 #[derive(Debug, Clone, Copy, Default)]
 struct Entry {
-    /// The hash of the key, all of it: two keys share one about once in 2^64.
+    /// 64-bit hash of the key.
     key: u64,
-    /// When its budget is full again, in microseconds since the limiter was made.
+    /// When its budget is full again, in microseconds since the limiter was created.
     arrival: u64,
 }
 
@@ -113,27 +112,27 @@ impl Limiter {
         Group { key, entries: group.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// Microseconds since the limiter was made.
+    /// Microseconds since the limiter was created.
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
-/// The entries among which a key may be.
+/// The group of a key, locked.
 struct Group<'a> {
     key: u64,
     entries: MutexGuard<'a, [Entry; WAYS]>,
 }
 
 impl Group<'_> {
-    /// Zero for a key that owes nothing.
+    /// Zero for a key with a full budget.
     fn arrival(&self) -> u64 {
         self.entries.iter().find(|entry| entry.key == self.key).map_or(0, |entry| entry.arrival)
     }
 
     fn set_arrival(&mut self, arrival: u64) {
         let key = self.key;
-        // The key's own entry, or the one that owes least.
+        // The key's own entry, or the one with the most budget left.
         let place = self.entries.iter_mut().min_by_key(|entry| (entry.key != key, entry.arrival));
         if let Some(place) = place {
             *place = Entry { key, arrival };

@@ -23,17 +23,21 @@ use std::{
     sync::{Arc, Once},
 };
 
+pub use axum::Router;
 use axum::{
-    Router,
-    http::HeaderMap,
+    BoxError,
+    body::{Body, HttpBody},
+    http::{HeaderMap, Request, header},
     middleware::from_fn_with_state,
-    routing::{MethodRouter, any},
+    response::Response,
+    routing::{MethodRouter, any, get},
 };
+use bytes::Bytes;
+use tower_service::Service;
 
 pub use self::{
     address::{Caller, Network, Peer, TrustedProxies},
     endpoint::Endpoint,
-    host::{names_one_host, no_host},
     limits::{Limits, Rate, Rates},
 };
 use self::{
@@ -160,6 +164,28 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<Arc<Web>>> {
         Endpoint::Jwks => any(documents::jwks),
         Endpoint::Metadata | Endpoint::Health | Endpoint::Ready => return None,
     })
+}
+
+/// Answers a request that came from `peer`.
+pub async fn answer<B>(mut router: Router, peer: Peer, request: Request<B>) -> Response
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if !host::names_one_host(&request) {
+        return host::no_host();
+    }
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(peer);
+    let Ok(answer) = router.call(request).await;
+    answer
+}
+
+/// Adds `GET /metrics`, which answers with `text`.
+pub fn with_metrics(routes: Router, text: impl Fn() -> String + Clone + Send + Sync + 'static) -> Router {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let answer = move || async move { ([(header::CONTENT_TYPE, OPEN_METRICS)], text()) };
+    routes.route("/metrics", get(answer))
 }
 
 /// Only `/healthz` and `/readyz`, for the admin listener. They share the state of [`router`].

@@ -1,4 +1,4 @@
-//! How many lines refused requests may write: a flood of them must not fill the log.
+//! Limits the log lines about refused requests, so that a flood does not fill the log.
 
 use std::{
     collections::HashMap,
@@ -12,23 +12,23 @@ use super::{
 };
 use crate::{audit::Event, oauth::error::OAuthError};
 
-/// Lines for one endpoint and one reason in a minute.
+/// Most lines per endpoint, reason and minute.
 const MOST: u64 = 30;
 const MINUTE: Duration = Duration::from_mins(1);
-/// Lines for wrong secrets of one client from one network.
+/// Lines about wrong secrets per client and network.
 const GUESSES: Rate = Rate { per_minute: 2, burst: 3 };
-/// Reasons that are no error code.
+/// Reasons that are not error codes.
 const RATE_LIMIT: &str = "rate_limit";
 const WRONG_SECRET: &str = "failed_authentication";
 
-/// What was refused of late, by endpoint and reason.
+/// Recent refusals, by endpoint and reason.
 #[derive(Debug)]
 pub(super) struct Refusals {
     counts: Mutex<HashMap<(&'static str, &'static str), Count>>,
     guesses: Limiter,
 }
 
-/// What became of the refusals of a minute.
+/// Counts within a minute.
 #[derive(Debug)]
 struct Count {
     since: Instant,
@@ -43,14 +43,14 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// Logs a request that is refused, or that failed here. Refusals of strangers are logged at the level `debug`.
+    /// Logs a request that was refused or failed. Refusals of unknown clients are logged at `debug`.
     pub(super) fn note(&self, endpoint: &'static str, error: &OAuthError) {
         let matters = error.is_of_known_client() || error.is_ours() || error.cause().is_some();
         let has_line = matters && self.has_line(endpoint, error.code().as_str());
         Event::Refusal { error, has_line }.record();
     }
 
-    /// Logs a wrong client secret from a network.
+    /// Logs a wrong client secret.
     pub(super) fn note_wrong_secret(
         &self,
         endpoint: &'static str,
@@ -62,14 +62,14 @@ impl Refusals {
         Event::FailedAuthentication { client_id, has_line }.record();
     }
 
-    /// Logs that a rate limit refuses requests: once a minute, with how many they were.
+    /// Logs once per minute how many requests a rate limit refused.
     pub(super) fn note_limited(&self, endpoint: &'static str) {
         if let Some(left_out) = self.count((endpoint, RATE_LIMIT), 1, Instant::now()) {
             Event::RateLimit { refused: left_out + 1 }.record();
         }
     }
 
-    /// Whether one more refusal gets a line of its own. If so, the number of those that got none is logged first.
+    /// Whether another refusal gets its own line. If so, first logs how many did not.
     fn has_line(&self, endpoint: &'static str, reason: &'static str) -> bool {
         let line = self.count((endpoint, reason), MOST, Instant::now());
         if let Some(left_out @ 1..) = line {
@@ -78,8 +78,8 @@ impl Refusals {
         line.is_some()
     }
 
-    /// Counts a refusal. If fewer than `most` were written in the present minute it is written, too: then
-    /// how many were left out before it.
+    /// Counts a refusal. `Some` if it gets a line, because fewer than `most` did in this minute; the value is how many were
+    /// left out before.
     fn count(&self, key: (&'static str, &'static str), most: u64, now: Instant) -> Option<u64> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(key).or_insert(Count { since: now, written: 0, left_out: 0 });

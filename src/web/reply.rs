@@ -167,7 +167,7 @@ impl Reply {
         response
     }
 
-    /// A page. A page with a form sends its origin along (CONSENT-7); no other page sends anything.
+    /// A page. Only pages with a form send their origin with the next request (CONSENT-7).
     pub(super) fn page(&self, status: StatusCode, html: String, has_form: bool) -> Response {
         let mut response = self.bare(status, html.into());
         let headers = response.headers_mut();
@@ -245,7 +245,7 @@ impl Reply {
     }
 }
 
-/// Lets scripts of every origin read the answer. Never together with credentials.
+/// Lets scripts of every origin read the answer, without credentials.
 pub(super) fn with_cors(mut response: Response) -> Response {
     allow_all_origins(response.headers_mut());
     response

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::oauth::error::{ErrorCode, OAuthError};
 
-/// Longest part of a header field that is logged, in bytes.
+/// Longest logged part of a header, in bytes.
 const LONGEST_LOGGED: usize = 100;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);

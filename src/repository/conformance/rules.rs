@@ -321,7 +321,7 @@ async fn list_of_parent(storage: Storage) -> Verdict {
     let listed = children(&storage, Kind::Grant, "one").await?;
     ensure(listed == one, || format!("the children of \"one\" are {listed:?}"))?;
     let listed = children(&storage, Kind::Grant, "none").await?;
-    ensure(listed.is_empty(), || format!("the children of nobody are {listed:?}"))
+    ensure(listed.is_empty(), || format!("an unknown parent has the children {listed:?}"))
 }
 
 async fn list_limit(storage: Storage) -> Verdict {

@@ -26,6 +26,9 @@ use super::{
 };
 use crate::{clock::UnixTime, secret::Secret};
 
+/// The only table.
+const TABLE: &str = "pangea_mcp_auth_record";
+
 /// Where the servers are and how to connect.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
@@ -75,7 +78,7 @@ impl PostgresRepository {
     ///
     /// # Errors
     ///
-    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when the server cannot be reached, [`RepositoryError::Unusable`] when it can
+    /// [`RepositoryError::Unavailable`](super::RepositoryError::Unavailable) when the server cannot be reached, [`RepositoryError::Unusable`](super::RepositoryError::Unusable) when it can
     /// be reached but not used. Both messages say what to change.
     pub async fn connect(settings: &PostgresSettings) -> Result<Self> {
         Self::connect_for(settings, Access::Create).await

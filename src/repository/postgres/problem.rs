@@ -8,7 +8,7 @@ use tokio_postgres::{
     error::SqlState,
 };
 
-use super::schema::{SCHEMA, TABLE};
+use super::TABLE;
 use crate::repository::{RepositoryError, authorities::CaFileError};
 
 /// The oldest supported version, as `server_version_num`.
@@ -75,8 +75,10 @@ pub(super) enum Problem {
         "the table {TABLE} of the database \"{database}\" is another program's, or its comment was lost: use another database or schema, or restore the table with its comment"
     )]
     Foreign { database: String },
-    #[error("the table {TABLE} of the database \"{database}\" was written by a newer version of this program (schema {found}, known here: {}): run that version", SCHEMA.len())]
-    Newer { database: String, found: usize },
+    #[error(
+        "the table {TABLE} of the database \"{database}\" was written by a newer version of this program (schema {found}, known here: {known}): run that version"
+    )]
+    Newer { database: String, found: usize, known: usize },
 }
 
 impl From<Problem> for RepositoryError {
@@ -182,8 +184,8 @@ impl Names {
         Problem::Foreign { database: self.database.clone() }
     }
 
-    pub(super) fn newer(&self, found: usize) -> Problem {
-        Problem::Newer { database: self.database.clone(), found }
+    pub(super) fn newer(&self, found: usize, known: usize) -> Problem {
+        Problem::Newer { database: self.database.clone(), found, known }
     }
 
     pub(super) fn may_not_make(&self) -> Problem {

@@ -5,13 +5,11 @@ use tokio::time::timeout_at;
 use tokio_postgres::{Error, IsolationLevel, Row, error::SqlState};
 
 use super::{
+    TABLE,
     connections::Connections,
     problem::{Names, Problem},
 };
 use crate::repository::{self, Access, RepositoryError};
-
-/// Where all records are.
-pub(super) const TABLE: &str = "pangea_mcp_auth_record";
 
 /// The migrations, one for each schema version. A released migration never changes.
 ///
@@ -82,7 +80,7 @@ fn inspect(names: &Names, row: &Row) -> Result<usize, Problem> {
     let version = mark.and_then(|mark| mark.strip_prefix(MARK)?.parse().ok());
     let version: usize = version.filter(|version| *version > 0).ok_or_else(|| names.foreign())?;
     if version > SCHEMA.len() {
-        return Err(names.newer(version));
+        return Err(names.newer(version, SCHEMA.len()));
     }
     if row.try_get::<_, Option<bool>>(4).map_err(unreadable)? != Some(true) {
         return Err(names.may_not_use());

@@ -6,14 +6,11 @@
 
 use std::{
     fmt::{self, Debug},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use ::redis::{PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, pipe};
+use ::redis::{RedisError, Value};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout_at},
@@ -22,7 +19,9 @@ use tokio::{
 use super::{
     address::Server,
     dial::Dial,
-    problem::{Names, Problem, code},
+    link::Link,
+    names::{Names, code},
+    problem::Problem,
     scripts::Request,
 };
 use crate::repository::{
@@ -51,13 +50,6 @@ struct State {
     link: Option<Arc<Link>>,
     /// Which server the Cluster named for this part.
     owner: Option<Server>,
-}
-
-/// An open connection.
-pub(super) struct Link {
-    pub(super) server: Server,
-    pub(super) connection: MultiplexedConnection,
-    is_closed: Arc<AtomicBool>,
 }
 
 /// Why a request has no answer.
@@ -89,53 +81,6 @@ impl From<Failure> for RepositoryError {
             Failure::Refused(problem @ Problem::Foreign { .. }) => Self::Corrupt(problem.to_string()),
             failure => failure.unavailable(),
         }
-    }
-}
-
-impl Link {
-    /// A flag that is set when the connection ends, and the callback that sets it.
-    pub(super) fn ending() -> (Arc<AtomicBool>, impl Fn(PushInfo) -> Result<(), ()> + Send + Sync + 'static) {
-        let is_closed = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&is_closed);
-        let note = move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection {
-                told.store(true, Ordering::Release);
-            }
-            Ok(())
-        };
-        (is_closed, note)
-    }
-
-    pub(super) const fn new(
-        server: Server,
-        connection: MultiplexedConnection,
-        is_closed: Arc<AtomicBool>,
-    ) -> Self {
-        Self { server, connection, is_closed }
-    }
-
-    /// Sends a request. Loads its script first if the server does not have it.
-    pub(super) async fn ask(&self, request: &Request, is_asking: bool) -> Result<Value, RedisError> {
-        let answer = self.send(request, is_asking).await;
-        let Some(script) = request.script_of() else { return answer };
-        match answer {
-            Err(error) if code(&error) == Some("NOSCRIPT") => {
-                script.load_async(&mut self.connection.clone()).await?;
-                self.send(request, is_asking).await
-            }
-            answer => answer,
-        }
-    }
-
-    async fn send(&self, request: &Request, is_asking: bool) -> Result<Value, RedisError> {
-        let (mut connection, command) = (self.connection.clone(), request.command());
-        if !is_asking {
-            return command.query_async(&mut connection).await;
-        }
-        let mut both = pipe();
-        both.cmd("ASKING").ignore().add_command(command);
-        let [value] = both.query_async(&mut connection).await?;
-        Ok(value)
     }
 }
 
@@ -214,7 +159,7 @@ impl Connections {
     async fn link(&self, part: &Part, deadline: Instant) -> Result<Arc<Link>, Problem> {
         let connecting = async {
             let mut state = part.state.lock().await;
-            if let Some(link) = state.link.as_ref().filter(|link| !link.is_closed.load(Ordering::Acquire)) {
+            if let Some(link) = state.link.as_ref().filter(|link| !link.is_closed()) {
                 return Ok(Arc::clone(link));
             }
             state.link = None;

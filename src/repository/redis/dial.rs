@@ -13,8 +13,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     address::{Address, Place, Server, Tls},
-    connections::Link,
-    problem::{Names, Problem, code},
+    link::Link,
+    names::{Names, code},
+    problem::Problem,
 };
 
 /// How long a connection is silent before TCP checks it.

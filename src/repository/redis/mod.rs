@@ -10,6 +10,8 @@ mod address;
 mod connections;
 mod dial;
 mod inspect;
+mod link;
+mod names;
 mod problem;
 mod scripts;
 mod stored;
@@ -24,7 +26,7 @@ use self::{
     address::{Address, Place},
     connections::Connections,
     dial::Dial,
-    problem::Names,
+    names::Names,
     scripts::Request,
 };
 use super::{

@@ -1,7 +1,7 @@
 //! Records in a `SQLite` file: the default, for one machine.
 //!
-//! Writes queue for one thread, which commits all waiting writes in one transaction. The disk sync is the
-//! expensive part of a small write, so many writes share one. A caller is answered when the commit is on the disk.
+//! Writes queue for one thread, which commits all waiting writes in one transaction, because the disk sync is the
+//! expensive part of a small write. A caller is answered when the commit is on the disk.
 //!
 //! Single records are read on the caller's thread. From the page cache, that takes a few microseconds, less than a
 //! hop to another thread. Nothing is cached above the file, so every read sees every committed write of any process:
@@ -23,6 +23,9 @@ use rusqlite::{Connection, Error, ErrorCode};
 use self::{readers::Readers, writer::Writer};
 use super::{Access, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write};
 use crate::clock::UnixTime;
+
+/// Marks a file as ours (`PRAGMA application_id`): "pMCP".
+const APPLICATION_ID: i32 = 0x704d_4350;
 
 /// A repository in a `SQLite` file. Several processes on one machine may share it.
 ///

@@ -14,14 +14,11 @@ use rusqlite::{
     ffi::SQLITE_IOERR_SHMSIZE,
 };
 
-use super::{is_busy, statements};
+use super::{APPLICATION_ID, is_busy, statements};
 use crate::{
     permissions::{self, Contents, Fault, Verdict},
     repository::{Access, RepositoryError},
 };
-
-/// Marks a file as ours (`PRAGMA application_id`): "pMCP".
-pub(super) const APPLICATION_ID: i32 = 0x704d_4350;
 
 /// The migrations, one for each schema version. A released migration never changes.
 ///

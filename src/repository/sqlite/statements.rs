@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use rusqlite::{Connection, Error, OptionalExtension, Result, Row, ToSql, params};
 
-use super::open;
+use super::APPLICATION_ID;
 use crate::{
     clock::UnixTime,
     repository::{Kind, Order, Page, Record, Version, Versioned, Write},
@@ -161,7 +161,7 @@ pub(super) fn ping(connection: &Connection) -> Result<()> {
 
 /// A write without effect, which fails on a full disk or a damaged file.
 pub(super) fn touch(connection: &Connection) -> Result<()> {
-    connection.pragma_update(None, "application_id", open::APPLICATION_ID)
+    connection.pragma_update(None, "application_id", APPLICATION_ID)
 }
 
 /// The stored number of a kind, part of the file format.
@@ -197,7 +197,7 @@ fn version(row: &Row<'_>, column: usize) -> Result<Version> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::open, *};
 
     #[test]
     fn every_statement_finds_its_rows_by_an_index() {

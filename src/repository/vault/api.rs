@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -41,17 +41,6 @@ pub(super) struct Api {
     source: Box<dyn TokenSource>,
     token: RwLock<Secret>,
     fetch: Fetch,
-}
-
-/// The envelope of every answer.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Envelope {
-    #[serde(default)]
-    pub(super) request_id: String,
-    #[serde(default)]
-    pub(super) status: String,
-    #[serde(default)]
-    pub(super) result: Value,
 }
 
 impl Api {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::api::Envelope;
 use crate::{fetch::Answer, repository::RepositoryError};
 
 /// What to make of an answer.
@@ -66,6 +66,17 @@ impl From<Failed> for RepositoryError {
             Failed::Final(error) => error,
         }
     }
+}
+
+/// The envelope of every answer.
+#[derive(Debug, Default, Deserialize)]
+struct Envelope {
+    #[serde(default)]
+    request_id: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    result: Value,
 }
 
 /// Judges an answer.

@@ -204,7 +204,7 @@ fn what_is_remembered_is_fresh_for_less_than_the_time_it_may_be_and_bounded() {
 fn the_almanac_is_blind_until_it_is_told_and_beyond_what_it_can_hold() {
     let mut almanac = Almanac::default();
     almanac.note(Kind::Grant, "unseen", Some(NOW));
-    assert!(almanac.is_blind(NOW), "nobody has looked yet");
+    assert!(almanac.is_blind(NOW), "nothing was scanned yet");
     almanac.begin(NOW);
     for number in 0..20_000 {
         almanac.note(Kind::Grant, &format!("key-{number}"), Some(UnixTime::from_secs(2_000 + number)));
