@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use directories::ProjectDirs;
 
+use super::keyring;
+
 /// The name under which the keyring and the directories know this program.
 pub const APPLICATION: &str = "pangea-mcp-auth";
 
@@ -64,6 +66,9 @@ pub enum KeyringError {
     /// None can be reached, as on a Linux server without a Secret Service.
     #[error("no keyring can be reached: {0}")]
     Unavailable(String),
+    /// The program was built without the cargo feature `keyring`.
+    #[error("this build has no keyring support")]
+    NotBuiltIn,
 }
 
 /// The real surroundings: the one door to the environment variables and the keyring.
@@ -78,21 +83,15 @@ impl Environment for SystemEnvironment {
     }
 
     fn keyring(&self, name: &str) -> Result<String, KeyringError> {
-        let entry = keyring::v1::Entry::new(APPLICATION, name);
-        entry.and_then(|entry| entry.get_password()).map_err(keyring_error)
+        keyring::read(name)
     }
 
     fn store_in_keyring(&self, name: &str, secret: &str) -> Result<(), KeyringError> {
-        let entry = keyring::v1::Entry::new(APPLICATION, name);
-        entry.and_then(|entry| entry.set_password(secret)).map_err(keyring_error)
+        keyring::store(name, secret)
     }
 
     fn remove_from_keyring(&self, name: &str) -> Result<(), KeyringError> {
-        let entry = keyring::v1::Entry::new(APPLICATION, name);
-        match entry.and_then(|entry| entry.delete_credential()).map_err(keyring_error) {
-            Err(KeyringError::NoEntry) => Ok(()),
-            other => other,
-        }
+        keyring::remove(name)
     }
 
     fn directories(&self) -> Option<Directories> {
@@ -101,23 +100,6 @@ impl Environment for SystemEnvironment {
             config: project.config_dir().to_owned(),
             state: project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned(),
         })
-    }
-}
-
-fn keyring_error(error: keyring::v1::Error) -> KeyringError {
-    match error {
-        keyring::v1::Error::NoEntry => KeyringError::NoEntry,
-        keyring::v1::Error::NoStorageAccess(reason) => KeyringError::Refused(reason.to_string()),
-        keyring::v1::Error::NoDefaultStore => KeyringError::Unavailable(store_failure()),
-        other => KeyringError::Unavailable(other.to_string()),
-    }
-}
-
-/// Why the platform's store could not be opened.
-fn store_failure() -> String {
-    match keyring::v1::Entry::store_status() {
-        Ok(()) => "there is no store".to_owned(),
-        Err(error) => error.to_string(),
     }
 }
 

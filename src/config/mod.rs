@@ -8,6 +8,7 @@ mod dev;
 mod elsewhere;
 mod environment;
 mod filled;
+mod keyring;
 mod keys;
 mod loading;
 mod model;

@@ -151,6 +151,11 @@ fn from_keyring(name: &str, environment: &dyn Environment) -> Result<Zeroizing<S
             "A Linux machine without a desktop session has no Secret Service: put the secret in a file of mode 600 \
              and write { file = \"path\" }",
         ),
+        KeyringError::NotBuiltIn => Complaint::new(
+            error.to_string(),
+            "Put the secret in a file of mode 600 and write { file = \"path\" }, or build with the cargo feature \
+             `keyring`",
+        ),
     })
 }
 
@@ -275,6 +280,7 @@ mod tests {
         let mut environment = FakeEnvironment::of([("EMPTY", ""), ("LINES", "a\nb"), ("BREAK", "\n")]);
         let unavailable = KeyringError::Unavailable("no bus".to_owned());
         environment.keyring.insert("headless".to_owned(), Err(unavailable));
+        environment.keyring.insert("left_out".to_owned(), Err(KeyringError::NotBuiltIn));
         environment.keyring.insert("locked".to_owned(), Err(KeyringError::Refused("locked".to_owned())));
         for (form, of, words) in [
             ("env", "NONE", "`NONE` is not set. Set it"),
@@ -287,6 +293,7 @@ mod tests {
             ("keyring", "other", "no entry \"other\" for pangea-mcp-auth. Store it"),
             ("keyring", "headless", "no keyring can be reached: no bus. A Linux machine without a desktop"),
             ("keyring", "locked", "refuses access: locked. Unlock it"),
+            ("keyring", "left_out", "no keyring support. Put the secret in a file"),
             ("fiel", "x", "a secret cannot come from \"fiel\". Did you mean `file`?"),
             ("vault", "x", "a secret cannot come from \"vault\". Write { keyring"),
         ] {

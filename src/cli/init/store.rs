@@ -89,6 +89,10 @@ fn choose(chosen: Option<SecretStore>) -> Result<(SecretStore, Option<String>), 
     match (chosen, keyring::read(SEALING_KEY)) {
         (_, Ok(_)) => Ok((SecretStore::Keyring, None)),
         (None, Err(error)) => Ok((SecretStore::Files, Some(error.to_string()))),
+        (Some(_), Err(error @ config::KeyringError::NotBuiltIn)) => {
+            Err(Failure::new(Exit::Configuration, error.to_string())
+                .hint("keep secrets in files with --secrets files"))
+        }
         (Some(_), Err(error)) => {
             let failure = Failure::new(Exit::Unreachable, error.to_string());
             Err(failure.hint("unlock it, or keep secrets in files with --secrets files"))

@@ -1,12 +1,15 @@
 //! `init`: the wizard, typed by a person in a terminal, and the same without questions.
 
 mod documentation;
+#[cfg(feature = "keyring")]
 mod keyring;
 mod leaving;
 mod non_interactive;
 mod proxies;
 mod terminal;
 mod whole;
+#[cfg(not(feature = "keyring"))]
+mod without_keyring;
 mod wizard;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
