@@ -5,11 +5,11 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{
-    super::{connection::Connection, failure::Failure, output::Output, times, unreadable},
-    sheet::{COLUMNS, ClientRow},
+use super::sheet::{COLUMNS, ClientRow};
+use crate::{
+    cli::{connection::Connection, failure::Failure, output::Output, times, unreadable},
+    flow::administration::{Administration, Pruned},
 };
-use crate::flow::administration::{Administration, Pruned};
 
 /// Remove clients that registered themselves and that nobody uses.
 ///

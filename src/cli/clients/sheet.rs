@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::super::{
-    operator::OperatedRow,
-    output::{Row, Sheet, Style},
-    table::Column,
-    times::Moment,
-};
 use crate::{
+    cli::{
+        operator::OperatedRow,
+        output::{Row, Sheet, Style},
+        table::Column,
+        times::Moment,
+    },
     flow::administration::ClientUse,
     oauth::{
         client::{Client, Origin},

@@ -7,11 +7,9 @@ use std::{
 
 use url::Url;
 
-use super::{
-    super::failure::{Exit, Failure},
-    typed,
-};
+use super::typed;
 use crate::{
+    cli::failure::{Exit, Failure},
     config::{self, Config, Environment, RepositoryConfig, SystemEnvironment},
     oauth::{issuer::Issuer, resource::Resource},
     secret::Secret,

@@ -5,13 +5,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    super::Global,
     answers::{Answers, Deployment, Engine, SecretStore},
     draft::Draft,
     server,
     store::Written,
 };
-use crate::config::Config;
+use crate::{cli::Global, config::Config};
 
 /// What a person reads at the end.
 pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{
-    super::failure::{Exit, Failure},
-    answers::{Answers, Deployment, Engine, SecretStore},
+use super::answers::{Answers, Deployment, Engine, SecretStore};
+use crate::{
+    cli::failure::{Exit, Failure},
+    config::filled_example,
+    secret::Secret,
 };
-use crate::{config::filled_example, secret::Secret};
 
 /// A configuration with its secrets, to be written.
 pub(super) struct Draft {

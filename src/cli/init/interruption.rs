@@ -14,7 +14,7 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::super::{
+use crate::cli::{
     failure::{Exit, Failure},
     output,
 };

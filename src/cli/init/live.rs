@@ -5,14 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, time::timeout};
 use url::Url;
 
-use super::{
-    super::{
+use super::answers::{Answers, Engine};
+use crate::{
+    cli::{
         failure::{Exit, Failure},
         output::Output,
     },
-    answers::{Answers, Engine},
-};
-use crate::{
     clock::{Clock, SystemClock},
     config::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     daemon,

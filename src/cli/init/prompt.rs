@@ -1,15 +1,16 @@
-//! Questions and answers, line by line: they work over ssh, without colour, and for people who cannot
-//! see arrows move.
+//! The wizard's questions, line by line: they work over ssh, without colour and with a screen reader.
+//!
+//! `dialoguer` asks for consent ([`Output::confirm`](crate::cli::output::Output::confirm)). It cannot ask
+//! these questions: its `Input` and `Password` do not end at Ctrl-D, erase each answered question with
+//! control sequences that a dumb terminal prints, and take what was typed ahead as an answer.
 
 use std::io::{self, BufRead};
 
 use rustix::termios::{self, LocalModes, OptionalActions, QueueSelector, Termios};
 use zeroize::Zeroizing;
 
-use super::{
-    super::{failure::Failure, output::Output},
-    interruption::Interruption,
-};
+use super::interruption::Interruption;
+use crate::cli::{failure::Failure, output::Output};
 
 /// What somebody answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

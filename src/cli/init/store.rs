@@ -9,13 +9,13 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::{
-    super::failure::{Exit, Failure},
     answers::SecretStore,
     draft::{Draft, SEALING_KEY},
     interruption::Interruption,
     keyring,
 };
 use crate::{
+    cli::failure::{Exit, Failure},
     config::{self, Existing, SystemEnvironment, create_private_folder, write_private_file},
     secret::{SealingKey, Secret, SystemRandom},
 };

@@ -2,10 +2,12 @@
 
 use url::Url;
 
-use super::super::arguments;
-use crate::oauth::{
-    issuer::{Issuer, UPSTREAM_CALLBACK},
-    resource::{Resource, is_loopback},
+use crate::{
+    cli::arguments,
+    oauth::{
+        issuer::{Issuer, UPSTREAM_CALLBACK},
+        resource::{Resource, is_loopback},
+    },
 };
 
 /// What people copy together with the hosted login.

@@ -1,13 +1,15 @@
 //! The walk: one question after the other, each explained in a line, each tested, and back again.
 
 use super::{
-    super::{failure::Failure, output::Output},
     answers::{Answers, Deployment, Engine, bare},
     live::{self, Live},
     prompt::{Reply, ask, ask_hidden, choose},
     typed,
 };
-use crate::oauth::issuer::Issuer;
+use crate::{
+    cli::{failure::Failure, output::Output},
+    oauth::issuer::Issuer,
+};
 
 /// The questions in their order.
 const STEPS: [Step; 15] = [

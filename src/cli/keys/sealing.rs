@@ -4,15 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{
-    Global,
-    connection::{self, Connection},
-    failure::{Exit, Failure},
-    output::Output,
-    times,
-};
 use crate::{
     audit::Event,
+    cli::{
+        Global,
+        connection::{self, Connection},
+        failure::{Exit, Failure},
+        output::Output,
+        times,
+    },
     clock::{Clock, SystemClock},
     config::{Config, SecretPlace, SystemEnvironment},
     repository::Access,

@@ -4,14 +4,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{
-    Global, connection,
-    failure::{Exit, Failure},
-    output::Output,
-    repository::{Purpose, open, repositories_at},
-};
+use super::places::{Purpose, open, repositories_at};
 use crate::{
     audit::Event,
+    cli::{
+        Global, connection,
+        failure::{Exit, Failure},
+        output::Output,
+    },
     clock::SystemClock,
     config::{self, Environment, RepositoryConfig, SystemEnvironment, VaultConfig},
     daemon,

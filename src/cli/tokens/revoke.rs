@@ -2,16 +2,19 @@
 
 use std::io::{self, IsTerminal, Read};
 
-use super::{
-    completions,
-    connection::Connection,
-    failure::{Exit, Failure, tell_all},
-    output::Output,
-    revocations::{Failed, Report, confirm, grants, interrupted_by},
-    tokens::{Of, grant, not_found},
-    unreadable,
-};
+use clap_complete::engine::ArgValueCompleter;
+
+use super::of::Of;
 use crate::{
+    cli::{
+        completions,
+        connection::Connection,
+        failure::{Exit, Failure, tell_all},
+        lookup::{grant, not_found},
+        output::Output,
+        revocations::{Failed, Report, confirm, grants, interrupted_by},
+        unreadable,
+    },
     config::Config,
     flow::administration::{Administration, Leak, Revocation, Tally, TokenRevocation, tokens_in},
     oauth::{
@@ -20,7 +23,6 @@ use crate::{
     },
     repository::{Access, RepositoryError},
 };
-use clap_complete::engine::ArgValueCompleter;
 
 /// Longer texts are logs, not tokens.
 const LONGEST_TEXT: u64 = 64 * 1024;
@@ -45,7 +47,7 @@ const LONGEST_TEXT: u64 = 64 * 1024;
        pangea-mcp-auth tokens revoke [OPTIONS] --token-stdin")]
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["ids", "client", "user", "resource", "all", "token_stdin"])))]
-pub(super) struct Revoke {
+pub(crate) struct Revoke {
     /// A grant, an access token (its jti), or the beginning of either.
     #[arg(value_name = "ID", conflicts_with_all = ["client", "user", "resource", "all", "token_stdin"],
         add = ArgValueCompleter::new(completions::grants))]

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::{
-    operator::OperatedRow,
-    output::{Row, Sheet, Style},
-    table::Column,
-    times::Moment,
-};
 use crate::{
+    cli::{
+        operator::OperatedRow,
+        output::{Row, Sheet, Style},
+        table::Column,
+        times::Moment,
+    },
     clock::UnixTime,
     oauth::{
         grant::{Basis, Grant, LiveToken, Person},
