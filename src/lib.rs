@@ -1,27 +1,57 @@
-//! The OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
+//! An OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
 //!
-//! Who may use whom is in `docs/architecture.md`, and a test says so.
+//! Most people run the program. The library is for those who keep its records in a database of their own;
+//! `docs/custom-repository.md` is the guide, with a complete example.
 //!
-//! `oauth` is the protocol and could run on a calculator. `flow` is what happens. `repository` is
-//! where it is kept, and may be anybody's own. Each foreign world enters by one door.
+//! | module | what it offers |
+//! |---|---|
+//! | [`repository`] | the trait [`Repository`](repository::Repository), the backends that come with it, and the tests that every backend must pass ([`conformance`](repository::conformance)) |
+//! | [`config`] | reads and validates a configuration |
+//! | [`daemon`] | assembles a daemon from a configuration and a repository, and runs it |
+//! | [`telemetry`] | starts the log |
+//! | [`clock`], [`secret`] | time, randomness and secrets, which every function takes as values |
+//!
+//! The other modules are public for this package's own tests and benchmarks, are hidden from the
+//! documentation, and change without notice. `docs/architecture.md` describes all of them.
 
-pub mod audit;
-pub mod cli;
+#[warn(missing_docs)]
 pub mod clock;
+#[warn(missing_docs)]
 pub mod config;
+#[warn(missing_docs)]
 pub mod daemon;
-pub mod dev;
-pub mod diagnosis;
-pub mod fetch;
-pub mod flow;
-pub mod jose;
-pub mod keys;
-pub mod migration;
-pub mod oauth;
-pub mod permissions;
+#[warn(missing_docs)]
 pub mod repository;
-pub mod sealing;
+#[warn(missing_docs)]
 pub mod secret;
+#[warn(missing_docs)]
 pub mod telemetry;
+
+mod diagnosis;
+
+#[doc(hidden)]
+pub mod audit;
+#[doc(hidden)]
+pub mod cli;
+#[doc(hidden)]
+pub mod dev;
+#[doc(hidden)]
+pub mod fetch;
+#[doc(hidden)]
+pub mod flow;
+#[doc(hidden)]
+pub mod jose;
+#[doc(hidden)]
+pub mod keys;
+#[doc(hidden)]
+pub mod migration;
+#[doc(hidden)]
+pub mod oauth;
+#[doc(hidden)]
+pub mod permissions;
+#[doc(hidden)]
+pub mod sealing;
+#[doc(hidden)]
 pub mod upstream;
+#[doc(hidden)]
 pub mod web;

@@ -99,33 +99,40 @@ impl Serve {
         };
         let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
             (Arc::new(SystemClock), Arc::new(SystemRandom));
+        let stand_in = development
+            .as_ref()
+            .map(|development| self.stand_in(&config, development, Arc::clone(&clock), Arc::clone(&random)))
+            .transpose()?;
         let assembled = match SystemEnvironment.directories() {
-            Some(Directories { state, .. }) => {
-                daemon::assemble_in(&state, &config, Arc::clone(&clock), Arc::clone(&random)).await?
-            }
-            None => daemon::assemble(&config, Arc::clone(&clock), Arc::clone(&random)).await?,
+            Some(Directories { state, .. }) => daemon::assemble_in(&state, &config, clock, random).await?,
+            None => daemon::assemble(&config, clock, random).await?,
         };
+        // From here on this process may hold write leases: it must not leave without releasing them.
         let stop = CancellationToken::new();
-        stop_on_signals(&stop)?;
-        tell_of_configuration(&config, global.dev);
-        if let Some(development) = development {
-            output::print(&banner(&config, &development.stand_in_url));
-            let stand_in = self.stand_in(&config, &development, clock, random)?;
-            tokio::spawn(daemon::serve(vec![development.stand_in], stand_in.router(), stop.clone()));
-        } else {
-            say_ready(&config, file.as_deref());
+        if let Err(failure) = stop_on_signals(&stop) {
+            assembled.abandon().await;
+            return Err(failure);
         }
+        tell_of_configuration(&config, global.dev);
         warn_of_gaps(&config, global.dev);
         match assembled.server.repository_warnings().await {
             Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
-            Err(error) => tracing::warn!(%error, "how the repository is set up cannot be told"),
+            Err(error) => tracing::warn!(%error, "cannot read the settings of the repository"),
         }
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
             let admin = daemon::admin_router(Arc::clone(&metrics), assembled.health.clone());
             tokio::spawn(daemon::serve(vec![listener], admin, stop.clone()));
         }
-        daemon::run(assembled, listeners, metrics, stop).await;
+        let stand_in_url = development.as_ref().map(|development| development.stand_in_url.clone());
+        if let (Some(development), Some(stand_in)) = (development, stand_in) {
+            tokio::spawn(daemon::serve(vec![development.stand_in], stand_in.router(), stop.clone()));
+        }
+        let ready = || match stand_in_url {
+            Some(stand_in_url) => output::print(&banner(&config, &stand_in_url)),
+            None => say_ready(&config, file.as_deref()),
+        };
+        daemon::run_then(assembled, listeners, metrics, stop, ready).await;
         Ok(())
     }
 

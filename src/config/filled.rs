@@ -8,7 +8,7 @@ use super::EXAMPLE;
 /// off is switched on. Keys are written as `authn.client_id`; those of a list of tables as
 /// `resources.url`.
 #[must_use]
-pub fn filled_example(values: &BTreeMap<&str, String>) -> String {
+pub(crate) fn filled_example(values: &BTreeMap<&str, String>) -> String {
     let mut section = String::new();
     let mut out = String::with_capacity(EXAMPLE.len());
     for line in EXAMPLE.lines() {

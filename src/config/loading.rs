@@ -34,7 +34,7 @@ pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
 
 /// What of a configuration can be used, though the rest may be wrong.
 #[derive(Debug)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// The file that was read, or where it would be; `None` where no place is known.
     pub file: Option<PathBuf>,
     /// All of it, or every problem.
@@ -70,7 +70,7 @@ impl Survey {
 
 /// Reads as much of the configuration as there is.
 #[must_use]
-pub fn survey(source: &Source<'_>) -> Survey {
+pub(crate) fn survey(source: &Source<'_>) -> Survey {
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let chosen = choose_file(source, &variables);

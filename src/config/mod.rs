@@ -31,22 +31,27 @@ mod tests;
 
 use std::path::PathBuf;
 
-pub(crate) use self::problem::did_you_mean;
+#[doc(hidden)]
+pub use self::reference::{reference, variables};
 pub use self::{
     dev::{DevDefaults, StandIn},
     environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
-    filled::filled_example,
-    loading::{Survey, load, load_repositories, parse, survey},
+    loading::{load, load_repositories, parse},
     model::{
         Access, Authn, AuthnService, Config, FromEnvironment, Introspection, Keys, Limits, Log, LogFormat,
         LoopbackResources, Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig,
         ServerConfig, Tokens, VaultConfig,
     },
-    private_file::{Existing, create_private_folder, write_private_file},
     problem::{Place, Problem, Problems},
-    reference::{reference, variables},
+    secret_source::SecretPlace,
+};
+pub(crate) use self::{
+    filled::filled_example,
+    loading::{Survey, survey},
+    private_file::{Existing, create_private_folder, write_private_file},
+    problem::did_you_mean,
     sealing_keys::{read_sealing_keys, store_sealing_keys},
-    secret_source::{SecretPlace, handed_over_secret, read_secret_file},
+    secret_source::{handed_over_secret, read_secret_file},
     value::service_url,
 };
 

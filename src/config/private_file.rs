@@ -10,7 +10,7 @@ use crate::secret::{Random, encode};
 
 /// What becomes of a file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
+pub(crate) enum Existing {
     /// It stays as it is, and nothing is written.
     Stays,
     /// It is replaced.
@@ -23,7 +23,7 @@ pub enum Existing {
 /// # Errors
 ///
 /// When the file system refuses.
-pub fn write_private_file(
+pub(crate) fn write_private_file(
     path: &Path,
     text: &str,
     existing: Existing,
@@ -56,7 +56,7 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
 ///
 /// When the file system refuses.
 #[cfg(unix)]
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -67,7 +67,7 @@ pub fn create_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// When the file system refuses.
 #[cfg(not(unix))]
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 

@@ -36,7 +36,10 @@ pub(super) fn read(
 /// # Errors
 ///
 /// The sentence that says why they cannot be read.
-pub fn read_sealing_keys(place: &SecretPlace, environment: &dyn Environment) -> Result<KeyRing, String> {
+pub(crate) fn read_sealing_keys(
+    place: &SecretPlace,
+    environment: &dyn Environment,
+) -> Result<KeyRing, String> {
     read(place, environment, &environment.variables())
         .map_err(|Complaint { what, fix }| format!("{what}. {fix}"))
 }
@@ -47,7 +50,7 @@ pub fn read_sealing_keys(place: &SecretPlace, environment: &dyn Environment) -> 
 /// # Errors
 ///
 /// The sentence that says why that cannot be done.
-pub fn store_sealing_keys(
+pub(crate) fn store_sealing_keys(
     place: &SecretPlace,
     ring: &KeyRing,
     environment: &dyn Environment,

@@ -96,7 +96,7 @@ pub(super) fn place_of(given: &Given) -> Result<SecretPlace, Complaint> {
 /// # Errors
 ///
 /// The sentence that says why it cannot be read.
-pub fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, String> {
+pub(crate) fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, String> {
     let read = read_file(path, &SystemEnvironment.variables()).and_then(|value| bare(&value, name));
     read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
@@ -106,7 +106,7 @@ pub fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, Strin
 /// # Errors
 ///
 /// The problem, in a sentence that does not repeat the secret.
-pub fn handed_over_secret(text: &str, name: &'static str) -> Result<Secret, String> {
+pub(crate) fn handed_over_secret(text: &str, name: &'static str) -> Result<Secret, String> {
     let read = unquoted(text).and_then(|value| bare(value.trim(), name));
     read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }

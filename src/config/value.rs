@@ -130,7 +130,7 @@ pub(super) fn safe_url(text: &str) -> Result<Url> {
 /// # Errors
 ///
 /// The sentence that says what is wrong with it.
-pub fn service_url(text: &str) -> std::result::Result<Url, String> {
+pub(crate) fn service_url(text: &str) -> std::result::Result<Url, String> {
     safe_url(text).map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
 

@@ -2,11 +2,12 @@
 
 mod clock_watch;
 mod connections;
-mod house;
+
 mod lease;
 mod one_writer;
 mod original_clients;
 mod process;
+mod run;
 mod settings;
 mod storage;
 mod tenure;
@@ -47,14 +48,12 @@ use crate::{
     web::{self, Endpoint, Peer, Router, TrustedProxies, Web},
 };
 
+#[doc(hidden)]
 pub use self::{
     clock_watch::ClockWatch,
     connections::Connections,
-    house::run,
     lease::Lease,
     one_writer::OneWriter,
-    process::prepare_process,
-    storage::{connect_vault, describe, open_repository, open_repository_for, rehearse_repository},
     tenure::Tenure,
 };
 use self::{
@@ -62,6 +61,12 @@ use self::{
     settings::{pangea_settings, settings, web_settings},
     storage::{Opened, guarded, open_for_daemon},
 };
+pub(crate) use self::{
+    process::prepare_process,
+    run::run_then,
+    storage::{connect_vault, describe, open_repository_for, rehearse_repository},
+};
+pub use self::{run::run, storage::open_repository};
 
 /// How long the head of a request may take, and a connection may idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -129,6 +134,16 @@ pub struct Assembled {
     /// The right to write to the repository, which [`Lease::keep_all`] keeps or waits for; empty where any
     /// number of daemons may.
     pub leases: Vec<Lease>,
+}
+
+impl Assembled {
+    /// Releases the write leases of a daemon that will not run after all, so that the next one need not wait
+    /// until they expire.
+    pub async fn abandon(self) {
+        for lease in self.leases {
+            lease.give_back().await;
+        }
+    }
 }
 
 /// Builds the server that a configuration describes. Nothing listens yet.
@@ -274,12 +289,24 @@ pub async fn serve_measured(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
+    let mut accepting = accept_all(listeners, &router, &connections, &metrics, &stop);
+    while accepting.join_next().await.is_some() {}
+}
+
+/// Begins to accept connections. The tasks end after `stop`, when requests in flight have finished.
+fn accept_all(
+    listeners: Vec<TcpListener>,
+    router: &Router,
+    connections: &Connections,
+    metrics: &Arc<Metrics>,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
     let mut accepting = JoinSet::new();
     for listener in listeners {
-        let (router, connections, metrics) = (router.clone(), connections.clone(), Arc::clone(&metrics));
+        let (router, connections, metrics) = (router.clone(), connections.clone(), Arc::clone(metrics));
         accepting.spawn(accept(listener, router, connections, metrics, stop.clone()));
     }
-    while accepting.join_next().await.is_some() {}
+    accepting
 }
 
 /// `GET /metrics` next to the routes of [`Assembled::health`], for the admin listener alone.

@@ -7,7 +7,7 @@ const USEFUL_FILES: u64 = 16_384;
 
 /// Prepares this process for serving: it may open more files, and leaves no copy of its memory, which
 /// holds keys, on a disk or to a debugger. What the system refuses is logged; the daemon runs without.
-pub fn prepare_process() {
+pub(crate) fn prepare_process() {
     let files = getrlimit(Resource::Nofile);
     let wanted = files.maximum.map_or(USEFUL_FILES, |hard| hard.min(USEFUL_FILES));
     if files.current.is_some_and(|soft| soft < wanted) {

@@ -48,7 +48,7 @@ pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repo
 /// # Errors
 ///
 /// When it cannot be used, or does not exist and may not be made.
-pub async fn open_repository_for(
+pub(crate) async fn open_repository_for(
     repositories: &Repositories,
     access: Access,
 ) -> Result<Arc<dyn Repository>, StartError> {
@@ -63,7 +63,9 @@ pub async fn open_repository_for(
 /// # Errors
 ///
 /// When it cannot be used.
-pub async fn rehearse_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
+pub(crate) async fn rehearse_repository(
+    repositories: &Repositories,
+) -> Result<Arc<dyn Repository>, StartError> {
     let mut way = Way { access: Access::ReadOnly, is_absent_empty: true, front: &mut unwritable };
     open_all(repositories, &mut way).await
 }
@@ -75,7 +77,7 @@ fn unwritable(engine: Arc<dyn Repository>) -> Arc<dyn Repository> {
 
 /// The kind of each repository and where it is, without users and passwords: for people.
 #[must_use]
-pub fn describe(repositories: &Repositories) -> String {
+pub(crate) fn describe(repositories: &Repositories) -> String {
     let Repositories { main, clients, grants, keys, replays } = repositories;
     let elsewhere = [("clients", clients), ("grants", grants), ("keys", keys), ("replays", replays)];
     let elsewhere = elsewhere.into_iter().filter_map(|(name, config)| Some((name, config.as_ref()?)));
@@ -196,7 +198,7 @@ async fn open(
 /// # Errors
 ///
 /// When it cannot be used; the sentence says what to change.
-pub async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
+pub(crate) async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
     let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
     fetch.can_verify(&vault.api_url)?;
     Ok(VaultRepository::connect(vault_settings(vault), fetch).await?)

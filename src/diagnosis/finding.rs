@@ -7,7 +7,7 @@ use super::Topic;
 /// How a finding is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub(crate) enum Status {
     /// As it should be.
     Pass,
     /// Not looked at, for something else stands in the way.
@@ -20,27 +20,27 @@ pub enum Status {
 
 /// One thing that was looked at. The texts hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What it is about, such as `upstream.credentials`. Stable.
-    pub name: String,
+    pub(crate) name: String,
     /// How it is to be taken.
-    pub status: Status,
+    pub(crate) status: Status,
     /// What was tried.
-    pub tried: String,
+    pub(crate) tried: String,
     /// What came back.
-    pub found: String,
+    pub(crate) found: String,
     /// Why that is, as far as can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
+    pub(crate) cause: Option<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
     /// The lines for it, ready to paste: into a shell, the configuration, a console or a program.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub paste: Option<String>,
+    pub(crate) paste: Option<String>,
     /// Whether somebody said no, rather than nothing.
     #[serde(skip)]
-    pub is_refusal: bool,
+    pub(crate) is_refusal: bool,
 }
 
 impl Finding {

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use self::finding::Question;
-pub use self::{
+pub(crate) use self::{
     finding::{Finding, Status},
     resource::Verifier,
     topic::Topic,
@@ -45,31 +45,31 @@ const ALL_PATIENCE: Duration = Duration::from_secs(11);
 
 /// What is looked at.
 #[derive(Debug)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// The configuration, as far as it goes.
-    pub survey: Survey,
+    pub(crate) survey: Survey,
     /// An MCP server to look at, too.
-    pub resource: Option<Resource>,
+    pub(crate) resource: Option<Resource>,
     /// The clock that is compared with the upstream's.
-    pub clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     /// For made-up codes and secrets.
-    pub random: Arc<dyn Random>,
+    pub(crate) random: Arc<dyn Random>,
 }
 
 /// Everything that was found.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// One thing each, in the order of what depends on what.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// What the MCP server's verifier must be set to, if one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verifier: Option<Verifier>,
+    pub(crate) verifier: Option<Verifier>,
 }
 
 impl Report {
     /// How many findings have this status.
     #[must_use]
-    pub fn count(&self, status: Status) -> usize {
+    pub(crate) fn count(&self, status: Status) -> usize {
         self.findings.iter().filter(|finding| finding.status == status).count()
     }
 }
@@ -102,7 +102,7 @@ type Check = Pin<Box<dyn Future<Output = Part> + Send>>;
 
 /// The way to everything that is not on this machine.
 #[derive(Debug, Clone)]
-pub struct Outside(Fetch);
+pub(crate) struct Outside(Fetch);
 
 impl Outside {
     /// Opens the way.
@@ -110,18 +110,18 @@ impl Outside {
     /// # Errors
     ///
     /// When TLS cannot be set up on this machine.
-    pub fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let fetch = Fetch::new(PATIENCE);
         fetch.map(Self).map_err(|error| format!("outgoing TLS cannot be set up: {error}"))
     }
 
     /// Whether somebody answers at a hosted login, and which time it is there.
-    pub async fn issuer(&self, issuer_url: &str, clock: &dyn Clock) -> Vec<Finding> {
+    pub(crate) async fn issuer(&self, issuer_url: &str, clock: &dyn Clock) -> Vec<Finding> {
         upstream::issuer(issuer_url, &self.0, clock).await
     }
 
     /// Whether the upstream takes us for who we say we are, and nobody else.
-    pub async fn login(&self, login: &Login, now: UnixTime) -> Vec<Finding> {
+    pub(crate) async fn login(&self, login: &Login, now: UnixTime) -> Vec<Finding> {
         let (door, pair) = tokio::join!(
             upstream::front_door(login, &self.0, now),
             upstream::credentials(login, &self.0, now)
@@ -131,7 +131,11 @@ impl Outside {
 }
 
 /// Looks at everything, all at once. `progress` hears how many checks of how many are done.
-pub async fn diagnose(subject: Subject, outside: &Outside, mut progress: impl FnMut(u64, u64)) -> Report {
+pub(crate) async fn diagnose(
+    subject: Subject,
+    outside: &Outside,
+    mut progress: impl FnMut(u64, u64),
+) -> Report {
     let deadline = Instant::now() + ALL_PATIENCE;
     let mut whole = Part::from(configuration::findings(&subject.survey));
     let verifier = subject.resource.as_ref().and_then(|named| resource::verifier(&subject.survey, named));

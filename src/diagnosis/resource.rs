@@ -23,15 +23,15 @@ const NOT_RUNNING: &str = "Start the MCP server, or correct the URL";
 
 /// What the verifier of an MCP server must be set to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verifier {
+pub(crate) struct Verifier {
     /// Where the public keys are.
-    pub jwks_uri: String,
+    pub(crate) jwks_uri: String,
     /// Whose tokens.
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// For whom.
-    pub audience: String,
+    pub(crate) audience: String,
     /// How they are signed.
-    pub algorithm: String,
+    pub(crate) algorithm: String,
 }
 
 /// The verifier for the MCP server `named`; `None` while the configuration does not say.

@@ -2,7 +2,7 @@
 
 /// What a finding is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Topic {
+pub(crate) enum Topic {
     /// The configuration as it is written.
     Configuration,
     /// Keyring entries and files with secrets.
@@ -60,7 +60,7 @@ pub enum Topic {
 impl Topic {
     /// The name in every output. Stable.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
             Self::Secrets => "secrets",

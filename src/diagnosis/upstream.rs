@@ -9,7 +9,7 @@ use super::{
     document::{cause_of, fix_for},
     finding::{Fix, Question},
 };
-pub use crate::upstream::pangea::Overrides as Elsewhere;
+pub(crate) use crate::upstream::pangea::Overrides as Elsewhere;
 use crate::{
     clock::{Clock, UnixTime},
     config::Authn,
@@ -25,21 +25,21 @@ const CONSOLE: &str = "the Pangea console (AuthN, OAuth Server, Clients)";
 
 /// How this server signs people in.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub(crate) struct Login {
     /// Base of the hosted login.
-    pub issuer_url: String,
+    pub(crate) issuer_url: String,
     /// The client id.
-    pub client_id: String,
+    pub(crate) client_id: String,
     /// Its secret.
-    pub client_secret: Secret,
+    pub(crate) client_secret: Secret,
     /// Our callback.
-    pub redirect_uri: String,
+    pub(crate) redirect_uri: String,
     /// What is asked for, space-separated.
-    pub scope: String,
+    pub(crate) scope: String,
     /// For made-up codes and secrets.
-    pub random: Arc<dyn Random>,
+    pub(crate) random: Arc<dyn Random>,
     /// Endpoints that are not where they usually are.
-    pub elsewhere: Elsewhere,
+    pub(crate) elsewhere: Elsewhere,
 }
 
 impl Login {

@@ -1,4 +1,4 @@
-//! The daemon's day: it serves, and beside that keeps its house and its right to write.
+//! Runs a daemon: it serves, maintains its records and keys, and keeps its write lease.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,42 +9,54 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Assembled, DRAIN, Lease, serve_measured};
+use super::{Assembled, DRAIN, Lease, accept_all};
 use crate::{
     flow::AuthorizationServer,
     sealing::{SealingWatch, reseal},
     telemetry::Metrics,
 };
 
-/// Serves and keeps the house until `stop`; then requests in flight finish, and what was held for
-/// this process alone is given back.
+/// Serves until `stop`. Then requests in flight finish, and the write leases are released.
 pub async fn run(
     assembled: Assembled,
     listeners: Vec<TcpListener>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
+    run_then(assembled, listeners, metrics, stop, || {}).await;
+}
+
+/// The same; `ready` is called as soon as connections are accepted.
+pub(crate) async fn run_then(
+    assembled: Assembled,
+    listeners: Vec<TcpListener>,
+    metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) {
     let Assembled { server, router, connections, sealing, clock, leases, .. } = assembled;
     connections.warn_if_few();
     // Requests in flight may still write after the signal to stop.
     let silent = CancellationToken::new();
-    let mut beside = JoinSet::new();
+    let mut background = JoinSet::new();
     if !leases.is_empty() {
-        beside.spawn(Lease::keep_all(leases, silent.clone()));
+        background.spawn(Lease::keep_all(leases, silent.clone()));
     }
-    beside.spawn(clock.keep(stop.clone()));
-    beside.spawn(keep_house(Arc::clone(&server), sealing, stop.clone()));
-    serve_measured(listeners, router, connections, metrics, stop).await;
+    background.spawn(clock.keep(stop.clone()));
+    background.spawn(maintain(Arc::clone(&server), sealing, stop.clone()));
+    let mut accepting = accept_all(listeners, &router, &connections, &metrics, &stop);
+    ready();
+    while accepting.join_next().await.is_some() {}
     if timeout(DRAIN, server.finish()).await.is_err() {
-        tracing::warn!("what the upstream still had to say of sessions was not waited for");
+        tracing::warn!("stopped before the upstream answered every pending session check");
     }
     silent.cancel();
-    while beside.join_next().await.is_some() {}
+    while background.join_next().await.is_some() {}
 }
 
-/// Expired records go, keys that another process made are published here, too, the next one is made
-/// when it is due, and sealing keys take their turns.
-async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, stop: CancellationToken) {
+/// Deletes expired records, publishes the signing keys that other processes created, rotates signing keys
+/// when they are due, and switches to new sealing keys.
+async fn maintain(server: Arc<AuthorizationServer>, sealing: SealingWatch, stop: CancellationToken) {
     let mut purge = every(Duration::from_mins(1));
     let mut reload = every(Duration::from_secs(30));
     let mut resealing = JoinSet::new();
@@ -59,7 +71,7 @@ async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, sto
                     tokio::task::yield_now().await;
                 }
                 if let Err(error) = server.bound_registrations().await {
-                    tracing::warn!(%error, "unused registrations cannot be counted or evicted");
+                    tracing::warn!(%error, "cannot count or evict unused registrations");
                 }
             },
             _ = reload.tick() => {
@@ -68,14 +80,14 @@ async fn keep_house(server: Arc<AuthorizationServer>, sealing: SealingWatch, sto
                     resealing.spawn(reseal(Arc::clone(&server)));
                 }
                 if let Err(error) = server.keep_keys().await {
-                    tracing::warn!(%error, "the signing keys cannot be read again or rotated");
+                    tracing::warn!(%error, "cannot reload or rotate the signing keys");
                 }
             },
         }
     }
 }
 
-/// Ticks with a whole period between them, however long what they begin takes.
+/// Ticks with at least one period between them, however long the work of a tick takes.
 pub(super) fn every(period: Duration) -> Interval {
     let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
