@@ -1,6 +1,6 @@
 //! An OAuth 2.1 authorization server that puts Pangea `AuthN` sign-in in front of MCP servers.
 //!
-//! Most people run the program. The library is for those who keep its records in a database of their own;
+//! Most operators run the program. The library is for programs that keep these records in a database of their own;
 //! `docs/custom-repository.md` is the guide, with a complete example.
 //!
 //! | module | what it offers |

@@ -1,15 +1,14 @@
-//! Secrets among the arguments: refused before anything can repeat them.
+//! Refuses secrets among the arguments, before an error message can repeat them.
 
 use std::{env, ffi::OsString};
 
 use super::failure::{Exit, Failure};
 
-/// How a kind of secret is known.
+/// How to recognise a kind of secret.
 struct Secret {
     beginning: &'static str,
-    /// What follows the beginning is at least so long; a word that only looks like a secret is shorter.
+    /// Minimum number of characters after the prefix; a shorter word is not a secret.
     rest: usize,
-    /// Where it belongs.
     remedy: &'static str,
 }
 
@@ -21,14 +20,14 @@ const SECRETS: [Secret; 6] = [
     Secret { beginning: "pck_", rest: 12, remedy: OF_PANGEA },
     Secret { beginning: "pts_", rest: 12, remedy: OF_SERVICE },
 ];
-const LEAKED: &str = "give it to `tokens revoke --token-stdin`";
-const LEAKED_OF_CLIENT: &str = "`clients revoke ID` ends a client whose secret leaked, `tokens revoke --token-stdin` takes leaked tokens";
-const OF_PANGEA: &str = "it looks like Pangea's client secret: use --client-secret-file, -env or -stdin; client ids begin with psa_";
-const OF_SERVICE: &str = "it looks like a service token of Pangea: put it into a file of mode 600";
+const LEAKED: &str = "pipe it into `tokens revoke --token-stdin`";
+const LEAKED_OF_CLIENT: &str = "run `clients revoke ID` for a client whose secret leaked; pipe a leaked token into `tokens revoke --token-stdin`";
+const OF_PANGEA: &str = "it looks like Pangea's client secret: use --client-secret-file, --client-secret-env or --client-secret-stdin (client IDs begin with psa_)";
+const OF_SERVICE: &str = "it looks like a Pangea service token: put it in a file of mode 600";
 
-/// Refuses a command line that holds a secret: every user of this machine can read it in the list of
-/// processes, and an error would repeat it. It goes by how secrets begin, because one that was cut short
-/// is as good as whole to whoever guesses the rest.
+/// Refuses a command line that contains a secret: every user of this machine can read it in the process
+/// list, and an error would repeat it. Secrets are recognised by their prefix, because a truncated secret
+/// still helps an attacker to guess the rest.
 pub(super) fn refuse_secrets() -> Result<(), Failure> {
     refuse_secrets_in(env::args_os())
 }
@@ -37,14 +36,14 @@ fn refuse_secrets_in(arguments: impl Iterator<Item = OsString>) -> Result<(), Fa
     for argument in arguments.skip(1) {
         if let Some(remedy) = remedy(&argument.to_string_lossy()) {
             let message =
-                "an argument is a secret, which every user of this machine can read in the list of processes";
+                "an argument is a secret, and every user of this machine can read it in the process list";
             return Err(Failure::new(Exit::Usage, message).hint(remedy));
         }
     }
     Ok(())
 }
 
-/// What to do with the secret in a text, if there is one.
+/// What to do instead, if a text contains a secret.
 pub(super) fn remedy(text: &str) -> Option<&'static str> {
     let mut words = text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
     words.find_map(|word| {

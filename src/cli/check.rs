@@ -1,4 +1,4 @@
-//! `check`: says what is wrong before the users notice.
+//! `check`: prints the findings of `diagnosis`.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -18,36 +18,38 @@ use crate::{
     secret::SystemRandom,
 };
 
-/// How long reading the configuration may take: a keyring may ask somebody who is not there.
+/// How long reading the configuration may take: a locked keyring waits for the user.
 const READING: Duration = Duration::from_secs(3);
-/// Where the texts of a finding stand.
+/// Column of the texts of a finding.
 const INDENT: usize = 13;
 
-/// Looks for what is wrong, before the users notice.
+/// Check the configuration and everything it depends on.
 ///
-/// Configuration, secrets, Pangea, repository, signing keys and the public URLs, as the world sees
-/// them; each finding says what was tried, what came back, why, and what to do. Nothing is changed.
-/// Exit code 0 when nothing failed, 1 otherwise.
+/// It checks secrets, Pangea, the repository, the signing keys and the public URLs. Each finding says what
+/// was tried, what came back, the likely cause and how to fix it. It is read-only, except for one test
+/// record, which it deletes (or which expires after a minute if you interrupt it). Exit code 0 if nothing
+/// failed, otherwise 1.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth check
   pangea-mcp-auth check --resource https://mcp.example.org/mcp
   pangea-mcp-auth check --strict --output json")]
 pub(super) struct Check {
-    /// An MCP server to look at, too: the URL that people enter in their client.
+    /// Also check this MCP server: the URL that users enter in their MCP client.
     #[arg(long, value_name = "URL", value_parser = mcp_server)]
     resource: Option<Resource>,
-    /// Let warnings fail, too.
+    /// Treat warnings as failures.
     #[arg(long)]
     strict: bool,
 }
 
 impl Check {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
-        let failed =
-            |error: std::io::Error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}"));
+        let failed = |error: std::io::Error| {
+            Failure::new(Exit::Failed, format!("cannot start the async runtime: {error}"))
+        };
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        // A repository that hangs holds a thread; the others go on.
+        // A repository that hangs blocks a thread; the other checks continue.
         let runtime = runtime.worker_threads(4).enable_all().build().map_err(failed)?;
         let output = global.output();
         let report = runtime.block_on(async {
@@ -56,7 +58,7 @@ impl Check {
                 _ = tokio::signal::ctrl_c() => Err(Failure::new(Exit::Interrupted, "interrupted")),
             }
         });
-        // Whatever still hangs is left behind; the record of a round trip ends by itself.
+        // Whatever still hangs is abandoned; the test record expires on its own.
         runtime.shutdown_background();
         let report = report?;
         output.document(&json_of(&report), |colour| table_of(&report, colour));
@@ -95,7 +97,7 @@ impl Check {
     }
 }
 
-/// The configuration, as far as it goes; `None` when reading it did not come to an end.
+/// The configuration, as far as it is valid; `None` if reading it took too long.
 async fn survey(global: &Global) -> Option<Survey> {
     let source = source(global);
     let read = tokio::task::spawn_blocking(move || config::survey(&source));
@@ -106,10 +108,10 @@ fn unread() -> Report {
     let finding = Finding {
         name: Topic::Secrets.name().to_owned(),
         status: Status::Fail,
-        tried: "reading the configuration with every secret that it names".to_owned(),
-        found: "it did not come to an end in time".to_owned(),
-        cause: Some("the keyring is locked and waits for somebody, or a disk hangs".to_owned()),
-        fix: Some("Unlock the keyring, or put the secrets in files of mode 600".to_owned()),
+        tried: "read the configuration and every secret it names".to_owned(),
+        found: "no result in time".to_owned(),
+        cause: Some("the keyring is locked and waits for the user, or a disk hangs".to_owned()),
+        fix: Some("Unlock the keyring, or keep the secrets in files of mode 600".to_owned()),
         paste: None,
         is_refusal: false,
     };
@@ -166,7 +168,7 @@ fn write_finding(out: &mut String, finding: &Finding, colour: bool) {
     if let Some(fix) = &finding.fix {
         let _ = writeln!(out, "      fix    {}", folded(fix, INDENT));
     }
-    // Whole, however long it is: a line that was folded cannot be pasted.
+    // Not folded: a folded line cannot be pasted.
     for line in finding.paste.iter().flat_map(|paste| paste.lines()) {
         let _ = writeln!(out, "{:INDENT$}{}", "", output::readable(line));
     }
@@ -176,13 +178,13 @@ fn folded(text: &str, column: usize) -> String {
     output::folded(text, column, INDENT)
 }
 
-/// The lines that the MCP server needs, ready to paste.
+/// The configuration of the MCP server, ready to paste.
 fn write_verifier(out: &mut String, verifier: &Verifier) {
     let Verifier { jwks_uri, issuer, audience, algorithm } = verifier;
     let _ = write!(
         out,
         r#"
-The MCP server's verifier, ready to paste:
+Token verifier for the MCP server, ready to paste:
 
     token_verifier=JWTVerifier(
         jwks_uri="{jwks_uri}",
@@ -196,5 +198,5 @@ The MCP server's verifier, ready to paste:
 }
 
 fn mcp_server(text: &str) -> Result<Resource, String> {
-    Resource::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))
+    Resource::parse(text).map_err(|error| format!("{error}; write the full URL, including https://"))
 }

@@ -1,8 +1,7 @@
-//! `completions`: scripts for shells, and the live values that they ask this program for.
+//! `completions`: shell scripts, and the values that they request from this program.
 //!
-//! A script names no flag: it asks the program that is installed, so it fits every version of it. A
-//! shell that completes must never wait for long, see an error or find a new file: what cannot be had
-//! quickly and quietly is not offered.
+//! A script lists no flags. It asks the installed program, so it works with every version. A completion
+//! must be fast, silent and without side effects: values that take too long or fail are left out.
 
 use std::{env, ffi::OsStr, process::ExitCode, sync::mpsc, thread, time::Duration};
 
@@ -25,25 +24,24 @@ use crate::{
     repository::{Access, Collection, Entity, Order, Page},
 };
 
-/// The variable by which a script asks for values. It does not begin like those of the configuration.
+/// The variable with which a script requests values. Its prefix differs from that of configuration variables.
 const VARIABLE: &str = "_PANGEA_MCP_AUTH_COMPLETE";
 pub(super) const PROGRAM: &str = "pangea-mcp-auth";
-/// A shell waits no longer than this.
+/// How long a shell waits for values.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// What the scripts of some shells lack to be silent when the program is not there, or is one that
-/// does not know them.
+/// Changes that keep a script silent when the program is missing, or too old to know completions.
 const SILENCE: [(&str, &str, &str); 3] = [
     ("bash", "-- \"${words[@]}\" \\", "-- \"${words[@]}\" 2>/dev/null \\"),
     ("fish", "--arguments \"(", "--arguments \"(command -q pangea-mcp-auth; and "),
     ("fish", "--current-token))", "--current-token) 2>/dev/null)"),
 ];
-/// More values help nobody.
+/// Maximum number of values to offer.
 const MOST_VALUES: usize = 100;
 
-/// Print the completion script of a shell.
+/// Print a shell completion script.
 ///
-/// Ids of clients and grants are completed, too, from the configured repository. The script asks the
-/// program on the PATH; it is written once and stays good when that is replaced.
+/// The script also completes IDs of clients and grants from the configured repository. It asks the program
+/// on the PATH, so you need not write it again after an upgrade.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth completions bash > \\
@@ -54,7 +52,7 @@ const MOST_VALUES: usize = 100;
   pangea-mcp-auth completions elvish >> ~/.config/elvish/rc.elv
   pangea-mcp-auth completions powershell >> $PROFILE")]
 pub(super) struct Completions {
-    /// The shell that is to complete.
+    /// Shell to print the script for.
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }
@@ -82,13 +80,12 @@ impl Shell {
 
 impl Completions {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let failed = || Failure::new(Exit::Failed, "the script cannot be made");
+        let failed = || Failure::new(Exit::Failed, "cannot generate the script");
         output::print(&script(self.shell.name()).ok_or_else(failed)?);
         Ok(())
     }
 }
 
-/// The script that registers this program with a shell.
 fn script(shell: &str) -> Option<String> {
     let mut text = Vec::new();
     let shells = Shells::builtins();
@@ -98,8 +95,8 @@ fn script(shell: &str) -> Option<String> {
     Some(lacking.fold(text, |text, (_, loud, silent)| text.replace(loud, silent)))
 }
 
-/// Answers a shell that asks for values; `None` when this is any other process. Nothing is said,
-/// whatever the shell asks.
+/// Answers a shell that requests values; `None` if this process was not started by a completion script.
+/// It prints no errors.
 pub(super) fn answer_shell() -> Option<ExitCode> {
     let asked = CompleteEnv::with_factory(Arguments::command as fn() -> Command).var(VARIABLE);
     match asked.try_complete(env::args_os(), env::current_dir().ok().as_deref()) {
@@ -109,12 +106,12 @@ pub(super) fn answer_shell() -> Option<ExitCode> {
     }
 }
 
-/// Ids of clients that begin like this, with their names.
+/// IDs of clients with this prefix, with the names of the clients.
 pub(super) fn clients(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, Order::Ascending, |client: &Client| client.metadata.client_name.clone())
 }
 
-/// Ids of grants that begin like this, the newest first, with their people.
+/// IDs of grants with this prefix, newest first, with their users.
 pub(super) fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, Order::Descending, |grant: &Grant| {
         let subject = &grant.terms().subject;
@@ -133,7 +130,7 @@ fn candidates<T: Entity + 'static>(
     receiver.recv_timeout(PATIENCE).ok().flatten().unwrap_or_default()
 }
 
-/// `None` when anything is in the way.
+/// `None` if anything fails.
 fn look_up<T: Entity>(
     beginning: &str,
     order: Order,
@@ -157,17 +154,17 @@ fn look_up<T: Entity>(
     })
 }
 
-/// Behind which key those begin that begin like this.
+/// The key after which the keys with this prefix begin.
 fn range_start(beginning: &str, order: Order) -> Option<String> {
     let start = match order {
         Order::Ascending => beginning.to_owned(),
-        // `z` stands behind all of which grant ids are made.
+        // `z` sorts after every character of a grant ID.
         Order::Descending => format!("{beginning}z"),
     };
     Some(start).filter(|_| !beginning.is_empty())
 }
 
-/// What the command line says that is being completed, as far as it matters here.
+/// The options of the command line that is being completed, as far as they select a repository.
 fn global() -> Global {
     let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     let (mut config, mut dev) = (None, false);

@@ -1,4 +1,4 @@
-//! From the command line to an open repository, whatever else is wrong with the configuration.
+//! Opens the configured repository, even if other sections of the configuration are invalid.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -22,26 +22,26 @@ use crate::{
     telemetry,
 };
 
-/// The client that the stand-in knows; it listens on loopback only, so its secret guards nothing.
+/// The stand-in's client. The stand-in listens on loopback only, so its secret protects nothing.
 pub(super) const DEV_CLIENT: (&str, &str) =
     ("psa_standinstandinstandinstandinstand", "pck_standinstandinstandinstandinstand");
-/// The name of the one introspection credential in development.
+/// Client ID for introspection in development.
 pub(super) const DEV_RESOURCE_SERVER: &str = "dev";
-/// Where the stand-in is, for commands that do not talk to it.
+/// URL of the stand-in, for commands that do not use it.
 const DEV_STAND_IN: &str = "http://localhost:8001";
 
-/// A repository as the configuration names it.
+/// The configured repository.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) repository: Arc<dyn Repository>,
-    /// All of the configuration, if it is valid.
+    /// The whole configuration, if it is valid.
     pub(super) config: Result<Config, Problems>,
 }
 
 impl Connection {
-    /// Opens the configured repository, and says which one it is: an operator must not take the emptiness
-    /// of another one for an all-clear. It is never made here. Problems in other sections are warnings, so
-    /// that they do not keep an operator from revoking a token.
+    /// Opens the configured repository and prints its location, so that an operator does not mistake an empty
+    /// repository for the right one. It never creates a repository. Problems in other sections are warnings:
+    /// they must not keep an operator from revoking a token.
     pub(super) async fn open(global: &Global, output: &Output, access: Access) -> Result<Self, Failure> {
         let config = load(global);
         start_log(global, config.as_ref().ok());
@@ -52,19 +52,18 @@ impl Connection {
         if repositories.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
             let failure = Failure::new(
                 Exit::Configuration,
-                "repository.kind is \"memory\": its records are in the daemon and cannot be seen from here",
+                "repository.kind is \"memory\": only the daemon itself can see its records",
             );
-            return Err(failure.hint("choose another kind, such as \"sqlite\""));
+            return Err(failure.hint("use another kind, such as \"sqlite\""));
         }
         let repository = daemon::open_repository_for(&repositories, access).await?;
         if let Err(problems) = &config {
-            output.warn(&format!("the daemon would not start with this configuration:\n{problems}"));
+            output.warn(&format!("the daemon does not start with this configuration:\n{problems}"));
         }
         tell_repository(output, &repositories);
         Ok(Self { repository, config })
     }
 
-    /// Clients and grants, in our hands.
     pub(super) fn administration(&self) -> Administration {
         let random = Arc::new(SystemRandom);
         let sealer = self
@@ -75,54 +74,52 @@ impl Connection {
         Administration::new(&self.repository, sealer, Arc::new(SystemClock)).used_by(operator())
     }
 
-    /// The whole configuration, for what cannot be done without it.
+    /// The whole configuration, or every problem in it.
     pub(super) fn config(&self) -> Result<&Config, Failure> {
         self.config.as_ref().map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
     }
 }
 
-/// Says which repository the configuration names, unless only ids are wanted.
+/// Prints the location of the repository, except with `--quiet`.
 pub(super) fn tell_repository(output: &Output, repositories: &Repositories) {
     output.note(&format!("repository: {}", daemon::describe(repositories)));
 }
 
-/// Starts the log of a command. What an operator does is always logged, in the target `audit`; all else with -v.
+/// Starts the log of a command. It always contains the audit events, and other events only with `-v`.
 pub(super) fn start_log(global: &Global, config: Option<&Config>) {
     let level = global.log_level().unwrap_or_else(|| "off,audit=info".to_owned());
     let format = config.map(|config| config.log.format).unwrap_or_default();
     telemetry::start(&Log { format, level });
 }
 
-/// Writes what this operator did with more than single records to the audit log.
+/// Writes an operator's action that concerns more than one record to the audit log.
 pub(super) fn audit(event: Event<'_>) {
     Context::of_operator(Some(&operator())).run(|| event.record());
 }
 
-/// The configuration of this command line.
 pub(super) fn load(global: &Global) -> Result<Config, Problems> {
     config::load(&source(global))
 }
 
-/// Where its records live, and nothing else.
+/// Loads only the `[repository]` section.
 pub(super) fn load_repositories(global: &Global) -> Result<Repositories, Failure> {
     config::load_repositories(&source(global))
         .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
 }
 
-/// Where the configuration of this command line comes from.
 pub(super) fn source(global: &Global) -> Source<'static> {
     let state_dir = global.dev.then(dev_state_dir).and_then(Result::ok);
     Source {
         file: global.config.clone(),
         environment: &SystemEnvironment,
-        // A repository in memory is told about by name.
+        // A repository in memory gets its own error message.
         overrides: Overrides { allow_volatile: true, ..Overrides::default() },
-        // Only `serve` makes what development lacks.
+        // Only `serve` creates missing files.
         dev: state_dir.map(|state_dir| DevDefaults { random: None, ..dev_defaults(state_dir, DEV_STAND_IN) }),
     }
 }
 
-/// What `--dev` puts in the place of missing keys.
+/// Defaults of `--dev`.
 pub(super) fn dev_defaults(state_dir: PathBuf, stand_in_url: &str) -> DevDefaults<'static> {
     DevDefaults {
         state_dir,
@@ -143,10 +140,9 @@ pub(super) fn dev_defaults(state_dir: PathBuf, stand_in_url: &str) -> DevDefault
     }
 }
 
-/// Where development keeps its files.
 pub(super) fn dev_state_dir() -> Result<PathBuf, Failure> {
     let state_dir = SystemEnvironment.directories().map(|directories| directories.state.join("dev"));
     state_dir.ok_or_else(|| {
-        Failure::new(Exit::Configuration, "there is no state directory: set HOME or XDG_STATE_HOME")
+        Failure::new(Exit::Configuration, "no state directory is known: set HOME or XDG_STATE_HOME")
     })
 }

@@ -1,4 +1,4 @@
-//! How a command ends badly: a code for programs, a sentence for people, and what to do about it.
+//! Failures of commands: an exit code for programs, a message for people, and a hint that says what to do.
 
 use super::output::complain;
 use crate::{daemon::StartError, keys::KeyError, repository::RepositoryError};
@@ -6,43 +6,42 @@ use crate::{daemon::StartError, keys::KeyError, repository::RepositoryError};
 /// The exit codes of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// Something that has no code of its own.
+    /// Any failure without a code of its own.
     Failed = 1,
     /// The command line contradicts itself.
     Usage = 2,
-    /// What was named is not there.
+    /// Nothing matches the given ID or name.
     NotFound = 3,
-    /// Some of it was done.
+    /// Part of the work was done.
     Partly = 4,
-    /// A needed service is unreachable (`EX_UNAVAILABLE`).
+    /// A required service is unreachable (`EX_UNAVAILABLE`).
     Unreachable = 69,
     /// The upstream refused (`EX_NOPERM`).
     Refused = 77,
     /// The configuration cannot be used (`EX_CONFIG`).
     Configuration = 78,
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted = 130,
 }
 
-/// Every exit code and what it says.
+/// Every exit code with its meaning, for `--help` and the manual page.
 pub(super) const EXIT_CODES: [(u8, &str); 9] = [
-    (0, "done"),
-    (Exit::Failed as u8, "failed"),
-    (Exit::Usage as u8, "the command line is wrong"),
-    (Exit::NotFound as u8, "what was named is not there"),
-    (Exit::Partly as u8, "some of it was done"),
-    (Exit::Unreachable as u8, "a needed service is unreachable"),
+    (0, "success"),
+    (Exit::Failed as u8, "failure"),
+    (Exit::Usage as u8, "the command line is invalid"),
+    (Exit::NotFound as u8, "nothing matches the given ID or name"),
+    (Exit::Partly as u8, "part of the work was done"),
+    (Exit::Unreachable as u8, "a required service is unreachable"),
     (Exit::Refused as u8, "the upstream refused the credentials"),
-    (Exit::Configuration as u8, "there is no usable configuration, or no repository where it says"),
+    (Exit::Configuration as u8, "the configuration is invalid, or the repository it names does not exist"),
     (Exit::Interrupted as u8, "interrupted"),
 ];
 
-/// How a command ended badly.
+/// Why a command failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) exit: Exit,
     pub(super) message: String,
-    /// What to do about it.
     pub(super) hint: Option<String>,
 }
 
@@ -56,8 +55,8 @@ impl Failure {
     }
 }
 
-/// The end of a command that did several things: every failure is told, and the code is that of all of
-/// them, or that some of it was done.
+/// Prints every failure but the last, which it returns. The exit code is the one that all failures share,
+/// [`Exit::Partly`] if part of the work was done, and otherwise [`Exit::Failed`].
 pub(super) fn tell_all(mut failures: Vec<Failure>, is_some_done: bool) -> Result<(), Failure> {
     let Some(last) = failures.pop() else { return Ok(()) };
     failures.iter().for_each(complain);
@@ -96,8 +95,8 @@ impl From<StartError> for Failure {
         let failure = Self::new(exit, error.to_string());
         match error {
             StartError::Keys(KeyError::Sealed(_)) => failure.hint(
-                "put that key back; if it is lost, stop every daemon and run `pangea-mcp-auth keys rotate \
-                 --revoke-all`: it begins anew under the present key, and everybody signs in again",
+                "put that sealing key back. If it is lost, stop every daemon and run `pangea-mcp-auth keys rotate \
+                 --revoke-all`: it creates a new signing key, and all users sign in again",
             ),
             _ => failure,
         }

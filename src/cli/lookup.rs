@@ -20,8 +20,7 @@ pub(super) async fn client(administration: &Administration, text: &str) -> Resul
     }
 }
 
-/// The client that is meant. One that is not there any more may have grants all the same, and so may one
-/// that cannot be read.
+/// The ID of a client. A client that was deleted or cannot be read may still have grants.
 pub(super) async fn client_id(administration: &Administration, text: &str) -> Result<ClientId, Failure> {
     match administration.find_client(text).await? {
         Found::One(client) => Ok(client.client_id),
@@ -36,7 +35,7 @@ pub(super) async fn client_id(administration: &Administration, text: &str) -> Re
     }
 }
 
-/// There is no such client; whoever wrote a name is told the ids.
+/// The failure for an unknown client. If the text is the name of clients, its hint lists their IDs.
 pub(super) async fn no_client(
     administration: &Administration,
     text: &str,
@@ -45,9 +44,7 @@ pub(super) async fn no_client(
     let called = administration.clients_called(text).await?;
     if !called.is_empty() {
         let ids: Vec<&str> = called.iter().map(ClientId::as_str).collect();
-        return Ok(
-            failure.hint(format!("this is a name; clients that call themselves so: {}", ids.join(", ")))
-        );
+        return Ok(failure.hint(format!("this is a name; clients with that name: {}", ids.join(", "))));
     }
     Ok(match administration.find_grant(text).await? {
         Found::Nothing => failure,
@@ -55,7 +52,7 @@ pub(super) async fn no_client(
     })
 }
 
-/// The grant that is meant, and the number of its token where one is named (`<grant>.<number>`).
+/// The grant, and the number of a token if the text names one (`<grant>.<number>`).
 pub(super) async fn grant(
     administration: &Administration,
     text: &str,
@@ -85,16 +82,16 @@ pub(super) async fn grant(
 }
 
 pub(super) fn not_found(what: &str, text: &str) -> Failure {
-    let failure = Failure::new(Exit::NotFound, format!("there is no {what} {text:?}"));
+    let failure = Failure::new(Exit::NotFound, format!("no {what} matches {text:?}"));
     let id = TokenId::parse(text).is_some() || GrantId::parse(text).is_some();
     failure.hint(if id {
-        "what is over for long is removed; `pangea-mcp-auth tokens list` shows what there is"
+        "expired records are deleted after a while; `pangea-mcp-auth tokens list` shows the current grants"
     } else {
-        "write an id, or at least four characters of its beginning"
+        "use an ID, or at least its first four characters"
     })
 }
 
 pub(super) fn ambiguous(text: &str, candidates: &[String]) -> Failure {
-    let failure = Failure::new(Exit::Usage, format!("several ids begin with {text:?}"));
-    failure.hint(format!("write more of it; among them are {}", candidates.join(", ")))
+    let failure = Failure::new(Exit::Usage, format!("several IDs begin with {text:?}"));
+    failure.hint(format!("use more characters; the matches include {}", candidates.join(", ")))
 }

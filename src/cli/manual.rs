@@ -1,4 +1,4 @@
-//! `man`: the manual pages, a page for each command, from the same tree as its help.
+//! `man`: generates a manual page for each command, from the definitions that `--help` uses.
 
 use std::{
     fs, io,
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::config;
 
-/// When the pages last said something new; a manual page has a date.
+/// Date on the pages: when their content last changed.
 const DATE: &str = "2026-11-28";
 const SOURCE: &str = concat!("pangea-mcp-auth ", env!("CARGO_PKG_VERSION"));
-/// What the help calls its examples.
+/// Heading of the examples in the help.
 const EXAMPLES: &str = "Examples:\n";
 const FILES: [(&str, &str); 3] = [
     (
@@ -29,16 +29,16 @@ const FILES: [(&str, &str); 3] = [
     ),
     (
         "~/.local/state/pangea-mcp-auth/pangea-mcp-auth.sqlite",
-        "Clients, grants and keys, unless the configuration puts them elsewhere.",
+        "Clients, grants and keys, unless [repository] names another location.",
     ),
-    ("~/.local/state/pangea-mcp-auth/dev/", "All that --dev keeps."),
+    ("~/.local/state/pangea-mcp-auth/dev/", "The files of --dev."),
 ];
 const VARIABLES: [(&str, &str); 2] = [
     ("PANGEA_MCP_AUTH_CONFIG", "The configuration file."),
-    ("NO_COLOR", "When it is not empty, nothing is coloured."),
+    ("NO_COLOR", "If it is not empty, colours are disabled."),
 ];
 
-/// Write the manual pages, one for each command.
+/// Write a manual page for each command.
 #[derive(Debug, clap::Args)]
 #[command(
     hide = true,
@@ -47,7 +47,7 @@ const VARIABLES: [(&str, &str); 2] = [
   pangea-mcp-auth man --to /usr/local/share/man/man1"
 )]
 pub(super) struct Man {
-    /// The folder that gets them; what they replace there is lost.
+    /// Directory for the pages; existing files are overwritten.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     to: PathBuf,
 }
@@ -57,13 +57,13 @@ impl Man {
         let mut command = Arguments::command().disable_help_subcommand(true);
         command.build();
         write_pages(command, &self.to).map_err(|error| {
-            let message = format!("the pages cannot be written into {} ({error})", self.to.display());
-            Failure::new(Exit::Failed, message).hint("name a folder that is there and writable with --to")
+            let message = format!("cannot write the pages to {}: {error}", self.to.display());
+            Failure::new(Exit::Failed, message).hint("use --to with an existing, writable directory")
         })
     }
 }
 
-/// Writes the page of a command and those of the commands below it.
+/// Writes the page of a command and of its subcommands.
 fn write_pages(command: Command, folder: &Path) -> io::Result<()> {
     for below in command.get_subcommands().filter(|below| !below.is_hide_set()) {
         write_pages(below.clone(), folder)?;
@@ -93,13 +93,13 @@ fn write_pages(command: Command, folder: &Path) -> io::Result<()> {
     fs::write(folder.join(page.get_filename()), tidy(&out))
 }
 
-/// The pages without what the formatters warn of: a break beside a space, blanks at ends of lines.
+/// Removes what formatters warn of: a break next to a space, blanks at ends of lines.
 fn tidy(page: &[u8]) -> String {
     let page = String::from_utf8_lossy(page).replace(".br\n\n.br\n", ".sp\n");
     page.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-/// What stands below the options in the help: words, and examples to copy.
+/// The text below the options in the help, and the examples.
 fn explain(page: &mut Roff, help: &str) {
     let (words, examples) = help.split_once(EXAMPLES).unwrap_or((help, ""));
     if !words.trim().is_empty() {
@@ -114,7 +114,7 @@ fn explain(page: &mut Roff, help: &str) {
     page.control("fi", []);
 }
 
-/// What belongs to all commands.
+/// The sections that apply to every command.
 fn tell_surroundings(page: &mut Roff) {
     page.control("SH", ["EXIT STATUS"]);
     for (code, meaning) in EXIT_CODES {
@@ -130,7 +130,7 @@ fn tell_surroundings(page: &mut Roff) {
     }
     page.control("PP", []);
     page.text([roman(
-        "Each key of the configuration has a variable, too, which stands above the file. \
+        "Each configuration key also has an environment variable, which overrides the file. \
          RESOURCES__0__ is the first resource, RESOURCES__1__ the second, and so on.",
     )]);
     for (variable, words) in config::variables() {

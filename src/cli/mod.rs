@@ -1,4 +1,4 @@
-//! The command line: words in, an exit code out.
+//! The command line: parses the arguments, runs a command, returns its exit code.
 
 mod arguments;
 mod check;
@@ -49,7 +49,7 @@ struct Arguments {
     command: Command,
 }
 
-/// The version, with the commit where the build knew it.
+/// The version, with the commit if the build knows it.
 fn version() -> &'static str {
     const COMMIT: Option<&str> = option_env!("PANGEA_MCP_AUTH_COMMIT");
     static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -64,32 +64,33 @@ fn examples_and_exit_codes() -> String {
     format!("{EXAMPLES}\n\nExit codes:{}", codes.collect::<String>())
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct Global {
-    /// Configuration file; else the one that the environment variable names, else the usual place.
     #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    #[arg(
+        help = "Configuration file [env: PANGEA_MCP_AUTH_CONFIG] [default: ~/.config/pangea-mcp-auth/config.toml]"
+    )]
     config: Option<PathBuf>,
-    /// Development: loopback only, a stand-in for Pangea, no configuration needed.
+    /// Development mode: loopback only, a stand-in for Pangea, no configuration needed.
     #[arg(long, global = true)]
     dev: bool,
-    /// The form of data: a table (tabs and full values in a pipe), or JSON.
-    #[arg(short, long, global = true, value_name = "FORM", default_value = "table", value_enum)]
+    /// Output format: a table (tab-separated when piped), or JSON.
+    #[arg(short, long, global = true, value_name = "FORMAT", default_value = "table", value_enum)]
     output: Format,
-    /// Print ids alone.
+    /// Print only IDs.
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// No colour, as if the environment had `NO_COLOR`.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = "Disable colours [env: NO_COLOR]")]
     no_color: bool,
-    /// Say more: -v for debugging, -vv for everything.
+    /// Log more: -v for debug messages, -vv for everything.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
 impl Global {
-    /// What the log tells, if more than usual was asked for.
+    /// The log filter that `-v` asks for.
     fn log_level(&self) -> Option<String> {
         match self.verbose {
             0 => None,
@@ -98,7 +99,6 @@ impl Global {
         }
     }
 
-    /// How this process prints.
     fn output(&self) -> Output {
         let variables = SystemEnvironment.variables();
         let is_set = |name: &str| variables.get(name).is_some_and(|value| !value.is_empty());
@@ -155,12 +155,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs a command that waits for others, until it is done or somebody presses Ctrl-C.
+/// Runs an asynchronous command until it finishes or the user presses Ctrl-C.
 fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the async runtime: {error}")))?;
     runtime.block_on(async {
         tokio::select! {
             outcome = command => outcome,

@@ -1,4 +1,4 @@
-//! Who runs this command, for the audit log and the records that it changes.
+//! The operator who runs this command, for the audit log and for the records that it changes.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use crate::{
     oauth::operator::{Operated, Operator},
 };
 
-/// The names of accounts by their numbers, line by line.
+/// The accounts of this machine.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// The account and the machine that this process runs on.
+/// The account and machine that run this process.
 pub(super) fn operator() -> Operator {
     let id = rustix::process::getuid().as_raw();
     let accounts = fs::read_to_string(ACCOUNTS).unwrap_or_default();
@@ -34,7 +34,7 @@ fn name_of(id: u32, accounts: &str) -> Option<&str> {
     })
 }
 
-/// What an operator did with a record, as `show` tells it.
+/// An operator's last action on a record, for `show`.
 #[derive(Debug, Serialize)]
 pub(super) struct OperatedRow {
     action: &'static str,

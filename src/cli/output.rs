@@ -1,8 +1,8 @@
-//! The only place that prints: data to standard output, words to standard error.
+//! The only module that prints: data to standard output, messages to standard error.
 //!
-//! A list on a terminal is a table that fits; in a pipe it is one line a row, with tabs between full
-//! values and no header; with `-o json` an array, with `-q` ids alone. Whatever a stranger may have
-//! chosen is printed without its control characters.
+//! On a terminal, a list is a table that fits. When piped, each row is one line of full values with tabs
+//! between them, without a header. With `-o json` a list is an array, with `-q` one ID per line. Control
+//! characters in text from clients and users are replaced.
 
 use std::{
     cell::Cell,
@@ -22,24 +22,24 @@ use super::{
 };
 use crate::{clock::UnixTime, oauth::display_text::is_hidden};
 
-/// Rows of a table that are laid out together.
+/// Maximum number of rows that are laid out together.
 const LAID_OUT_AT_ONCE: usize = 1000;
-/// Characters in a line of every terminal.
+/// Width of a narrow terminal, in columns.
 const NARROW: usize = 80;
-/// Rows of a list on a terminal, unless another number is asked for.
+/// Default `--limit` on a terminal.
 const USUAL_LIMIT: u64 = 50;
-/// Bytes that are written at once.
+/// Size of a write, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Characters of an id on a terminal: unique in practice, and enough for every command.
+/// Characters of an ID on a terminal: unique in practice, and accepted by every command.
 const BRIEF_ID: usize = 12;
 
-/// Prints data. A reader that went away is no failure of ours.
+/// Prints data. A closed pipe is not an error.
 pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Says why a command failed, and what to do.
+/// Prints an error and its hint.
 pub(super) fn complain(failure: &Failure) {
     let mut words = io::stderr().lock();
     let _ = writeln!(words, "error: {}", readable_lines(&failure.message));
@@ -48,7 +48,7 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
-/// Whether somebody can be asked.
+/// Whether a user is at the terminal and can answer questions.
 pub(super) fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
@@ -58,7 +58,6 @@ pub(super) fn end_line() {
     let _ = writeln!(io::stderr().lock());
 }
 
-/// The form of data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(super) enum Format {
     /// For people.
@@ -68,46 +67,43 @@ pub(super) enum Format {
     Json,
 }
 
-/// What is printed of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// A table that fits the terminal.
     Terminal,
-    /// Full values with tabs between.
+    /// Full values, tab-separated.
     Lines,
     Json,
     Ids,
 }
 
-/// How the values of this process are printed.
 #[derive(Debug)]
 pub(super) struct Output {
     form: Form,
     colour: bool,
     now: UnixTime,
-    /// Whether whoever read standard output went away.
+    /// Whether the reader of standard output has closed it.
     unread: Cell<bool>,
 }
 
 /// One row of a list.
 pub(super) trait Row: Serialize {
-    /// Its id in full.
+    /// The full ID.
     fn id(&self) -> String;
 
-    /// A text for each column.
     fn cells(&self, style: Style) -> Vec<String>;
 }
 
-/// One value with all there is to tell of it.
+/// One value with all its details.
 pub(super) trait Sheet: Serialize {
-    /// Its id in full.
+    /// The full ID.
     fn id(&self) -> String;
 
-    /// Names and texts; a name may be empty to go on with the one above.
+    /// Names and texts; an empty name continues the line above.
     fn lines(&self, style: Style) -> Vec<(&'static str, String)>;
 }
 
-/// How times and ids are written.
+/// How times and IDs are formatted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     now: UnixTime,
@@ -115,23 +111,23 @@ pub(super) struct Style {
 }
 
 impl Style {
-    /// Whether a person reads it on a terminal.
+    /// Whether the output is a terminal.
     pub(super) const fn is_for_people(self) -> bool {
         self.for_people
     }
 
-    /// A time: how long ago on a terminal, in full elsewhere.
+    /// A relative time on a terminal, RFC 3339 elsewhere.
     pub(super) fn time(self, time: UnixTime) -> String {
         if self.for_people { times::relative(time, self.now) } else { times::rfc3339(time) }
     }
 
-    /// A time in full; on a terminal with how long ago it was.
+    /// RFC 3339; on a terminal with the relative time.
     pub(super) fn full_time(self, time: UnixTime) -> String {
         let full = times::rfc3339(time);
         if self.for_people { format!("{full} ({})", times::relative(time, self.now)) } else { full }
     }
 
-    /// An id: its beginning on a terminal.
+    /// The beginning of an ID on a terminal, the full ID elsewhere.
     pub(super) fn id(self, id: &str) -> String {
         if self.for_people { id.chars().take(BRIEF_ID).collect() } else { id.to_owned() }
     }
@@ -148,12 +144,12 @@ impl Output {
         Self { form, colour: form == Form::Terminal && !no_color, now, unread: Cell::new(false) }
     }
 
-    /// Whether only ids are wanted.
+    /// Whether `--quiet` is given.
     pub(super) fn is_quiet(&self) -> bool {
         self.form == Form::Ids
     }
 
-    /// Whether names of clients are printed, and not ids alone.
+    /// Whether this format contains the names of clients.
     pub(super) fn tells_names(&self) -> bool {
         matches!(self.form, Form::Terminal | Form::Json)
     }
@@ -162,25 +158,23 @@ impl Output {
         Style { now: self.now, for_people: self.form == Form::Terminal }
     }
 
-    /// Begins a list.
     pub(super) const fn list(&self, columns: &'static [Column]) -> List<'_> {
         List { output: self, columns, waiting: Vec::new(), text: String::new(), count: 0, hidden: Vec::new() }
     }
 
-    /// How many rows a list has at most, if the command line does not say.
+    /// Maximum number of rows without `--limit`.
     pub(super) const fn usual_limit(&self) -> u64 {
         if matches!(self.form, Form::Terminal) { USUAL_LIMIT } else { u64::MAX }
     }
 
-    /// Says how many rows a list had and, where it was cut, how to go on after the last one.
+    /// Prints the number of rows and, if the list was cut, how to continue.
     pub(super) fn end_of_list(&self, counted: &str, last: Option<&str>) {
         match last {
-            Some(last) => self.note(&format!("{counted}; for the next, --after {last}")),
+            Some(last) => self.note(&format!("{counted}; to continue, use --after {last}")),
             None => self.remark(counted),
         }
     }
 
-    /// Prints one value.
     pub(super) fn sheet(&self, sheet: &impl Sheet) {
         match self.form {
             Form::Ids => self.write(&format!("{}\n", readable(&sheet.id()))),
@@ -197,7 +191,7 @@ impl Output {
         }
     }
 
-    /// Prints a report: JSON for programs, a text for people, which is told whether it may have colour.
+    /// Prints a report as JSON or as text. `text` gets whether colours are allowed.
     pub(super) fn document(&self, value: &impl Serialize, text: impl FnOnce(bool) -> String) {
         match self.form {
             Form::Json => self.json(value),
@@ -206,12 +200,12 @@ impl Output {
         }
     }
 
-    /// Prints a value as JSON, whatever form was asked for.
+    /// Prints JSON, whatever format is selected.
     pub(super) fn json(&self, value: &impl Serialize) {
         self.write(&(pretty(value) + "\n"));
     }
 
-    /// Prints the outcome of a command: for programs as JSON, for people as words.
+    /// Prints the result of a command as JSON or as a sentence.
     pub(super) fn outcome(&self, value: &impl Serialize, words: &str) {
         match self.form {
             Form::Json => self.json(value),
@@ -220,71 +214,69 @@ impl Output {
         }
     }
 
-    /// Prints the id of what was done, where only ids are wanted.
+    /// Prints an ID that was processed, with `--quiet`.
     pub(super) fn done(&self, id: &str) {
         if self.is_quiet() {
             self.print_id(id);
         }
     }
 
-    /// Prints an id alone.
     pub(super) fn print_id(&self, id: &str) {
         self.write(&format!("{}\n", readable(id)));
     }
 
-    /// Says something to whoever is there.
-    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    /// Prints a message.
+    #[expect(clippy::unused_self, reason = "messages are part of the output")]
     pub(super) fn say(&self, words: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", words.trim_end());
     }
 
-    /// The same, folded to the width of the terminal and indented.
+    /// Prints a message, wrapped to the width of the terminal and indented.
     pub(super) fn tell(&self, indent: usize, words: &str) {
         self.tell_item("", indent, words);
     }
 
-    /// The same after a mark, such as a number; further lines begin at `indent`.
+    /// The same after a mark, such as a number. Further lines begin at `indent`.
     pub(super) fn tell_item(&self, mark: &str, indent: usize, words: &str) {
         let width = usize::from(table::terminal_width()).min(NARROW);
         self.say(&format!("{mark:indent$}{}", folded_to(width, words, indent, indent)));
     }
 
-    /// The same, unless only ids are wanted or nobody is there who would read it.
+    /// Prints a message on a terminal only.
     pub(super) fn remark(&self, words: &str) {
         if self.form == Form::Terminal {
             self.say(words);
         }
     }
 
-    /// Says something beside the data, unless only ids are wanted.
+    /// Prints a message, except with `--quiet`.
     pub(super) fn note(&self, words: &str) {
         if !self.is_quiet() {
             self.say(words);
         }
     }
 
-    /// Warns of something that does not stop the command.
     pub(super) fn warn(&self, words: &str) {
         self.say(&format!("warning: {words}"));
     }
 
-    /// Asks something; the answer comes on the same line.
-    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    /// Prints a question; the answer follows on the same line.
+    #[expect(clippy::unused_self, reason = "messages are part of the output")]
     pub(super) fn ask(&self, question: &str) {
         let mut words = io::stderr().lock();
         let _ = words.write_all(question.as_bytes()).and_then(|()| words.flush());
     }
 
-    /// Asks for consent, unless it was given with `--yes`.
-    #[expect(clippy::unused_self, reason = "words belong to the voice of the process")]
+    /// Asks for confirmation, unless `--yes` is given.
+    #[expect(clippy::unused_self, reason = "messages are part of the output")]
     pub(super) fn confirm(&self, question: &str, yes: bool) -> Result<(), Failure> {
         if yes {
             return Ok(());
         }
         if !is_attended() {
-            let message = format!("{question} This needs confirmation, and stdin is not a terminal");
+            let message = format!("{question} Refusing without confirmation: stdin is not a terminal");
             return Err(
-                Failure::new(Exit::Usage, message).hint("add --yes, or --dry-run to see what would be done")
+                Failure::new(Exit::Usage, message).hint("use --yes, or --dry-run to see what would be done")
             );
         }
         match Confirm::new().with_prompt(question).default(false).interact() {
@@ -294,7 +286,7 @@ impl Output {
         }
     }
 
-    /// A bar on standard error for what takes long; nothing where no terminal is.
+    /// A progress bar on standard error, if that is a terminal.
     pub(super) fn progress(&self, what: &'static str, total: Option<u64>) -> ProgressBar {
         let shown = self.form != Form::Ids && io::stderr().is_terminal();
         let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -306,7 +298,7 @@ impl Output {
         }
     }
 
-    /// Whether nobody reads any more, so that there is nothing left to do.
+    /// Whether standard output was closed, so that the command can stop.
     pub(super) const fn is_unread(&self) -> bool {
         self.unread.get()
     }
@@ -319,19 +311,18 @@ impl Output {
     }
 }
 
-/// A list while it is printed: it holds no more rows than are laid out together.
+/// A list that is printed piece by piece, so that it needs little memory.
 pub(super) struct List<'a> {
     output: &'a Output,
     columns: &'static [Column],
     waiting: Vec<Vec<String>>,
     text: String,
     count: u64,
-    /// Columns for which the terminal is too narrow.
+    /// Columns that do not fit the terminal.
     hidden: Vec<&'static str>,
 }
 
 impl List<'_> {
-    /// Adds a row.
     pub(super) fn push(&mut self, row: &impl Row) {
         self.count += 1;
         match self.output.form {
@@ -348,7 +339,7 @@ impl List<'_> {
         }
     }
 
-    /// Ends the list; how many rows it had.
+    /// Ends the list and returns its number of rows.
     pub(super) fn finish(mut self) -> u64 {
         if self.output.form == Form::Json {
             self.text += if self.count == 0 { "[]\n" } else { "\n]\n" };
@@ -383,8 +374,8 @@ impl List<'_> {
     }
 }
 
-/// Words that fit any terminal: the first of them begin at `column`, further lines at `indent`. A word
-/// that is too long has a line of its own, whole, so that it can be copied.
+/// Wraps text for a narrow terminal. The first line begins at `column`, further lines at `indent`. A word that
+/// is too long gets a line of its own, so that it can be copied.
 pub(super) fn folded(text: &str, column: usize, indent: usize) -> String {
     folded_to(NARROW, text, column, indent)
 }
@@ -407,17 +398,16 @@ fn folded_to(width: usize, text: &str, mut column: usize, indent: usize) -> Stri
     out
 }
 
-/// JSON in which nothing that a stranger wrote moves a cursor or cannot be seen: such characters are
-/// escaped.
+/// JSON with control and invisible characters escaped, so that they cannot affect a terminal.
 fn pretty(value: &impl Serialize) -> String {
     let json = serde_json::to_string_pretty(value).unwrap_or_default();
-    // The serializer has escaped all below a space, so that what is left of ASCII is harmless but for one.
+    // The serializer escapes everything below a space. Of the rest of ASCII, only DEL is harmful.
     if json.bytes().all(|byte| byte < 0x7f) {
         return json;
     }
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        // Those below a space stand between values.
+        // Those below a space are between values.
         if is_hidden(c) && c >= ' ' {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(text, "\\u{unit:04x}");
@@ -429,7 +419,7 @@ fn pretty(value: &impl Serialize) -> String {
     text
 }
 
-/// A stranger's text on one line: characters that move the cursor, reverse the writing or are invisible
+/// Untrusted text on one line. Characters that move the cursor, reverse the writing direction or are invisible
 /// become U+FFFD, so that the reader notices them.
 pub(super) fn readable(text: &str) -> String {
     if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
@@ -438,7 +428,7 @@ pub(super) fn readable(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// The same for words of several lines.
+/// The same for several lines.
 fn readable_lines(text: &str) -> String {
     text.split('\n').map(readable).collect::<Vec<_>>().join("\n")
 }

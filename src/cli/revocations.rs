@@ -1,4 +1,4 @@
-//! What is told of a revocation: how many, and until when who may still accept what was revoked.
+//! The report of a revocation: how many grants, whose, and which MCP servers may accept their tokens until when.
 
 use std::{cmp::Reverse, num::NonZero};
 
@@ -16,21 +16,21 @@ use crate::{
     repository::{RepositoryError, Unreadable},
 };
 
-/// Users and clients that are named in a sentence; JSON has them all.
+/// Maximum number of users and clients to name in a sentence; JSON names all.
 const MOST_NAMED: usize = 5;
 
-/// What came of it, for programs.
+/// The result for `--output json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) revoked: u64,
     pub(super) already_revoked: u64,
-    /// Access tokens that are no longer tracked, and cannot be revoked.
+    /// Access tokens that are no longer tracked, so that they cannot be revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     untracked: Option<NonZero<u64>>,
-    /// Ids with which nothing was done.
+    /// IDs that were skipped.
     failed: Vec<Failed>,
     dry_run: bool,
-    /// Until when somebody who does not ask may still accept a token that was revoked.
+    /// Until when an MCP server that verifies tokens itself may still accept a revoked token.
     accepted_until: Option<Moment>,
     resources: Vec<ResourceReport>,
     /// Whose grants were revoked, or would be.
@@ -38,7 +38,6 @@ pub(super) struct Report {
     clients: Vec<Client>,
 }
 
-/// A person and how many grants of theirs are meant.
 #[derive(Debug, Serialize)]
 struct User {
     subject: String,
@@ -46,7 +45,6 @@ struct User {
     grants: u64,
 }
 
-/// A client and how many grants of it are meant.
 #[derive(Debug, Serialize)]
 struct Client {
     client_id: ClientId,
@@ -56,12 +54,12 @@ struct Client {
 #[derive(Debug, Serialize)]
 struct ResourceReport {
     resource: String,
-    /// Whether it has a credential with which it may ask about each token.
+    /// Whether it has credentials for `/introspect`.
     introspection: bool,
     accepted_until: Option<Moment>,
 }
 
-/// An id with which nothing was done.
+/// An ID that was skipped.
 #[derive(Debug, Serialize)]
 pub(super) struct Failed {
     id: String,
@@ -118,7 +116,9 @@ impl Report {
     pub(super) fn words(&self) -> String {
         let done = if self.dry_run { "would be revoked" } else { "revoked" };
         let untracked = self.untracked.map(|count| {
-            format!("{count} no longer tracked (the latest {MOST_LIVE_TOKENS} access tokens of a grant are)")
+            format!(
+                "{count} no longer tracked (only the latest {MOST_LIVE_TOKENS} access tokens of a grant are)"
+            )
         });
         let words = match (self.revoked, self.already_revoked) {
             (0, 0) => untracked.clone().unwrap_or_else(|| "nothing to revoke".to_owned()),
@@ -141,11 +141,9 @@ impl ResourceReport {
         let Some(until) = self.accepted_until else { return String::new() };
         let (resource, until) = (&self.resource, rfc3339(until.time()));
         if self.introspection {
-            format!(
-                "\n  {resource} can ask about each token: refused from now on; if it verifies tokens by itself, accepted until {until}"
-            )
+            format!("\n  {resource} refuses them now if it introspects each token, otherwise after {until}")
         } else {
-            format!("\n  {resource} verifies tokens by itself and may accept them until {until}")
+            format!("\n  {resource} verifies tokens itself and may accept them until {until}")
         }
     }
 }
@@ -186,7 +184,7 @@ fn line(what: &str, mut counted: Vec<(&str, u64)>) -> String {
     format!("\n  {what}: {named}{more}")
 }
 
-/// Asks before grants are revoked, and says whose they are. Nothing is asked where there are none.
+/// Asks for confirmation before grants are revoked, and lists their users and clients.
 pub(super) fn confirm(question: &str, theirs: &Whose, yes: bool, output: &Output) -> Result<(), Failure> {
     let whose = whose(&users(theirs), &clients(theirs));
     if !yes && !whose.is_empty() {
@@ -195,14 +193,14 @@ pub(super) fn confirm(question: &str, theirs: &Whose, yes: bool, output: &Output
     output.confirm(question, yes)
 }
 
-/// A failure after some of it was done is another one than before.
+/// The failure of a revocation that stopped halfway.
 pub(super) fn interrupted_by(error: RepositoryError, done: u64) -> Failure {
     let failure = Failure::from(error);
     if done == 0 {
         return failure;
     }
     let message = format!("{} revoked, then: {}", grants(done), failure.message);
-    Failure::new(Exit::Partly, message).hint("run the same command again for the rest")
+    Failure::new(Exit::Partly, message).hint("run the same command again to revoke the rest")
 }
 
 pub(super) fn grants(count: u64) -> String {

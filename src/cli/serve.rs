@@ -1,4 +1,4 @@
-//! `serve`: runs the daemon.
+//! `serve`: runs the daemon until a signal stops it.
 
 use std::{
     collections::BTreeSet,
@@ -31,38 +31,38 @@ use crate::{
     telemetry::{self, Metrics},
 };
 
-/// Runs the daemon.
+/// Run the server.
 ///
-/// Reads config.toml of the platform's configuration directory, or the file of --config.
-/// `serve --example-config` prints an annotated example.
+/// It reads the configuration file of --config, by default config.toml in the platform's configuration
+/// directory. `serve --example-config` prints an annotated example.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth serve --dev
   pangea-mcp-auth serve --example-config > config.toml
   pangea-mcp-auth serve --config config.toml")]
 pub(super) struct Serve {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<String>,
-    /// Where the stand-in for Pangea listens.
+    /// Address on which the stand-in for Pangea listens.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8001", requires = "dev")]
     dev_listen: SocketAddr,
-    /// Who signs in at the stand-in, without being asked.
+    /// Sign this user in at the stand-in without asking.
     #[arg(long, value_name = "EMAIL", requires = "dev")]
     dev_sign_in_as: Option<String>,
-    /// Accept a repository that forgets everything when the daemon stops.
+    /// Accept `repository.kind = "memory"`, which loses all records when the daemon stops.
     #[arg(long)]
     allow_volatile: bool,
-    /// Print an annotated configuration file and stop.
+    /// Print an annotated configuration file and exit.
     #[arg(long)]
     example_config: bool,
 }
 
-/// What stands beside the daemon in development.
+/// What runs next to the daemon in development.
 struct Development {
     stand_in: TcpListener,
     stand_in_url: String,
-    /// Bound early when the port was left open, for the public URL depends on it.
+    /// Bound early if the port is 0, because the public URL contains the port.
     listener: Option<TcpListener>,
     state_dir: PathBuf,
 }
@@ -73,10 +73,9 @@ impl Serve {
             output::print(config::EXAMPLE);
             return Ok(());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot start the async runtime: {error}"))
+        })?;
         runtime.block_on(self.serve(global))
     }
 
@@ -114,11 +113,6 @@ impl Serve {
             return Err(failure);
         }
         tell_of_configuration(&config, global.dev);
-        warn_of_gaps(&config, global.dev);
-        match assembled.server.repository_warnings().await {
-            Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
-            Err(error) => tracing::warn!(%error, "cannot read the settings of the repository"),
-        }
         let metrics = Arc::new(Metrics::default());
         if let Some(listener) = admin_listener {
             let admin = daemon::admin_router(Arc::clone(&metrics), assembled.health.clone());
@@ -128,15 +122,23 @@ impl Serve {
         if let (Some(development), Some(stand_in)) = (development, stand_in) {
             tokio::spawn(daemon::serve(vec![development.stand_in], stand_in.router(), stop.clone()));
         }
-        let ready = || match stand_in_url {
-            Some(stand_in_url) => output::print(&banner(&config, &stand_in_url)),
-            None => say_ready(&config, file.as_deref()),
+        let server = Arc::clone(&assembled.server);
+        let ready = async {
+            match stand_in_url {
+                Some(stand_in_url) => output::print(&banner(&config, &stand_in_url)),
+                None => say_ready(&config, file.as_deref()),
+            }
+            warn_of_gaps(&config, global.dev);
+            match server.repository_warnings().await {
+                Ok(warnings) => warnings.iter().for_each(|warning| tracing::warn!("{warning}")),
+                Err(error) => tracing::warn!(%error, "cannot read the settings of the repository"),
+            }
         };
         daemon::run_then(assembled, listeners, metrics, stop, ready).await;
         Ok(())
     }
 
-    /// The configuration, and the file that it came from.
+    /// The configuration and its file.
     fn configure(
         &self,
         global: &Global,
@@ -160,7 +162,7 @@ impl Serve {
     async fn prepare_development(&self) -> Result<Development, Failure> {
         if !self.dev_listen.ip().is_loopback() {
             let message = format!(
-                "--dev-listen {} is not a loopback address: the stand-in lets everybody in",
+                "--dev-listen {} is not a loopback address: anyone can sign in at the stand-in",
                 self.dev_listen
             );
             return Err(Failure::new(Exit::Usage, message));
@@ -195,12 +197,12 @@ impl Serve {
             state_file: Some(development.state_dir.join(format!("stand-in-{port}.json"))),
         };
         StandIn::new(stand_in, clock, random)
-            .map_err(|error| Failure::new(Exit::Failed, format!("the stand-in cannot start: {error}")))
+            .map_err(|error| Failure::new(Exit::Failed, format!("cannot start the stand-in: {error}")))
     }
 }
 
-/// Every configured address; in development the other loopback family, too, for `localhost` may mean
-/// either.
+/// Binds every configured address; in development also the other loopback address family, because `localhost`
+/// may resolve to either.
 async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Result<Vec<TcpListener>, Failure> {
     let mut listeners = Vec::from_iter(early);
     if listeners.is_empty() {
@@ -219,7 +221,7 @@ async fn listen(config: &Config, early: Option<TcpListener>, dev: bool) -> Resul
     Ok(listeners)
 }
 
-/// The first signal lets requests in flight finish; the second stops at once.
+/// The first signal lets requests in flight finish; the second exits at once.
 fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut signal = hear(kind)?;
@@ -229,7 +231,7 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
                 if stop.is_cancelled() {
                     std::process::exit(130);
                 }
-                tracing::info!("stopping; a second signal stops at once");
+                tracing::info!("stopping; a second signal exits at once");
                 stop.cancel();
             }
         });
@@ -237,20 +239,20 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where the configuration comes from and whom it lets in: names of variables, never their values.
+/// Logs which variables set a value, never the values, and who may sign in.
 fn tell_of_configuration(config: &Config, dev: bool) {
     for FromEnvironment { variable, key, instead_of } in &config.from_environment {
         if let Some(place) = instead_of {
-            tracing::info!(variable, key, file = %place, "the environment overrules the file");
+            tracing::info!(variable, key, file = %place, "the environment overrides the file");
         } else {
-            tracing::info!(variable, key, "this value comes from the environment");
+            tracing::info!(variable, key, "the environment sets this value");
         }
     }
     let access = &config.access;
     if dev {
         tracing::debug!(%access, "who may sign in");
     } else if access.is_open() && !access.says_everybody {
-        tracing::warn!(%access, "who may sign in: no [access] section says");
+        tracing::warn!(%access, "who may sign in: there is no [access] section");
     } else {
         tracing::info!(%access, "who may sign in");
     }
@@ -259,14 +261,12 @@ fn tell_of_configuration(config: &Config, dev: bool) {
     }
 }
 
-/// A hangup changes nothing: it must not end a daemon, whatever sends it.
+/// SIGHUP must not end a daemon.
 fn stay_on_hangup() -> Result<(), Failure> {
     let mut hangups = hear(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
-            tracing::info!(
-                "SIGHUP: nothing is reloaded; restart the daemon to apply a changed configuration"
-            );
+            tracing::info!("SIGHUP is ignored; restart the daemon to apply a changed configuration");
         }
     });
     Ok(())
@@ -274,10 +274,10 @@ fn stay_on_hangup() -> Result<(), Failure> {
 
 fn hear(signal: SignalKind) -> Result<Signal, Failure> {
     tokio::signal::unix::signal(signal)
-        .map_err(|error| Failure::new(Exit::Failed, format!("signals cannot be heard: {error}")))
+        .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))
 }
 
-/// What runs, with what, for whom. Addresses of databases may hold passwords, so a kind must do.
+/// Logs what runs. URLs of databases may contain passwords, so only their kind is logged.
 fn say_ready(config: &Config, file: Option<&Path>) {
     let kinds: BTreeSet<&str> = config.repository.all().map(RepositoryConfig::kind).collect();
     let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
@@ -292,42 +292,42 @@ fn say_ready(config: &Config, file: Option<&Path>) {
     );
 }
 
-/// What is read but not done, and what will not work as it may be meant.
+/// Warns of settings that have no effect, or a surprising one.
 fn warn_of_gaps(config: &Config, dev: bool) {
     for resource in config.resources.iter().filter(|resource| resource.upstream.is_some()) {
-        tracing::warn!(resource = %resource.url, "no gateway is in this program: resources.upstream is ignored");
+        tracing::warn!(resource = %resource.url, "resources.upstream is ignored: this version has no gateway");
     }
     let local = config.listen.iter().all(|address| address.ip().is_loopback());
     if config.public_url.is_https() && local && config.trusted_proxies.is_empty() {
         tracing::warn!(
-            "the proxy in front is not in trusted_proxies: requests cannot be told apart by address, and rate limits do not apply"
+            "trusted_proxies is empty: behind a reverse proxy all requests have the same address, so rate limits do not apply"
         );
     }
     let volatile = config.repository.all().any(|place| matches!(place, RepositoryConfig::Memory));
     if volatile && !dev {
-        tracing::warn!("the repository is in memory: everything is forgotten when the daemon stops");
+        tracing::warn!("the repository is in memory: all records are lost when the daemon stops");
     }
 }
 
-/// What a developer needs to know, ready to paste.
+/// What a developer needs, ready to paste.
 fn banner(config: &Config, stand_in: &str) -> String {
     let issuer = &config.issuer;
     let secret =
         config.any_loopback_resource.as_ref().map_or("", |any| any.introspection.client_secret.expose());
     format!(
-        r#"pangea-mcp-auth, for development: this machine only, everybody may sign in.
+        r#"pangea-mcp-auth in development mode: only on this machine, and anyone can sign in.
 
   authorization server   {issuer}
   stand-in for Pangea    {stand_in}
 
-A FastMCP server on port 9000 is protected by these lines:
+Protect a FastMCP server on port 9000 with these lines:
 
   auth = RemoteAuthProvider(
       JWTVerifier(jwks_uri="{url}/jwks.json", issuer="{issuer}",
                   audience="http://localhost:9000/mcp", algorithm="ES256"),
       authorization_servers=["{issuer}"], base_url="http://localhost:9000")
 
-A server that asks about each token (POST {url}/introspect) does so with
+Credentials for token introspection (POST {url}/introspect):
 
   client_id={DEV_RESOURCE_SERVER} client_secret={secret}
 

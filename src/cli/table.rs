@@ -1,4 +1,4 @@
-//! Rows as a table that fits the terminal.
+//! Lays rows out as a table that fits the terminal.
 
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableStyle};
 
@@ -6,7 +6,7 @@ use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableStyle};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) title: &'static str,
-    /// Columns of the highest rank are left out first where the terminal is narrow; 0 is never.
+    /// On a narrow terminal the columns with the highest rank are left out first; rank 0 always stays.
     pub(super) rank: u8,
 }
 
@@ -16,24 +16,22 @@ impl Column {
     }
 }
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// How wide the terminal is, if it says so.
+/// Width of the terminal in columns; 80 if it is unknown.
 pub(super) fn terminal_width() -> u16 {
-    // A pseudo-terminal that nobody has measured says 0.
+    // A pseudo-terminal without a size reports 0.
     Table::new().width().filter(|width| *width >= 20).unwrap_or(80)
 }
 
-/// A table as it is printed.
 #[derive(Debug)]
 pub(super) struct LaidOut {
     pub(super) text: String,
-    /// Titles of the columns that were left out and have something in them.
+    /// Titles of the columns that were left out although they have values.
     pub(super) hidden: Vec<&'static str>,
 }
 
-/// Lays rows out in `width` places.
 pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colour: bool) -> LaidOut {
     let shown = columns_that_fit(columns, rows, usize::from(width));
     let mut table = Table::new();
@@ -59,7 +57,7 @@ pub(super) fn lay_out(columns: &[Column], rows: &[Vec<String>], width: u16, colo
     LaidOut { text: lines.concat(), hidden }
 }
 
-/// Which columns are shown, in their order.
+/// Indices of the columns that are shown.
 fn columns_that_fit(columns: &[Column], rows: &[Vec<String>], width: usize) -> Vec<usize> {
     let widths: Vec<usize> = (0..columns.len())
         .map(|at| {

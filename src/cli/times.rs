@@ -40,7 +40,7 @@ pub(super) fn rfc3339(time: UnixTime) -> String {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
 }
 
-/// How far a time lies from now, for people.
+/// A time relative to now, such as "3 d ago".
 pub(super) fn relative(time: UnixTime, now: UnixTime) -> String {
     let (ago, ahead) = (now.since(time).as_secs(), time.since(now).as_secs());
     match (ago, ahead) {
@@ -50,7 +50,7 @@ pub(super) fn relative(time: UnixTime, now: UnixTime) -> String {
     }
 }
 
-/// A duration in its largest unit.
+/// A duration, rounded down to its largest unit.
 fn length(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..MINUTE => (seconds, "s"),

@@ -1,4 +1,4 @@
-//! What `--dev` puts in the place of missing keys.
+//! Defaults of `--dev` for missing keys.
 
 use std::{
     collections::BTreeMap,
@@ -15,33 +15,32 @@ use super::{
 };
 use crate::secret::{KeyRing, Random, SealingKey, Secret};
 
-/// What `--dev` knows. Values of the file, the environment and flags stand above it.
+/// Defaults of `--dev`. File, environment and options override them.
 #[derive(Debug, Clone)]
 pub struct DevDefaults<'a> {
-    /// Where the sealing key and the database lie; made when it is missing.
+    /// Directory of the sealing key and the database; created if it is missing.
     pub state_dir: PathBuf,
-    /// The upstream of a configuration that names none.
+    /// The default upstream.
     pub stand_in: StandIn,
-    /// What holds for any loopback URL as a resource.
+    /// Scopes and credentials of any loopback URL as a resource.
     pub any_loopback_resource: LoopbackResources,
-    /// For the sealing key; `None` makes none, for those who only look.
+    /// Generates the sealing key; `None` does not create one.
     pub random: Option<&'a dyn Random>,
 }
 
 /// The stand-in for Pangea `AuthN`.
 #[derive(Debug, Clone)]
 pub struct StandIn {
-    /// Its base URL.
+    /// Base URL.
     pub issuer_url: String,
-    /// The client that it knows.
+    /// ID of its client.
     pub client_id: String,
-    /// The client's secret.
+    /// Secret of its client.
     pub client_secret: Secret,
-    /// What to ask it for.
+    /// Scopes to request.
     pub scopes: Vec<String>,
 }
 
-/// Fills in what is missing.
 pub(super) fn fill(settings: &mut Settings, dev: &DevDefaults<'_>) -> Result<(), Complaint> {
     if let Some(port) = port(settings) {
         settings.fill("public_url", Value::Text(format!("http://localhost:{port}")));
@@ -64,7 +63,7 @@ pub(super) fn fill(settings: &mut Settings, dev: &DevDefaults<'_>) -> Result<(),
     Ok(())
 }
 
-/// The port of the first listener, 8000 when none is given; `None` when it is not known.
+/// The port of the first listener, by default 8000; `None` if it is unknown.
 fn port(settings: &Settings) -> Option<u16> {
     let address = match settings.get("listen").map(|given| &given.value) {
         None => return Some(8000),
@@ -75,7 +74,7 @@ fn port(settings: &Settings) -> Option<u16> {
     socket_address(address).ok().map(|address| address.port()).filter(|port| *port != 0)
 }
 
-/// The file with the key of the state directory. Of processes that make it at once, all get the same.
+/// The file of the sealing key. Processes that create it at the same time get the same key.
 fn sealing_key_file(state_dir: &Path, random: Option<&dyn Random>) -> Result<PathBuf, Complaint> {
     let path = state_dir.join("sealing-key");
     if let Some(random) = random.filter(|_| !path.exists()) {
@@ -84,15 +83,15 @@ fn sealing_key_file(state_dir: &Path, random: Option<&dyn Random>) -> Result<Pat
             .and_then(|()| write_private_file(&path, &key, Existing::Stays, random));
         made.map_err(|error| {
             Complaint::new(
-                format!("the sealing key {} cannot be made ({error})", path.display()),
-                "Make its folder writable for whom the daemon runs as",
+                format!("cannot create the sealing key {} ({error})", path.display()),
+                "Make its directory writable for the user of the daemon",
             )
         })?;
     }
     let text = secret_source::read_file(&path, &BTreeMap::new())?;
     KeyRing::parse(&text).map(|_| path.clone()).map_err(|_| {
-        let what = format!("{} does not hold a sealing key", path.display());
-        Complaint::new(what, "Remove it together with the database beside it, and both are made again")
+        let what = format!("{} does not contain a sealing key", path.display());
+        Complaint::new(what, "Remove it together with the database next to it; both are created again")
     })
 }
 
@@ -143,7 +142,7 @@ mod tests {
         let path = folder.path().join("sealing-key");
         write_private_file(&path, "spoilt", Existing::Stays, &SystemRandom).unwrap();
         let complaint = sealing_key_file(folder.path(), Some(&SystemRandom)).unwrap_err();
-        assert!(complaint.what.contains("does not hold a sealing key"), "{complaint:?}");
+        assert!(complaint.what.contains("does not contain a sealing key"), "{complaint:?}");
         assert_eq!(fs::read_to_string(path).unwrap(), "spoilt");
     }
 }

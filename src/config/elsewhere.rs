@@ -1,11 +1,11 @@
-//! The keys of repositories for single kinds of record: those of `[repository]` once more for each.
+//! The keys of repositories for single kinds of record. Each has the keys of `[repository]`.
 
 use super::{
     keys::{REPOSITORIES, key},
     table::{Fallback::Absent, Key, Kind},
 };
 
-/// The tables that put one kind of record elsewhere.
+/// The sections that store one kind of record in another repository.
 pub(super) const SECTIONS: [&str; 4] =
     ["repository.clients", "repository.grants", "repository.keys", "repository.replays"];
 
@@ -34,7 +34,7 @@ macro_rules! section {
             concat!($section, ".", stringify!($name)),
             NAMES[$at].1,
             Absent(concat!("as `repository.", stringify!($name), "`")),
-            concat!("As `repository.", stringify!($name), "`, for this kind of record alone."),
+            concat!("Like `repository.", stringify!($name), "`, for this kind of record only."),
         )),+]
     };
 }

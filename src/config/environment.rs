@@ -1,4 +1,4 @@
-//! What surrounds the process: its variables, the keyring and the person's directories.
+//! The environment of the process: variables, keyring and the user's directories.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -6,10 +6,10 @@ use directories::ProjectDirs;
 
 use super::keyring;
 
-/// The name under which the keyring and the directories know this program.
+/// The name of this program in the keyring and in directories.
 pub const APPLICATION: &str = "pangea-mcp-auth";
 
-/// What surrounds the process. Tests pass their own.
+/// The environment of the process. Tests pass their own.
 pub trait Environment: Sync {
     /// Every environment variable.
     fn variables(&self) -> BTreeMap<String, String>;
@@ -18,52 +18,52 @@ pub trait Environment: Sync {
     ///
     /// # Errors
     ///
-    /// When there is none, or no keyring.
+    /// If there is no entry, or no keyring.
     fn keyring(&self, name: &str) -> Result<String, KeyringError>;
 
-    /// Keeps a secret in the keyring for [`APPLICATION`] under `name`, in place of the one there.
+    /// Stores a secret in the keyring for [`APPLICATION`] under `name`, and replaces an existing one.
     ///
     /// # Errors
     ///
-    /// When there is no keyring, or it refuses.
+    /// If there is no keyring, or it refuses.
     fn store_in_keyring(&self, name: &str, secret: &str) -> Result<(), KeyringError> {
         let _ = (name, secret);
-        Err(KeyringError::Unavailable("these surroundings can only be read".to_owned()))
+        Err(KeyringError::Unavailable("this environment is read-only".to_owned()))
     }
 
-    /// Takes a secret out of the keyring; one that is not there is out already.
+    /// Removes a secret from the keyring. It succeeds if there is no such entry.
     ///
     /// # Errors
     ///
-    /// When there is no keyring, or it refuses.
+    /// If there is no keyring, or it refuses.
     fn remove_from_keyring(&self, name: &str) -> Result<(), KeyringError> {
         let _ = name;
-        Err(KeyringError::Unavailable("these surroundings can only be read".to_owned()))
+        Err(KeyringError::Unavailable("this environment is read-only".to_owned()))
     }
 
-    /// Where configuration and state belong; `None` without a home directory.
+    /// The directories for configuration and state; `None` without a home directory.
     fn directories(&self) -> Option<Directories>;
 }
 
-/// Where configuration and state belong on this platform.
+/// The directories for configuration and state on this platform.
 #[derive(Debug, Clone)]
 pub struct Directories {
-    /// Of `config.toml`.
+    /// Contains `config.toml`.
     pub config: PathBuf,
-    /// Of the database.
+    /// Contains the database.
     pub state: PathBuf,
 }
 
-/// Why the keyring gives no secret.
+/// Why a secret cannot be read from the keyring.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
-    /// It has no such entry.
+    /// There is no such entry.
     #[error("the keyring has no such entry")]
     NoEntry,
-    /// There is one, and it is locked or refuses.
+    /// The keyring is locked or refuses access.
     #[error("the keyring refuses access: {0}")]
     Refused(String),
-    /// None can be reached, as on a Linux server without a Secret Service.
+    /// There is no keyring, as on a Linux server without a Secret Service.
     #[error("no keyring can be reached: {0}")]
     Unavailable(String),
     /// The program was built without the cargo feature `keyring`.
@@ -71,7 +71,7 @@ pub enum KeyringError {
     NotBuiltIn,
 }
 
-/// The real surroundings: the one door to the environment variables and the keyring.
+/// The real environment. Nothing else reads environment variables or the keyring.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEnvironment;
 

@@ -1,13 +1,11 @@
-//! The example file with a person's own values in it.
+//! The example file with an operator's values.
 
 use std::collections::BTreeMap;
 
 use super::EXAMPLE;
 
-/// The annotated example with these values, in TOML, at their keys' places: a line that a `#` switches
-/// off is switched on. Keys are written as `authn.client_id`; those of a list of tables as
-/// `resources.url`.
-#[must_use]
+/// The annotated example with these TOML values; lines that are commented out with `#` become active. Keys are
+/// written as `authn.client_id`, and in a list of tables as `resources.url`.
 pub(crate) fn filled_example(values: &BTreeMap<&str, String>) -> String {
     let mut section = String::new();
     let mut out = String::with_capacity(EXAMPLE.len());
@@ -19,7 +17,7 @@ pub(crate) fn filled_example(values: &BTreeMap<&str, String>) -> String {
             .and_then(|(name, _)| Some((name, values.get(&*format!("{section}{name}"))?)));
         match (header, value) {
             (Some(header), _) => {
-                // A table that is commented out starts a section all the same.
+                // A table that is commented out also starts a section.
                 let is_filled = values.keys().any(|key| key.strip_prefix(&header).is_some_and(is_name));
                 out.push_str(if is_filled { bare } else { line });
                 section = header;

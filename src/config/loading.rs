@@ -1,4 +1,4 @@
-//! The way from the layers to the configuration.
+//! Reads all layers and builds the configuration.
 
 use std::{
     collections::BTreeMap,
@@ -20,36 +20,30 @@ use super::{
 };
 use crate::{oauth::issuer::Issuer, permissions::Contents};
 
-/// Larger files are not configuration.
+/// Maximum size of the configuration file, in bytes.
 const LARGEST_FILE: u64 = 1024 * 1024;
 
 /// Reads the configuration.
 ///
 /// # Errors
 ///
-/// Every problem there is, each with its place and the sentence that fixes it.
+/// All problems, each with its location and fix.
 pub fn load(source: &Source<'_>) -> Result<Config, Problems> {
     survey(source).whole
 }
 
-/// What of a configuration can be used, though the rest may be wrong.
+/// The valid parts of a configuration.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    /// The file that was read, or where it would be; `None` where no place is known.
+    /// The file that was read, or its default location; `None` if that is unknown.
     pub file: Option<PathBuf>,
-    /// All of it, or every problem.
+    /// The whole configuration, or every problem.
     pub whole: Result<Config, Problems>,
-    /// Where the world reaches this server.
     pub public_url: Option<Issuer>,
-    /// The issuer identifier.
     pub issuer: Option<Issuer>,
-    /// The upstream.
     pub authn: Option<Authn>,
-    /// The MCP servers.
     pub resources: Vec<ResourceConfig>,
-    /// Key material.
     pub keys: Option<Keys>,
-    /// Where records live.
     pub repository: Option<Repositories>,
 }
 
@@ -68,8 +62,7 @@ impl Survey {
     }
 }
 
-/// Reads as much of the configuration as there is.
-#[must_use]
+/// Reads all valid parts of the configuration.
 pub(crate) fn survey(source: &Source<'_>) -> Survey {
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
@@ -81,12 +74,12 @@ pub(crate) fn survey(source: &Source<'_>) -> Survey {
     finish(source, &variables, settings, problems, (file, chosen.map(|chosen| chosen.path)))
 }
 
-/// Reads the text of a configuration file, with nothing but the environment above it. `file` is
-/// what problems call it, and its folder is where relative paths start.
+/// Parses the text of a configuration file; environment variables override it. Problems name `file`, and relative
+/// paths start at its directory.
 ///
 /// # Errors
 ///
-/// Every problem there is.
+/// All problems.
 pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<Config, Problems> {
     let source = Source { file: None, environment, overrides: Overrides::default(), dev: None };
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
@@ -94,12 +87,11 @@ pub fn parse(text: &str, file: &Path, environment: &dyn Environment) -> Result<C
     finish(&source, &environment.variables(), settings, problems, (read, Some(file.to_owned()))).whole
 }
 
-/// Reads where records live, and nothing else: what else is wrong with the configuration must not
-/// keep an operator from revoking a token.
+/// Reads only `[repository]`: problems in other sections must not keep an operator from revoking a token.
 ///
 /// # Errors
 ///
-/// Every problem there is with `[repository]`.
+/// All problems with `[repository]`.
 pub fn load_repositories(source: &Source<'_>) -> Result<Repositories, Problems> {
     let variables = source.environment.variables();
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
@@ -114,17 +106,17 @@ pub fn load_repositories(source: &Source<'_>) -> Result<Repositories, Problems> 
     let mut reader = reader(source, &variables, &settings, path, problems);
     let is_named = ["repository.kind", "repository.path", "repository.url"];
     if file == File::Absent && source.dev.is_none() && !is_named.iter().any(|key| reader.is_written(key)) {
-        // Otherwise the default would pass for what the operator means.
+        // Otherwise an operator could mistake the default repository for the configured one.
         complain_of_missing_file(&mut reader);
     }
     let found = repositories::repositories(&mut reader, allows_memory(source));
     found.filter(|_| reader.problems.is_empty()).ok_or_else(|| Problems::new(reader.problems))
 }
 
-/// A file that may hold the configuration.
+/// The file to read.
 struct Chosen {
     path: PathBuf,
-    /// Whether somebody named it, so that it must exist.
+    /// Whether the user named it, so that it must exist.
     is_named: bool,
 }
 
@@ -137,13 +129,13 @@ fn choose_file(source: &Source<'_>, variables: &BTreeMap<String, String>) -> Opt
     Some(Chosen { path: directories.config.join("config.toml"), is_named: false })
 }
 
-/// What became of the file.
+/// The result of reading the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum File {
-    /// There is none, and none was asked for.
+    /// It does not exist, and the user did not name it.
     Absent,
     Read,
-    /// What it says is not known, so neither is what it lacks.
+    /// It cannot be parsed, so missing keys are not reported.
     Unusable,
 }
 
@@ -152,8 +144,8 @@ fn read_file(chosen: &Chosen, settings: &mut Settings, problems: &mut Vec<Proble
         Ok(text) => read_text(&text, &chosen.path, settings, problems),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !chosen.is_named => File::Absent,
         Err(error) => {
-            let what = format!("the configuration file cannot be read ({error})");
-            let fix = "Name another one with --config; `pangea-mcp-auth serve --dev` works without any";
+            let what = format!("cannot read the configuration file ({error})");
+            let fix = "Use --config with another file; `pangea-mcp-auth serve --dev` needs no configuration";
             problems.push(Complaint::new(what, fix).at(Place::File(chosen.path.clone(), None), ""));
             File::Unusable
         }
@@ -173,7 +165,7 @@ fn read_text(text: &str, file: &Path, settings: &mut Settings, problems: &mut Ve
     if settings.read_toml(text, file, problems) { File::Read } else { File::Unusable }
 }
 
-/// Lays the other layers over the file's and makes the configuration of them.
+/// Adds the other layers and builds the configuration.
 fn finish(
     source: &Source<'_>,
     variables: &BTreeMap<String, String>,
@@ -200,7 +192,7 @@ fn finish(
     Survey { file: path, ..build(reader, source) }
 }
 
-/// Environment, flags and defaults over what the file says; what went wrong with the defaults of
+/// Adds environment, options and defaults to the settings of the file. The complaint concerns the defaults of
 /// development.
 fn lay_over(
     source: &Source<'_>,
@@ -248,7 +240,7 @@ fn fill_repository_path(settings: &mut Settings, environment: &dyn Environment) 
     }
 }
 
-/// Without a file, one problem says it all.
+/// A missing file is one problem, not one for each missing key.
 fn complain_of_missing_file(reader: &mut Reader<'_>) {
     let mut lacking: Vec<String> = reader.missing().into_iter().map(|(_, path)| path).collect();
     if lacks_resources(reader) {
@@ -258,12 +250,12 @@ fn complain_of_missing_file(reader: &mut Reader<'_>) {
         return;
     }
     let what = match reader.file {
-        Place::File(..) => "there is no such file",
-        _ => "there is no configuration file, nor a home directory with a usual place for one",
+        Place::File(..) => "this file does not exist",
+        _ => "there is no configuration file, and no home directory to look for one",
     };
-    let what = format!("{what}, and the environment lacks {}", lacking.join(", "));
-    let fix = "Write one (`pangea-mcp-auth serve --help` tells where an example is) or name it with --config; \
-               `pangea-mcp-auth serve --dev` works without any";
+    let what = format!("{what}, and the environment does not set {}", lacking.join(", "));
+    let fix = "Create one with `pangea-mcp-auth init`, or use --config with another file; `pangea-mcp-auth serve --dev` \
+               needs no configuration";
     let place = reader.file.clone();
     reader.problems.push(Complaint::new(what, fix).at(place, ""));
 }

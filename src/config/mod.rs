@@ -1,8 +1,8 @@
-//! The configuration: file, environment and flags in, a valid [`Config`] out, or every problem at
-//! once.
+//! Reads the configuration from file, environment and options: [`load`] returns a valid [`Config`], or every problem
+//! at once.
 //!
-//! `keys` is the one table of what there is; docs/configuration.md is generated from it. `loading`
-//! lays file, environment, flags and defaults over one another, `sections` makes types of them.
+//! `keys` is the table of all keys; `docs/configuration.md` is generated from it. `loading` merges the layers,
+//! `sections` builds types from them.
 
 mod dev;
 mod elsewhere;
@@ -55,23 +55,23 @@ pub(crate) use self::{
     value::service_url,
 };
 
-/// An annotated configuration file that works once its placeholders are filled in.
+/// An annotated configuration file with placeholders.
 pub const EXAMPLE: &str = include_str!("example.toml");
 
-/// Where a configuration comes from. Flags stand above the environment, that above the file, and
-/// that above defaults.
+/// The layers of a configuration. Options override the environment, which overrides the file, which overrides the
+/// defaults.
 pub struct Source<'a> {
     /// The file of `--config`.
     pub file: Option<PathBuf>,
     /// Variables, keyring and directories.
     pub environment: &'a dyn Environment,
-    /// What flags say.
+    /// Options of the command line.
     pub overrides: Overrides,
-    /// With `--dev`: what stands in for missing keys. The file is then read only when it is named.
+    /// Defaults of `--dev`. The file is then read only if the user names it.
     pub dev: Option<DevDefaults<'a>>,
 }
 
-/// What flags say, as it was written.
+/// Options of the command line, as they were written.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
     /// `--listen`.

@@ -1,4 +1,4 @@
-//! The valid configuration, as the rest of the program reads it.
+//! The types of a valid configuration.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -20,64 +20,64 @@ use crate::{
     secret::{KeyRing, Secret},
 };
 
-/// A valid configuration. Only [`load`](super::load) makes one, apart from tests.
+/// A valid configuration. [`load`](super::load) creates it.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the world reaches this server; every endpoint is built from it.
+    /// This server's public URL; every endpoint is derived from it.
     pub public_url: Issuer,
-    /// The issuer identifier in metadata and tokens.
+    /// The issuer in metadata and tokens.
     pub issuer: Issuer,
-    /// Where to listen; at least one address.
+    /// Addresses to listen on; at least one.
     pub listen: Vec<SocketAddr>,
-    /// Where to serve metrics.
+    /// Address of the admin listener.
     pub admin_listen: Option<SocketAddr>,
-    /// Whose `X-Forwarded-For` is believed, for rate limits and the audit log only.
+    /// Reverse proxies whose `X-Forwarded-For` is trusted, for rate limits and the audit log.
     pub trusted_proxies: Vec<IpNet>,
-    /// The upstream.
+    /// The upstream (identity provider).
     pub authn: Authn,
     /// Who may sign in.
     pub access: Access,
-    /// The MCP servers; at least one unless any loopback URL is one.
+    /// The MCP servers; at least one, except with `--dev`.
     pub resources: Vec<ResourceConfig>,
-    /// With `--dev`: any loopback URL is a resource, too.
+    /// With `--dev`: any loopback URL is also a resource.
     pub any_loopback_resource: Option<LoopbackResources>,
-    /// Key material.
+    /// Signing and sealing keys.
     pub keys: Keys,
-    /// Where records live.
+    /// Where records are stored.
     pub repository: Repositories,
     /// Client registration.
     pub registration: Registration,
-    /// Lifetimes.
+    /// Lifetimes and claims of tokens.
     pub tokens: Tokens,
     /// Rate limits.
     pub limits: Limits,
-    /// The log.
+    /// Format and level of the log.
     pub log: Log,
-    /// What comes from environment variables.
+    /// Values from environment variables.
     pub from_environment: Vec<FromEnvironment>,
-    /// What works, but should be corrected.
+    /// What works but should be corrected.
     pub warnings: Vec<Problem>,
 }
 
 /// A value that an environment variable sets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FromEnvironment {
-    /// The variable.
+    /// Name of the variable.
     pub variable: String,
     /// The key that it sets, such as `authn.client_id`.
     pub key: String,
-    /// Where the configuration file sets the same key, which is not used.
+    /// The overridden line of the configuration file.
     pub instead_of: Option<Place>,
 }
 
 impl Config {
-    /// The redirect URI that is entered in the upstream's console.
+    /// The redirect URI to enter in the upstream's console.
     #[must_use]
     pub fn redirect_uri(&self) -> String {
         self.public_url.upstream_callback()
     }
 
-    /// What a client means that names no resource: the one marked as default, else the only one.
+    /// The resource of a client that names none: the only one, or the one marked as default.
     #[must_use]
     pub fn default_resource(&self) -> Option<&ResourceConfig> {
         match self.resources.as_slice() {
@@ -90,51 +90,51 @@ impl Config {
 /// The upstream: Pangea `AuthN`, or any OAuth provider.
 #[derive(Debug, Clone)]
 pub struct Authn {
-    /// Base of the hosted login, in the spelling of the configuration (a slash at its end is kept).
+    /// Base URL of the hosted login, in the spelling of the configuration (a trailing slash is kept).
     pub issuer_url: String,
-    /// The client id that the upstream gave us.
+    /// Client ID at the upstream.
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret,
-    /// What to ask the upstream for.
+    /// Scopes to request.
     pub scopes: Vec<String>,
-    /// The `AuthN` service, for questions about a person; `None` when no token for it is configured.
+    /// The `AuthN` service, for lookups of users; `None` without a token for it.
     pub service: Option<AuthnService>,
-    /// Replaces the authorization endpoint that follows from `issuer_url`.
+    /// Authorization endpoint, if it is not derived from `issuer_url`.
     pub authorization_endpoint: Option<Url>,
-    /// Replaces the token endpoint.
+    /// Token endpoint, if it is not derived from `issuer_url`.
     pub token_endpoint: Option<Url>,
-    /// Replaces the introspection endpoint.
+    /// Introspection endpoint, if it is not derived from `issuer_url`.
     pub introspection_endpoint: Option<Url>,
-    /// Replaces the address of the signing keys.
+    /// URL of the signing keys, if it is not derived from `issuer_url`.
     pub jwks_uri: Option<Url>,
     /// Whether to send a PKCE challenge (RFC 7636).
     pub pkce: bool,
-    /// Whether `[access]` believes an address that nothing verified.
+    /// Whether `[access]` accepts an unverified email address.
     pub trust_unverified_email: bool,
-    /// How long to wait for an answer: 1 to 10 seconds.
+    /// Timeout of a request: 1 to 10 seconds.
     pub timeout: Duration,
 }
 
 /// The `AuthN` service API.
 #[derive(Debug, Clone)]
 pub struct AuthnService {
-    /// Its base, such as `https://authn.aws.us.pangea.cloud`.
+    /// Base URL, such as `https://authn.aws.us.pangea.cloud`.
     pub api_url: Url,
     /// The service token.
     pub token: Secret,
 }
 
-/// Who may sign in: without lists, every user for whom the upstream vouches.
+/// Who may sign in. Without lists, every user of the upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// Whether the configuration has `everybody = true`.
     pub says_everybody: bool,
-    /// Mail addresses, in lower case.
+    /// Email addresses, in lower case.
     pub emails: Vec<String>,
-    /// Mail domains, in lower case.
+    /// Email domains, in lower case.
     pub domains: Vec<String>,
-    /// Groups at the upstream.
+    /// Upstream groups.
     pub groups: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ impl Access {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_open() {
-            return f.write_str("everybody for whom the upstream vouches");
+            return f.write_str("every user of the upstream");
         }
         let emails = match self.emails.len() {
             0 => None,
@@ -158,7 +158,7 @@ impl fmt::Display for Access {
         };
         let named =
             |what, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
-        let all = [emails, named("people at", &self.domains), named("members of", &self.groups)];
+        let all = [emails, named("users at", &self.domains), named("members of", &self.groups)];
         f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 }
@@ -166,22 +166,22 @@ impl fmt::Display for Access {
 /// One MCP server.
 #[derive(Debug, Clone)]
 pub struct ResourceConfig {
-    /// Its canonical URL, the audience of its tokens.
+    /// Canonical URL, the audience of its tokens.
     pub url: Resource,
-    /// What the consent page calls it.
+    /// Name on the consent page.
     pub name: Option<String>,
-    /// The scopes it offers.
+    /// Scopes that clients may request.
     pub scopes: Vec<ScopeConfig>,
-    /// Where the gateway forwards to.
+    /// Address of the MCP server behind a gateway; ignored.
     pub upstream: Option<Url>,
-    /// The credential with which it may call `/introspect`.
+    /// Its credentials for `/introspect`.
     pub introspection: Option<Introspection>,
-    /// Whether a client that names no resource means this one.
+    /// Whether a client that names no resource gets this one.
     pub default: bool,
 }
 
 impl ResourceConfig {
-    /// Its scopes, and which of them a client gets without asking: all, unless some are marked.
+    /// Its scopes, and the default ones: those marked as default, or all.
     #[must_use]
     pub fn offer(&self) -> ScopeOffer {
         let scopes = scope_of(&self.scopes);
@@ -194,34 +194,34 @@ impl ResourceConfig {
 /// One scope of a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScopeConfig {
-    /// The word in tokens and requests; valid by RFC 6749 section 3.3.
+    /// Name in tokens and requests (RFC 6749 section 3.3).
     pub name: String,
-    /// What the consent page says of it.
+    /// Description on the consent page.
     pub description: Option<String>,
-    /// Whether a client gets it without asking.
+    /// Whether a client that requests no scope gets it.
     pub default: bool,
 }
 
-/// The credential of one resource server for `/introspect`.
+/// Credentials of a resource server for `/introspect`.
 #[derive(Debug, Clone)]
 pub struct Introspection {
-    /// Its client id, of `[A-Za-z0-9._~-]`.
+    /// Client ID, of `[A-Za-z0-9._~-]`.
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret,
 }
 
-/// What holds for every loopback URL that a client names as a resource.
+/// Settings of every loopback URL that a client names as a resource.
 #[derive(Debug, Clone)]
 pub struct LoopbackResources {
-    /// What a client gets that asks for no scope; it gets any that it asks for.
+    /// Scopes of a client that requests none. It gets any scope that it requests.
     pub scopes: Vec<ScopeConfig>,
-    /// The one credential of all of them.
+    /// The common credentials of all of them.
     pub introspection: Introspection,
 }
 
 impl LoopbackResources {
-    /// Whatever scope is asked for.
+    /// Any scope that a client requests.
     #[must_use]
     pub fn offer(&self) -> ScopeOffer {
         ScopeOffer::Any { default: scope_of(&self.scopes) }
@@ -233,36 +233,36 @@ fn scope_of<'a>(scopes: impl IntoIterator<Item = &'a ScopeConfig>) -> Scope {
     Scope::parse(&words.join(" ")).unwrap_or_default()
 }
 
-/// Key material.
+/// Signing and sealing keys.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Under which everything at rest is sealed.
+    /// Encrypt records at rest.
     pub sealing: KeyRing,
-    /// Where they are kept, to be read again.
+    /// The source of the sealing keys, to reload them.
     pub sealing_place: SecretPlace,
-    /// Which algorithm new signing keys are for.
+    /// Algorithm of new signing keys.
     pub algorithm: SigningAlgorithm,
-    /// How old a signing key becomes before the next one is made.
+    /// Age at which a signing key is replaced.
     pub rotation: Duration,
 }
 
-/// Where records live: all in one place, or some kinds elsewhere.
+/// Where records are stored: one repository, and optionally others for some kinds of record.
 #[derive(Debug, Clone)]
 pub struct Repositories {
-    /// Whatever has no place of its own.
+    /// The repository of all kinds that have none of their own.
     pub main: RepositoryConfig,
-    /// Clients, if elsewhere.
+    /// Clients, if they are stored in another repository.
     pub clients: Option<RepositoryConfig>,
-    /// Grants, if elsewhere.
+    /// Grants, if they are stored in another repository.
     pub grants: Option<RepositoryConfig>,
-    /// Signing keys, if elsewhere.
+    /// Signing keys, if they are stored in another repository.
     pub keys: Option<RepositoryConfig>,
-    /// What may be used once, if elsewhere.
+    /// One-time values, if they are stored in another repository.
     pub replays: Option<RepositoryConfig>,
 }
 
 impl Repositories {
-    /// Every place, the main one first.
+    /// Every repository, the main one first.
     pub fn all(&self) -> impl Iterator<Item = &RepositoryConfig> {
         let elsewhere = [&self.clients, &self.grants, &self.keys, &self.replays];
         std::iter::once(&self.main).chain(elsewhere.into_iter().flatten())
@@ -272,23 +272,23 @@ impl Repositories {
 /// A storage engine.
 #[derive(Debug, Clone)]
 pub enum RepositoryConfig {
-    /// In memory: gone with the process.
+    /// In memory; lost when the process ends.
     Memory,
-    /// In one `SQLite` file.
+    /// An `SQLite` database.
     Sqlite {
-        /// The file.
+        /// The database file.
         path: PathBuf,
     },
-    /// In `PostgreSQL`.
+    /// A `PostgreSQL` database.
     Postgres(ServerConfig),
-    /// In Redis or Valkey.
+    /// A Redis or Valkey server.
     Redis(ServerConfig),
-    /// In Pangea Vault.
+    /// Pangea Vault.
     Vault(VaultConfig),
 }
 
 impl RepositoryConfig {
-    /// The value of `kind`.
+    /// The value of the key `kind`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -304,49 +304,49 @@ impl RepositoryConfig {
 /// A database server.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
-    /// Where it is; may hold a password.
+    /// May contain a password.
     pub url: Secret,
-    /// The password, if it stands apart.
+    /// The password, if it is not in the URL.
     pub password: Option<Secret>,
-    /// A PEM file with the authorities to trust in place of the usual ones.
+    /// A PEM file with certificate authorities, instead of this machine's.
     pub ca_file: Option<PathBuf>,
-    /// Connections at most.
+    /// Maximum number of connections.
     pub connections: u32,
-    /// How long one request may take.
+    /// Timeout of one request.
     pub timeout: Duration,
 }
 
 /// Pangea Vault.
 #[derive(Debug, Clone)]
 pub struct VaultConfig {
-    /// The service, such as `https://vault.aws.us.pangea.cloud`.
+    /// Base URL, such as `https://vault.aws.us.pangea.cloud`.
     pub api_url: Url,
-    /// The token as it was at start.
+    /// The token at start.
     pub token: Secret,
-    /// The file to read it from again once Vault refuses it, if it came from a file.
+    /// The file of the token, which is read again when Vault refuses the token.
     pub token_file: Option<PathBuf>,
-    /// The folder for our items, `/a/b` without a slash at its end; empty for the root.
+    /// Folder for the records, such as `/a/b`; empty for the root.
     pub folder: String,
-    /// How long one request may take.
+    /// Timeout of one request.
     pub timeout: Duration,
-    /// For how long a value once read is believed.
+    /// How long a value is cached.
     pub cache: Duration,
 }
 
 /// Client registration (RFC 7591).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// Whether anybody may register.
+    /// Whether clients may register themselves.
     pub enabled: bool,
-    /// How long a client is kept with which nobody has signed in.
+    /// How long a registration is kept if no user signs in with it.
     pub unused_lifetime: Duration,
-    /// How many such clients are kept.
+    /// Maximum number of registrations without a sign-in.
     pub max_unused: u32,
-    /// How many bytes their records may have in total.
+    /// Maximum size of those registrations in bytes.
     pub max_unused_bytes: u32,
-    /// How long a client is kept after its last grant has ended.
+    /// How long a client is kept after its last grant ended.
     pub idle_lifetime: Duration,
-    /// Which private-use URI schemes a redirect URI may have (RFC 8252 section 7.1).
+    /// Private-use schemes that a redirect URI may have (RFC 8252 section 7.1).
     pub private_use_schemes: PrivateUseSchemes,
     /// Hosts of redirect URIs that the consent page shows as known.
     pub trusted_redirect_hosts: Vec<String>,
@@ -355,22 +355,21 @@ pub struct Registration {
 /// Lifetimes, in whole seconds; access ≤ refresh ≤ grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
-    /// Of an access token.
+    /// Lifetime of an access token.
     pub access_lifetime: Duration,
-    /// Of a refresh token that is not used.
+    /// Lifetime of an unused refresh token.
     pub refresh_lifetime: Duration,
-    /// How long a refresh token that was used gets the same answer again; zero means that using a
-    /// token twice ends the grant.
+    /// How long a used refresh token gets the same response again. With zero, using a token twice ends the grant.
     pub refresh_grace: Duration,
-    /// Of a grant, from sign-in, whatever is refreshed.
+    /// Lifetime of a grant, from the sign-in, even if the client keeps refreshing.
     pub grant_lifetime: Duration,
-    /// Of an authorization code.
+    /// Lifetime of an authorization code.
     pub code_lifetime: Duration,
-    /// What access tokens say of the person besides their id.
+    /// Claims about the user in access tokens, in addition to `sub`.
     pub claims: Vec<PersonClaim>,
 }
 
-/// How many requests one client address may make.
+/// Rate limits per client address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// At `/authorize` and `/consent`.
@@ -392,27 +391,27 @@ pub struct Limits {
 /// A rate limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// How many requests a minute in the long run; at least 1.
+    /// Average requests per minute; at least 1.
     pub per_minute: u32,
-    /// How many at once; at least 1.
+    /// Requests at once; at least 1.
     pub burst: u32,
 }
 
-/// The log.
+/// Format and level of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// How it is written.
+    /// Format of a line.
     pub format: LogFormat,
-    /// A filter in the notation of `tracing-subscriber`, such as `info,pangea_mcp_auth=debug`.
+    /// A filter of `tracing-subscriber`, such as `info,pangea_mcp_auth=debug`.
     pub level: String,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

@@ -1,4 +1,4 @@
-//! Files for their owner alone, whole or not at all.
+//! Writes files that only their owner can read, completely or not at all.
 
 use std::{
     fs,
@@ -8,21 +8,15 @@ use std::{
 
 use crate::secret::{Random, encode};
 
-/// What becomes of a file that is there already.
+/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
-    /// It stays as it is, and nothing is written.
     Stays,
-    /// It is replaced.
     Replaced,
 }
 
-/// Writes a file of mode 600: elsewhere first, then into place, so that no one ever reads half of it.
-/// Of processes that write at once with [`Existing::Stays`], the first one's file stays.
-///
-/// # Errors
-///
-/// When the file system refuses.
+/// Writes a file of mode 600. It is written under another name and then renamed, so that no process reads half of
+/// it. If several processes write with [`Existing::Stays`] at the same time, the first file stays.
 pub(crate) fn write_private_file(
     path: &Path,
     text: &str,
@@ -50,22 +44,14 @@ fn write_draft(draft: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a folder, and those above it, for its owner alone.
-///
-/// # Errors
-///
-/// When the file system refuses.
+/// Creates a directory and its parents, with access only for their owner.
 #[cfg(unix)]
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Makes a folder, and those above it.
-///
-/// # Errors
-///
-/// When the file system refuses.
+/// Creates a directory and its parents.
 #[cfg(not(unix))]
 pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)

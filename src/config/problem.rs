@@ -1,22 +1,22 @@
-//! What can be wrong with a configuration: where, what, and the sentence that fixes it.
+//! Problems of a configuration: where, what, and how to fix it.
 
 use std::{fmt, path::PathBuf};
 
-/// Where a value came from.
+/// The location of a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
-    /// A command line flag, as it is written.
+    /// A command line option, such as `--listen`.
     Flag(&'static str),
     /// A line of the configuration file, counted from 1; `None` for the file as a whole.
     File(PathBuf, Option<usize>),
     /// An environment variable.
     Variable(String),
-    /// Nothing that a person wrote.
+    /// A default.
     Nowhere,
 }
 
 impl Place {
-    /// Flags first, then the lines of the file from top to bottom, what it lacks, and the environment.
+    /// Options first, then the lines of the file, missing keys, and the environment.
     fn order(&self) -> (u8, usize) {
         match self {
             Self::Flag(_) => (0, 0),
@@ -39,16 +39,16 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// A problem with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it was written.
+    /// Where the problem is.
     pub place: Place,
-    /// The key it is about, such as `tokens.access_lifetime`; empty when it is about no key.
+    /// The key, such as `tokens.access_lifetime`; empty if the problem does not concern a key.
     pub key: String,
-    /// What is wrong. Holds no secret.
+    /// The problem. It never contains a secret.
     pub what: String,
-    /// What to do about it.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, in the order in which a person goes through it.
+/// All problems, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(Vec<Problem>);
 
@@ -89,7 +89,7 @@ impl fmt::Display for Problems {
     }
 }
 
-/// What is wrong with a value and how to fix it, before it is known whose value it is.
+/// A problem with a value and its fix, without the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) what: String,
@@ -106,7 +106,7 @@ impl Complaint {
     }
 }
 
-/// The candidate that was probably meant: at most a third of its letters differ.
+/// The most similar candidate, if at most a third of its letters differ.
 pub(crate) fn did_you_mean<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! Takes values out of the settings, and collects what is wrong with them.
+//! Reads typed values from the settings, and collects problems.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,32 +25,32 @@ use crate::{
     secret::{KeyRing, Secret},
 };
 
-/// Takes values out of the settings. A method whose value is missing or wrong notes the problem
-/// and returns an empty value, which nobody sees: with problems there is no configuration.
+/// Reads typed values from the settings. If a value is missing or invalid, a method records the problem and returns
+/// an empty value, which is never used: with problems, there is no configuration.
 pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     pub(super) environment: &'a dyn Environment,
     pub(super) variables: &'a BTreeMap<String, String>,
-    /// Where missing keys would be written.
+    /// The location of missing keys.
     pub(super) file: Place,
     pub(super) problems: Vec<Problem>,
-    /// What works, but should be corrected.
+    /// What works but should be corrected.
     pub(super) warnings: Vec<Problem>,
 }
 
-/// Shorter secrets are refused, in characters: an attacker can guess them.
+/// Minimum length of a secret in characters; shorter ones can be guessed.
 const SHORTEST_SECRET: usize = 16;
-/// Shorter secrets get a warning, in characters: generators make longer ones.
+/// Shorter secrets get a warning, in characters; generated secrets are longer.
 const SHORT_SECRET: usize = 32;
 
 impl Reader<'_> {
-    /// Notes a problem with a key, at the place of its value, else of its table, else of the file.
+    /// Records a problem at the location of the value, otherwise of its section, otherwise of the file.
     pub(super) fn complain(&mut self, path: &str, complaint: Complaint) {
         let place = self.place(path);
         self.problems.push(complaint.at(place, path));
     }
 
-    /// Notes a warning about a key, once for each text.
+    /// Records a warning about a key, once for each text.
     pub(super) fn warn(&mut self, path: &str, complaint: Complaint) {
         let warning = complaint.at(self.place(path), path);
         let is_known = self.warnings.iter().any(|known| known.what == warning.what);
@@ -59,7 +59,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where a key's value was written, or should have been.
+    /// Where a key is, or should be.
     fn place(&self, path: &str) -> Place {
         let is_written = |place: &&Place| **place != Place::Nowhere;
         let value = self.settings.get(path).map(|given| &given.place).or_else(|| self.settings.section(path));
@@ -69,7 +69,7 @@ impl Reader<'_> {
         value.or(section).unwrap_or(&self.file).clone()
     }
 
-    /// Whether somebody wrote this key, be it right or wrong.
+    /// Whether the key is set, even to an invalid value.
     pub(super) fn is_written(&self, path: &str) -> bool {
         self.settings.get(path).is_some_and(|given| given.place != Place::Nowhere)
     }
@@ -124,7 +124,7 @@ impl Reader<'_> {
         self.list(path, |given| value::text(&given.value).and_then(&parse))
     }
 
-    /// A list of who may sign in. An empty one is a mistake: it could mean all users or none.
+    /// A list of who may sign in. An empty list is a problem, because it could mean all users or none.
     pub(super) fn allow_list<T>(
         &mut self,
         path: &str,
@@ -133,14 +133,13 @@ impl Reader<'_> {
         if let Some(Value::List(items)) = self.settings.get(path).map(|given| &given.value)
             && items.is_empty()
         {
-            let fix =
-                "Name who may sign in, or remove it; `everybody = true` under `[access]` admits everybody";
+            let fix = "List who may sign in, or remove the key; `everybody = true` under `[access]` lets every user sign in";
             self.complain(path, Complaint::new("is an empty list", fix));
         }
         self.texts(path, parse)
     }
 
-    /// A list, each item with its own place in complaints.
+    /// A list; problems have the location of their item.
     pub(super) fn list<T>(&mut self, path: &str, parse: impl Fn(&Given) -> Result<T, Complaint>) -> Vec<T> {
         let settings = self.settings;
         let items = match settings.get(path).map(|given| &given.value) {
@@ -176,7 +175,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A path; a relative one from the file starts at the file's folder.
+    /// A path; in the configuration file, it is relative to the directory of that file.
     pub(super) fn path(&mut self, path: &str) -> Option<PathBuf> {
         let place = &self.settings.get(path)?.place;
         self.text(path, |text| Ok(secret_source::relative_to_file(place, text)))
@@ -193,13 +192,13 @@ impl Reader<'_> {
             .ok()
     }
 
-    /// A secret that the operator made up.
+    /// A secret that the operator chose.
     pub(super) fn chosen_secret(&mut self, path: &str) -> Option<Secret> {
         let secret = self.secret(path)?;
         let length = secret.expose().chars().count();
         let complaint = |limit: usize| {
             let what = format!("the secret has {length} characters, fewer than {limit}");
-            Complaint::new(what, "Make one with `openssl rand -hex 32`")
+            Complaint::new(what, "Generate one with `openssl rand -hex 32`")
         };
         if length < SHORTEST_SECRET {
             self.complain(path, complaint(SHORTEST_SECRET));
@@ -209,7 +208,7 @@ impl Reader<'_> {
         Some(secret)
     }
 
-    /// Warns about a secret file that is accepted; reading it refuses the others.
+    /// Warns of an accepted secret file with weak permissions.
     fn warn_of_secret_file(&mut self, path: &str, place: &SecretPlace) {
         if let SecretPlace::File(file) = place {
             let faults =
@@ -220,7 +219,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Judges who may read and change a file that a key names, if it is there, and its folder.
+    /// Checks the permissions of a file, if it exists, and of its directory.
     pub(super) fn judge_file(&mut self, path: &str, file: &Path, contents: Contents) {
         let faults = permissions::faults(file, contents, None).unwrap_or_else(|_| {
             let folder = file.ancestors().skip(1).find(|folder| folder.is_dir());
@@ -238,14 +237,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The path of a file that is believed.
+    /// The path of a file whose contents are trusted.
     pub(super) fn trusted_file(&mut self, path: &str) -> Option<PathBuf> {
         let file = self.path(path)?;
         self.judge_file(path, &file, Contents::Trusted);
         Some(file)
     }
 
-    /// The sealing keys, and where they are kept.
+    /// The sealing keys and their source.
     pub(super) fn sealing_keys(&mut self, path: &str) -> Option<(KeyRing, SecretPlace)> {
         let given = self.settings.get(path)?;
         let read = secret_source::place_of(given).and_then(|place| {
@@ -256,7 +255,7 @@ impl Reader<'_> {
         read.map_err(|complaint| self.complain(path, complaint)).ok()
     }
 
-    /// A secret that may also stand there as it is.
+    /// A secret that may also be written as plain text.
     pub(super) fn text_or_secret(&mut self, path: &str) -> Option<Secret> {
         match &self.settings.get(path)?.value {
             Value::Text(_) => {
@@ -267,15 +266,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The file that a secret comes from, if it comes from one.
+    /// The file of a secret, if its source is a file.
     pub(super) fn secret_file(&self, path: &str) -> Option<PathBuf> {
         let Value::Table(members) = &self.settings.get(path)?.value else { return None };
         let file = members.get("file")?;
         value::text(&file.value).ok().map(|text| secret_source::relative_to_file(&file.place, text))
     }
 
-    /// The paths of required keys that are not given, wherever their table is or must be; those
-    /// about which something was said already are left out.
+    /// The paths of missing required keys, except those with a problem already.
     pub(super) fn missing(&self) -> Vec<(&'static Key, String)> {
         let required =
             KEYS.iter().filter(|key| matches!(key.fallback, Fallback::Required(_) | Fallback::Made(..)));
@@ -286,7 +284,7 @@ impl Reader<'_> {
         paths.filter(|(_, path)| self.settings.get(path).is_none() && !self.has_complained(path)).collect()
     }
 
-    /// Whether there is a problem with a key, or with a table that would hold it.
+    /// Whether there is a problem with a key or its section.
     pub(super) fn has_complained(&self, path: &str) -> bool {
         self.problems
             .iter()
@@ -294,25 +292,24 @@ impl Reader<'_> {
             .any(|rest| rest.is_empty() || (rest.len() < path.len() && rest.starts_with('.')))
     }
 
-    /// Whether there is a problem with a key of a table.
+    /// Whether there is a problem with a key in a section.
     pub(super) fn has_complaint_below(&self, section: &str) -> bool {
         let below = join(section, "");
         self.problems.iter().any(|problem| problem.key.starts_with(&below))
     }
 
-    /// Notes that a required key is not given.
     pub(super) fn complain_of_missing(&mut self, key: &Key, path: &str) {
         let (example, command) = match key.fallback {
             Fallback::Required(example) => (example, None),
             Fallback::Made(example, command) => (example, Some(command)),
             Fallback::Value(_) | Fallback::Absent(_) => return,
         };
-        let made = command.map(|command| format!("; `{command}` makes its file")).unwrap_or_default();
+        let made = command.map(|command| format!("; create it with `{command}`")).unwrap_or_default();
         let fix = format!("Add `{} = {example}` {}{made}", key.name(), whereabouts(key.section()));
         self.complain(path, Complaint::new("is missing", fix));
     }
 
-    /// Notes each value but the first of those that must differ.
+    /// Records a problem for each repeated value.
     pub(super) fn complain_of_repeats(&mut self, values: &[(String, String)], what: &str, fix: &str) {
         let mut seen = HashSet::new();
         for (path, value) in values {
@@ -329,11 +326,11 @@ fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, Complaint> {
         return Ok(*chosen);
     }
     let words = || choices.iter().map(|(word, _)| *word);
-    let what = format!("{} is not among the choices", quoted(text));
+    let what = format!("{} is not a valid choice", quoted(text));
     let meant = words().find(|word| word.eq_ignore_ascii_case(text));
     Err(match meant.or_else(|| did_you_mean(text, words())) {
         Some(meant) => Complaint::new(what, format!("Did you mean {meant:?}?")),
-        None => Complaint::new(what, format!("Choose one of: {}", words().collect::<Vec<_>>().join(", "))),
+        None => Complaint::new(what, format!("Use one of: {}", words().collect::<Vec<_>>().join(", "))),
     })
 }
 

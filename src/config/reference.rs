@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, written from the table of keys.
+//! Generates `docs/configuration.md` from the table of keys.
 
 use std::fmt::{self, Write};
 
@@ -11,38 +11,40 @@ use super::{
 const INTRODUCTION: &str = "\
 # Configuration
 
-<!-- Generated from src/config/keys.rs: `UPDATE_DOCS=1 cargo test --lib config` writes it anew. -->
+<!-- Generated from src/config/keys.rs with `UPDATE_DOCS=1 cargo test --lib config`. -->
 
-One TOML file: the one named with `--config`, else with `$PANGEA_MCP_AUTH_CONFIG`, else `config.toml` in the platform's
-configuration directory (`~/.config/pangea-mcp-auth` on Linux). With `--dev` it is read only when it is named. A flag
-stands above the environment, the environment above the file, the file above the default. A key that does not exist is
-an error. `serve` names everything that is wrong at once, with line and remedy, and exits with 78.
+The configuration is one TOML file: the file of `--config`, otherwise that of `$PANGEA_MCP_AUTH_CONFIG`, otherwise
+`config.toml` in the platform's configuration directory (`~/.config/pangea-mcp-auth` on Linux). With `--dev` it is read
+only if you name it. Options override environment variables, which override the file, which overrides the defaults. An
+unknown key is an error. `serve` reports all problems at once, each with its line and a fix, and exits with 78.
 
-**Durations** are text: `\"10m\"`, `\"1h 30m\"`, `\"30d\"`. **URLs** are `https`; `http` is accepted where the host is
-loopback.
+**Durations** are text: `\"10m\"`, `\"1h 30m\"`, `\"30d\"`. **URLs** are `https`; `http` is accepted only for a loopback
+host.
 
-**Secrets** never stand in the file. Write where they are: `{ keyring = \"name\" }` in the platform's keyring, under the
-service `pangea-mcp-auth`; `{ file = \"path\" }`, its path starting at the configuration file's folder; or
-`{ env = \"NAME\" }`. A byte order mark at the start is removed; a value in quotation marks is refused.
+**Secrets** are not in the file. Write their source instead: `{ keyring = \"name\" }` for the platform's keyring, with the
+service `pangea-mcp-auth`; `{ file = \"path\" }`, relative to the directory of the configuration file; or
+`{ env = \"NAME\" }`. A byte order mark at the start is ignored; a value in quotation marks is an error. Builds without
+the cargo feature `keyring` refuse keyring sources.
 
-**Permissions.** A secret's file is for this process alone: mode 600 or 400, owned by the user that the daemon runs as. A
-file of root's may be readable by one of the daemon's groups (mode 440 or 640), as Kubernetes (`defaultMode: 0440`,
-`fsGroup`) and systemd make them; files in `$CREDENTIALS_DIRECTORY` are accepted as they are. The configuration file and
-`ca_file` must not be writable by every user; the database must not be open to other users, nor writable by its group
-unless its folder hands that group on (`chmod g+s`). No folder of these may be writable by every user, except sticky ones
-and the roots of mounted volumes, which get a warning.
+**Permissions.** Only the daemon may read a secret's file: mode 600 or 400, owned by the user of the daemon. A file that
+root owns may be readable by one of the daemon's groups (mode 440 or 640), as with Kubernetes (`defaultMode: 0440`,
+`fsGroup`) and systemd. Files in `$CREDENTIALS_DIRECTORY` are always accepted. The configuration file and `ca_file` must
+not be writable by every user. The database must not be accessible to other users, and not writable by its group, unless
+its directory passes that group on (`chmod g+s`). None of their directories may be writable by every user, except sticky
+directories and the roots of mounted volumes, which get a warning.
 
-**Environment.** Every key has a variable. An empty one counts as not set, except for the lists of `[access]`, where it is
-an error. Lists are separated by commas; a single comma is the empty list. At its start the daemon names the variables
-that set something, and those that overrule the file. A secret's variable holds the secret itself, and the same name with `_FILE` at its end the path of a
-file with it. `RESOURCES__0__` is the first resource, `RESOURCES__1__` the second, and so on.
+**Environment.** Every key has a variable. An empty variable counts as not set, except for the lists of `[access]`, where
+it is an error. Separate the items of a list by commas; a single comma is an empty list. At start, the daemon logs the
+variables that set a value, and those that override the file. A secret's variable contains the secret itself; the same
+name with the suffix `_FILE` contains the path of a file. `RESOURCES__0__` is the first resource, `RESOURCES__1__` the
+second, and so on.
 
-**Proxies.** Requests to `https` addresses go through the proxy that `HTTPS_PROXY` or `ALL_PROXY` names, with `NO_PROXY`
-for exceptions (lower case works, too); it sees host names and nothing else. Requests to this machine never go through a
-proxy, so no secret reaches one in clear. PostgreSQL and Redis are connected to directly.
+**Proxies.** Requests to `https` URLs go through the proxy of `HTTPS_PROXY` or `ALL_PROXY`, except hosts in `NO_PROXY`
+(lower case works, too). The proxy sees only host names. Requests to this machine never go through a proxy, so no secret
+reaches one in clear text. Connections to PostgreSQL and Redis are direct.
 ";
 
-/// The reference of every key, in Markdown: the text of `docs/configuration.md`.
+/// The text of `docs/configuration.md`.
 #[must_use]
 pub fn reference() -> String {
     let mut out = String::from(INTRODUCTION);
@@ -51,13 +53,13 @@ pub fn reference() -> String {
     out
 }
 
-/// The variable of every key, and what the key is for.
+/// The environment variable and the description of every key.
 pub fn variables() -> impl Iterator<Item = (String, &'static str)> {
     KEYS.iter().map(|key| (key.variable(), key.doc))
 }
 
 fn write_reference(out: &mut String) -> fmt::Result {
-    writeln!(out, "\nThe names that `pangea-authn-fastmcp` read are honoured, too, below these:\n")?;
+    writeln!(out, "\nThe variables of `pangea-authn-fastmcp` also work. Those above override them:\n")?;
     for key in LEGACY.iter().filter_map(|(name, path)| Some((name, find(path)?))) {
         writeln!(out, "- `{}` for `{}`", key.0, key.1.variable())?;
     }
@@ -65,17 +67,17 @@ fn write_reference(out: &mut String) -> fmt::Result {
         let title =
             if section.is_empty() { "Top level".to_owned() } else { format!("`{}`", header(section)) };
         writeln!(out, "\n## {title}\n\n{words}\n")?;
-        writeln!(out, "| key | type | default | what | environment |\n|---|---|---|---|---|")?;
+        writeln!(out, "| key | type | default | description | environment |\n|---|---|---|---|---|")?;
         for key in KEYS {
             if let Some(name) = name_in(section, key) {
                 write_key(out, name, key)?;
             }
         }
     }
-    writeln!(out, "\n## An example\n\n```toml\n{}\n```", EXAMPLE.trim_end())
+    writeln!(out, "\n## Example\n\n```toml\n{}\n```", EXAMPLE.trim_end())
 }
 
-/// What a key is called in a chapter; `None` when it belongs to another one.
+/// The name of a key in a chapter; `None` if it belongs to another one.
 fn name_in(section: &str, key: &Key) -> Option<&'static str> {
     if section.is_empty() {
         return Some(key.path).filter(|path| !path.contains('.'));

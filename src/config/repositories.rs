@@ -1,4 +1,4 @@
-//! `[repository]` and the tables that put one kind of record elsewhere.
+//! `[repository]` and the sections that store one kind of record in another repository.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -25,7 +25,6 @@ const REDIS_SCHEMES: [&str; 7] = [
     "rediss+cluster://",
 ];
 
-/// The kinds of repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Memory,
@@ -44,10 +43,10 @@ const KINDS: [(&str, Kind); 5] = [
 ];
 
 impl Kind {
-    /// Which keys mean something to it, apart from `kind`.
+    /// The keys that apply to it, except `kind`.
     const fn keys(self) -> &'static [&'static str] {
         match self {
-            // Whoever tries something out in memory may leave the file's name where it is.
+            // For a test in memory, the path of the file may stay.
             Self::Memory | Self::Sqlite => &["path"],
             Self::Postgres => &["url", "password", "ca_file", "connections", "timeout"],
             Self::Redis => &["url", "password", "ca_file", "timeout"],
@@ -56,7 +55,6 @@ impl Kind {
     }
 }
 
-/// Where records live.
 pub(super) fn repositories(reader: &mut Reader<'_>, allow_memory: bool) -> Option<Repositories> {
     let kind = reader.choice(&join(MAIN, "kind"), &KINDS);
     let others = SECTIONS.map(|section| {
@@ -77,7 +75,7 @@ pub(super) fn repositories(reader: &mut Reader<'_>, allow_memory: bool) -> Optio
     })
 }
 
-/// One repository; what its table does not say is as in `[repository]`.
+/// One repository. Missing keys default to those of `[repository]`.
 fn repository(
     reader: &mut Reader<'_>,
     section: &str,
@@ -87,8 +85,8 @@ fn repository(
     match kind {
         Kind::Memory if allow_memory => Some(RepositoryConfig::Memory),
         Kind::Memory => {
-            let what = "\"memory\" forgets every client, grant and key when the process ends";
-            let fix = "Write `kind = \"sqlite\"`, or start with --allow-volatile if that is what you want";
+            let what = "\"memory\" loses all clients, grants and keys when the process ends";
+            let fix = "Set `kind = \"sqlite\"`, or start with --allow-volatile to accept this";
             reader.complain(&place_of(reader, section, "kind"), Complaint::new(what, fix));
             None
         }
@@ -114,7 +112,7 @@ fn server(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<Se
     let url = needed(reader, &path, url, "is missing", &fix);
     if url.as_ref().is_some_and(|url| !schemes.iter().any(|scheme| url.expose().starts_with(scheme))) {
         let fix = format!("Begin it with one of: {}", schemes.join(", "));
-        reader.complain(&path, Complaint::new("is no address of this kind of repository", fix));
+        reader.complain(&path, Complaint::new("is not a URL for this kind of repository", fix));
     }
     let [password, ca_file, connections, timeout] =
         ["password", "ca_file", "connections", "timeout"].map(|name| place_of(reader, section, name));
@@ -145,24 +143,24 @@ fn vault(reader: &mut Reader<'_>, section: &str) -> Option<VaultConfig> {
     })
 }
 
-/// A folder of Vault with one slash before each of its parts.
+/// A Vault folder with one slash before each part.
 fn vault_folder(text: &str) -> Result<String, Complaint> {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     if !parts.iter().all(|part| part.bytes().all(fits)) {
-        let what = "has characters that are not safe in a folder of Vault";
-        return Err(Complaint::new(what, "Write letters, digits, `_`, `.` and `-` between slashes"));
+        let what = "has characters that are not allowed in a Vault folder";
+        return Err(Complaint::new(what, "Use letters, digits, `_`, `.` and `-` between slashes"));
     }
     Ok(parts.iter().map(|part| format!("/{part}")).collect())
 }
 
-/// Where a setting is written: in its own table, else in `[repository]`.
+/// The path of a key: in its own section, otherwise in `[repository]`.
 fn place_of(reader: &Reader<'_>, section: &str, name: &str) -> String {
     let own = join(section, name);
     if reader.is_written(&own) { own } else { join(MAIN, name) }
 }
 
-/// A value that must be there; its absence is noted unless something was said about it already.
+/// A required value. If it is missing, a problem is recorded, unless it has one already.
 fn needed<T>(reader: &mut Reader<'_>, path: &str, found: Option<T>, what: &str, fix: &str) -> Option<T> {
     if found.is_none() && !reader.has_complained(path) {
         reader.complain(path, Complaint::new(what, fix));
@@ -170,12 +168,12 @@ fn needed<T>(reader: &mut Reader<'_>, path: &str, found: Option<T>, what: &str, 
     found
 }
 
-/// Keys that mean nothing to the kind of their table, nor to any that takes them over.
+/// Records keys that apply neither to the kind of their section nor to a section that inherits them.
 fn complain_of_useless_keys(reader: &mut Reader<'_>, main: Option<Kind>, others: [Option<Kind>; 4]) {
     let Some(main) = main else { return };
     let place = reader.settings.get(&join(MAIN, "kind")).map(|given| &given.place);
     if matches!(place, Some(Place::Variable(_))) {
-        // The file was written for another kind, and is for now overruled.
+        // The file was written for another kind, which a variable overrides.
         return;
     }
     let heirs = || others.into_iter().flatten();
@@ -195,11 +193,11 @@ fn complain_of_useless_keys(reader: &mut Reader<'_>, main: Option<Kind>, others:
 }
 
 fn complain_of_useless(reader: &mut Reader<'_>, path: &str) {
-    let what = "means nothing to this kind of repository";
+    let what = "does not apply to this kind of repository";
     reader.complain(path, Complaint::new(what, "Remove it"));
 }
 
-/// Whether a value comes from a variable that the original library reads, too.
+/// Whether a value comes from a variable of the original library.
 fn is_legacy(reader: &Reader<'_>, path: &str) -> bool {
     let place = reader.settings.get(path).map(|given| &given.place);
     matches!(place, Some(Place::Variable(name)) if LEGACY.iter().any(|(legacy, _)| legacy == name))

@@ -1,4 +1,4 @@
-//! The sealing keys: the one secret that may have several lines, and that the program itself writes.
+//! The sealing keys: the only secret that may have several lines, and that the program itself writes.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 use super::{environment::Environment, problem::Complaint, secret_source::SecretPlace};
 use crate::secret::{KeyRing, RingError};
 
-/// Reads the keys from where they are kept.
+/// Reads the keys from their source.
 pub(super) fn read(
     place: &SecretPlace,
     environment: &dyn Environment,
@@ -19,23 +19,19 @@ pub(super) fn read(
     let text = place.fetch(environment, variables)?;
     KeyRing::parse(&text).map_err(|error| {
         let fix = match error {
-            RingError::Empty | RingError::NotAKey(_) => "Make one with `openssl rand -base64 32`",
-            RingError::NotATime(_) => "Write the time in UTC, or leave it out with the `@`",
+            RingError::Empty | RingError::NotAKey(_) => "Generate one with `openssl rand -base64 32`",
+            RingError::NotATime(_) => "Write the time in UTC, or remove it together with the `@`",
             RingError::Twice(_) => "Remove one of the two",
             RingError::Weak => {
-                "Make one with `openssl rand -base64 32`; with records under the old one, put it below that one \
-                 (docs/sealing-keys.md)"
+                "Generate one with `openssl rand -base64 32`. If records are encrypted with the old key, add the new key \
+                 below it (docs/sealing-keys.md)"
             }
         };
         Complaint::new(format!("the secret {error}"), fix)
     })
 }
 
-/// Reads the sealing keys of the configuration again.
-///
-/// # Errors
-///
-/// The sentence that says why they cannot be read.
+/// Reloads the sealing keys. The error is a sentence.
 pub(crate) fn read_sealing_keys(
     place: &SecretPlace,
     environment: &dyn Environment,
@@ -44,12 +40,8 @@ pub(crate) fn read_sealing_keys(
         .map_err(|Complaint { what, fix }| format!("{what}. {fix}"))
 }
 
-/// Keeps these keys in place of those which are there. A file is replaced at once, keeps its owner
-/// and is nobody else's to read.
-///
-/// # Errors
-///
-/// The sentence that says why that cannot be done.
+/// Replaces the stored keys. A file is replaced atomically, keeps its owner, and only the owner can read it. The
+/// error is a sentence.
 pub(crate) fn store_sealing_keys(
     place: &SecretPlace,
     ring: &KeyRing,
@@ -66,15 +58,14 @@ pub(crate) fn store_sealing_keys(
     }
 }
 
-/// Writes the keys beside the file and renames them into its place. Whoever else is about to do so
-/// is in the way by the name of the draft.
+/// Writes the keys to a draft and renames it. The name of the draft is also a lock against other processes.
 fn replace_file(path: &Path, text: &[u8]) -> Result<(), String> {
-    let failed = |error: &io::Error| format!("{} cannot be replaced ({error})", path.display());
+    let failed = |error: &io::Error| format!("cannot replace {} ({error})", path.display());
     let path = path.canonicalize().map_err(|error| failed(&error))?;
     let draft = draft_of(&path);
     let file = create(&draft).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => format!(
-            "{} is there: another rotation is under way, or was cut short. Remove it if none is",
+            "{} exists: another rotation is running or was interrupted. Remove the file if none is running",
             draft.display()
         ),
         _ => failed(&error),
@@ -120,7 +111,7 @@ fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A rename is durable once its folder is.
+/// A rename is durable after its directory is synchronised.
 fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
@@ -183,7 +174,7 @@ mod tests {
         fs::write(draft_of(&path), "").unwrap();
         let place = SecretPlace::File(path.clone());
         let refused = store_sealing_keys(&place, &key().into(), &FakeEnvironment::default()).unwrap_err();
-        assert!(refused.contains("another rotation is under way"), "{refused}");
+        assert!(refused.contains("another rotation is running"), "{refused}");
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
     }
 
@@ -192,8 +183,8 @@ mod tests {
         let environment = FakeEnvironment::default();
         for (place, words) in [
             (SecretPlace::Variable("SEALING".to_owned()), "`SEALING`, which only you can change"),
-            (SecretPlace::Keyring("sealing".to_owned()), "can only be read"),
-            (SecretPlace::File(PathBuf::from("/nonexistent/s")), "/nonexistent/s cannot be replaced"),
+            (SecretPlace::Keyring("sealing".to_owned()), "is read-only"),
+            (SecretPlace::File(PathBuf::from("/nonexistent/s")), "cannot replace /nonexistent/s"),
         ] {
             let refused = store_sealing_keys(&place, &key().into(), &environment).unwrap_err();
             assert!(refused.contains(words), "{refused}");

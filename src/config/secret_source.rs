@@ -1,4 +1,4 @@
-//! Secrets are named in the configuration, never written there: keyring, file or variable.
+//! Sources of secrets: keyring, file or variable. The configuration names the source, not the secret.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,10 @@ use crate::{
 const FORMS: [&str; 3] = ["keyring", "file", "env"];
 const FIX: &str = "Write { keyring = \"name\" }, { file = \"path\" } or { env = \"NAME\" }";
 
-/// Longer files hold something else.
+/// Maximum size of a secret file, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Fetches the secret that a value names; `name` is what logs and errors may say of it.
+/// Reads a secret from its source. Logs and errors call it `name`.
 pub(super) fn read(
     given: &Given,
     name: &'static str,
@@ -38,19 +38,19 @@ pub(super) fn read(
     }
 }
 
-/// Where a secret is kept.
+/// The source of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretPlace {
-    /// In the keyring, under this name.
+    /// A keyring entry with this name.
     Keyring(String),
-    /// In this file.
+    /// A file.
     File(PathBuf),
-    /// In this environment variable.
+    /// An environment variable.
     Variable(String),
 }
 
 impl SecretPlace {
-    /// All that is kept there.
+    /// Reads everything that the source contains.
     pub(super) fn fetch(
         &self,
         environment: &dyn Environment,
@@ -70,18 +70,18 @@ impl SecretPlace {
     }
 }
 
-/// The place that a table such as `{ file = "path" }` names.
+/// The source that a table such as `{ file = "path" }` names.
 pub(super) fn place_of(given: &Given) -> Result<SecretPlace, Complaint> {
     let members = match &given.value {
         Value::Table(members) => members,
         Value::Text(_) => {
-            let what = "the secret itself stands in the file, where backups and colleagues find it";
+            let what = "the secret itself is in the file, where backups and other people can read it";
             return Err(Complaint::new(
                 what,
-                format!("{FIX} instead, and replace the secret if others saw it"),
+                format!("{FIX} instead, and replace the secret if others have seen it"),
             ));
         }
-        other => return Err(Complaint::new(format!("is {} where a secret belongs", other.describe()), FIX)),
+        other => return Err(Complaint::new(format!("is {}, not a secret", other.describe()), FIX)),
     };
     let (form, of) = only_member(members)?;
     Ok(match form {
@@ -91,34 +91,27 @@ pub(super) fn place_of(given: &Given) -> Result<SecretPlace, Complaint> {
     })
 }
 
-/// Reads a secret that was named in the configuration again from its file.
-///
-/// # Errors
-///
-/// The sentence that says why it cannot be read.
+/// Reads a secret from a file. The error is a sentence.
 pub(crate) fn read_secret_file(path: &Path, name: &'static str) -> Result<Secret, String> {
     let read = read_file(path, &SystemEnvironment.variables()).and_then(|value| bare(&value, name));
     read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
 
-/// A secret from a prompt, a variable or standard input, without a byte order mark and surrounding blanks.
-///
-/// # Errors
-///
-/// The problem, in a sentence that does not repeat the secret.
+/// A secret from a prompt, a variable or standard input, without a byte order mark and surrounding blanks. The error
+/// is a sentence that does not repeat the secret.
 pub(crate) fn handed_over_secret(text: &str, name: &'static str) -> Result<Secret, String> {
     let read = unquoted(text).and_then(|value| bare(value.trim(), name));
     read.map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
 
-/// The secret without the line break at its end.
+/// The secret without the trailing line break.
 fn bare(value: &str, name: &'static str) -> Result<Secret, Complaint> {
     let value = value.trim_end_matches(['\r', '\n']);
     if value.is_empty() {
         return Err(Complaint::new("the secret is empty", "Store the secret there"));
     }
     if value.contains(char::is_control) {
-        let fix = "Store nothing but the secret there, on one line";
+        let fix = "Store only the secret there, on one line";
         return Err(Complaint::new("the secret has line breaks or control characters in it", fix));
     }
     Ok(Secret::new(name, value.to_owned()))
@@ -132,7 +125,7 @@ fn only_member(members: &BTreeMap<String, Given>) -> Result<(&str, &str), Compla
     }
     match members.iter().collect::<Vec<_>>().as_slice() {
         [(form, of)] => Ok((form.as_str(), text(&of.value)?)),
-        _ => Err(Complaint::new("a secret comes from one place", FIX)),
+        _ => Err(Complaint::new("a secret has exactly one source", FIX)),
     }
 }
 
@@ -145,7 +138,7 @@ fn from_keyring(name: &str, environment: &dyn Environment) -> Result<Zeroizing<S
                  username {name}`"
             ),
         ),
-        KeyringError::Refused(_) => Complaint::new(error.to_string(), "Unlock it and start again"),
+        KeyringError::Refused(_) => Complaint::new(error.to_string(), "Unlock it and try again"),
         KeyringError::Unavailable(_) => Complaint::new(
             error.to_string(),
             "A Linux machine without a desktop session has no Secret Service: put the secret in a file of mode 600 \
@@ -159,7 +152,7 @@ fn from_keyring(name: &str, environment: &dyn Environment) -> Result<Zeroizing<S
     })
 }
 
-/// A path from the configuration file starts at that file's folder.
+/// A path in the configuration file is relative to the directory of that file.
 pub(super) fn relative_to_file(place: &Place, path: &str) -> PathBuf {
     match place {
         Place::File(file, _) => file.parent().unwrap_or(Path::new("")).join(path),
@@ -167,21 +160,21 @@ pub(super) fn relative_to_file(place: &Place, path: &str) -> PathBuf {
     }
 }
 
-/// Reads a file with a secret, if only those may read it who should.
+/// Reads a secret file, if its permissions are strict enough.
 pub(super) fn read_file(
     path: &Path,
     variables: &BTreeMap<String, String>,
 ) -> Result<Zeroizing<String>, Complaint> {
     let shown = path.display();
     let unreadable = |error: &io::Error| {
-        let what = format!("{shown} cannot be read ({error})");
+        let what = format!("cannot read {shown} ({error})");
         Complaint::new(what, permissions::advice_for_unreadable(path))
     };
     let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
     if !metadata.is_file() || metadata.len() > LONGEST {
         return Err(Complaint::new(
-            format!("{shown} is not a file with a secret in it"),
-            "Name a plain file that holds nothing but the secret",
+            format!("{shown} is not a secret file"),
+            "Use a regular file that contains only the secret",
         ));
     }
     let faults = permissions::faults(path, Contents::Secret, credentials(variables));
@@ -191,27 +184,27 @@ pub(super) fn read_file(
     }
     let bytes = Zeroizing::new(fs::read(path).map_err(|error| unreadable(&error))?);
     let Ok(text) = std::str::from_utf8(&bytes) else {
-        let what = format!("{shown} is not text in UTF-8");
+        let what = format!("{shown} is not UTF-8 text");
         return Err(Complaint::new(what, "Save it as UTF-8; PowerShell's `>` writes UTF-16"));
     };
     unquoted(text).map(|text| Zeroizing::new(text.to_owned()))
 }
 
-/// The folder in which systemd hands secrets to this process.
+/// The directory of secrets from systemd.
 pub(super) fn credentials(variables: &BTreeMap<String, String>) -> Option<&Path> {
     variables.get("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).map(Path::new)
 }
 
-/// The text without a byte order mark. Quotation marks around it are refused: the operator wrote them for a
-/// shell, and `docker --env-file` keeps them.
+/// The text without a byte order mark. Quotation marks around it are an error: operators write them for a shell, but
+/// `docker --env-file` keeps them.
 pub(super) fn unquoted(text: &str) -> Result<&str, Complaint> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value = text.trim();
     let is_quoted =
         |mark: char| value.len() > 1 && value.strip_prefix(mark).is_some_and(|rest| rest.ends_with(mark));
     if is_quoted('"') || is_quoted('\'') {
-        let what = "the value is in quotation marks, which would become part of it";
-        let fix = "Remove them; `docker --env-file` and secret files take every character as it is";
+        let what = "the value has quotation marks, which would become part of it";
+        let fix = "Remove them; `docker --env-file` and secret files keep every character";
         return Err(Complaint::new(what, fix));
     }
     Ok(text)
@@ -272,7 +265,7 @@ mod tests {
             assert_eq!(told(text.as_bytes()), [(); 3].map(|()| Ok(text.to_owned())));
         }
         let utf_16: Vec<u8> = "\u{feff}canary".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        assert!(told(&utf_16)[0].as_ref().unwrap_err().contains("is not text in UTF-8"));
+        assert!(told(&utf_16)[0].as_ref().unwrap_err().contains("is not UTF-8 text"));
     }
 
     #[test]
@@ -285,11 +278,11 @@ mod tests {
         for (form, of, words) in [
             ("env", "NONE", "`NONE` is not set. Set it"),
             ("env", "EMPTY", "`EMPTY` is not set. Set it"),
-            ("env", "LINES", "line breaks or control characters in it. Store nothing but"),
+            ("env", "LINES", "line breaks or control characters in it. Store only"),
             ("env", "BREAK", "the secret is empty. Store"),
-            ("file", "/nonexistent/s", "/nonexistent/s cannot be read (No such file"),
-            ("file", "/dev/zero", "/dev/zero is not a file with a secret in it. Name a plain file"),
-            ("file", "", "is empty. Fill it in"),
+            ("file", "/nonexistent/s", "cannot read /nonexistent/s (No such file"),
+            ("file", "/dev/zero", "/dev/zero is not a secret file. Use a regular file"),
+            ("file", "", "is empty. Enter a value"),
             ("keyring", "other", "no entry \"other\" for pangea-mcp-auth. Store it"),
             ("keyring", "headless", "no keyring can be reached: no bus. A Linux machine without a desktop"),
             ("keyring", "locked", "refuses access: locked. Unlock it"),

@@ -1,4 +1,4 @@
-//! From settings to the valid configuration: each table of the file has its function.
+//! Builds the configuration from the settings, with a function for each section.
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::oauth::{
     token::{PersonClaim, SigningAlgorithm},
 };
 
-/// The addresses that are served, public and administrative.
+/// The addresses to listen on, public and administrative.
 pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>, Option<SocketAddr>) {
     let listen = reader.text_or_list("listen", value::socket_address);
     let admin_listen = reader.text("admin_listen", value::socket_address);
@@ -31,7 +31,7 @@ pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>,
     if listen.is_empty() && is_list && !reader.has_complained("listen") {
         reader.complain(
             "listen",
-            Complaint::new("is an empty list", "Name at least one address with its port"),
+            Complaint::new("is an empty list", "List at least one address with its port"),
         );
     }
     let fixed = listen.iter().filter(|address| address.port() != 0);
@@ -39,11 +39,11 @@ pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>,
     let admin = admin_listen.filter(|address| address.port() != 0);
     let admin = admin.map(|address| ("admin_listen".to_owned(), address.to_string()));
     let all: Vec<_> = named.chain(admin).collect();
-    reader.complain_of_repeats(&all, "is taken by another listener", "Choose another port");
+    reader.complain_of_repeats(&all, "is used by another listener", "Choose another port");
     for (path, addresses) in [("listen", listen.as_slice()), ("admin_listen", admin_listen.as_slice())] {
         if let Some(address) = addresses.iter().find(|address| dev && !address.ip().is_loopback()) {
-            let what = format!("{address} is no loopback address, and --dev lets anybody in");
-            reader.complain(path, Complaint::new(what, "Listen on 127.0.0.1, or leave out --dev"));
+            let what = format!("{address} is not a loopback address, and with --dev anyone can sign in");
+            reader.complain(path, Complaint::new(what, "Listen on 127.0.0.1, or do not use --dev"));
         }
     }
     (listen, admin_listen)
@@ -88,7 +88,7 @@ fn authn_service(reader: &mut Reader<'_>) -> Option<AuthnService> {
     ] {
         if reader.is_written(given) && !reader.is_written(missing) {
             let fix = format!("Add `{example}` under `[authn]`, or remove this");
-            reader.complain(given, Complaint::new(format!("needs `{missing}` beside it"), fix));
+            reader.complain(given, Complaint::new(format!("also needs `{missing}`"), fix));
         }
     }
     let api_url = reader.text(url, value::safe_url);
@@ -104,28 +104,28 @@ pub(super) fn access(reader: &mut Reader<'_>) -> Access {
         domains: reader.allow_list("access.domains", value::host),
         groups: reader.allow_list("access.groups", |group| Ok(group.to_owned())),
     };
-    // A header without any key, as earlier releases wrote it, is no section.
+    // A header without keys, as earlier releases wrote it, counts as no section.
     let denies_everybody = reader.is_written("access.everybody") && !access.says_everybody;
     let has_list =
         ["emails", "domains", "groups"].iter().any(|list| reader.is_written(&join("access", list)));
     if access.says_everybody && !access.is_open() {
         let fix = "Remove it, or the lists of who may sign in";
-        reader.complain("access.everybody", Complaint::new("contradicts the lists in the same section", fix));
+        reader.complain("access.everybody", Complaint::new("contradicts the lists in this section", fix));
     } else if denies_everybody && !has_list && !reader.has_complaint_below("access") {
-        let fix = "Add `domains = [\"example.org\"]`, `emails` or `groups`, or write `everybody = true` to admit everybody \
-                   for whom the upstream vouches";
-        reader.complain("access", Complaint::new("admits no one", fix));
+        let fix = "Add `domains = [\"example.org\"]`, `emails` or `groups`, or set `everybody = true` to let every user of the \
+                   upstream sign in";
+        reader.complain("access", Complaint::new("lets no one sign in", fix));
     }
     access
 }
 
-/// With `--dev` everybody may sign in, at a stand-in that browsers of this machine alone reach.
+/// With `--dev` anyone can sign in, so the stand-in must be reachable only from this machine.
 pub(super) fn expect_loopback(reader: &mut Reader<'_>, path: &str, issuer: Option<&Issuer>) {
     let is_elsewhere = |issuer: &Issuer| Url::parse(issuer.as_str()).is_ok_and(|url| !is_loopback(&url));
     if let Some(issuer) = issuer.filter(|issuer| is_elsewhere(issuer)) {
-        let what = format!("{issuer} is not on this machine, where --dev signs everybody in");
-        let fix = "Remove it and open the loopback URL that `serve --dev` prints; to serve other machines, configure \
-                   `[authn]` (`pangea-mcp-auth init`) and leave out --dev";
+        let what = format!("{issuer} is not on this machine, and with --dev anyone can sign in");
+        let fix = "Remove it and use the loopback URL that `serve --dev` prints. To serve other machines, configure \
+                   `[authn]` (`pangea-mcp-auth init`) and do not use --dev";
         reader.complain(path, Complaint::new(what, fix));
     }
 }
@@ -148,7 +148,7 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
     let scopes = reader.list(&at("scopes"), value::scope);
     let words: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
     if Scope::parse(&words.join(" ")).is_err() {
-        let complaint = Complaint::new("has too many scopes", "Offer at most 256 of them");
+        let complaint = Complaint::new("has too many scopes", "Use at most 256");
         reader.complain(&at("scopes"), complaint);
     }
     let upstream = reader.text(&at("upstream"), value::web_url);
@@ -166,10 +166,10 @@ fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(Strin
         let earlier = &resources[..index];
         if earlier.iter().any(|(_, other)| other.url.is_same_as(&resource.url)) {
             let what = format!("{} is configured twice", value::quoted(resource.url.as_str()));
-            reader.complain(&join(path, "url"), Complaint::new(what, "Keep one of the two"));
+            reader.complain(&join(path, "url"), Complaint::new(what, "Remove one of the two"));
         }
         if resource.default && earlier.iter().any(|(_, other)| other.default) {
-            let complaint = Complaint::new("another resource is the default already", "Choose one default");
+            let complaint = Complaint::new("another resource is already the default", "Keep one default");
             reader.complain(&join(path, "default"), complaint);
         }
     }
@@ -180,8 +180,8 @@ fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(Strin
             Some((join(path, "introspection.client_id"), id.clone()))
         })
         .collect();
-    let fix = "Give each MCP server an id and a secret of its own";
-    reader.complain_of_repeats(&ids, "belongs to another resource", fix);
+    let fix = "Use a different ID and secret for each MCP server";
+    reader.complain_of_repeats(&ids, "is used by another resource", fix);
 }
 
 /// `[keys]`.
@@ -252,7 +252,7 @@ fn complain_of_order(reader: &mut Reader<'_>, shorter: (&str, Duration), longer:
     let [first, second] = &blamed;
     let path = if reader.is_written(first) { first } else { second };
     let [short, long] = [shorter.1, longer.1].map(value::words);
-    let what = format!("`{}` is {short}, longer than `{}` with {long}", shorter.0, longer.0);
+    let what = format!("`{}` ({short}) is longer than `{}` ({long})", shorter.0, longer.0);
     let fix = format!("Make `{}` shorter or `{}` longer", shorter.0, longer.0);
     reader.complain(path, Complaint::new(what, fix));
 }

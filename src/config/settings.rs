@@ -1,4 +1,4 @@
-//! What was given, by whom: the file, the environment, flags and defaults laid over one another.
+//! The layers of the configuration: options override the environment, the file, and the defaults.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,8 +18,7 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// A value before anybody knows whether it is right. It may be a secret in the wrong place, so it
-/// has no `Debug`.
+/// A value that is not validated yet. It may be a secret in the wrong location, so it has no `Debug`.
 #[derive(Clone)]
 pub(super) enum Value {
     Text(String),
@@ -27,26 +26,26 @@ pub(super) enum Value {
     Boolean(bool),
     List(Vec<Given>),
     Table(BTreeMap<String, Given>),
-    /// A secret of the program's own making.
+    /// A secret that the program generated.
     Secret(Secret),
-    /// Something that no key takes; these words say what.
+    /// A type that no key accepts, with its description.
     Other(&'static str),
 }
 
 impl Value {
-    /// A list of texts of the program's own making.
+    /// A list of texts from the program itself.
     pub(super) fn texts(texts: &[String]) -> Self {
         let given = |text: &String| Given { value: Self::Text(text.clone()), place: Place::Nowhere };
         Self::List(texts.iter().map(given).collect())
     }
 
-    /// A secret in a file, as the program itself would write it.
+    /// The source of a secret in a file.
     pub(super) fn secret_file(path: &Path) -> Self {
         let path = Given { value: Self::Text(path.to_string_lossy().into_owned()), place: Place::Nowhere };
         Self::Table(BTreeMap::from([("file".to_owned(), path)]))
     }
 
-    /// A TOML value; `place` tells where each part of it stands.
+    /// A TOML value; `place` returns the location of each part.
     pub(super) fn from_toml(value: &DeValue<'_>, place: &dyn Fn(&Spanned<DeValue<'_>>) -> Place) -> Self {
         let given = |value: &Spanned<DeValue<'_>>| Given {
             value: Self::from_toml(value.get_ref(), place),
@@ -69,7 +68,7 @@ impl Value {
         }
     }
 
-    /// What a person would call it.
+    /// Its type, for messages.
     pub(super) fn describe(&self) -> &'static str {
         match self {
             Self::Text(_) => "text",
@@ -83,19 +82,19 @@ impl Value {
     }
 }
 
-/// A value and where it came from.
+/// A value and its location.
 #[derive(Clone)]
 pub(super) struct Given {
     pub(super) value: Value,
     pub(super) place: Place,
 }
 
-/// Values by path, such as `resources.0.url`, and the tables that hold them.
+/// Values by path, such as `resources.0.url`, and their sections.
 #[derive(Default)]
 pub(super) struct Settings {
     values: BTreeMap<String, Given>,
     sections: BTreeMap<String, Place>,
-    /// Where the file gives a value that is not used.
+    /// Values in the file that are overridden.
     overruled: BTreeMap<String, Place>,
 }
 
@@ -104,7 +103,7 @@ impl Settings {
         self.values.get(path)
     }
 
-    /// Lays a value over the one that is there.
+    /// Sets a value, and overrides an existing one.
     pub(super) fn set(&mut self, path: &str, value: Value, place: Place) {
         let mut section = path;
         while let Some((outer, _)) = section.rsplit_once('.') {
@@ -130,19 +129,19 @@ impl Settings {
         self.values.iter().filter_map(from_variable).collect()
     }
 
-    /// Puts a value where there is none.
+    /// Sets a value if there is none.
     pub(super) fn fill(&mut self, path: &str, value: Value) {
         if !self.values.contains_key(path) {
             self.set(path, value, Place::Nowhere);
         }
     }
 
-    /// Where a table was begun.
+    /// Where a section begins.
     pub(super) fn section(&self, path: &str) -> Option<&Place> {
         self.sections.get(path)
     }
 
-    /// The paths of all tables that a pattern such as `resources.#` stands for, in order.
+    /// The paths of all sections that match a pattern such as `resources.#`, in order.
     pub(super) fn instances(&self, section: &str) -> Vec<String> {
         if !section.contains('#') {
             return vec![section.to_owned()];
@@ -152,7 +151,7 @@ impl Settings {
         by_number.into_iter().map(|(_, path)| path).collect()
     }
 
-    /// Reads a TOML file's text on top of what is there; whether it is TOML at all.
+    /// Reads the text of a TOML file. Returns whether it is valid TOML.
     pub(super) fn read_toml(&mut self, text: &str, file: &Path, problems: &mut Vec<Problem>) -> bool {
         let lines = Lines { file, starts: line_starts(text) };
         match DeTable::parse(text) {
@@ -163,7 +162,7 @@ impl Settings {
             Err(error) => {
                 let (line, column) = lines.position(error.span().map_or(0, |span| span.start));
                 let what = format!("column {column}: {}", error.message().trim().replace('\n', "; "));
-                let fix = "Correct this first; the file was not read any further";
+                let fix = "Correct this first; the rest of the file was not read";
                 problems.push(Complaint::new(what, fix).at(Place::File(file.to_owned(), Some(line)), ""));
                 false
             }
@@ -198,7 +197,7 @@ impl Lines<'_> {
     }
 }
 
-/// Walks through a document, sorting its values by the table of keys.
+/// Reads a document according to the table of keys.
 struct Reading<'a> {
     settings: &'a mut Settings,
     lines: Lines<'a>,
@@ -251,11 +250,11 @@ impl Reading<'_> {
             let header = header(&format!("{path}.#"));
             (
                 "is a list of tables",
-                format!("Begin each with `{header}` on a line of its own, its keys below it"),
+                format!("Begin each table with `{header}` on its own line, with its keys below"),
             )
         } else {
             let header = header(&pattern(path));
-            ("is a table", format!("Write `{header}` on a line of its own and its keys below it"))
+            ("is a table", format!("Write `{header}` on its own line, with its keys below"))
         };
         self.problems.push(Complaint::new(what, fix).at(place, path));
     }

@@ -1,17 +1,17 @@
-//! How the table of keys is built and searched.
+//! The structure of the table of keys, and lookups in it.
 
 use super::keys::KEYS;
 
-/// What every environment variable of this program starts with.
+/// Prefix of every environment variable of this program.
 pub(super) const PREFIX: &str = "PANGEA_MCP_AUTH_";
 
 /// The variable that names the configuration file.
 pub(super) const FILE_VARIABLE: &str = "PANGEA_MCP_AUTH_CONFIG";
 
-/// What an environment variable ends with that names a file with a secret in it.
+/// Suffix of an environment variable with the path of a file that contains a secret.
 pub(super) const FILE_SUFFIX: &str = "_FILE";
 
-/// Names that the original library read, honoured below the new ones.
+/// Variables of the original library; the new ones override them.
 pub(super) const LEGACY: [(&str, &str); 4] = [
     ("PANGEA_AUTHN_ISSUER_URL", "authn.issuer_url"),
     ("PANGEA_AUTHN_CLIENT_ID", "authn.client_id"),
@@ -22,15 +22,15 @@ pub(super) const LEGACY: [(&str, &str); 4] = [
 /// One key of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key {
-    /// Its place in the file; `#` stands for the number of a table in a list of tables.
+    /// Path in the file; `#` stands for the index in a list of tables.
     pub(super) path: &'static str,
     pub(super) kind: Kind,
     pub(super) fallback: Fallback,
-    /// What it is for, in one or two sentences of Markdown.
+    /// Description, in one or two sentences of Markdown.
     pub(super) doc: &'static str,
 }
 
-/// What a key's value looks like.
+/// The type of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
@@ -40,40 +40,40 @@ pub(super) enum Kind {
     Number,
     Duration,
     List,
-    /// A list of who is let in: one that is given and empty is a mistake.
+    /// A list of users, domains or groups. An empty one is an error.
     AllowList,
     TextOrList,
     Choice(&'static [&'static str]),
     Secret,
-    /// Text that may hold a secret, and may then be named as one.
+    /// Text, or the source of a secret if it contains one.
     TextOrSecret,
 }
 
-/// What holds when a key is not given.
+/// What applies if a key is missing.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fallback {
-    /// It must be given; an example in TOML.
+    /// The key is required; an example in TOML.
     Required(&'static str),
-    /// It must be given, and the operator makes it: an example in TOML, and the command that makes its file.
+    /// The key is required, and the operator generates its value: an example in TOML, and the command for its file.
     Made(&'static str, &'static str),
-    /// This value, in TOML.
+    /// A default in TOML.
     Value(&'static str),
-    /// Nothing, or what these words say.
+    /// No default; a description of what happens instead.
     Absent(&'static str),
 }
 
 impl Key {
-    /// Its last word.
+    /// The last part of the path.
     pub(super) fn name(&self) -> &'static str {
         self.path.rsplit('.').next().unwrap_or(self.path)
     }
 
-    /// The path of the table that holds it; empty for the top of the file.
+    /// The path of its section; empty at the top of the file.
     pub(super) fn section(&self) -> &'static str {
         self.path.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
-    /// Its environment variable, for the first of a list of tables.
+    /// Its environment variable; in a list of tables, that of the first table.
     pub(super) fn variable(&self) -> String {
         format!("{PREFIX}{}", self.path.replace('#', "0").replace('.', "__").to_uppercase())
     }
@@ -106,7 +106,7 @@ fn is_number(word: &str) -> bool {
     !word.is_empty() && word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// How a person writes the header of a table.
+/// The header of a section in the file.
 pub(super) fn header(section: &str) -> String {
     match section.strip_suffix(".#") {
         Some(list) => format!("[[{list}]]"),
@@ -114,7 +114,7 @@ pub(super) fn header(section: &str) -> String {
     }
 }
 
-/// The path of a table or key with the separator, ready for a name to follow.
+/// The path of a key in a section.
 pub(super) fn join(section: &str, name: &str) -> String {
     if section.is_empty() { name.to_owned() } else { format!("{section}.{name}") }
 }

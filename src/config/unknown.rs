@@ -1,4 +1,4 @@
-//! Keys and variables that do not exist, and what was probably meant.
+//! Unknown keys and variables, with a suggestion.
 
 use super::{
     keys::KEYS,
@@ -6,7 +6,7 @@ use super::{
     table::{FILE_SUFFIX, FILE_VARIABLE, Key, Kind, PREFIX, header, join, pattern},
 };
 
-/// A name that its table of the file does not have.
+/// An unknown key in a section.
 pub(super) fn key(section: &str, name: &str) -> Complaint {
     let section = pattern(section);
     let siblings: Vec<&str> = KEYS.iter().filter_map(|key| child(&section, key.path)).collect();
@@ -15,12 +15,12 @@ pub(super) fn key(section: &str, name: &str) -> Complaint {
     } else if let Some(elsewhere) = KEYS.iter().find(|key| key.name() == name) {
         format!("`{name}` belongs {}", whereabouts(elsewhere.section()))
     } else {
-        format!("Remove it, or write one of: {}", distinct(siblings).join(", "))
+        format!("Remove it, or use one of: {}", distinct(siblings).join(", "))
     };
-    Complaint::new("there is no such key", fix)
+    Complaint::new("unknown key", fix)
 }
 
-/// A variable that starts as ours do, and is none.
+/// An unknown variable with our prefix.
 pub(super) fn variable(name: &str) -> Complaint {
     let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
     let secrets = KEYS.iter().filter(|key| matches!(key.kind, Kind::Secret | Kind::TextOrSecret));
@@ -30,12 +30,12 @@ pub(super) fn variable(name: &str) -> Complaint {
     let candidates = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
     let fix = match did_you_mean(&written, candidates) {
         Some(meant) => format!("Did you mean `{PREFIX}{meant}`?"),
-        None => "Unset it; docs/configuration.md has the names".to_owned(),
+        None => "Unset it; docs/configuration.md lists the variables".to_owned(),
     };
-    Complaint::new("there is no such variable", fix)
+    Complaint::new("unknown variable", fix)
 }
 
-/// Where a table's keys are written.
+/// Where to write the keys of a section.
 pub(super) fn whereabouts(section: &str) -> String {
     if section.is_empty() {
         "at the top of the file, before the first `[section]`".to_owned()
@@ -44,7 +44,7 @@ pub(super) fn whereabouts(section: &str) -> String {
     }
 }
 
-/// The word that follows `section` in `path`.
+/// The part that follows `section` in `path`.
 fn child<'a>(section: &str, path: &'a str) -> Option<&'a str> {
     let rest = path.strip_prefix(&join(section, ""))?;
     rest.split('.').next()

@@ -1,4 +1,4 @@
-//! From values to types: pure functions, each of which knows what to complain about.
+//! Parses values into types. Each function returns a complaint with a fix.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -22,20 +22,20 @@ use crate::oauth::{
     scheme::is_private_use,
 };
 
-const USE_HTTPS: &str = "Use https; http is accepted for a loopback host only";
+const USE_HTTPS: &str = "Use https; http is accepted only for a loopback host";
 
 type Result<T> = std::result::Result<T, Complaint>;
 
-/// A value of the wrong type.
+/// The complaint about a value of the wrong type.
 pub(super) fn wrong_type<T>(value: &Value, expected: &str, fix: &str) -> Result<T> {
-    Err(Complaint::new(format!("is {} where {expected} belongs", value.describe()), fix))
+    Err(Complaint::new(format!("is {}, not {expected}", value.describe()), fix))
 }
 
 /// Text that is not empty.
 pub(super) fn text(value: &Value) -> Result<&str> {
     match value {
         Value::Text(text) if text.trim().is_empty() => {
-            Err(Complaint::new("is empty", "Fill it in, or remove the line"))
+            Err(Complaint::new("is empty", "Enter a value, or remove the line"))
         }
         Value::Text(text) => Ok(text),
         other => wrong_type(other, "text", "Put it in quotation marks"),
@@ -78,7 +78,7 @@ pub(super) fn duration(value: &Value, range: &RangeInclusive<Duration>) -> Resul
     Err(Complaint::new(format!("{} is out of range", quoted(text)), fix))
 }
 
-/// A duration as the configuration writes it.
+/// A duration as it is written in the configuration.
 pub(super) fn words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (number, unit) = match seconds {
@@ -94,7 +94,7 @@ pub(super) fn words(duration: Duration) -> String {
 pub(super) fn issuer(text: &str) -> Result<Issuer> {
     const EXAMPLE: &str = "Write it like \"https://auth.example.org\" or \"https://example.org/mcp-auth\"";
     let issuer = Issuer::parse(text).map_err(|error| {
-        let what = format!("{} cannot be used", shown(text));
+        let what = format!("{} is invalid", shown(text));
         match &error {
             InvalidIssuer::Spelling(canonical) => {
                 let fix =
@@ -112,29 +112,25 @@ pub(super) fn issuer(text: &str) -> Result<Issuer> {
         Ok(issuer)
     } else {
         let fix = "Use a path of letters, digits, `-`, `.`, `_` and `~` between single slashes";
-        Err(Complaint::new(format!("the path of {} cannot be used", shown(text)), fix))
+        Err(Complaint::new(format!("the path of {} is invalid", shown(text)), fix))
     }
 }
 
-/// A URL that carries secrets: `https`, or `http` on loopback.
+/// A URL to which secrets are sent: `https`, or `http` on loopback.
 pub(super) fn safe_url(text: &str) -> Result<Url> {
     let url = web_url(text)?;
     if url.scheme() == "http" && !is_loopback(&url) {
-        return Err(Complaint::new(format!("{} would carry secrets in the clear", shown(text)), USE_HTTPS));
+        return Err(Complaint::new(format!("{} would send secrets in clear text", shown(text)), USE_HTTPS));
     }
     Ok(url)
 }
 
-/// The URL of a service that is sent a secret: `https`, or `http` to this machine.
-///
-/// # Errors
-///
-/// The sentence that says what is wrong with it.
+/// The URL of a service to which secrets are sent: `https`, or `http` to this machine. The error is a sentence.
 pub(crate) fn service_url(text: &str) -> std::result::Result<Url, String> {
     safe_url(text).map_err(|complaint| format!("{}. {}", complaint.what, complaint.fix))
 }
 
-/// An absolute `http` or `https` URL without credentials and fragment.
+/// An absolute `http` or `https` URL without credentials or fragment.
 pub(super) fn web_url(text: &str) -> Result<Url> {
     let surplus =
         |url: &Url| url.fragment().is_some() || !url.username().is_empty() || url.password().is_some();
@@ -150,32 +146,33 @@ pub(super) fn web_url(text: &str) -> Result<Url> {
     }
 }
 
-/// The base of other URLs: no query, spelling kept.
+/// The base of other URLs, without a query. Its spelling stays.
 pub(super) fn base_url(text: &str) -> Result<String> {
     let url = safe_url(text)?;
     match url.query() {
         None => Ok(text.to_owned()),
-        Some(_) => {
-            Err(Complaint::new(format!("{} has a query", shown(text)), "Remove the `?` and what follows"))
-        }
+        Some(_) => Err(Complaint::new(
+            format!("{} has a query", shown(text)),
+            "Remove the `?` and everything after it",
+        )),
     }
 }
 
-/// A resource in its one spelling, which tokens carry and others compare.
+/// A resource in canonical form, which becomes the audience of tokens.
 pub(super) fn resource(text: &str) -> Result<Resource> {
     let canonical = canonical(safe_url(text)?);
     let resource = Resource::parse(text).map_err(|error| {
         Complaint::new(
-            format!("{} cannot be used: {error}", shown(text)),
+            format!("{} is invalid: {error}", shown(text)),
             "Write it like \"https://host.example/mcp\"",
         )
     })?;
-    // The slash of an empty path may be left out.
+    // The slash of an empty path is optional.
     if text == canonical || (!text.ends_with('/') && format!("{text}/") == canonical) {
         return Ok(resource);
     }
-    let fix = format!("Write it as {canonical:?}: tokens carry this spelling, and MCP servers compare it");
-    Err(Complaint::new(format!("{} is not spelt canonically", shown(text)), fix))
+    let fix = format!("Write it as {canonical:?}: tokens contain this spelling, and MCP servers compare it");
+    Err(Complaint::new(format!("{} is not in canonical form", shown(text)), fix))
 }
 
 fn canonical(mut url: Url) -> String {
@@ -212,11 +209,11 @@ pub(super) fn upstream_scope(text: &str) -> Result<String> {
     if !text.is_empty() && text.bytes().all(is_allowed) {
         return Ok(text.to_owned());
     }
-    let fix = "Pangea's scopes are made of letters, digits and `:*/_=-`, one item for each";
-    Err(Complaint::new(format!("{} is not a scope of the upstream", quoted(text)), fix))
+    let fix = "Pangea scopes consist of letters, digits and `:*/_=-`; write one item for each scope";
+    Err(Complaint::new(format!("{} is not a valid upstream scope", quoted(text)), fix))
 }
 
-/// A scope of a resource: a word, or a table with `name`, `description` and `default`.
+/// A scope of a resource: a name, or a table with `name`, `description` and `default`.
 pub(super) fn scope(given: &Given) -> Result<ScopeConfig> {
     const FIX: &str =
         "Write \"user\" or { name = \"user\", description = \"Read your notes\", default = true }";
@@ -244,17 +241,17 @@ fn scope_word(text: &str) -> Result<String> {
     if text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)) {
         return Ok(text.to_owned());
     }
-    let fix = "One word of ASCII without spaces, quotation marks and backslashes, one item for each";
+    let fix = "Use ASCII without spaces, quotation marks and backslashes; write one item for each scope";
     Err(Complaint::new(format!("{} is not a scope", quoted(text)), fix))
 }
 
-/// The id of a resource server, which arrives in a Basic header.
+/// The client ID of a resource server, which is sent in a Basic header.
 pub(super) fn plain_id(text: &str) -> Result<String> {
     if text.bytes().all(is_unreserved) {
         return Ok(text.to_owned());
     }
     let fix = "Use letters, digits, `-`, `.`, `_` and `~`";
-    Err(Complaint::new(format!("{} has other characters than an id may have", quoted(text)), fix))
+    Err(Complaint::new(format!("{} has characters that are not allowed in an ID", quoted(text)), fix))
 }
 
 pub(super) fn email(text: &str) -> Result<String> {
@@ -265,7 +262,7 @@ pub(super) fn email(text: &str) -> Result<String> {
         return Ok(text.to_lowercase());
     }
     Err(Complaint::new(
-        format!("{} is not a mail address", quoted(text)),
+        format!("{} is not an email address", quoted(text)),
         "Write it like \"ann@example.org\"",
     ))
 }
@@ -298,8 +295,8 @@ pub(super) fn log_filter(text: &str) -> Result<String> {
         )
     };
     if !text.is_ascii() {
-        // The library's parser panics over some of them.
-        return Err(complaint(&"it has characters beyond ASCII"));
+        // The parser of tracing-subscriber panics on some of them.
+        return Err(complaint(&"it has non-ASCII characters"));
     }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| complaint(&error))
 }
@@ -313,7 +310,7 @@ pub(super) fn quoted(text: &str) -> String {
     format!("{:?}…", text.chars().take(LONGEST).collect::<String>())
 }
 
-/// A URL for a message: not shown where it may hold a password.
+/// A URL for a message; hidden if it may contain a password.
 fn shown(url: &str) -> String {
     if url.contains('@') { "this URL".to_owned() } else { quoted(url) }
 }

@@ -1,4 +1,4 @@
-//! The environment's layer: variables as values of keys.
+//! Reads keys from environment variables.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::{
     unknown,
 };
 
-/// Lays the variables over what is there. An empty variable counts as not set, except for lists of who may
-/// sign in: there it is an empty list.
+/// Sets keys from variables. An empty variable counts as not set, except for lists of who may sign in: there it is
+/// an empty list.
 pub(super) fn read(
     settings: &mut Settings,
     variables: &BTreeMap<String, String>,
@@ -40,7 +40,7 @@ pub(super) fn read(
     }
 }
 
-/// Sets a key. A secret's variable is read, and judged, where secrets are.
+/// Sets a key. Secrets are read and validated later.
 fn set(
     settings: &mut Settings,
     (path, kind): (&str, Kind),
@@ -55,7 +55,7 @@ fn set(
     }
 }
 
-/// The path that a variable stands for, and what its value looks like.
+/// The path and type of the key of a variable.
 fn meaning(name: &str) -> Option<(String, Kind)> {
     let words = name.strip_prefix(PREFIX)?;
     let path = words.to_lowercase().replace("__", ".");
@@ -63,7 +63,7 @@ fn meaning(name: &str) -> Option<(String, Kind)> {
     Some((path, key.kind))
 }
 
-/// `…_FILE` names a file with the secret; beside the variable that holds the secret it is one too many.
+/// `…_FILE` names a file with the secret. It excludes the variable that contains the secret itself.
 fn read_file_form(
     settings: &mut Settings,
     name: &str,
@@ -76,7 +76,7 @@ fn read_file_form(
     match meaning(direct).filter(|(_, kind)| matches!(kind, Kind::Secret | Kind::TextOrSecret)) {
         None => problems.push(unknown::variable(name).at(place, "")),
         Some((path, _)) if variables.get(direct).is_some_and(|value| !value.is_empty()) => {
-            let what = format!("`{direct}` is set, too");
+            let what = format!("`{direct}` is also set");
             problems.push(Complaint::new(what, "Unset one of them").at(place, &path));
         }
         Some((path, _)) => match unquoted(value) {
@@ -106,7 +106,7 @@ fn value_of(kind: Kind, name: &str, value: &str) -> Value {
     }
 }
 
-/// The table that a secret has in the file.
+/// The source of a secret, as it is written in the file.
 fn source(place: &Place, form: &str, of: &str) -> Value {
     let given = Given { value: Value::Text(of.to_owned()), place: place.clone() };
     Value::Table(BTreeMap::from([(form.to_owned(), given)]))
@@ -172,7 +172,7 @@ mod tests {
         let (_, problems) = read_all(&[(name, "s"), (file, "/s")]);
         assert_eq!(
             problems,
-            [format!("${file}: authn.client_secret: `{name}` is set, too. Unset one of them.")]
+            [format!("${file}: authn.client_secret: `{name}` is also set. Unset one of them.")]
         );
     }
 
@@ -235,15 +235,15 @@ mod tests {
                 "Did you mean `PANGEA_MCP_AUTH_TOKENS__ACCESS_LIFETIME`?",
             ),
             ("PANGEA_MCP_AUTH_RESOURCES__URL", "Did you mean `PANGEA_MCP_AUTH_RESOURCES__0__URL`?"),
-            ("PANGEA_MCP_AUTH_LISTEN_FILE", "Unset it; docs/configuration.md has the names."),
-            ("PANGEA_MCP_AUTH_WEATHER_TODAY", "Unset it; docs/configuration.md has the names."),
+            ("PANGEA_MCP_AUTH_LISTEN_FILE", "Unset it; docs/configuration.md lists the variables."),
+            ("PANGEA_MCP_AUTH_WEATHER_TODAY", "Unset it; docs/configuration.md lists the variables."),
             (
                 "PANGEA_MCP_AUTH_RESOURCES__99999999999999999999__URL",
-                "Unset it; docs/configuration.md has the names.",
+                "Unset it; docs/configuration.md lists the variables.",
             ),
         ] {
             let (_, problems) = read_all(&[(name, "x")]);
-            assert_eq!(problems, [format!("${name}: there is no such variable. {fix}")]);
+            assert_eq!(problems, [format!("${name}: unknown variable. {fix}")]);
         }
         let (_, problems) =
             read_all(&[(FILE_VARIABLE, "x"), ("PANGEA_OTHER", "x"), ("PANGEA_MCP_AUTH_X", "")]);

@@ -1,22 +1,21 @@
-//! Compares this machine's clock with the upstream's while the daemon runs. Tokens of a clock that is wrong
-//! are expired when they are issued, or live on when they should have ended.
+//! Compares this machine's clock with the upstream's. With a wrong clock, tokens expire too early or too late.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::house::every;
+use super::run::every;
 use crate::{
     clock::Clock,
     fetch::{Fetch, Sender},
     upstream::skew::{Severity, Skew},
 };
 
-/// How often they are compared. One small answer each.
+/// How often to compare; each time costs one small request.
 const PERIOD: Duration = Duration::from_mins(10);
 
-/// Knows where the upstream is and what time it is here.
+/// Logs a warning when the clocks differ.
 #[derive(Debug)]
 pub struct ClockWatch {
     pub(super) upstream: Url,
@@ -25,7 +24,7 @@ pub struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// Compares the clocks now and again until `stop`.
+    /// Compares the clocks regularly until `stop`.
     pub async fn keep(self, stop: CancellationToken) {
         let mut ticks = every(PERIOD);
         loop {
@@ -43,7 +42,7 @@ impl ClockWatch {
     async fn look(&self) {
         let answer = match self.fetch.get(&self.upstream, Sender::Anonymous).await {
             Ok(answer) => answer,
-            Err(error) => return tracing::debug!(%error, "the upstream's clock cannot be read"),
+            Err(error) => return tracing::debug!(%error, "cannot read the upstream's clock"),
         };
         let Some(skew) = Skew::of(&answer, self.clock.now()) else { return };
         let Skew { seconds, .. } = skew;
@@ -53,7 +52,7 @@ impl ClockWatch {
             Severity::Notable => tracing::warn!(
                 seconds,
                 direction,
-                "this machine's clock differs from the upstream's: some MCP servers will refuse fresh tokens"
+                "this machine's clock differs from the upstream's: some MCP servers refuse new tokens"
             ),
             Severity::Fatal => tracing::error!(
                 seconds,

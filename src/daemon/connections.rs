@@ -1,4 +1,4 @@
-//! How many connections are open at once: in total, and for each network.
+//! Limits of simultaneous connections: in total and per network.
 
 use std::{
     collections::HashMap,
@@ -10,14 +10,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::web::{Network, TrustedProxies};
 
-/// Connections at once; further ones wait in the listener's queue.
+/// Maximum number of connections. Further ones wait in the listener's queue.
 const MOST: usize = 8192;
-/// Open files that are left for everything else: the database, the upstream, listeners and logs.
+/// Open files reserved for everything else: database, upstream, listeners and logs.
 const RESERVE: usize = 256;
-/// The share of one network: one eighth of the connections.
+/// One network may use one eighth of the connections.
 const SHARE: usize = 8;
 
-/// The connections of all listeners that share them.
+/// The connections of all listeners that share these limits.
 #[derive(Debug, Clone)]
 pub struct Connections {
     free: Arc<Semaphore>,
@@ -27,13 +27,13 @@ pub struct Connections {
 
 #[derive(Debug)]
 struct Networks {
-    /// Proxies, which carry the requests of many networks.
+    /// Reverse proxies, which are exempt because they forward requests of many networks.
     proxies: TrustedProxies,
     most: usize,
     open: Mutex<HashMap<Network, usize>>,
 }
 
-/// One open connection with the requests that it has begun. It counts until the last of them is done.
+/// An open connection. It counts until its last request has finished.
 #[derive(Debug)]
 pub(super) struct Place {
     _free: OwnedSemaphorePermit,
@@ -42,8 +42,8 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    /// Connections for a process that may open this many `files`. Trusted proxies and programs on this
-    /// machine may take all of them.
+    /// Limits for a process that may open this many `files`. Trusted proxies and programs on this machine may use
+    /// all connections.
     #[must_use]
     pub fn within(files: u64, proxies: TrustedProxies) -> Self {
         let files = usize::try_from(files).unwrap_or(usize::MAX);
@@ -52,7 +52,7 @@ impl Connections {
         Self { free: Arc::new(Semaphore::new(most)), most, networks: Arc::new(networks) }
     }
 
-    /// Says so if the operating system allows fewer connections than the daemon could serve.
+    /// Warns if the operating system allows fewer connections than the daemon can serve.
     pub(super) fn warn_if_few(&self) {
         if self.most < MOST {
             tracing::warn!(
@@ -64,12 +64,12 @@ impl Connections {
         }
     }
 
-    /// Waits until another connection may be open.
+    /// Waits until another connection is allowed.
     pub(super) async fn free(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.free).acquire_owned().await.ok()
     }
 
-    /// The place of a connection from `peer`; `None` when its network has its share already.
+    /// Registers a connection from `peer`; `None` if its network has used up its share.
     pub(super) fn place(&self, free: OwnedSemaphorePermit, peer: IpAddr) -> Option<Place> {
         let networks = Arc::clone(&self.networks);
         let shared = peer.to_canonical().is_loopback() || networks.proxies.trusts(peer.to_canonical());

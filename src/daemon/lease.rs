@@ -1,5 +1,5 @@
-//! The right to write to a repository that bears one writing process: a record that says who has it,
-//! which expires unless it is renewed. A second daemon finds it and writes nothing until it is free.
+//! The write lease of a single-writer repository: a record that names its holder and expires unless it is
+//! renewed. A second daemon finds it and stays read-only until the lease is free.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +12,11 @@ use crate::{
     repository::{Collection, Entity, Kind, Repository, RepositoryError, Stored, WRITER_LEASE},
 };
 
-/// How long the right lasts without being renewed: a minute and a half, also in the eyes of a daemon
-/// whose clock is ahead.
+/// Lifetime of the lease: 90 seconds, plus the allowed difference between two clocks.
 const LASTS: Duration = SKEW.saturating_add(Duration::from_secs(90));
-/// How often it is renewed. Each time costs two calls where calls are paid for.
+/// How often to renew it. Each renewal costs two requests, which may be billed.
 const RENEWED: Duration = Duration::from_secs(30);
-/// After so long it is tried again when the repository did not answer.
+/// When to try again after a failure, or while another daemon holds the lease.
 const TRIED_AGAIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,24 +38,24 @@ impl Entity for Holder {
     }
 }
 
-/// The right to write, held by this process or waited for.
+/// A write lease that this process holds or waits for.
 #[derive(Debug)]
 pub struct Lease {
     writer: Arc<OneWriter>,
     holders: Collection<Holder>,
     tenure: Arc<Tenure>,
-    /// What this process wrote last, and nobody has changed since; `None` when that is not known.
+    /// The record as this process last wrote it; `None` if it is unknown, or was changed.
     held: Option<Stored<Holder>>,
-    /// Whether this process had the right when it last looked.
+    /// Whether this process held the lease when it last checked.
     is_held: bool,
 }
 
 impl Lease {
-    /// Takes the right to write to each of these repositories, where it is free.
+    /// Takes the lease of each repository if it is free.
     ///
     /// # Errors
     ///
-    /// When a repository does not answer; then none is kept.
+    /// If a repository does not answer; then all leases are released.
     pub async fn take_all(
         writers: Vec<Arc<OneWriter>>,
         tenure: Tenure,
@@ -73,8 +72,8 @@ impl Lease {
         Ok(leases)
     }
 
-    /// Renews each right in turn. Those behind one that another process has are given back: two daemons
-    /// that have a part each would wait for one another for good.
+    /// Renews each lease in turn. If another process holds one, the leases after it are released: two daemons
+    /// with a part of the leases each would wait for each other forever.
     async fn renew_all(leases: &mut [Self]) -> Result<(), RepositoryError> {
         let mut is_free = true;
         for lease in leases {
@@ -87,17 +86,17 @@ impl Lease {
         Ok(())
     }
 
-    /// Whether this process had the right when it last looked.
+    /// Whether this process held the lease when it last checked.
     #[must_use]
     pub const fn is_held(&self) -> bool {
         self.is_held
     }
 
-    /// Until when a process has the right to write to a repository, if one has.
+    /// When the lease of a repository expires; `None` if no process holds it.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer.
+    /// If the repository does not answer.
     pub async fn taken_until(
         repository: Arc<dyn Repository>,
         now: UnixTime,
@@ -111,8 +110,8 @@ impl Lease {
         Self { writer, holders, tenure, held: None, is_held: false }
     }
 
-    /// Renews these rights until `stop`, then gives them back. Without them nothing is written: while
-    /// another process has them, and when the repository is away for too long.
+    /// Renews these leases until `stop`, then releases them. Without them, the repositories are read-only: while
+    /// another process holds a lease, or after the repository was unreachable for too long.
     pub async fn keep_all(mut leases: Vec<Self>, stop: CancellationToken) {
         let all_held = |leases: &[Self]| leases.iter().all(Self::is_held);
         loop {
@@ -124,7 +123,7 @@ impl Lease {
             let pause = match (renewed, all_held(&leases)) {
                 (Ok(()), true) => {
                     if !had {
-                        tracing::info!("this daemon holds the write lease now");
+                        tracing::info!("this daemon now holds the write lease");
                     }
                     RENEWED
                 }
@@ -137,7 +136,7 @@ impl Lease {
                     TRIED_AGAIN
                 }
                 (Err(error), _) => {
-                    tracing::warn!(%error, "the write lease cannot be renewed; it lapses a minute after it last was");
+                    tracing::warn!(%error, "cannot renew the write lease; this daemon becomes read-only a minute after the last renewal");
                     TRIED_AGAIN
                 }
             };
@@ -151,17 +150,17 @@ impl Lease {
         }
     }
 
-    /// Renews the right, or takes it if it is free; until when somebody else has it.
+    /// Renews the lease, or takes it if it is free. Returns when the lease of another process expires.
     ///
     /// # Errors
     ///
-    /// When the repository does not answer; the right lasts as long as before.
+    /// If the repository does not answer; the lease then keeps its expiry.
     pub async fn renew(&mut self) -> Result<Option<UnixTime>, RepositoryError> {
         let ends = self.writer.now().plus(LASTS);
         let mut taken = self.claim(ends).await?;
         if taken.is_none() && !self.is_held {
-            // Where nothing keeps names unique, two processes that come at one moment both find nobody, and
-            // both store: look once more before anything is written.
+            // If the repository does not keep names unique, two processes may both store a lease at the same
+            // moment: check again before anything is written.
             taken = self.claim(ends).await?;
         }
         self.is_held = taken.is_none();
@@ -173,7 +172,7 @@ impl Lease {
         Ok(taken)
     }
 
-    /// Gives the right back, so that another daemon may write at once.
+    /// Releases the lease, so that another daemon can take it at once.
     pub async fn give_back(mut self) {
         self.release().await;
     }
@@ -188,11 +187,11 @@ impl Lease {
             Err(error) => Err(error),
         };
         if let Err(error) = given {
-            tracing::warn!(%error, "the write lease cannot be given back; it expires on its own");
+            tracing::warn!(%error, "cannot release the write lease; it expires on its own");
         }
     }
 
-    /// Writes that the right is ours until `ends`; until when it is somebody else's.
+    /// Stores a lease of this process until `ends`. Returns when the lease of another process expires.
     async fn claim(&mut self, ends: UnixTime) -> Result<Option<UnixTime>, RepositoryError> {
         let now = self.writer.now();
         let ours = Holder {
@@ -217,9 +216,7 @@ impl Lease {
         }
         match self.holders.get(WRITER_LEASE, now).await? {
             Some(faster) if !self.is_mine(&faster) => Ok(Some(faster.value.expires_at)),
-            _ => Err(RepositoryError::Unavailable(
-                "the record of who may write changes all the time".to_owned(),
-            )),
+            _ => Err(RepositoryError::Unavailable("the record of the write lease keeps changing".to_owned())),
         }
     }
 

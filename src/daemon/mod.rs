@@ -1,8 +1,10 @@
-//! From a configuration to running listeners, and back to silence.
+//! Assembles a daemon from a configuration, and runs it until a stop signal.
+//!
+//! [`assemble_with`] takes a repository of your own, [`assemble`] opens the configured one; [`listen`] and
+//! [`run`] serve it. `docs/custom-repository.md` has a complete example.
 
 mod clock_watch;
 mod connections;
-
 mod lease;
 mod one_writer;
 mod original_clients;
@@ -68,71 +70,75 @@ pub(crate) use self::{
 };
 pub use self::{run::run, storage::open_repository};
 
-/// How long the head of a request may take, and a connection may idle.
+/// How long a client may take to send the head of a request, and how long a connection may idle.
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// Largest head of a request: request lines of 8000 octets and long tokens fit well.
+/// Maximum size of the head of a request. Request lines of 8000 octets (RFC 9112 section 3) and long tokens fit.
 const LARGEST_HEAD: usize = 64 * 1024;
-/// How long requests in flight get when we stop.
+/// How long requests in flight may take after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(30);
 
 /// Why the daemon cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The repository cannot be used.
+    /// The repository cannot be opened.
     #[error("{0}")]
     Repository(#[from] RepositoryError),
-    /// The signing keys cannot be used.
+    /// The signing keys cannot be read or decrypted.
     #[error("{0}")]
     Keys(#[from] KeyError),
-    /// The folder of a database cannot be made.
-    #[error("{key}: the folder {folder} cannot be made ({error})")]
+    /// The directory of a database cannot be created.
+    #[error("{key}: cannot create the directory {folder}: {error}")]
     Folder {
-        /// The key that names the database.
+        /// The configuration key of the database.
         key: String,
-        /// The folder.
+        /// The directory.
         folder: String,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// A database file cannot be used.
+    /// A database file cannot be opened.
     #[error("{key}: {error}")]
     Database {
-        /// The key that names it.
+        /// The configuration key of the database.
         key: String,
-        /// Why not.
+        /// The cause.
         error: RepositoryError,
     },
     /// The metadata cannot be written as JSON.
     #[error("the metadata cannot be written: {0}")]
     Metadata(#[from] serde_json::Error),
     /// TLS for outgoing connections cannot be set up.
-    #[error("outgoing TLS cannot be set up: {0}")]
+    #[error("cannot set up TLS for outgoing connections: {0}")]
     Tls(String),
-    /// An `https` address is configured, and nothing to verify its certificate with.
+    /// An `https` URL is configured, but this machine has no certificate authorities.
     #[error("{0}")]
     NoAuthorities(#[from] NoAuthorities),
-    /// An address is taken or not ours.
+    /// An address is in use, or does not belong to this machine.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
 }
 
-/// An authorization server with its HTTP face.
+/// An authorization server that is ready to run.
 #[derive(Debug)]
 pub struct Assembled {
-    /// The server.
+    /// The use cases, for tests.
+    #[doc(hidden)]
     pub server: Arc<AuthorizationServer>,
-    /// Its routes.
+    /// The routes of the public listeners.
     pub router: Router,
-    /// `/healthz` and `/readyz` alone, for the admin listener.
+    /// Only `/healthz` and `/readyz`, for the admin listener.
     pub health: Router,
-    /// How many connections it serves at once.
+    /// Limits of simultaneous connections.
+    #[doc(hidden)]
     pub connections: Connections,
-    /// Its sealing keys.
+    /// Reloads the sealing keys.
+    #[doc(hidden)]
     pub sealing: SealingWatch,
-    /// Compares its clock with the upstream's.
+    /// Compares this machine's clock with the upstream's.
+    #[doc(hidden)]
     pub clock: ClockWatch,
-    /// The right to write to the repository, which [`Lease::keep_all`] keeps or waits for; empty where any
-    /// number of daemons may.
+    /// The write leases; none where several daemons may write.
+    #[doc(hidden)]
     pub leases: Vec<Lease>,
 }
 
@@ -146,11 +152,11 @@ impl Assembled {
     }
 }
 
-/// Builds the server that a configuration describes. Nothing listens yet.
+/// Builds the daemon that a configuration describes. It does not listen yet.
 ///
 /// # Errors
 ///
-/// When the repository or its keys cannot be used.
+/// If the repository or the keys cannot be used.
 pub async fn assemble(
     config: &Config,
     clock: Arc<dyn Clock>,
@@ -161,12 +167,12 @@ pub async fn assemble(
     assemble_on(config, opened, tenure, clock, random).await
 }
 
-/// The same with a folder of this machine in which a daemon leaves its name, so that the next one need not
-/// wait for the write lease of one that was killed.
+/// Like [`assemble`], with a lock file in `folder`, so that this daemon need not wait for the write lease of one
+/// that was killed on this machine.
 ///
 /// # Errors
 ///
-/// When the repository or its keys cannot be used.
+/// If the repository or the keys cannot be used.
 pub async fn assemble_in(
     folder: &Path,
     config: &Config,
@@ -182,11 +188,11 @@ pub async fn assemble_in(
     assemble_on(config, opened, tenure, clock, random).await
 }
 
-/// The same on a repository of one's own; `[repository]` is not looked at.
+/// Like [`assemble`], with a repository of your own. The section `[repository]` is ignored.
 ///
 /// # Errors
 ///
-/// When the repository or its keys cannot be used.
+/// If the repository or the keys cannot be used.
 pub async fn assemble_with(
     config: &Config,
     repository: Arc<dyn Repository>,
@@ -210,8 +216,8 @@ async fn assemble_on(
     let may_write = leases.iter().all(Lease::is_held);
     if !may_write {
         tracing::warn!(
-            "another daemon holds the write lease; this daemon answers /readyz with 503 and writes nothing until the \
-             lease is released, or expires"
+            "another daemon holds the write lease; this daemon is read-only and answers /readyz with 503 until the \
+             lease is released or expires"
         );
     }
     match build(config, repository, may_write, clock, random).await {
@@ -266,11 +272,11 @@ fn connections(config: &Config) -> Connections {
     Connections::within(process::open_files(), TrustedProxies(config.trusted_proxies.clone()))
 }
 
-/// Listens on an address.
+/// Binds an address.
 ///
 /// # Errors
 ///
-/// When it is taken or not ours.
+/// If the address is in use or does not belong to this machine.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
 }
@@ -281,7 +287,7 @@ pub async fn serve(listeners: Vec<TcpListener>, router: Router, stop: Cancellati
     serve_measured(listeners, router, connections, Arc::default(), stop).await;
 }
 
-/// The same with a limit of connections, counting what is answered.
+/// Like [`serve`], with a limit of connections and metrics.
 pub async fn serve_measured(
     listeners: Vec<TcpListener>,
     router: Router,
@@ -309,7 +315,7 @@ fn accept_all(
     accepting
 }
 
-/// `GET /metrics` next to the routes of [`Assembled::health`], for the admin listener alone.
+/// The routes of the admin listener: [`Assembled::health`] and `GET /metrics`.
 pub fn admin_router(metrics: Arc<Metrics>, health: Router) -> Router {
     web::with_metrics(health, move || metrics.text())
 }
@@ -335,24 +341,24 @@ async fn accept(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of file descriptors, mostly: others will close theirs.
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Usually there are no free file descriptors; other connections will close.
+                tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
         };
-        // A network that has its share is hung up on, so that others get through.
+        // A network that has used up its share is disconnected, so that others get through.
         let Some(place) = connections.place(free, peer.ip()) else { continue };
         let (router, metrics) = (router.clone(), Arc::clone(&metrics));
         let connection = graceful.watch(connection(stream, peer, Arc::new(place), router, metrics));
         tokio::spawn(async move {
-            // A client that goes away or sends nonsense is no failure of ours.
+            // Errors of a single connection are caused by its client.
             let _ = connection.await;
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests in flight did not finish in time");
+        tracing::warn!("stopped before all requests in flight finished");
     }
 }
 
@@ -370,7 +376,7 @@ fn connection(
         let (router, place) = (router.clone(), Arc::clone(&place));
         let answer = Finished(Some(Box::pin(async move {
             let answer = web::answer(router, peer, request).await;
-            // What goes on after the client has hung up still counts as its connection.
+            // A request that continues after its client disconnected still counts as a connection.
             drop(place);
             answer
         })));
@@ -387,9 +393,8 @@ fn connection(
         .serve_connection(TokioIo::new(stream), service)
 }
 
-/// A future that goes on by itself when nobody waits for it any more. What was begun is finished,
-/// though the client may hang up: it must not be the client who decides whether an answer of the
-/// upstream is written down.
+/// A future that keeps running on a task of its own when it is dropped. A request finishes even if its client
+/// disconnects: a client must not decide whether an upstream's answer is stored.
 struct Finished<F: Future + Send + 'static>(Option<Pin<Box<F>>>);
 
 impl<F: Future + Send + 'static> Future for Finished<F> {

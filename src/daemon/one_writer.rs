@@ -1,6 +1,5 @@
-//! A repository that bears one writing process is written only while this process has the right to.
-//! Whoever was cut off from it for long may have a successor there, and must not write over what that
-//! one wrote.
+//! Guards a single-writer repository: writes are allowed only while this process holds the lease. A process that
+//! lost contact may have been replaced and must not overwrite its successor's data.
 
 use std::{
     sync::{
@@ -20,27 +19,26 @@ use crate::{
     },
 };
 
-/// So long before the right ends nothing begins any more: what began must be over by then.
+/// No write begins this long before the lease expires, so that every write has ended by then.
 const SPARE: Duration = Duration::from_secs(30);
 
-/// A repository in front of which somebody asks whether it may be written.
+/// A repository that refuses writes without a lease.
 #[derive(Debug)]
 pub struct OneWriter {
     repository: Arc<dyn Repository>,
     clock: Arc<dyn Clock>,
-    /// When the right ends, in seconds, in the eyes of a successor whose clock is ahead.
+    /// When the lease expires, in seconds, for a successor whose clock is ahead.
     until: AtomicU64,
 }
 
 impl OneWriter {
-    /// A repository that is not written until [`Lease::take_all`](super::Lease::take_all) has the
-    /// right to.
+    /// Read-only until [`Lease::take_all`](super::Lease::take_all) gets the lease.
     #[must_use]
     pub fn new(repository: Arc<dyn Repository>, clock: Arc<dyn Clock>) -> Self {
         Self { repository, clock, until: AtomicU64::new(0) }
     }
 
-    /// The repository for the record of the right itself.
+    /// The repository itself, for the record of the lease.
     pub(super) const fn unguarded(&self) -> &Arc<dyn Repository> {
         &self.repository
     }
@@ -57,7 +55,7 @@ impl OneWriter {
         self.until.store(0, Ordering::Release);
     }
 
-    /// How long a write may take that begins now.
+    /// How long a write that begins now may take.
     fn time_left(&self) -> Result<Duration> {
         let until = UnixTime::from_secs(self.until.load(Ordering::Acquire));
         Some(until.since(self.now())).filter(|left| *left > SPARE).ok_or_else(lapsed)
@@ -69,7 +67,7 @@ impl OneWriter {
 }
 
 fn lapsed() -> RepositoryError {
-    let sentence = "this process has no right to write to the repository now, which bears only one writer";
+    let sentence = "this process does not hold the write lease of this single-writer repository";
     RepositoryError::Unavailable(sentence.to_owned())
 }
 
@@ -99,7 +97,7 @@ impl Repository for OneWriter {
         self.write(self.repository.purge_expired(now)).await
     }
 
-    /// Whoever may not write is not ready either.
+    /// A process without the lease is not ready.
     async fn ping(&self) -> Result<()> {
         self.time_left()?;
         self.repository.ping().await

@@ -1,5 +1,4 @@
-//! Clients that `pangea-authn-fastmcp` keeps in the same Vault: nobody has to register again on the day
-//! of the move.
+//! Takes over clients of `pangea-authn-fastmcp` from the same Vault, so that they need not register again.
 
 use std::{num::NonZeroU64, sync::Arc};
 
@@ -15,15 +14,15 @@ use crate::{
     },
 };
 
-/// How the names of our own clients begin; the original's are UUIDs.
+/// Prefix of our own client IDs; the library's are UUIDs.
 const OURS: &str = "mcp_";
 
-/// A Vault repository that takes over a client of the original library when it is first asked for.
+/// A Vault repository that takes over a client of the library when it is first read.
 #[derive(Debug)]
 pub(super) struct OriginalClients {
-    /// Where the original's clients are.
+    /// Where the library's clients are.
     vault: Arc<VaultRepository>,
-    /// Where ours are: the same Vault, and what stands in front of it.
+    /// Where our clients are: the same Vault, guarded by the lease.
     repository: Arc<dyn Repository>,
     clients: Collection<Client>,
     access: Access,
@@ -35,7 +34,7 @@ impl OriginalClients {
         Self { vault, repository, clients, access }
     }
 
-    /// The client, if the original knows it and it has not expired.
+    /// The client of the library, if it exists and has not expired.
     async fn original(&self, id: &str, now: UnixTime) -> Result<Option<Client>> {
         let until = now.plus(imported::KEPT);
         let found = self.vault.foreign(id).await?;
@@ -61,7 +60,7 @@ impl Repository for OriginalClients {
         }
         let Some(client) = self.original(key, now).await? else { return Ok(None) };
         if self.access == Access::ReadOnly {
-            // As it would be if it were taken over now.
+            // As if it were taken over now.
             let record = Collection::record(&client)?;
             return Ok(Some(Versioned { record, version: Version(NonZeroU64::MIN) }));
         }
@@ -77,7 +76,7 @@ impl Repository for OriginalClients {
         self.repository.replace(kind, record, read, now).await
     }
 
-    /// A client that is removed must not come back from where it came.
+    /// Deletes the original, too: a removed client must not be taken over again.
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
         if kind == Kind::Client && !key.starts_with(OURS) {
             for secret in self.vault.foreign(key).await?.iter().filter(|found| client(found, now).is_some()) {

@@ -23,16 +23,16 @@ pub async fn run(
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
-    run_then(assembled, listeners, metrics, stop, || {}).await;
+    run_then(assembled, listeners, metrics, stop, async {}).await;
 }
 
-/// The same; `ready` is called as soon as connections are accepted.
+/// The same; `ready` runs once connections are accepted.
 pub(crate) async fn run_then(
     assembled: Assembled,
     listeners: Vec<TcpListener>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
-    ready: impl FnOnce(),
+    ready: impl Future<Output = ()>,
 ) {
     let Assembled { server, router, connections, sealing, clock, leases, .. } = assembled;
     connections.warn_if_few();
@@ -45,7 +45,10 @@ pub(crate) async fn run_then(
     background.spawn(clock.keep(stop.clone()));
     background.spawn(maintain(Arc::clone(&server), sealing, stop.clone()));
     let mut accepting = accept_all(listeners, &router, &connections, &metrics, &stop);
-    ready();
+    tokio::select! {
+        () = ready => {}
+        () = stop.cancelled() => {}
+    }
     while accepting.join_next().await.is_some() {}
     if timeout(DRAIN, server.finish()).await.is_err() {
         tracing::warn!("stopped before the upstream answered every pending session check");

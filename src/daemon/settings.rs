@@ -1,4 +1,4 @@
-//! What each part needs of the configuration.
+//! Converts the configuration into the settings of each module.
 
 use super::StartError;
 use crate::{
@@ -92,8 +92,8 @@ pub(super) fn settings(config: &Config) -> Settings {
     }
 }
 
-/// What a client means that names no resource. Where any loopback URL will do and none is configured,
-/// it is the usual place of an MCP server beside us.
+/// The resource of a client that names none. In development without a configured resource, it is `/mcp` on this
+/// server's own origin.
 fn default_resource(config: &Config) -> Option<Resource> {
     let configured = config.default_resource().map(|resource| resource.url.clone());
     let any = config.any_loopback_resource.as_ref().filter(|_| config.resources.is_empty());

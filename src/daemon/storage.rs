@@ -1,4 +1,4 @@
-//! From the configuration to an open repository.
+//! Opens the configured repository.
 
 use std::{
     path::{Path, PathBuf, absolute},
@@ -18,36 +18,32 @@ use crate::{
     secret::{Secret, SystemRandom},
 };
 
-/// A repository for a daemon, and those of its parts that it may not write before it has the right to.
+/// A repository for a daemon, and its parts that need a write lease.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) repository: Arc<dyn Repository>,
     pub(super) writers: Vec<Arc<OneWriter>>,
 }
 
-/// How each storage engine is opened.
+/// How to open each storage engine.
 struct Way<'a> {
     access: Access,
-    /// What counts as an empty repository where there is none.
+    /// Whether a missing repository counts as empty.
     is_absent_empty: bool,
-    /// What is put in front of it.
+    /// Wraps the engine, for example in a guard.
     front: &'a mut (dyn FnMut(Arc<dyn Repository>) -> Arc<dyn Repository> + Send),
 }
 
-/// Opens the repository that is configured, or makes it, with each kind of record where it belongs.
+/// Opens the configured repository, and creates it if it does not exist.
 ///
 /// # Errors
 ///
-/// When it cannot be used; the sentence says what to change.
+/// If it cannot be used; the message says what to change.
 pub async fn open_repository(repositories: &Repositories) -> Result<Arc<dyn Repository>, StartError> {
     open_repository_for(repositories, Access::Create).await
 }
 
-/// Opens the repository that is configured for what `access` allows.
-///
-/// # Errors
-///
-/// When it cannot be used, or does not exist and may not be made.
+/// Opens the configured repository for `access`.
 pub(crate) async fn open_repository_for(
     repositories: &Repositories,
     access: Access,
@@ -57,12 +53,7 @@ pub(crate) async fn open_repository_for(
     open_all(repositories, &mut Way { access, is_absent_empty: false, front: &mut front }).await
 }
 
-/// Opens the repository for the rehearsal of a copy into it: nothing is written, and what does not exist
-/// is empty.
-///
-/// # Errors
-///
-/// When it cannot be used.
+/// Opens the target of a dry run: it is read-only, and counts as empty if it does not exist.
 pub(crate) async fn rehearse_repository(
     repositories: &Repositories,
 ) -> Result<Arc<dyn Repository>, StartError> {
@@ -70,13 +61,12 @@ pub(crate) async fn rehearse_repository(
     open_all(repositories, &mut way).await
 }
 
-/// A repository whose records can only be read: nobody ever takes the lease on it.
+/// A read-only repository: its lease is never taken.
 fn unwritable(engine: Arc<dyn Repository>) -> Arc<dyn Repository> {
     Arc::new(OneWriter::new(engine, Arc::new(SystemClock)))
 }
 
-/// The kind of each repository and where it is, without users and passwords: for people.
-#[must_use]
+/// The kind and location of each repository for people, without users and passwords.
 pub(crate) fn describe(repositories: &Repositories) -> String {
     let Repositories { main, clients, grants, keys, replays } = repositories;
     let elsewhere = [("clients", clients), ("grants", grants), ("keys", keys), ("replays", replays)];
@@ -85,7 +75,7 @@ pub(crate) fn describe(repositories: &Repositories) -> String {
 }
 
 fn place(config: &RepositoryConfig) -> String {
-    // What cannot be read cannot be opened either, and that error says why.
+    // An invalid URL also fails to open, and that error explains it.
     let named = |kind: &str, place: Result<String, RepositoryError>| {
         place.map_or_else(|_| kind.to_owned(), |place| format!("{kind} ({place})"))
     };
@@ -103,7 +93,7 @@ fn place(config: &RepositoryConfig) -> String {
     }
 }
 
-/// The same for a daemon: what bears one writer waits for the right to write.
+/// Opens the configured repository for a daemon; single-writer engines are guarded by a lease.
 pub(super) async fn open_for_daemon(
     repositories: &Repositories,
     clock: &Arc<dyn Clock>,
@@ -115,7 +105,7 @@ pub(super) async fn open_for_daemon(
     Ok(Opened { repository, writers })
 }
 
-/// The engine itself if it bears many writers, else one that is guarded, and noted in `writers`.
+/// Guards a single-writer engine, and adds it to `writers`. Other engines are returned as they are.
 pub(super) fn guarded(
     engine: Arc<dyn Repository>,
     clock: &Arc<dyn Clock>,
@@ -193,11 +183,7 @@ async fn open(
     })
 }
 
-/// Connects to Vault, for what no other repository has.
-///
-/// # Errors
-///
-/// When it cannot be used; the sentence says what to change.
+/// Connects to Vault, for operations that only this backend has.
 pub(crate) async fn connect_vault(vault: &VaultConfig) -> Result<VaultRepository, StartError> {
     let fetch = Fetch::new(vault.timeout).map_err(|error| StartError::Tls(error.to_string()))?;
     fetch.can_verify(&vault.api_url)?;
@@ -239,7 +225,7 @@ fn vault_settings(vault: &VaultConfig) -> VaultSettings {
     }
 }
 
-/// A token that stays as it was at start.
+/// A token that does not change.
 #[derive(Debug)]
 struct Fixed(Secret);
 
@@ -249,7 +235,7 @@ impl TokenSource for Fixed {
     }
 }
 
-/// A token in a file, which may be rotated.
+/// A token in a file, which is read for each request, so that the token can be rotated.
 #[derive(Debug)]
 struct FromFile(PathBuf);
 

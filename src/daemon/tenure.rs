@@ -1,9 +1,9 @@
-//! The name under which a process holds write leases, and the proof that those who held them before on
-//! this machine are gone.
+//! The name under which a process holds write leases, and proof that the previous holders on this machine have
+//! ended.
 //!
-//! A daemon that was killed leaves its lease behind. Its successor on the same machine need not wait until
-//! that has run out: the kernel gives the lock on a file to nobody else while the process lives that has
-//! it, so whoever gets the lock knows that all who wrote their names into the file before have ended.
+//! A daemon that was killed leaves its lease behind. The next daemon on the same machine need not wait until the
+//! lease expires: the kernel keeps a file lock as long as the process lives, so a process that gets the lock
+//! knows that every process that wrote its name into the file before has ended.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,13 +17,13 @@ use crate::{
     secret::{Random, encode, random_token, sha256},
 };
 
-/// Names that are kept in the file: a process that was killed before it took the lease over must not make
-/// the holder before it unknown.
+/// Names to keep in the file. A process that was killed before it took over the lease must not hide the name of
+/// the holder.
 const REMEMBERED: usize = 8;
-/// Largest file that is read.
+/// Maximum size of the file, in bytes.
 const LARGEST: u64 = 64 * 1024;
-/// Another one after each start of the machine. A lock is only believed where it was taken: a folder may
-/// be shared by machines which do not see each other's locks.
+/// An ID that changes with each boot. A lock proves something only on the machine that took it: machines that
+/// share a directory may not see each other's locks.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The name of this process among the holders of leases.
@@ -37,15 +37,14 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// A name without a past.
+    /// A new name without known predecessors.
     #[must_use]
     pub fn new(random: &dyn Random) -> Self {
         Self { instance: random_token(random), predecessors: Vec::new(), _lock: None }
     }
 
-    /// A name that is written into a file in `folder`, and those that were there before. `repository` tells
-    /// apart the daemons of one user on different repositories. Where the file cannot be used, or another
-    /// process has it, nobody is known to be gone.
+    /// A new name, and the names from a lock file in `folder`. Each `repository` has a lock file of its own. If
+    /// the file cannot be used or another process has locked it, there are no known predecessors.
     #[must_use]
     pub fn in_folder(folder: &Path, repository: &str, random: &dyn Random) -> Self {
         let tenure = Self::new(random);
@@ -54,24 +53,23 @@ impl Tenure {
             Ok(None) => tenure,
             Err(error) => {
                 let folder = folder.display();
-                tracing::info!(%folder, %error, "no lock file: after a crash the next daemon waits for the write lease to expire");
+                tracing::info!(%folder, %error, "no lock file: after a crash, the next daemon waits until the write lease expires");
                 tenure
             }
         }
     }
 
-    /// The name of this process.
     pub(super) fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// Whether the holder of that name is this process, or has certainly ended.
+    /// Whether the holder is this process, or has certainly ended.
     pub(super) fn may_take_from(&self, instance: &str) -> bool {
         self.instance == instance || self.predecessors.iter().any(|gone| gone == instance)
     }
 }
 
-/// Locks the file and adds a name; the names that were in it. `None` when another process has it.
+/// Locks the file, adds a name and returns the previous names; `None` if another process has locked it.
 fn enter(folder: &Path, repository: &str, instance: &str) -> io::Result<Option<(File, Vec<String>)>> {
     let boot = std::fs::read_to_string(BOOT_ID)?;
     create_private_folder(folder)?;

@@ -1,4 +1,4 @@
-//! JSON documents that strangers must be able to read.
+//! JSON documents that must be publicly readable.
 
 use serde_json::Value;
 use url::Url;
@@ -9,23 +9,22 @@ use super::{
 };
 use crate::fetch::{Answer, FetchError};
 
-/// What nginx needs, for whoever has it in front.
 fn proxy_fix() -> Fix {
     let words =
-        "Let the proxy hand everything under this host to the daemon (docs/reverse-proxy.md); for nginx:";
+        "Let the proxy forward all requests for this host to the daemon (docs/reverse-proxy.md). For nginx:";
     Fix::pasting(words, "location / { proxy_pass http://127.0.0.1:8000; }")
 }
 
-/// What keeps an answer away.
+/// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Obstacle {
-    Silence,
+    Timeout,
     Certificate,
     NoAuthorities,
     Name,
-    Nobody,
+    NotListening,
     NoTls,
-    Stranger,
+    WrongServer,
     Forbidden,
     Network,
 }
@@ -34,9 +33,9 @@ impl Obstacle {
     fn of(error: &FetchError) -> Self {
         let reason = match error {
             FetchError::Unreachable { reason, .. } => reason.to_lowercase(),
-            FetchError::Timeout { .. } => return Self::Silence,
+            FetchError::Timeout { .. } => return Self::Timeout,
             FetchError::NoAuthorities(_) => return Self::NoAuthorities,
-            FetchError::TooLarge { .. } => return Self::Stranger,
+            FetchError::TooLarge { .. } => return Self::WrongServer,
             FetchError::Forbidden { .. } => return Self::Forbidden,
         };
         let has = |words: &[&str]| words.iter().any(|word| reason.contains(word));
@@ -45,7 +44,7 @@ impl Obstacle {
         } else if has(&["dns", "lookup", "name or service", "resolve"]) {
             Self::Name
         } else if has(&["refused"]) {
-            Self::Nobody
+            Self::NotListening
         } else if has(&["corrupt", "tls", "handshake", "contenttype"]) {
             Self::NoTls
         } else {
@@ -54,47 +53,48 @@ impl Obstacle {
     }
 }
 
-/// Why nobody answered, in the words of somebody who looks for the reason.
+/// The likely cause of a failed request.
 pub(super) fn cause_of(error: &FetchError) -> &'static str {
     match Obstacle::of(error) {
-        Obstacle::Silence => "a firewall swallows the packets, or the server hangs",
+        Obstacle::Timeout => "a firewall drops the packets, or the server hangs",
         Obstacle::Certificate => {
-            "the certificate is not valid for this name, is out of date, or its authority is not known here"
+            "the certificate is for another name, has expired, or was issued by an authority that this machine does not trust"
         }
-        Obstacle::NoAuthorities => "a minimal machine or container without the package ca-certificates",
-        Obstacle::Name => "the name does not exist in the DNS that this machine asks",
-        Obstacle::Nobody => "nothing listens there",
+        Obstacle::NoAuthorities => "the package ca-certificates is not installed, as in many containers",
+        Obstacle::Name => "the host name does not exist in this machine's DNS",
+        Obstacle::NotListening => "nothing listens there",
         Obstacle::NoTls => "the port does not speak TLS",
-        Obstacle::Stranger => "this is not the server that it should be",
-        Obstacle::Forbidden => "another party's document names this machine or its link",
-        Obstacle::Network => "the network breaks on the way",
+        Obstacle::WrongServer => "another server answers",
+        Obstacle::Forbidden => "a document from another party points to this machine or its local network",
+        Obstacle::Network => "the network connection failed",
     }
 }
 
-/// What to do about a server that gave no answer; `usual` where it is not there at all.
+/// How to fix a failed request; `usual` applies if no server is listening.
 pub(super) fn fix_for(error: &FetchError, url: &str, usual: impl Into<Fix>) -> Fix {
     let parsed = Url::parse(url).ok();
     let host = parsed.as_ref().and_then(Url::host_str).unwrap_or_default();
     let port = parsed.as_ref().and_then(Url::port_or_known_default).unwrap_or(443);
     match Obstacle::of(error) {
         Obstacle::Certificate => Fix::pasting(
-            "Renew the certificate, or let this machine know its authority (SSL_CERT_FILE names a file of them); look:",
+            "Renew the certificate, or make this machine trust its authority (SSL_CERT_FILE). To see the certificate:",
             format!("openssl s_client -connect {host}:{port} -servername {host} </dev/null"),
         ),
         Obstacle::NoAuthorities => {
-            let words =
-                "Install the authorities, or let SSL_CERT_FILE name a file of them; on Debian and Ubuntu:";
+            let words = "Install certificate authorities, or set SSL_CERT_FILE to a file of them. On Debian and Ubuntu:";
             Fix::pasting(words, "apt-get install ca-certificates")
         }
         Obstacle::Name => {
-            Fix::pasting("Correct the address, or the DNS; look:", format!("getent ahosts {host}"))
+            Fix::pasting("Correct the URL or the DNS record. To look it up:", format!("getent ahosts {host}"))
         }
-        Obstacle::Silence => Fix::pasting("Open the way from this machine; look:", format!("curl -v {url}")),
+        Obstacle::Timeout => {
+            Fix::pasting("Allow connections from this machine. To test it:", format!("curl -v {url}"))
+        }
         _ => usual.into(),
     }
 }
 
-/// The document at `url` with its answer, or what is wrong with it. `fix` is for a server that is not there.
+/// The document at `url` with its response, or the problem. `fix` applies if no server is listening.
 pub(super) fn json(
     question: &Question,
     url: &str,
@@ -114,32 +114,32 @@ pub(super) fn json(
     match answer.status {
         300..=399 => {
             let to = answer.header("location").unwrap_or("somewhere").to_owned();
-            let cause = "clients ask exactly this URL and do not follow, or refuse what they find behind it";
-            let fix = "Answer here without a redirect, or configure the URL that needs none";
+            let cause = "clients request exactly this URL, and do not follow redirects or reject the result";
+            let fix = "Serve this URL without a redirect, or configure the URL that it redirects to";
             Err(Box::new(question.fail(format!("HTTP {} to {to}", answer.status), cause, fix)))
         }
         status if is_page => {
-            let cause = "a proxy or another application answers, not the server";
+            let cause = "a proxy or another application answers, not this server";
             Err(Box::new(question.fail(
-                format!("HTTP {status} with a page ({content_type})"),
+                format!("HTTP {status} with an HTML page ({content_type})"),
                 cause,
                 proxy_fix(),
             )))
         }
         200 if !content_type.starts_with("application/json") => {
-            let cause = "strict clients refuse another content type than application/json";
+            let cause = "strict clients accept only the content type application/json";
             Err(Box::new(question.fail(format!("content type {content_type}"), cause, proxy_fix())))
         }
         200 => match serde_json::from_slice(&answer.body) {
             Ok(document) => Ok((document, answer)),
             Err(error) => Err(Box::new(question.fail(
-                format!("no JSON: {error}"),
-                "something changes the answer on its way",
+                format!("invalid JSON: {error}"),
+                "something between server and client changes the response",
                 proxy_fix(),
             ))),
         },
         status => {
-            let cause = "the request reaches another server, or one with another configuration";
+            let cause = "another server answers, or one with another configuration";
             Err(Box::new(question.fail(format!("HTTP {status}"), cause, proxy_fix())))
         }
     }
@@ -149,7 +149,7 @@ fn starts_like_a_page(body: &[u8]) -> bool {
     body.trim_ascii_start().first() == Some(&b'<')
 }
 
-/// How a spelling differs from the right one, where only a slash does.
+/// Whether two URLs differ only by a trailing slash.
 pub(super) fn differs_by_a_slash(found: &str, right: &str) -> bool {
     found != right && found.trim_end_matches('/') == right.trim_end_matches('/')
 }

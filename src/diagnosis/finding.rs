@@ -1,44 +1,37 @@
-//! One thing that was looked at, and what came of it.
+//! Findings: what was tried, what came back, the likely cause and the fix.
 
 use serde::Serialize;
 
 use super::Topic;
 
-/// How a finding is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
-    /// As it should be.
     Pass,
-    /// Not looked at, for something else stands in the way.
+    /// Not checked, because of another problem.
     Skip,
-    /// It works, and somebody will be sorry.
+    /// It works, but it can cause trouble.
     Warn,
-    /// It does not work.
     Fail,
 }
 
-/// One thing that was looked at. The texts hold no secret.
+/// The result of a check. Its texts contain no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What it is about, such as `upstream.credentials`. Stable.
+    /// A stable name, such as `upstream.credentials`.
     pub(crate) name: String,
-    /// How it is to be taken.
     pub(crate) status: Status,
-    /// What was tried.
     pub(crate) tried: String,
-    /// What came back.
     pub(crate) found: String,
-    /// Why that is, as far as can be told.
+    /// The likely cause.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cause: Option<String>,
-    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fix: Option<String>,
-    /// The lines for it, ready to paste: into a shell, the configuration, a console or a program.
+    /// Lines to paste into a shell, the configuration, a console or a program.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) paste: Option<String>,
-    /// Whether somebody said no, rather than nothing.
+    /// Whether the other side refused, as opposed to not answering.
     #[serde(skip)]
     pub(crate) is_refusal: bool,
 }
@@ -49,7 +42,7 @@ impl Finding {
     }
 }
 
-/// What to do: a sentence, and the lines to paste where there are some.
+/// What to do: a sentence, and optional lines to paste.
 #[derive(Debug, Clone)]
 pub(super) struct Fix {
     words: String,
@@ -74,7 +67,7 @@ impl From<String> for Fix {
     }
 }
 
-/// A question that has no answer yet.
+/// A check without a result.
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     name: String,
@@ -86,7 +79,7 @@ impl Question {
         Self { name: topic.name().to_owned(), tried: tried.into() }
     }
 
-    /// About one of several repositories.
+    /// A check of one of several repositories.
     pub(super) fn of_section(topic: Topic, section: &str, tried: impl Into<String>) -> Self {
         Self { name: topic.name_in(section), tried: tried.into() }
     }

@@ -1,8 +1,7 @@
-//! What is wrong, told before the users notice: every part of a set-up is looked at as the world would,
-//! all at once, and nothing hangs.
+//! Finds problems before users notice them. All checks run at the same time, as seen from outside, with timeouts.
 //!
-//! A check is a pure function of what came back wherever it can be; only the round trip through the
-//! repository writes, one record, which it removes.
+//! Where possible, a check is a pure function of the response. Only the round trip through the repository
+//! writes: one record, which it deletes.
 
 mod configuration;
 mod document;
@@ -36,51 +35,47 @@ use crate::{
     secret::Random,
 };
 
-/// How long one answer may take. No check asks more than two that depend on each other.
+/// Timeout of one request. No check makes more than two requests that depend on each other.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long one check may take, several answers included.
+/// Timeout of one check, which may make several requests.
 const CHECK_PATIENCE: Duration = Duration::from_secs(10);
-/// How long all of them may take.
+/// Timeout of all checks together.
 const ALL_PATIENCE: Duration = Duration::from_secs(11);
 
-/// What is looked at.
+/// What to check.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// The configuration, as far as it goes.
+    /// The configuration, as far as it is valid.
     pub(crate) survey: Survey,
-    /// An MCP server to look at, too.
+    /// Also check this MCP server.
     pub(crate) resource: Option<Resource>,
-    /// The clock that is compared with the upstream's.
     pub(crate) clock: Arc<dyn Clock>,
-    /// For made-up codes and secrets.
     pub(crate) random: Arc<dyn Random>,
 }
 
-/// Everything that was found.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// One thing each, in the order of what depends on what.
+    /// A problem is listed before the problems that it causes.
     pub(crate) findings: Vec<Finding>,
-    /// What the MCP server's verifier must be set to, if one was named.
+    /// Settings for the token verifier of the given MCP server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verifier: Option<Verifier>,
 }
 
 impl Report {
-    /// How many findings have this status.
     #[must_use]
     pub(crate) fn count(&self, status: Status) -> usize {
         self.findings.iter().filter(|finding| finding.status == status).count()
     }
 }
 
-/// What one check found out.
+/// The result of one check.
 #[derive(Debug, Default)]
 struct Part {
     findings: Vec<Finding>,
-    /// The signing keys in the repository.
+    /// IDs of the signing keys in the repository.
     stored_keys: Option<Vec<String>>,
-    /// The signing keys that the world sees.
+    /// IDs of the signing keys at `/jwks.json`.
     published_keys: Option<Vec<String>>,
 }
 
@@ -100,27 +95,22 @@ impl Part {
 
 type Check = Pin<Box<dyn Future<Output = Part> + Send>>;
 
-/// The way to everything that is not on this machine.
+/// Checks that need the network.
 #[derive(Debug, Clone)]
 pub(crate) struct Outside(Fetch);
 
 impl Outside {
-    /// Opens the way.
-    ///
-    /// # Errors
-    ///
-    /// When TLS cannot be set up on this machine.
     pub(crate) fn new() -> Result<Self, String> {
         let fetch = Fetch::new(PATIENCE);
-        fetch.map(Self).map_err(|error| format!("outgoing TLS cannot be set up: {error}"))
+        fetch.map(Self).map_err(|error| format!("cannot set up TLS for outgoing connections: {error}"))
     }
 
-    /// Whether somebody answers at a hosted login, and which time it is there.
+    /// Whether the hosted login answers, and whether its clock agrees with ours.
     pub(crate) async fn issuer(&self, issuer_url: &str, clock: &dyn Clock) -> Vec<Finding> {
         upstream::issuer(issuer_url, &self.0, clock).await
     }
 
-    /// Whether the upstream takes us for who we say we are, and nobody else.
+    /// Whether the upstream accepts our credentials, and refuses wrong ones.
     pub(crate) async fn login(&self, login: &Login, now: UnixTime) -> Vec<Finding> {
         let (door, pair) = tokio::join!(
             upstream::front_door(login, &self.0, now),
@@ -130,7 +120,7 @@ impl Outside {
     }
 }
 
-/// Looks at everything, all at once. `progress` hears how many checks of how many are done.
+/// Runs all checks. `progress` gets the number of finished checks and of all checks.
 pub(crate) async fn diagnose(
     subject: Subject,
     outside: &Outside,
@@ -165,9 +155,9 @@ pub(crate) async fn diagnose(
 }
 
 fn unanswered(question: Question) -> Finding {
-    let cause = "something on the way neither answers nor refuses: a firewall, or a disk that hangs";
-    let fix = "Look at it by hand; the other findings do not depend on it";
-    question.fail("it did not come to an end in time", cause, fix)
+    let cause = "a firewall drops the packets, or a disk hangs";
+    let fix = "Check it by hand; the other findings do not depend on it";
+    question.fail("no result in time", cause, fix)
 }
 
 /// Runs checks side by side; what they found, in their order.
@@ -185,7 +175,7 @@ async fn at_once(checks: Vec<Check>) -> Vec<Part> {
     parts
 }
 
-/// Whatever the configuration is good enough for, each with the question that stays open if it hangs.
+/// The checks that the configuration allows, each with the question to report if it hangs.
 fn checks(subject: Subject, fetch: &Fetch) -> Vec<(Question, Check)> {
     let Subject { survey, resource: target, clock, random } = subject;
     let mut checks = upstream_checks(&survey, fetch, &clock, &random);
@@ -195,7 +185,7 @@ fn checks(subject: Subject, fetch: &Fetch) -> Vec<(Question, Check)> {
                 checks.push((place.question(), Box::pin(place.findings(Arc::clone(&clock)))));
             }
         }
-        None => checks.push(unchecked(Topic::Repository, "[repository] cannot be used")),
+        None => checks.push(unchecked(Topic::Repository, "[repository] is invalid")),
     }
     match (&survey.public_url, &survey.issuer) {
         (Some(public_url), Some(issuer)) => {
@@ -203,7 +193,7 @@ fn checks(subject: Subject, fetch: &Fetch) -> Vec<(Question, Check)> {
                 public::Face::new(public_url.clone(), issuer.clone(), &survey.resources, fetch.clone());
             checks.push((whole(Topic::PublicMetadata), Box::pin(face.findings())));
         }
-        _ => checks.push(unchecked(Topic::PublicMetadata, "public_url cannot be used")),
+        _ => checks.push(unchecked(Topic::PublicMetadata, "public_url is invalid")),
     }
     if let Some(server) = target.and_then(|named| resource::Server::new(named, &survey, fetch.clone())) {
         checks.push((whole(Topic::ResourceMetadata), Box::pin(server.findings())));
@@ -211,7 +201,7 @@ fn checks(subject: Subject, fetch: &Fetch) -> Vec<(Question, Check)> {
     checks
 }
 
-/// Three questions to the upstream that do not wait for each other.
+/// Three independent requests to the upstream.
 fn upstream_checks(
     survey: &Survey,
     fetch: &Fetch,
@@ -219,7 +209,7 @@ fn upstream_checks(
     random: &Arc<dyn Random>,
 ) -> Vec<(Question, Check)> {
     let (Some(authn), Some(public_url)) = (&survey.authn, &survey.public_url) else {
-        return vec![unchecked(Topic::UpstreamIssuer, "[authn] or public_url is not complete")];
+        return vec![unchecked(Topic::UpstreamIssuer, "[authn] or public_url is incomplete")];
     };
     let login = Login::new(authn, public_url.upstream_callback(), Arc::clone(random));
     let now = clock.now();
@@ -245,10 +235,10 @@ fn upstream_checks(
 }
 
 fn whole(topic: Topic) -> Question {
-    Question::new(topic, "everything that belongs to it")
+    Question::new(topic, "run all checks of this topic")
 }
 
 fn unchecked(topic: Topic, why: &'static str) -> (Question, Check) {
-    let finding = Question::new(topic, "nothing").skip(format!("not looked at, for {why}"));
+    let finding = Question::new(topic, "nothing").skip(format!("not checked, because {why}"));
     (whole(topic), Box::pin(async move { Part::from(vec![finding]) }))
 }

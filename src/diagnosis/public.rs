@@ -1,4 +1,4 @@
-//! The public URLs, as the world reaches them.
+//! The public URLs, as clients reach them.
 
 use tokio::{net::lookup_host, time::timeout};
 use url::Url;
@@ -17,21 +17,20 @@ use crate::{
     },
 };
 
-/// A page in a browser that looks for our documents.
+/// The origin of a browser-based client.
 const OTHER_ORIGIN: &str = "https://inspector.example";
 
 fn not_running() -> Fix {
-    Fix::pasting("Start the daemon, or let the proxy in front reach it", "pangea-mcp-auth serve")
+    Fix::pasting("Start the daemon, or let the reverse proxy reach it", "pangea-mcp-auth serve")
 }
 
-/// What the world sees of this server.
 #[derive(Debug, Clone)]
 pub(super) struct Face {
     public_url: Issuer,
     issuer: Issuer,
-    /// The MCP servers whose metadata we serve.
+    /// The MCP servers whose metadata this server publishes.
     own_resources: Vec<Resource>,
-    /// The MCP servers that have our host name.
+    /// The MCP servers with the same host name.
     neighbours: Vec<Resource>,
     fetch: Fetch,
 }
@@ -54,7 +53,7 @@ impl Face {
         let (address, (metadata, is_there)) = tokio::join!(self.address(), self.metadata());
         let host = judge_host(&self.public_url, &self.neighbours);
         let mut part = Part::from(host.into_iter().chain(address).chain(metadata).collect::<Vec<_>>());
-        // Else the same sentence would come again and again.
+        // Otherwise every check would report the same problem.
         if is_there {
             for other in at_once(self.others()).await {
                 part.add(other);
@@ -63,7 +62,7 @@ impl Face {
         part
     }
 
-    /// The form of metadata that clients ask for first, and whether anybody answers at all.
+    /// The metadata URL that clients request first, and whether it answers.
     async fn metadata(&self) -> (Vec<Finding>, bool) {
         let url =
             format!("{}/.well-known/oauth-authorization-server{}", self.issuer.origin(), self.issuer.path());
@@ -80,7 +79,6 @@ impl Face {
         (findings, is_there)
     }
 
-    /// All other documents.
     fn others(&self) -> Vec<Check> {
         let (origin, path) = (self.issuer.origin(), self.issuer.path());
         let mut forms = vec![format!("{origin}/.well-known/openid-configuration{path}")];
@@ -109,26 +107,26 @@ impl Face {
         }
     }
 
-    /// Clients in data centres come over IPv4 and to port 443.
+    /// Hosted clients connect over IPv4 and to port 443.
     async fn address(&self) -> Option<Finding> {
         let url = Url::parse(self.public_url.as_str()).ok().filter(is_public)?;
         let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-        let question = Question::new(Topic::PublicAddress, format!("looking up {host}"));
+        let question = Question::new(Topic::PublicAddress, format!("look up {host}"));
         let addresses: Vec<_> = match timeout(PATIENCE, lookup_host((host, port))).await {
             Ok(Ok(addresses)) => addresses.collect(),
             Ok(Err(error)) => {
                 let fix = Fix::pasting(
-                    format!("Publish an A record for {host}, and look:"),
+                    format!("Publish an A record for {host}. To check it:"),
                     format!("dig +short {host} A"),
                 );
-                return Some(question.fail(error.to_string(), "the name does not exist in the DNS", fix));
+                return Some(question.fail(
+                    error.to_string(),
+                    "the host name does not exist in the DNS",
+                    fix,
+                ));
             }
             Err(_) => {
-                return Some(question.fail(
-                    "no answer",
-                    "the DNS does not answer",
-                    "Look at /etc/resolv.conf",
-                ));
+                return Some(question.fail("no answer", "the DNS does not answer", "Check /etc/resolv.conf"));
             }
         };
         let has_ipv4 = addresses.iter().any(std::net::SocketAddr::is_ipv4);
@@ -145,7 +143,7 @@ impl Face {
                 question.pass(format!("resource {resource}"))
             }
             Ok((document, _)) => {
-                let cause = "another server answers, or a daemon with an older configuration";
+                let cause = "another server answers, or this daemon runs with an older configuration";
                 question.fail(format!("resource {}", document["resource"]), cause, "Restart the daemon")
             }
         }
@@ -175,22 +173,22 @@ impl Face {
     }
 }
 
-/// Browsers keep cookies by host name, and let scripts of one origin do what its pages may. On loopback
-/// there is nothing to find.
+/// Browsers share cookies between all ports of a host name, and scripts between all pages of an origin. On
+/// loopback, a shared host name is normal.
 fn judge_host(public_url: &Issuer, neighbours: &[Resource]) -> Option<Finding> {
     let url = Url::parse(public_url.as_str()).ok().filter(|url| !is_loopback(url))?;
     let host = url.host_str()?;
     let question =
-        Question::new(Topic::PublicHost, format!("comparing {host} with the MCP servers' host names"));
+        Question::new(Topic::PublicHost, format!("compare {host} with the host names of the MCP servers"));
     if neighbours.is_empty() {
-        return Some(question.pass(format!("{host} is this server's alone")));
+        return Some(question.pass(format!("no MCP server uses {host}")));
     }
     let names: Vec<&str> = neighbours.iter().map(Resource::as_str).collect();
     Some(question.warn(
-        format!("{} on the same host name", names.join(", ")),
-        "browsers share cookies between all ports of a host name, so such a server can tamper with sign-ins; users \
-         are asked again after each sign-in",
-        "Give the authorization server a host name of its own, such as auth.example.org (docs/reverse-proxy.md)",
+        format!("same host name: {}", names.join(", ")),
+        "browsers share cookies between all ports of a host name, so such a server can tamper with sign-ins; \
+         therefore users must confirm again after each sign-in",
+        "Use a separate host name for the authorization server, such as auth.example.org (docs/reverse-proxy.md)",
     ))
 }
 
@@ -201,50 +199,50 @@ fn judge_issuer(question: Question, url: &str, document: &serde_json::Value, iss
         return question.pass(format!("issuer {found} in {form}"));
     }
     let cause = if document::differs_by_a_slash(found, issuer.as_str()) {
-        "a slash more or less: clients compare issuers character by character"
+        "a trailing slash: clients compare issuers character by character"
     } else {
-        "another authorization server answers here, or this one with an older configuration"
+        "another authorization server answers, or this daemon runs with an older configuration"
     };
     let fix = Fix::pasting(
-        "Restart the daemon, or let the proxy lead to it; the configuration says",
+        "Restart the daemon, or let the proxy forward to it. The configuration says",
         format!("public_url = \"{issuer}\""),
     );
-    question.fail(format!("issuer {found:?} in place of \"{issuer}\""), cause, fix)
+    question.fail(format!("issuer {found:?} instead of \"{issuer}\""), cause, fix)
 }
 
 fn judge_cors(url: &str, allowed: Option<&str>) -> Finding {
-    let question = Question::new(Topic::PublicCors, format!("GET {url} as a page of another origin"));
+    let question = Question::new(Topic::PublicCors, format!("GET {url} from another origin"));
     match allowed {
         Some(allowed @ ("*" | OTHER_ORIGIN)) => {
             question.pass(format!("Access-Control-Allow-Origin: {allowed}"))
         }
         _ => question.warn(
             "no Access-Control-Allow-Origin",
-            "a proxy takes the header away, so that clients in browsers see nothing",
-            "Let the proxy pass the daemon's headers through unchanged (docs/reverse-proxy.md)",
+            "a proxy removes the header, so browser-based clients cannot read the response",
+            "Let the proxy forward the daemon's headers unchanged (docs/reverse-proxy.md)",
         ),
     }
 }
 
 fn judge_address(question: Question, has_ipv4: bool, port: u16) -> Finding {
-    let cause = "hosted clients such as Claude call from their data centres, over IPv4 and to port 443";
+    let cause = "hosted clients such as Claude connect over IPv4 and to port 443";
     if !has_ipv4 {
-        question.warn("no IPv4 address", cause, "Publish an A record beside the AAAA record")
+        question.warn("no IPv4 address", cause, "Publish an A record in addition to the AAAA record")
     } else if port == 443 {
-        question.pass("an IPv4 address, port 443")
+        question.pass("IPv4 address, port 443")
     } else {
         question.warn(
             format!("port {port}"),
             cause,
-            "Let the proxy listen on port 443, and leave the port out of public_url",
+            "Let the proxy listen on port 443, and remove the port from public_url",
         )
     }
 }
 
-/// Whether the world sees every key that may have signed a token.
+/// Whether every key that may have signed a token is published.
 pub(super) fn judge_keys(stored: &[String], published: &[String]) -> Finding {
     let question =
-        Question::new(Topic::PublicKeys, "comparing the published signing keys with the stored ones");
+        Question::new(Topic::PublicKeys, "compare the published signing keys with the stored ones");
     let missing: Vec<&str> =
         stored.iter().filter(|name| !published.contains(name)).map(String::as_str).collect();
     if missing.is_empty() {
@@ -252,8 +250,8 @@ pub(super) fn judge_keys(stored: &[String], published: &[String]) -> Finding {
     }
     question.fail(
         format!("not published: {} ({} of {})", missing.join(", "), missing.len(), stored.len()),
-        "another daemon answers, or one with another repository; or a cache in front keeps an old answer",
-        "Let public_url lead to the daemon with this configuration, and cache /jwks.json for 5 minutes at most",
+        "another daemon or one with another repository answers, or a cache returns an old response",
+        "Make public_url reach the daemon with this configuration, and cache /jwks.json for at most 5 minutes",
     )
 }
 

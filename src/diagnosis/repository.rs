@@ -1,4 +1,4 @@
-//! The repository: one record goes in, changes and comes out again; keys open; durability is as it should be.
+//! The repository: writes, replaces and deletes a test record, decrypts the keys, and checks durability.
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -17,23 +17,23 @@ use crate::{
     secret::{Random, Sealer, random_token},
 };
 
-/// A write that takes longer is felt at every sign-in.
+/// A longer write noticeably delays every sign-in.
 const SLOW: Duration = Duration::from_millis(500);
-/// After this time the record of the round trip is gone by itself.
+/// When the test record expires if it was not deleted.
 const RECORD_LIFE: Duration = Duration::from_mins(1);
 
 /// One storage engine.
 pub(super) struct Place {
-    /// Its table in the configuration.
+    /// Its section in the configuration.
     section: &'static str,
     config: RepositoryConfig,
-    /// Opens the signing keys, if they live here.
+    /// Decrypts the signing keys, if they are stored here.
     sealer: Option<Sealer>,
-    /// The key of the record of the round trip.
+    /// The key of the test record.
     record: String,
 }
 
-/// Every engine that is configured.
+/// Every configured engine.
 pub(super) fn places(
     repositories: &Repositories,
     keys: Option<&KeyConfig>,
@@ -62,9 +62,9 @@ pub(super) fn places(
 }
 
 impl Place {
-    /// What stays open while it hangs.
+    /// What to report if it hangs.
     pub(super) fn question(&self) -> Question {
-        self.about(Topic::Repository, format!("opening {}", self.engine()))
+        self.about(Topic::Repository, format!("open {}", self.engine()))
     }
 
     fn about(&self, topic: Topic, tried: impl Into<String>) -> Question {
@@ -91,7 +91,7 @@ impl Place {
                 return Part::from(vec![question.skip(error.to_string())]);
             }
             Err(error) => {
-                let cause = "the storage engine is down, elsewhere, or does not let us in";
+                let cause = "the database is down, has another address, or refuses the credentials";
                 return Part::from(vec![question.fail(error.to_string(), cause, self.fix())]);
             }
         };
@@ -103,21 +103,21 @@ impl Place {
         }
         if let Some(sealer) = self.sealer {
             let opened = Keys::names(Arc::clone(&repository), sealer, clock.now()).await;
-            let question = Question::new(Topic::Keys, "opening the stored signing keys with keys.sealing");
+            let question = Question::new(Topic::Keys, "decrypt the stored signing keys with keys.sealing");
             match opened {
                 Ok(names) if names.is_empty() => {
-                    part.findings.push(question.pass("there are none yet: serve makes the first one"));
+                    part.findings.push(question.pass("no keys yet: `serve` creates the first one"));
                 }
                 Ok(names) => {
-                    part.findings.push(question.pass(format!("{} open", names.len())));
+                    part.findings.push(question.pass(format!("{} decrypted", names.len())));
                     part.stored_keys = Some(names);
                 }
                 Err(error) => part.findings.push(question.fail(
                     error.to_string(),
-                    "the sealing key is not the one under which this repository was written",
+                    "keys.sealing does not contain the key that encrypted this repository",
                     Fix::pasting(
-                        "Restore that key from your copy to where keys.sealing says. If it is lost, stop every daemon \
-                         and begin anew under the present key; everybody signs in again (docs/sealing-keys.md):",
+                        "Restore that key from your copy. If it is lost, stop every daemon and replace the signing keys; \
+                         all users sign in again (docs/sealing-keys.md):",
                         "pangea-mcp-auth keys rotate --revoke-all",
                     ),
                 )),
@@ -126,20 +126,24 @@ impl Place {
         part
     }
 
-    /// Whether `serve` can make the file, tried with another one in the nearest folder that is there.
+    /// Whether `serve` can create the file, tested with another file in the nearest existing directory.
     fn not_there_yet(&self, question: Question, path: &Path) -> Finding {
         let folder = path.ancestors().skip(1).find(|folder| folder.symlink_metadata().is_ok());
         let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let probe = folder.join(format!(".{}", self.record));
         match fs::File::create_new(&probe).and_then(|_| fs::remove_file(&probe)) {
-            Ok(()) => question.pass(format!("{} is not there yet: serve makes it", path.display())),
+            Ok(()) => question.pass(format!("{} does not exist yet: `serve` creates it", path.display())),
             Err(error) => {
                 let found = format!(
-                    "{} is not there, and {} cannot be written to ({error})",
+                    "{} does not exist, and {} is not writable ({error})",
                     path.display(),
                     folder.display()
                 );
-                question.fail(found, "the path is mistyped, or the folder is not for this user", self.fix())
+                question.fail(
+                    found,
+                    "the path is mistyped, or this user may not write to the directory",
+                    self.fix(),
+                )
             }
         }
     }
@@ -157,10 +161,10 @@ impl Place {
     fn fix(&self) -> Fix {
         let section = self.section;
         match &self.config {
-            RepositoryConfig::Memory => Fix::pasting(format!("Write under [{section}]"), "kind = \"sqlite\""),
+            RepositoryConfig::Memory => Fix::pasting(format!("Set under [{section}]"), "kind = \"sqlite\""),
             RepositoryConfig::Sqlite { path } => Fix::pasting(
                 format!(
-                    "Let the file and its folder be writable for whom the daemon runs as, or set {section}.path; look:"
+                    "Make the file and its directory writable for the user of the daemon, or change {section}.path. To see the permissions:"
                 ),
                 format!("ls -ld {} {}", path.parent().unwrap_or(path).display(), path.display()),
             ),
@@ -171,24 +175,27 @@ impl Place {
         }
     }
 
-    /// Inserts, replaces and takes one record.
     async fn round_trip(&self, repository: &dyn Repository, clock: &dyn Clock) -> Finding {
-        let tried = "writing, replacing and removing one record".to_owned();
+        let tried = "write, replace and delete a test record".to_owned();
         let question = self.about(Topic::RepositoryRoundTrip, tried);
         let started = Instant::now();
         match self.travel(repository, clock).await {
             Ok(true) => {}
             Ok(false) => {
                 let cause =
-                    "another program writes over our records, or the engine answers from a stale copy";
-                return question.fail("what came back is not what was written", cause, self.fix());
+                    "another program overwrites our records, or the database answers from a stale replica";
+                return question.fail(
+                    "the record that was read differs from the one that was written",
+                    cause,
+                    self.fix(),
+                );
             }
-            Err(error) => return question.fail(error.to_string(), "the engine refuses to write", self.fix()),
+            Err(error) => return question.fail(error.to_string(), "the database refuses writes", self.fix()),
         }
         let taken = started.elapsed();
         let found = format!("three writes in {} ms", taken.as_millis());
         if taken > SLOW * 3 {
-            let fix = "Move the daemon nearer to the engine, or give it a faster disk";
+            let fix = "Move the daemon closer to the database, or use a faster disk";
             return question.warn(found, "every sign-in and refresh waits for a durable write", fix);
         }
         question.pass(found)
@@ -211,38 +218,38 @@ impl Place {
             && taken.is_some_and(|taken| taken.value == record("second").value))
     }
 
-    /// Whether what it acknowledges stays, and how many daemons may share it.
+    /// Whether acknowledged writes are durable, and how many daemons may share the repository.
     async fn settings(&self, repository: &dyn Repository) -> Finding {
-        let question = self.about(Topic::RepositorySettings, "asking how the engine is set up");
+        let question = self.about(Topic::RepositorySettings, "read the settings of the database");
         if matches!(self.config, RepositoryConfig::Memory) {
-            let cause = "every client, grant and signing key is gone when the daemon ends";
-            return question.warn("memory keeps nothing", cause, self.fix());
+            let cause = "all clients, grants and signing keys are lost when the daemon stops";
+            return question.warn("records are only in memory", cause, self.fix());
         }
         match repository.warnings().await {
-            Err(error) => question.warn(error.to_string(), "the engine does not say", self.fix()),
+            Err(error) => question.warn(error.to_string(), "the database does not answer", self.fix()),
             Ok(warnings) if warnings.is_empty() => question.pass(match repository.atomicity() {
                 Atomicity::Shared => "durable; several daemons may share it",
-                Atomicity::SingleProcess => "durable; for one daemon at a time",
+                Atomicity::SingleProcess => "durable; one daemon at a time may use it",
             }),
             Ok(warnings) => question.warn(
                 warnings.join(" "),
-                "a crash may lose what clients were promised",
-                "Do what the sentence says, and restart the engine",
+                "a crash may lose acknowledged writes",
+                "Change this setting, and restart the database",
             ),
         }
     }
 
-    /// Who has the right to write where one process has it.
+    /// Who holds the write lease of a single-writer repository.
     async fn writer(&self, repository: &Arc<dyn Repository>, now: UnixTime) -> Finding {
-        let question = self.about(Topic::RepositoryWriter, "asking who has the right to write");
+        let question = self.about(Topic::RepositoryWriter, "read the write lease");
         match daemon::Lease::taken_until(Arc::clone(repository), now).await {
-            Ok(None) => question.pass("nobody: a daemon may start"),
+            Ok(None) => question.pass("not held: a daemon can start"),
             Ok(Some(until)) => question.pass(format!(
-                "a daemon, for another {} seconds unless it renews the lease: a second one waits and writes nothing; \
-                 commands may change single records beside it",
+                "held by a daemon for another {} seconds, unless it renews the lease: a second daemon is read-only; \
+                 commands can still change single records",
                 until.since(now).as_secs()
             )),
-            Err(error) => question.fail(error.to_string(), "the engine does not say", self.fix()),
+            Err(error) => question.fail(error.to_string(), "the database does not answer", self.fix()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One MCP server: does it lead clients here, in the right spelling, and does its verifier fit?
+//! An MCP server: whether it sends clients to this authorization server, and accepts its tokens.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -21,20 +21,16 @@ use crate::{
 
 const NOT_RUNNING: &str = "Start the MCP server, or correct the URL";
 
-/// What the verifier of an MCP server must be set to.
+/// Settings for the token verifier of an MCP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Verifier {
-    /// Where the public keys are.
     pub(crate) jwks_uri: String,
-    /// Whose tokens.
     pub(crate) issuer: String,
-    /// For whom.
     pub(crate) audience: String,
-    /// How they are signed.
     pub(crate) algorithm: String,
 }
 
-/// The verifier for the MCP server `named`; `None` while the configuration does not say.
+/// The verifier for an MCP server; `None` if the configuration is incomplete.
 pub(super) fn verifier(survey: &Survey, named: &Resource) -> Option<Verifier> {
     let configured = find(&survey.resources, named).map(|resource| resource.url.to_string());
     Some(Verifier {
@@ -53,13 +49,12 @@ fn find<'a>(resources: &'a [ResourceConfig], named: &Resource) -> Option<&'a Res
     resources.iter().find(|resource| resource.url.is_named_by(named.as_str()))
 }
 
-/// An MCP server.
 #[derive(Debug, Clone)]
 pub(super) struct Server {
-    /// As people enter it.
+    /// As users enter it.
     named: Resource,
     url: Url,
-    /// Its entry in the configuration.
+    /// Its entry under `[[resources]]`.
     configured: Option<ResourceConfig>,
     accepts_any_loopback: bool,
     issuer: Option<String>,
@@ -67,17 +62,17 @@ pub(super) struct Server {
     fetch: Fetch,
 }
 
-/// What an MCP server says to a request without a token.
+/// The response of an MCP server to a request without a token.
 struct Challenge {
     finding: Finding,
-    /// Where its metadata is, if that may be fetched.
+    /// URL of its metadata, if it may be fetched.
     pointer: Option<Url>,
-    /// The scopes that it demands.
+    /// The scopes that it requires.
     scope: Option<String>,
 }
 
 impl Server {
-    /// `None` for what is no URL, which a resource always is.
+    /// Never `None`, because a resource is a URL.
     pub(super) fn new(named: Resource, survey: &Survey, fetch: Fetch) -> Option<Self> {
         let any = survey.whole.as_ref().is_ok_and(|config| config.any_loopback_resource.is_some());
         Some(Self {
@@ -97,7 +92,7 @@ impl Server {
             Ok(Challenge { finding, pointer, scope }) => {
                 part.findings.push(finding);
                 part.findings.extend(scope.map(|scope| {
-                    let question = Question::new(Topic::ResourceScopes, "reading scope in the challenge");
+                    let question = Question::new(Topic::ResourceScopes, "read scope in the challenge");
                     self.judge_scopes(question, scope.split(' '))
                 }));
                 pointer
@@ -121,16 +116,16 @@ impl Server {
         part
     }
 
-    /// Whether tokens for it are issued here.
+    /// Whether this server issues tokens for it.
     fn configured_here(&self) -> Finding {
         let question =
-            Question::new(Topic::ResourceConfigured, format!("looking for {} in [[resources]]", self.named));
+            Question::new(Topic::ResourceConfigured, format!("find {} in [[resources]]", self.named));
         match &self.configured {
             Some(configured) => question.pass(format!("url = \"{}\"", configured.url)),
-            None if self.accepts_any_loopback => question.pass("any loopback URL is one in development"),
+            None if self.accepts_any_loopback => question.pass("development mode accepts any loopback URL"),
             None => question.fail(
-                "it is not there",
-                "clients that name it hear invalid_target",
+                "not found",
+                "clients that request a token for it get the error invalid_target",
                 Fix::pasting(
                     "Add it to the configuration, and restart the daemon",
                     format!("[[resources]]\nurl = \"{}\"\nscopes = [\"user\"]", self.named),
@@ -139,7 +134,7 @@ impl Server {
         }
     }
 
-    /// What it says to a request without a token; or that it doesn't answer.
+    /// Its response to a request without a token, or a finding if it does not answer.
     async fn challenge(&self) -> Result<Challenge, Finding> {
         let question =
             Question::new(Topic::ResourceChallenge, format!("POST {} without a token", self.named));
@@ -158,11 +153,11 @@ impl Server {
         let pointer = parameter(&challenge, "resource_metadata").and_then(|url| Url::parse(&url).ok());
         let finding = match (answer.status, &pointer) {
             (401, Some(url)) if !self.is_its_own(url) => question.fail(
-                format!("HTTP 401, resource_metadata {url}, which is not fetched"),
-                "the metadata of an MCP server must be on its own origin, over https except on loopback: whoever \
-                 controls another origin could send users elsewhere to sign in",
+                format!("HTTP 401, resource_metadata {url}, which was not fetched"),
+                "the metadata of an MCP server must be on its own origin, over https except on loopback: another \
+                 origin could send users to the wrong sign-in page",
                 Fix::pasting(
-                    "Serve the metadata from the MCP server, and answer with",
+                    "Serve the metadata from the MCP server, and respond with",
                     format!("WWW-Authenticate: Bearer resource_metadata=\"{}\"", self.forms()[0].1),
                 ),
             ),
@@ -171,42 +166,42 @@ impl Server {
                 let url = &self.forms()[0].1;
                 question.fail(
                     "HTTP 401 without resource_metadata in WWW-Authenticate",
-                    "clients do not learn where to sign in",
+                    "clients cannot find out where to sign in",
                     Fix::pasting(
-                        "Give the server its auth, as FastMCP does; a server without it must answer with",
+                        "Set auth, as in FastMCP; other servers must respond with",
                         format!("WWW-Authenticate: Bearer resource_metadata=\"{url}\""),
                     ),
                 )
             }
             (status @ 300..=399, _) => {
                 let to = answer.header("location").unwrap_or("somewhere").to_owned();
-                let cause = "clients drop the token on the way, and compare the URL that was entered";
-                question.fail(format!("HTTP {status} to {to}"), cause, Fix::pasting("People must enter", to))
+                let cause = "clients drop the token on redirects, and compare the URL that the user entered";
+                question.fail(format!("HTTP {status} to {to}"), cause, Fix::pasting("Users must enter", to))
             }
             (404, _) => {
                 let cause = "the MCP server is at another path";
                 question.fail(
                     "HTTP 404",
                     cause,
-                    "Name the URL that people enter in their client, path included",
+                    "Use the URL that users enter in their client, including the path",
                 )
             }
             (status, _) => question.fail(
                 format!("HTTP {status}"),
-                "the MCP server lets people in without a token, or fails before it asks for one",
-                Fix::pasting("Give the server its auth", "mcp = FastMCP(\"…\", auth=auth)"),
+                "the MCP server accepts requests without a token, or fails before it checks for one",
+                Fix::pasting("Set auth", "mcp = FastMCP(\"…\", auth=auth)"),
             ),
         };
         let pointer = pointer.filter(|url| self.is_its_own(url));
         Ok(Challenge { finding, pointer, scope: parameter(&challenge, "scope") })
     }
 
-    /// Whether a URL that the MCP server names may be fetched: this machine reaches more than strangers do.
+    /// Whether a URL from the MCP server may be fetched: this machine can reach internal servers.
     fn is_its_own(&self, url: &Url) -> bool {
         url.origin() == self.url.origin() && (url.scheme() == "https" || is_loopback(&self.url))
     }
 
-    /// Where RFC 9728 has clients look, the better place first.
+    /// The metadata URLs of RFC 9728 section 3.1, the preferred one first.
     fn forms(&self) -> [(&'static str, Url); 2] {
         let at = |path: &str| {
             let mut url = self.url.clone();
@@ -217,12 +212,12 @@ impl Server {
         [("path inserted", at(self.url.path().trim_end_matches('/'))), ("root", at(""))]
     }
 
-    /// Metadata at one of its places; where it is not needed, it may as well be absent.
+    /// The metadata at one URL; it may be missing unless `is_needed`.
     async fn metadata(&self, form: &str, url: &Url, is_needed: bool) -> Vec<Finding> {
         let question = Question::new(Topic::ResourceMetadata, format!("GET {url} ({form})"));
         let answer = self.fetch.get(url, Sender::Anonymous).await;
         if !is_needed && answer.as_ref().is_ok_and(|answer| answer.status == 404) {
-            return vec![question.skip("not there; clients find the other one")];
+            return vec![question.skip("not found; clients use the other URL")];
         }
         match document::json(&question, url.as_str(), answer, NOT_RUNNING) {
             Err(trouble) => vec![*trouble],
@@ -234,7 +229,7 @@ impl Server {
                 ];
                 if let Some(scopes) = texts(&document["scopes_supported"]) {
                     let question =
-                        Question::new(Topic::ResourceScopes, "reading scopes_supported in the same document");
+                        Question::new(Topic::ResourceScopes, "read scopes_supported in the same document");
                     findings.push(self.judge_scopes(question, scopes.into_iter()));
                 }
                 findings
@@ -242,7 +237,7 @@ impl Server {
         }
     }
 
-    /// `resource` must be what people enter, and what tokens carry.
+    /// `resource` must be the URL that users enter, which is the audience of tokens.
     fn judge_resource(&self, question: Question, document: &Value) -> Finding {
         let right = self.configured.as_ref().map_or(&self.named, |resource| &resource.url).as_str();
         let found = document["resource"].as_str().unwrap_or_default();
@@ -250,50 +245,50 @@ impl Server {
             return question.pass(format!("resource {found}"));
         }
         let cause = if differs_by_a_slash(found, right) {
-            "a slash more or less: audiences are compared character by character"
+            "a trailing slash: audiences are compared character by character"
         } else {
-            "the MCP server does not know the URL under which it is reached"
+            "the MCP server does not know its public URL"
         };
         let mut base = self.url.clone();
         base.set_path("");
         let fix = Fix::pasting(
-            "Tell the MCP server where it is; in FastMCP",
+            "Configure the public URL of the MCP server. In FastMCP",
             format!("base_url=\"{}\",", base.as_str().trim_end_matches('/')),
         );
-        question.fail(format!("resource {found:?} in place of {right:?}"), cause, fix)
+        question.fail(format!("resource {found:?} instead of {right:?}"), cause, fix)
     }
 
     /// `authorization_servers` must name the issuer, byte for byte.
     fn judge_servers(&self, document: &Value) -> Finding {
-        let question = Question::new(Topic::ResourceAuthorizationServers, "reading the same document");
-        let Some(issuer) = &self.issuer else { return question.skip("public_url cannot be used") };
+        let question = Question::new(Topic::ResourceAuthorizationServers, "read the same document");
+        let Some(issuer) = &self.issuer else { return question.skip("public_url is invalid") };
         let servers = texts(&document["authorization_servers"]).unwrap_or_default();
-        let found = format!("{servers:?} in place of [{issuer:?}]");
+        let found = format!("{servers:?} instead of [{issuer:?}]");
         let fix = |words: &str| Fix::pasting(words, format!("authorization_servers=[\"{issuer}\"],"));
         match servers.first() {
-            Some(first) if first == issuer => question.pass(format!("{issuer}, byte for byte")),
+            Some(first) if first == issuer => question.pass(issuer.clone()),
             Some(first) if differs_by_a_slash(first, issuer) => question.fail(
                 found,
-                "the trailing-slash trap of FastMCP: AnyHttpUrl, and FastMCP before version 4, append a slash to an \
-                 issuer without a path, and clients then refuse our metadata",
-                fix("Write text, not AnyHttpUrl, and take FastMCP 4; or give public_url a path. In the server:"),
+                "AnyHttpUrl and FastMCP before version 4 append a slash to an issuer without a path, and clients then \
+                 refuse our metadata",
+                fix("Use a string instead of AnyHttpUrl with FastMCP 4, or give public_url a path. In the MCP server:"),
             ),
             Some(_) if servers.contains(&issuer.as_str()) => {
-                let cause = "many clients look at the first authorization server alone";
-                question.warn(found, cause, fix("Name it first; in FastMCP"))
+                let cause = "many clients use only the first authorization server";
+                question.warn(found, cause, fix("List this server first. In FastMCP"))
             }
-            _ => question.fail(found, "clients are sent to somebody else to sign in", fix("Name this one; in FastMCP")),
+            _ => question.fail(found, "clients sign users in at another authorization server", fix("List this server. In FastMCP")),
         }
     }
 
-    /// Scopes that the MCP server demands must be on offer, because clients ask for what it names.
+    /// This server must offer the scopes that the MCP server requires, because clients request them.
     fn judge_scopes<'a>(&self, question: Question, demanded: impl Iterator<Item = &'a str>) -> Finding {
         let demanded: Vec<&str> = demanded.filter(|word| !word.is_empty()).collect();
         let Some(configured) = &self.configured else {
             return if self.accepts_any_loopback {
-                question.pass("in development, clients get the scopes that they ask for")
+                question.pass("development mode grants the scopes that clients request")
             } else {
-                question.skip("it is not configured here")
+                question.skip("this resource is not configured")
             };
         };
         let offered: Vec<&str> = configured.scopes.iter().map(|scope| scope.name.as_str()).collect();
@@ -306,31 +301,34 @@ impl Server {
             offered.iter().chain(&missing).map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
         question.fail(
             format!("scopes {missing:?}, which are not offered"),
-            "no token has these scopes, so the MCP server refuses every token or the tools that need them",
+            "no token has these scopes, so the MCP server refuses every token, or the tools that need them",
             Fix::pasting(
-                "Offer them under its url in [[resources]] and restart the daemon, or make the server demand less",
+                "Offer them under its url in [[resources]] and restart the daemon, or let the MCP server require fewer scopes",
                 format!("scopes = [{all}]"),
             ),
         )
     }
 
-    /// Tokens are sent in a header, signed with one algorithm, and bound to no key of the client.
+    /// Clients send tokens in a header; tokens are signed with one algorithm, and not bound to a key of the client.
     fn judge_tokens(&self, document: &Value) -> Finding {
-        let question = Question::new(Topic::ResourceTokens, "reading the same document");
+        let question = Question::new(Topic::ResourceTokens, "read the same document");
         let ours = self.algorithm.as_str();
         let lists = |name: &str, word| texts(&document[name]).is_none_or(|words| words.contains(&word));
         let bound = ["dpop_bound_access_tokens_required", "tls_client_certificate_bound_access_tokens"];
         if !lists("bearer_methods_supported", "header") {
             return question.fail(
                 format!("bearer_methods_supported {}", document["bearer_methods_supported"]),
-                "MCP clients send the token in the Authorization header and nowhere else",
-                Fix::pasting("Accept it there, and publish", "\"bearer_methods_supported\": [\"header\"]"),
+                "MCP clients send the token only in the Authorization header",
+                Fix::pasting(
+                    "Accept the Authorization header, and publish",
+                    "\"bearer_methods_supported\": [\"header\"]",
+                ),
             );
         }
         if let Some(name) = bound.into_iter().find(|name| document[name] == true) {
             return question.fail(
                 format!("{name} is true"),
-                "tokens from here are bearer tokens, bound to no key of the client",
+                "this server issues bearer tokens, which are not bound to a key of the client",
                 "Accept bearer tokens, and remove this member from the metadata",
             );
         }
@@ -340,9 +338,9 @@ impl Server {
                     "resource_signing_alg_values_supported {}",
                     document["resource_signing_alg_values_supported"]
                 ),
-                "a verifier that is limited to these algorithms refuses every token from here",
+                "a verifier with only these algorithms refuses every token of this server",
                 Fix::pasting(
-                    "Set the verifier, or keys.algorithm here, to the same; in FastMCP",
+                    "Set the verifier and keys.algorithm to the same algorithm. In FastMCP",
                     format!("algorithm=\"{ours}\","),
                 ),
             );
@@ -351,7 +349,7 @@ impl Server {
     }
 }
 
-/// The texts of a list; `None` for anything else.
+/// The strings of a list; `None` for anything else.
 fn texts(value: &Value) -> Option<Vec<&str>> {
     Some(value.as_array()?.iter().filter_map(Value::as_str).collect())
 }

@@ -1,4 +1,4 @@
-//! The upstream: is it there, is its clock ours, does it know us and nobody else?
+//! The upstream: whether it answers, its clock agrees, and it accepts our credentials and only those.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,22 +23,18 @@ use crate::{
 
 const CONSOLE: &str = "the Pangea console (AuthN, OAuth Server, Clients)";
 
-/// How this server signs people in.
+/// How this server signs users in.
 #[derive(Debug, Clone)]
 pub(crate) struct Login {
-    /// Base of the hosted login.
     pub(crate) issuer_url: String,
-    /// The client id.
     pub(crate) client_id: String,
-    /// Its secret.
     pub(crate) client_secret: Secret,
-    /// Our callback.
     pub(crate) redirect_uri: String,
-    /// What is asked for, space-separated.
+    /// Space-separated.
     pub(crate) scope: String,
-    /// For made-up codes and secrets.
+    /// For invalid codes and secrets.
     pub(crate) random: Arc<dyn Random>,
-    /// Endpoints that are not where they usually are.
+    /// Endpoints with a configured URL.
     pub(crate) elsewhere: Elsewhere,
 }
 
@@ -66,11 +62,11 @@ impl Login {
     }
 }
 
-/// Whether somebody answers at the hosted login, and which time it is there.
+/// Whether the hosted login answers, and whether its clock agrees with ours.
 pub(super) async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -> Vec<Finding> {
     let question = Question::new(Topic::UpstreamIssuer, format!("GET {issuer_url}"));
     let Ok(url) = Url::parse(issuer_url) else {
-        return vec![question.fail("not a URL", "the address is mistyped", ISSUER_FIX)];
+        return vec![question.fail("not a URL", "the URL is mistyped", ISSUER_FIX)];
     };
     let answer = fetch.get(&url, Sender::Anonymous).await;
     let now = clock.now();
@@ -81,7 +77,7 @@ pub(super) async fn issuer(issuer_url: &str, fetch: &Fetch, clock: &dyn Clock) -
 }
 
 const ISSUER_FIX: &str =
-    "Copy the Hosted Login URL from AuthN's overview in the Pangea console into authn.issuer_url";
+    "Copy the Hosted Login URL from the AuthN overview in the Pangea console to authn.issuer_url";
 
 fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError>) -> Finding {
     let answer = match answer {
@@ -95,12 +91,12 @@ fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError
     match (answer.status, target) {
         (300..=399, Some(target)) if target.origin() != url.origin() => {
             let found = format!("HTTP {} to {}", answer.status, target.origin().ascii_serialization());
-            let cause = "the hosted login has another address; tokens and answers will name that one";
+            let cause = "the hosted login has another URL, which its tokens and responses will contain";
             let line = format!("issuer_url = \"{}\"", target.origin().ascii_serialization());
-            question.warn(found, cause, Fix::pasting("Write that one under [authn]", line))
+            question.warn(found, cause, Fix::pasting("Set that URL under [authn]", line))
         }
         (status @ 500.., _) => {
-            question.fail(format!("HTTP {status}"), "the upstream has trouble of its own", "Try again later")
+            question.fail(format!("HTTP {status}"), "the upstream has a problem", "Try again later")
         }
         (status, _) => question.pass(format!("it answers (HTTP {status})")),
     }
@@ -108,18 +104,18 @@ fn judge_issuer(question: Question, url: &Url, answer: Result<Answer, FetchError
 
 fn judge_clock(answer: &Answer, now: UnixTime) -> Finding {
     let question =
-        Question::new(Topic::UpstreamClock, "comparing the upstream's Date with this machine's clock");
-    let Some(skew) = Skew::of(answer, now) else { return question.skip("the upstream sends no Date") };
+        Question::new(Topic::UpstreamClock, "compare the upstream's Date header with this machine's clock");
+    let Some(skew) = Skew::of(answer, now) else { return question.skip("the upstream sends no Date header") };
     let found = format!("this machine is {} s {}", skew.seconds, skew.direction());
-    let fix = Fix::pasting("Let the machine keep its time", "timedatectl set-ntp true");
+    let fix = Fix::pasting("Synchronise this machine's clock", "timedatectl set-ntp true");
     match skew.severity() {
-        Severity::Fatal => question.fail(found, "tokens seem expired, or not valid yet", fix),
-        Severity::Notable => question.warn(found, "verifiers without leeway refuse fresh tokens", fix),
+        Severity::Fatal => question.fail(found, "tokens appear expired, or not valid yet", fix),
+        Severity::Notable => question.warn(found, "verifiers without leeway refuse new tokens", fix),
         Severity::Harmless => question.pass(format!("{} s apart", skew.seconds)),
     }
 }
 
-/// What a browser meets that comes with our request.
+/// Whether the authorization endpoint accepts our request.
 pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> Finding {
     let Some(probe) = login.probe(fetch) else {
         return Question::new(Topic::UpstreamAuthorize, "nothing").skip("authn.issuer_url is not a URL");
@@ -127,7 +123,10 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
     let endpoint = probe.endpoints(now).await.authorization.url;
     let question = Question::new(
         Topic::UpstreamAuthorize,
-        format!("GET {endpoint} as a browser would, for {} and {}", login.client_id, login.redirect_uri),
+        format!(
+            "GET {endpoint} as a browser would, for client {} and {}",
+            login.client_id, login.redirect_uri
+        ),
     );
     let state = random_token(&*login.random);
     let asked = AuthorizationQuestion {
@@ -137,19 +136,19 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
         state: &state,
     };
     match probe.authorization(asked, now).await {
-        AuthorizationAnswer::SignIn => question.pass("the way to a sign-in page"),
+        AuthorizationAnswer::SignIn => question.pass("it leads to a sign-in page"),
         AuthorizationAnswer::UnknownClient(words) => {
-            let fix = format!("Copy the Client ID from {CONSOLE} into authn.client_id");
-            question.fail(words, "the client id is not known at this hosted login", fix).refused()
+            let fix = format!("Copy the Client ID from {CONSOLE} to authn.client_id");
+            question.fail(words, "this hosted login does not know the client ID", fix).refused()
         }
         AuthorizationAnswer::RedirectUri(words) => {
-            let cause = "the redirect URI is not one of the client's, character by character";
+            let cause = "the client does not have exactly this redirect URI";
             question.fail(words, cause, redirect_fix(login)).refused()
         }
         AuthorizationAnswer::Scope(words) => {
-            let words_of_fix = format!("Allow the client the scope {:?} in {CONSOLE}, or write", login.scope);
+            let words_of_fix = format!("Allow the client the scope {:?} in {CONSOLE}, or set", login.scope);
             let fix = Fix::pasting(words_of_fix, "scopes = []");
-            question.fail(words, "the client may not ask for this scope", fix).refused()
+            question.fail(words, "the client may not request this scope", fix).refused()
         }
         AuthorizationAnswer::Refused(words) => {
             let fix = "Compare authn.issuer_url and authn.authorization_endpoint with the console";
@@ -161,7 +160,7 @@ pub(super) async fn front_door(login: &Login, fetch: &Fetch, now: UnixTime) -> F
     }
 }
 
-/// Whether the upstream knows client id and secret, and refuses another secret.
+/// Whether the upstream accepts client ID and secret, and refuses a wrong secret.
 pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> Vec<Finding> {
     let Some(probe) = login.probe(fetch) else {
         return vec![
@@ -170,24 +169,27 @@ pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> 
     };
     let token = probe.endpoints(now).await.token.url;
     let code = random_token(&*login.random);
-    let wrong = Secret::new("made-up secret", format!("pck_{}", random_token(&*login.random)));
+    let wrong = Secret::new("invalid secret", format!("pck_{}", random_token(&*login.random)));
     let (right, wrong) = tokio::join!(
         probe.pair((&login.client_id, &login.client_secret), &login.redirect_uri, &code, now),
         probe.pair((&login.client_id, &wrong), &login.redirect_uri, &code, now),
     );
-    let asked = format!("POST {token} with a made-up code");
-    let wrong_question = Question::new(Topic::UpstreamWrongSecret, format!("{asked} and a made-up secret"));
+    let asked = format!("POST {token} with an invalid code");
+    let wrong_question = Question::new(Topic::UpstreamWrongSecret, format!("{asked} and an invalid secret"));
     let is_good = matches!(right, PairAnswer::Good | PairAnswer::RedirectUri(_));
     let wrong = match wrong {
-        _ if !is_good => wrong_question.skip("the right pair is not accepted either"),
-        PairAnswer::Refused(words) => wrong_question.pass(format!("a made-up secret is refused: {words}")),
+        _ if !is_good => wrong_question.skip("the configured secret is not accepted either"),
+        PairAnswer::Refused(words) => wrong_question.pass(format!("an invalid secret is refused: {words}")),
         PairAnswer::Good | PairAnswer::RedirectUri(_) => wrong_question.warn(
             "accepted",
-            "the upstream lets anybody redeem codes in this client's name",
-            Fix::pasting(format!("Set the client's authentication in {CONSOLE} to"), "client_secret_basic"),
+            "the upstream lets anyone redeem codes as this client",
+            Fix::pasting(
+                format!("Set the authentication of the client in {CONSOLE} to"),
+                "client_secret_basic",
+            ),
         ),
         PairAnswer::NotAllowed(words) | PairAnswer::Unclear(words) | PairAnswer::Unreachable(words) => {
-            wrong_question.skip(format!("no clear answer: {words}"))
+            wrong_question.skip(format!("unclear response: {words}"))
         }
     };
     vec![judge_pair(Question::new(Topic::UpstreamCredentials, asked), login, right), wrong]
@@ -195,13 +197,13 @@ pub(super) async fn credentials(login: &Login, fetch: &Fetch, now: UnixTime) -> 
 
 fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding {
     match answer {
-        PairAnswer::Good => question.pass("only the code was refused: client id and secret are good"),
+        PairAnswer::Good => question.pass("client ID and secret are valid: only the code was refused"),
         PairAnswer::Refused(words) => question
             .fail(
                 words,
                 "the client secret is wrong, has expired, or belongs to another client id",
                 format!(
-                    "Make a new secret for {} in {CONSOLE} and store it where authn.client_secret says",
+                    "Create a new secret for {} in {CONSOLE} and store it in the source of authn.client_secret",
                     login.client_id
                 ),
             )
@@ -216,13 +218,13 @@ fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding 
         PairAnswer::RedirectUri(words) => question
             .fail(
                 words,
-                "the pair is good, but the redirect URI is not one of the client's",
+                "client ID and secret are valid, but the client does not have this redirect URI",
                 redirect_fix(login),
             )
             .refused(),
         PairAnswer::Unclear(words) => {
             let fix = "Compare authn.issuer_url and authn.token_endpoint with the console";
-            question.fail(words, "this is not the token endpoint, or it has trouble of its own", fix)
+            question.fail(words, "this is not the token endpoint, or the upstream has a problem", fix)
         }
         PairAnswer::Unreachable(words) => {
             question.fail(words, "the token endpoint does not answer", ISSUER_FIX)
@@ -232,13 +234,13 @@ fn judge_pair(question: Question, login: &Login, answer: PairAnswer) -> Finding 
 
 fn redirect_fix(login: &Login) -> Fix {
     let words = format!(
-        "Add this line to the client's Allowed Redirect URIs in {CONSOLE}; if that does not help, to AuthN, General, \
-         Redirect Settings, too"
+        "Add this line to the client's Allowed Redirect URIs in {CONSOLE}. If that does not help, also add it to AuthN, \
+         General, Redirect Settings"
     );
     Fix::pasting(words, &*login.redirect_uri)
 }
 
-/// Whether the world can reach a URL: not this machine's own.
+/// Whether a URL may be reachable from the internet.
 pub(super) fn is_public(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name != "localhost" && name.contains('.'),

@@ -14,8 +14,8 @@ use crate::{
 
 /// Add a client that cannot register itself.
 ///
-/// It does not expire and is never pruned. The secret of a confidential client is printed once and
-/// kept nowhere.
+/// It does not expire and is never pruned. The secret of a confidential client is printed once; only its
+/// hash is stored.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients add --name Inspector \\
@@ -23,13 +23,13 @@ use crate::{
   pangea-mcp-auth clients add --confidential -o json \\
     --redirect-uri https://app.example.com/callback")]
 pub(crate) struct Add {
-    /// A name for people.
+    /// Name to show to users.
     #[arg(long)]
     name: Option<String>,
-    /// Where it may be answered; several times for several.
+    /// Redirect URI; repeat the option for several.
     #[arg(long = "redirect-uri", value_name = "URI", required = true)]
     redirect_uris: Vec<String>,
-    /// Give it a secret (`client_secret_basic` or `client_secret_post`); else it is a public client.
+    /// Create a confidential client with a secret (`client_secret_basic` or `client_secret_post`) [default: a public client].
     #[arg(long)]
     pub(super) confidential: bool,
 }
@@ -52,7 +52,7 @@ impl Add {
         let is_secret = secret.is_some();
         output.sheet(&Added::of(&client, secret));
         if is_secret {
-            output.remark("The secret is told this once and kept nowhere: store it now.");
+            output.remark("Store the secret now: it is not shown again.");
         }
         Ok(())
     }

@@ -16,9 +16,9 @@ use crate::{
     oauth::client::ClientId,
 };
 
-/// List clients, in the order of their ids, with how many grants of each live.
+/// List clients by ID, each with its number of live grants.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "In a pipe each line is one client, with tabs between id, name, origin, live
+#[command(after_help = "When piped, each line is one client, with tabs between ID, name, origin, live
 grants, last used, created, expiry and redirect URIs.
 
 Examples:
@@ -26,7 +26,7 @@ Examples:
   pangea-mcp-auth clients list --unused -q
   pangea-mcp-auth clients list -o json")]
 pub(crate) struct List {
-    /// Only those without a live grant.
+    /// Only clients without a live grant.
     #[arg(long)]
     unused: bool,
     /// List at most this many [default: 50 on a terminal, otherwise all].
@@ -42,7 +42,7 @@ impl List {
         let administration = connection.administration();
         let limit = self.limit.unwrap_or_else(|| output.usual_limit());
         let mut after = match &self.after {
-            // It may be gone since the page before.
+            // The client may have been deleted since the previous page.
             Some(text) => match administration.find_client(text).await? {
                 Found::One(client) => Some(client.client_id.to_string()),
                 Found::Several(candidates) => return Err(ambiguous(text, &candidates)),

@@ -1,4 +1,4 @@
-//! `clients`: who may ask people to sign in.
+//! `clients`: the MCP clients that may ask users to sign in.
 
 mod add;
 mod list;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::repository::Access;
 
-/// MCP clients: those that registered themselves, and those that you add.
+/// Manage MCP clients: self-registered ones, and ones that you add.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients list
@@ -31,7 +31,7 @@ pub(super) enum Clients {
 }
 
 impl Clients {
-    /// What the command may do to the repository.
+    /// Read-only commands and dry runs cannot write, even by mistake.
     const fn access(&self) -> Access {
         match self {
             Self::List(_)
@@ -45,7 +45,8 @@ impl Clients {
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
         if matches!(self, Self::Add(Add { confidential: true, .. })) && output.is_quiet() {
-            let failure = Failure::new(Exit::Usage, "--quiet would hide the secret, which is told only once");
+            let failure =
+                Failure::new(Exit::Usage, "--quiet would hide the client secret, which is printed only once");
             return Err(failure.hint("use -o json"));
         }
         run(async {

@@ -1,4 +1,4 @@
-//! `clients prune`: removes the dead ones.
+//! `clients prune`
 
 use std::time::Duration;
 
@@ -11,22 +11,23 @@ use crate::{
     flow::administration::{Administration, Pruned},
 };
 
-/// Remove clients that registered themselves and that nobody uses.
+/// Remove unused clients that registered themselves.
 ///
-/// Never one with a live grant, never one that you added. Daemons remove what nobody ever signed in
-/// with after a day, and what nobody uses any more in the end; this is for those in between.
+/// Clients with a live grant and clients that you added are never removed. Daemons remove a registration
+/// that no user signs in with after `registration.unused_lifetime`, and one that is no longer used after
+/// `registration.idle_lifetime`. Use this command to remove them earlier.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients prune --dry-run
   pangea-mcp-auth clients prune --unused-for 30d --yes")]
 pub(crate) struct Prune {
-    /// Only those that nobody has used for so long.
+    /// Only clients that have not been used for this long.
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = times::duration)]
     unused_for: Duration,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
-    /// List what would be removed, and change nothing.
+    /// List what would be removed, without changing anything.
     #[arg(long)]
     pub(super) dry_run: bool,
 }

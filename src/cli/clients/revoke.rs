@@ -23,24 +23,23 @@ use crate::{
   pangea-mcp-auth clients revoke mcp_q7Zx --dry-run
   pangea-mcp-auth clients revoke mcp_q7ZxAmV0bT5cK2hYw1uLrA --yes")]
 pub(crate) struct Revoke {
-    /// Its id or the beginning of it.
+    /// Client ID, or the beginning of one.
     #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
     id: String,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
-/// What came of a removal, for programs.
+/// The result for `--output json`.
 #[derive(Debug, Serialize)]
 struct Removal {
     client_id: ClientId,
-    /// False if it was removed before.
+    /// False if it had been removed before.
     removed: bool,
-    /// What became of its grants.
     #[serde(flatten)]
     grants: Report,
 }

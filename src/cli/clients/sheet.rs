@@ -1,4 +1,4 @@
-//! What is told of a client.
+//! How clients are printed: as a row, in full, and when they are created.
 
 use serde::Serialize;
 
@@ -25,7 +25,6 @@ pub(super) const COLUMNS: [Column; 6] = [
     Column::new("CREATED", 3),
 ];
 
-/// A client in a list.
 #[derive(Debug, Serialize)]
 pub(super) struct ClientRow {
     id: String,
@@ -34,7 +33,7 @@ pub(super) struct ClientRow {
     confidential: bool,
     redirect_uris: Vec<String>,
     created_at: Moment,
-    /// When the registration ends if nobody signs in with it.
+    /// When the registration expires if no user signs in with it.
     expires_at: Option<Moment>,
     live_grants: u64,
     last_used_at: Option<Moment>,
@@ -84,7 +83,6 @@ impl Row for ClientRow {
     }
 }
 
-/// All about a client.
 #[derive(Debug, Serialize)]
 pub(super) struct ClientSheet {
     #[serde(flatten)]
@@ -95,7 +93,7 @@ pub(super) struct ClientSheet {
     contacts: Vec<String>,
     software_id: Option<String>,
     software_version: Option<String>,
-    /// What an operator last did with it.
+    /// An operator's last action on it.
     operated: Option<OperatedRow>,
 }
 
@@ -153,7 +151,7 @@ impl Sheet for ClientSheet {
     }
 }
 
-/// A client that was just added. Its secret is told here and never again.
+/// A client that was just added, with its secret, which is never shown again.
 #[derive(Debug, Serialize)]
 pub(super) struct Added {
     client_id: String,

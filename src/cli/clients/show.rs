@@ -5,12 +5,12 @@ use clap_complete::engine::ArgValueCompleter;
 use super::sheet::ClientSheet;
 use crate::cli::{completions, connection::Connection, failure::Failure, lookup::client, output::Output};
 
-/// Tell all about a client.
+/// Show one client.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients show mcp_q7Zx")]
 pub(crate) struct Show {
-    /// Its id or the beginning of it.
+    /// Client ID, or the beginning of one.
     #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
     id: String,
 }

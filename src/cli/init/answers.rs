@@ -1,4 +1,4 @@
-//! What a person must say, by flags or when asked.
+//! The answers that a configuration needs, from options or from the wizard.
 
 use std::{
     io::{self, Read},
@@ -18,21 +18,19 @@ use crate::{
 /// Longest secret that is read, in bytes.
 const LONGEST_SECRET: u64 = 64 * 1024;
 
-/// The names of the original library, for who has them set already.
+/// Variables of the original library. They provide defaults if they are set.
 const ISSUER_URL: &str = "PANGEA_AUTHN_ISSUER_URL";
 const CLIENT_ID: &str = "PANGEA_AUTHN_CLIENT_ID";
 const CLIENT_SECRET: &str = "PANGEA_AUTHN_CLIENT_SECRET";
 
-/// Where everything runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Deployment {
-    /// On this machine alone, with http on loopback.
+    /// Only on this machine, with http on loopback.
     ThisMachine,
-    /// Under a public name, behind a reverse proxy with TLS.
+    /// Under a public host name, behind a reverse proxy with TLS.
     ReverseProxy,
 }
 
-/// Where records live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Engine {
     Sqlite,
@@ -41,47 +39,46 @@ pub(super) enum Engine {
     Vault,
 }
 
-/// Where secrets are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum SecretStore {
     /// The platform's keyring.
     Keyring,
-    /// Files of mode 600 beside the configuration.
+    /// Files of mode 600 next to the configuration.
     Files,
 }
 
-/// A flag for each answer. Secrets come from stdin, a file or the environment, never as an argument.
+/// An option for each answer. Secrets come from stdin, a file or the environment, never from an argument.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Answers")]
 pub(super) struct Flags {
-    /// Where everything runs.
+    /// Where everything runs [default: follows from the public URL].
     #[arg(long, value_enum, value_name = "WHERE")]
     deployment: Option<Deployment>,
     /// This server's public URL, with a host name of its own.
     #[arg(long, value_name = "URL", value_parser = given_public_url)]
     public_url: Option<GivenPublicUrl>,
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, value_name = "HOST:PORT")]
     listen: Option<std::net::SocketAddr>,
-    /// The MCP server, as people enter it in their client.
+    /// URL of the MCP server, as users enter it in their MCP client.
     #[arg(long, value_name = "URL", value_parser = typed::mcp_server)]
     mcp_url: Option<Resource>,
-    /// What the consent page calls the MCP server.
+    /// Name of the MCP server on the consent page.
     #[arg(long, value_name = "NAME", value_parser = typed::name)]
     mcp_name: Option<String>,
-    /// Where the MCP server listens; noted, as before.
+    /// Address of the MCP server behind a gateway; accepted for compatibility.
     #[arg(long, value_name = "URL", value_parser = typed::upstream, hide = true)]
     gateway: Option<Url>,
-    /// Let only users with addresses in these domains sign in [default: everyone whom Pangea lets in].
+    /// Let only users with addresses in these domains sign in [default: all users of the Pangea project].
     #[arg(long = "allow-domain", value_name = "DOMAIN", value_delimiter = ',', value_parser = typed::domain)]
     allowed_domains: Vec<String>,
-    /// Let these users sign in, by email address.
+    /// Let only these users sign in, by email address.
     #[arg(long = "allow-email", value_name = "EMAIL", value_delimiter = ',', value_parser = typed::email)]
     allowed_emails: Vec<String>,
-    /// The Hosted Login URL of the Pangea console.
+    /// Hosted Login URL from the Pangea console.
     #[arg(long, value_name = "URL", value_parser = typed::hosted_login)]
     issuer_url: Option<String>,
-    /// The OAuth client's id in the Pangea console.
+    /// ID of the OAuth client in the Pangea console.
     #[arg(long, value_name = "ID", value_parser = typed::client_id)]
     client_id: Option<String>,
     /// Read the client secret from a file.
@@ -93,13 +90,13 @@ pub(super) struct Flags {
     /// Read the client secret from standard input.
     #[arg(long, group = "secret", requires = "non_interactive")]
     client_secret_stdin: bool,
-    /// The scope that was made in the Pangea console.
+    /// Scope that you created in the Pangea console.
     #[arg(long, value_name = "NAME", value_parser = typed::scope)]
     scope: Option<String>,
-    /// Where records live.
+    /// Where clients, grants and keys are stored.
     #[arg(long, value_enum, value_name = "KIND")]
     repository: Option<Engine>,
-    /// Where PostgreSQL, Redis or Vault is, without a password.
+    /// URL of PostgreSQL, Redis or Vault, without a password.
     #[arg(long, value_name = "URL", value_parser = typed::without_password)]
     repository_url: Option<String>,
     /// Read the database password or the Vault token from a file.
@@ -108,12 +105,11 @@ pub(super) struct Flags {
     /// Read the database password or the Vault token from an environment variable.
     #[arg(long, value_name = "NAME", group = "repository_secret")]
     repository_secret_env: Option<String>,
-    /// Where secrets are kept; without it the keyring, where there is one.
-    #[arg(long, value_enum, value_name = "PLACE")]
+    /// Where secrets are stored [default: the keyring, or files without one].
+    #[arg(long, value_enum, value_name = "STORE")]
     secrets: Option<SecretStore>,
 }
 
-/// What is known so far.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     pub(super) deployment: Option<Deployment>,
@@ -134,7 +130,7 @@ pub(super) struct Answers {
     pub(super) secrets: Option<SecretStore>,
 }
 
-/// A public URL as it is taken, and as it was given.
+/// A public URL in its normal form, and as it was given.
 #[derive(Debug, Clone)]
 struct GivenPublicUrl {
     taken: Issuer,
@@ -146,13 +142,13 @@ fn given_public_url(text: &str) -> Result<GivenPublicUrl, String> {
 }
 
 impl Flags {
-    /// What is said where something else is taken than was given.
+    /// A remark for each value that was normalised.
     pub(super) fn changes(&self) -> Option<String> {
         let given = self.public_url.as_ref()?;
         typed::change(&given.given, given.taken.as_str()).map(|words| format!("--public-url: {words}"))
     }
 
-    /// The answers of the command line, secrets read.
+    /// The answers from the options, with the secrets they name.
     pub(super) fn answers(&self) -> Result<Answers, Failure> {
         let flags = self.clone();
         let variables = SystemEnvironment.variables();
@@ -193,7 +189,7 @@ impl Flags {
 }
 
 impl Answers {
-    /// The deployment that was chosen, or that follows from the public URL.
+    /// The given deployment, or the one that the public URL implies.
     pub(super) fn deployment(&self) -> Deployment {
         self.deployment.unwrap_or_else(|| match &self.public_url {
             Some(url) if url.is_https() => Deployment::ReverseProxy,
@@ -210,7 +206,7 @@ impl Answers {
         self.public_url.as_ref().map(Issuer::upstream_callback).unwrap_or_default()
     }
 
-    /// Fills in what has a default, and names the flags that are missing.
+    /// Adds defaults, and fails with the names of the missing options.
     pub(super) fn complete(&mut self) -> Result<(), Failure> {
         if self.deployment() == Deployment::ThisMachine {
             self.public_url = self.public_url.take().or_else(|| Issuer::parse("http://localhost:8000").ok());
@@ -235,14 +231,17 @@ impl Answers {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(Exit::Usage, format!("without questions init needs {}", missing.join("; "))))
+        Err(Failure::new(
+            Exit::Usage,
+            format!("missing options with --non-interactive: {}", missing.join("; ")),
+        ))
     }
 
     pub(super) fn needs_repository_url(&self) -> bool {
         self.engine() != Engine::Sqlite
     }
 
-    /// Where a repository usually is; Vault is in the region of the hosted login.
+    /// Default URL of the repository; Vault is in the region of the hosted login.
     pub(super) fn usual_repository_url(&self) -> String {
         match self.engine() {
             Engine::Redis => "redis://localhost:6379/0".to_owned(),
@@ -257,12 +256,11 @@ impl Answers {
         }
     }
 
-    /// Where an MCP server on this machine usually is.
     pub(super) fn usual_mcp_url() -> &'static str {
         "http://localhost:9000/mcp"
     }
 
-    /// Whether the MCP server has the host name of this server, on another machine than the user's own.
+    /// Whether the MCP server shares this server's public host name.
     pub(super) fn shares_its_host(&self) -> bool {
         let host = |url: &str| Url::parse(url).ok()?.host_str().map(str::to_owned);
         let public = self.public_url.as_ref().filter(|url| url.is_https()).and_then(|url| host(url.as_str()));
@@ -271,14 +269,14 @@ impl Answers {
         })
     }
 
-    /// The address to listen on: that of the public URL on this machine.
+    /// The address to listen on. On this machine, it has the port of the public URL.
     pub(super) fn listen(&self) -> String {
         let port = self.public_url.as_ref().filter(|_| self.deployment() == Deployment::ThisMachine);
         let port = port.and_then(|url| Url::parse(url.as_str()).ok()?.port_or_known_default());
         self.listen.map_or_else(|| format!("127.0.0.1:{}", port.unwrap_or(8000)), |listen| listen.to_string())
     }
 
-    /// The flags that contradict a configuration.
+    /// The options that differ from a configuration.
     pub(super) fn differences(&self, config: &Config) -> Vec<&'static str> {
         let engine = match &config.repository.main {
             RepositoryConfig::Sqlite { .. } => Some(Engine::Sqlite),
@@ -330,12 +328,12 @@ fn secret(
 fn from_stdin() -> Result<Secret, Failure> {
     let mut text = String::new();
     let read = io::stdin().take(LONGEST_SECRET).read_to_string(&mut text);
-    read.map_err(|error| Failure::new(Exit::Usage, format!("standard input cannot be read: {error}")))?;
+    read.map_err(|error| Failure::new(Exit::Usage, format!("cannot read standard input: {error}")))?;
     bare("client secret", &text)
 }
 
 /// A secret of one line.
 pub(super) fn bare(name: &'static str, text: &str) -> Result<Secret, Failure> {
     config::handed_over_secret(text, name)
-        .map_err(|problem| Failure::new(Exit::Usage, format!("the {name} cannot be used: {problem}")))
+        .map_err(|problem| Failure::new(Exit::Usage, format!("the {name} is invalid: {problem}")))
 }

@@ -1,4 +1,4 @@
-//! The end of a set-up: what was written, what comes next, and how to do it again without questions.
+//! The summary at the end: what was written, the next commands, and the same set-up without questions.
 
 use std::path::Path;
 
@@ -12,27 +12,27 @@ use super::{
 };
 use crate::{cli::Global, config::Config};
 
-/// What a person reads at the end.
+/// The summary for people.
 pub(super) fn text(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {
     let file = draft.file.display();
     let place = match (written.store, &written.no_keyring) {
         (SecretStore::Keyring, _) => "in the keyring, service pangea-mcp-auth",
         (SecretStore::Files, None) => "in files of mode 600",
-        (SecretStore::Files, Some(_)) => "in files of mode 600, for there is no keyring to use here",
+        (SecretStore::Files, Some(_)) => "in files of mode 600, because no keyring is available",
     };
     let secrets = written.secrets.join("\n              ");
     let sealing = if written.kept_sealing_key {
-        "The sealing key was there and stays."
+        "The existing sealing key stays."
     } else {
-        "The sealing key is new."
+        "A new sealing key was created."
     };
     let commands = commands(answers, global).join("\n    ");
     let access = access(answers);
     let proxy = match answers.deployment() {
         Deployment::ThisMachine => String::new(),
         Deployment::ReverseProxy => format!(
-            "\nThe daemon listens on {}; lead the public name there. docs/reverse-proxy.md\n\
-             has the lines for nginx, Caddy and Traefik.\n",
+            "\nThe daemon listens on {}. Point your reverse proxy there;\n\
+             docs/reverse-proxy.md has examples for nginx, Caddy and Traefik.\n",
             answers.listen()
         ),
     };
@@ -44,17 +44,17 @@ Secrets       {secrets}
 
 Who may sign in: {access}.
 
-{sealing} Keep a copy of it in a safe place: without it,
-what is stored is lost.
+{sealing} Keep a copy in a safe place: without it,
+the stored records cannot be decrypted.
 
-Next, the second and third in another terminal:
+Next, run these commands, the second and third in another terminal:
 
     {commands}
 {proxy}
-An MCP server that is protected by it, with FastMCP (server.py):
+A FastMCP server that it protects (server.py):
 
 {}
-The same set-up without questions:
+To repeat this set-up without questions:
 
     {}
 ",
@@ -63,14 +63,14 @@ The same set-up without questions:
     )
 }
 
-/// Who may sign in, in words.
+/// Who may sign in.
 fn access(answers: &Answers) -> String {
     let named = [&answers.allowed_domains, &answers.allowed_emails];
     let named: Vec<&str> = named.into_iter().flatten().map(String::as_str).collect();
-    if named.is_empty() { "everyone whom Pangea lets in".to_owned() } else { named.join(", ") }
+    if named.is_empty() { "all users of the Pangea project".to_owned() } else { named.join(", ") }
 }
 
-/// The same for programs.
+/// The summary for `--output json`.
 pub(super) fn json(draft: &Draft, answers: &Answers, written: &Written) -> Value {
     let store = match written.store {
         SecretStore::Keyring => "keyring",
@@ -91,14 +91,14 @@ pub(super) fn unchanged_json(file: &Path) -> Value {
 
 pub(super) fn unchanged(file: &Path, config: &Config) -> String {
     format!(
-        "{} is there and can be used; nothing was changed.\nPublic URL {}, redirect URI {}\n",
+        "{} exists and is valid; nothing was changed.\nPublic URL {}, redirect URI {}\n",
         file.display(),
         config.public_url,
         config.redirect_uri()
     )
 }
 
-/// What to do next.
+/// The next commands.
 fn commands(answers: &Answers, global: &Global) -> [String; 3] {
     let mcp_url = answers.mcp_url.as_ref().map(|url| argument(url.as_str())).unwrap_or_default();
     let config =
@@ -111,7 +111,7 @@ fn commands(answers: &Answers, global: &Global) -> [String; 3] {
     ]
 }
 
-/// The command line that does the same.
+/// The command line with the same answers.
 fn equivalent(draft: &Draft, answers: &Answers, written: &Written, global: &Global) -> String {
     let deployment = match answers.deployment() {
         Deployment::ThisMachine => "this-machine",
@@ -160,7 +160,7 @@ fn equivalent(draft: &Draft, answers: &Answers, written: &Written, global: &Glob
     lines.join(" \\\n      ")
 }
 
-/// A word as a shell reads it.
+/// A word, quoted for a shell if necessary.
 fn argument(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._/:@%+=,".contains(&b);
     if !text.is_empty() && text.bytes().all(plain) {

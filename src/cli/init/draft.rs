@@ -1,4 +1,4 @@
-//! The configuration that follows from the answers, before anything is written.
+//! The configuration for the answers, before anything is written.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -11,9 +11,8 @@ use crate::{
 
 /// A configuration with its secrets, to be written.
 pub(super) struct Draft {
-    /// Where the configuration goes.
     pub(super) file: PathBuf,
-    /// Where secrets go, if somebody chose.
+    /// Where secrets go, if the user chose.
     pub(super) store: Option<SecretStore>,
     /// All secrets but the sealing key.
     pub(super) secrets: Vec<NewSecret>,
@@ -23,12 +22,12 @@ pub(super) struct Draft {
 /// A secret with its key in the configuration.
 pub(super) struct NewSecret {
     key: &'static str,
-    /// The keyring's entry, or the file beside the configuration.
+    /// The keyring entry, or the file next to the configuration.
     pub(super) name: &'static str,
     pub(super) value: Secret,
 }
 
-/// Name of the sealing key, in the keyring or beside the configuration.
+/// Keyring entry or file of the sealing key.
 pub(super) const SEALING_KEY: &str = "sealing-key";
 
 impl Draft {
@@ -83,7 +82,7 @@ impl Draft {
         Ok(Self { file, store: answers.secrets, secrets, values })
     }
 
-    /// The text of the configuration, its secrets in `store`.
+    /// The text of the configuration; its secrets are in `store`.
     pub(super) fn text(&self, store: SecretStore) -> String {
         let form = match store {
             SecretStore::Keyring => "keyring",
@@ -97,7 +96,7 @@ impl Draft {
     }
 }
 
-/// Text in TOML.
+/// A TOML string.
 fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, and the line after which it comes too late.
+//! Ctrl-C during set-up: nothing stays behind, unless everything was written already.
 
 use std::{
     io,
@@ -19,11 +19,10 @@ use crate::cli::{
     output,
 };
 
-/// What somebody who leaves is told.
 const WORDS: &str = "interrupted; nothing was written";
 
-/// Whether somebody wants to leave. It ends the program with 130 at once or, while files are written,
-/// when what was written is taken back; once all is written, it is too late.
+/// Whether the user wants to quit. The program then exits with 130: at once, or while files are written, after
+/// they were removed again. Once everything is written, an interruption has no effect.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Interruption {
     is_wanted: Arc<AtomicBool>,
@@ -31,16 +30,15 @@ pub(super) struct Interruption {
 }
 
 impl Interruption {
-    /// Listens for Ctrl-C, the end of the terminal and SIGTERM. The terminal gets back what a hidden
-    /// question took from it.
+    /// Listens for Ctrl-C, SIGTERM and the hangup of the terminal. Restores the terminal if a question had
+    /// disabled its echo.
     pub(super) fn listen(&self, runtime: &Runtime) -> Result<(), Failure> {
         let _inside = runtime.enter();
         let before = termios::tcgetattr(io::stdin()).ok();
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         for kind in kinds {
-            let coming = signal(kind).map_err(|error| {
-                Failure::new(Exit::Failed, format!("signals cannot be listened for: {error}"))
-            })?;
+            let coming = signal(kind)
+                .map_err(|error| Failure::new(Exit::Failed, format!("cannot listen for signals: {error}")))?;
             runtime.spawn(self.clone().leave_on(coming, before.clone()));
         }
         Ok(())
@@ -60,18 +58,17 @@ impl Interruption {
         std::process::exit(i32::from(Exit::Interrupted as u8));
     }
 
-    /// Begins to write: whoever wants to leave waits until the guard is gone, and leaves nothing
-    /// behind unless `true` was put into it.
+    /// Begins to write. An interruption waits until the guard is dropped; it is ignored if the guard was set to
+    /// `true`.
     pub(super) fn writing(&self) -> MutexGuard<'_, bool> {
         self.is_written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what is being written shall be taken back.
+    /// Fails if the user wants to quit.
     pub(super) fn stop_if_wanted(&self) -> Result<(), Failure> {
         if self.is_wanted.load(Ordering::SeqCst) { Err(Self::failure()) } else { Ok(()) }
     }
 
-    /// How an interrupted set-up ends.
     pub(super) fn failure() -> Failure {
         Failure::new(Exit::Interrupted, WORDS)
     }

@@ -1,10 +1,10 @@
-//! The keyring, which may wait for somebody to unlock it: longer than anybody here wants to.
+//! The keyring with a timeout: a locked keyring waits until the user unlocks it.
 
 use std::{sync::mpsc, thread, time::Duration};
 
 use crate::config::{Environment, KeyringError, SystemEnvironment};
 
-/// How long somebody may take to unlock it.
+/// How long the user may take to unlock it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The secret under a name, if there is one.
@@ -16,22 +16,21 @@ pub(super) fn read(name: &'static str) -> Result<Option<String>, KeyringError> {
     }
 }
 
-/// Keeps a secret under a name, in place of the one there.
+/// Stores a secret under a name, and replaces an existing one.
 pub(super) fn store(name: &'static str, secret: String) -> Result<(), KeyringError> {
     patiently(move || SystemEnvironment.store_in_keyring(name, &secret))
 }
 
-/// Takes a secret out.
 pub(super) fn remove(name: &'static str) -> Result<(), KeyringError> {
     patiently(move || SystemEnvironment.remove_from_keyring(name))
 }
 
-/// A thread that the keyring holds for ever is left to it.
+/// Runs `ask` on a thread of its own; a thread that hangs is abandoned.
 fn patiently<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, KeyringError> + Send + 'static,
 ) -> Result<T, KeyringError> {
     let (sender, answer) = mpsc::sync_channel(1);
     thread::spawn(move || sender.send(ask()));
-    let silent = || KeyringError::Refused("it is locked, and nobody unlocked it in time".to_owned());
+    let silent = || KeyringError::Refused("it is locked and was not unlocked in time".to_owned());
     answer.recv_timeout(PATIENCE).unwrap_or_else(|_| Err(silent()))
 }

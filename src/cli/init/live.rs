@@ -1,4 +1,4 @@
-//! Answers are tested while somebody is there who can correct them.
+//! Tests the answers, so that the user can correct them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,10 +18,9 @@ use crate::{
     secret::{Secret, SystemRandom},
 };
 
-/// How long a database may take.
+/// Timeout for the repository.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// What tests answers.
 pub(super) struct Live<'a> {
     runtime: &'a Runtime,
     outside: Outside,
@@ -33,7 +32,7 @@ impl<'a> Live<'a> {
         Ok(Self { runtime, outside })
     }
 
-    /// Whether anybody answers at the hosted login.
+    /// Whether the hosted login answers.
     pub(super) fn issuer(&self, issuer_url: &str) -> Vec<Finding> {
         self.runtime.block_on(self.outside.issuer(issuer_url, &SystemClock))
     }
@@ -57,7 +56,7 @@ impl<'a> Live<'a> {
         self.runtime.block_on(self.outside.login(&login, SystemClock.now()))
     }
 
-    /// Whether the database or Vault lets us in; SQLite needs no test.
+    /// Whether the database or Vault accepts the credentials; SQLite needs no test.
     pub(super) fn repository(&self, answers: &Answers) -> Result<(), String> {
         let url = answers.repository_url.clone().unwrap_or_default();
         let server = ServerConfig {
@@ -72,7 +71,7 @@ impl<'a> Live<'a> {
             Engine::Redis => RepositoryConfig::Redis(server),
             Engine::Vault => RepositoryConfig::Vault(VaultConfig {
                 api_url: Url::parse(&url).map_err(|error| error.to_string())?,
-                token: answers.repository_secret.clone().ok_or("it needs a token")?,
+                token: answers.repository_secret.clone().ok_or("Vault needs a token")?,
                 token_file: None,
                 folder: "/pangea-mcp-auth".to_owned(),
                 cache: Duration::ZERO,
@@ -84,12 +83,12 @@ impl<'a> Live<'a> {
         self.runtime.block_on(async {
             match timeout(PATIENCE, daemon::open_repository(&alone)).await {
                 Ok(opened) => opened.map(|_| ()).map_err(|error| error.to_string()),
-                Err(_) => Err("it does not answer".to_owned()),
+                Err(_) => Err("no answer in time".to_owned()),
             }
         })
     }
 
-    /// Tests everything where nobody can correct it.
+    /// Tests everything at once, for `--non-interactive`.
     pub(super) fn judge(&self, answers: &Answers, output: &Output) -> Result<(), Failure> {
         let mut findings = self.issuer(answers.issuer_url.as_deref().unwrap_or_default());
         if !findings.iter().any(is_bad) {
@@ -103,7 +102,7 @@ impl<'a> Live<'a> {
         }
         self.repository(answers).map_err(|why| {
             let failure = Failure::new(Exit::Unreachable, format!("{why}; nothing was written"));
-            failure.hint("correct --repository-url and its secret, or --no-check")
+            failure.hint("correct --repository-url and its secret, or use --no-check")
         })
     }
 }
@@ -112,7 +111,7 @@ pub(super) fn is_bad(finding: &Finding) -> bool {
     finding.status == Status::Fail
 }
 
-/// Says what was found, in few words where it is good.
+/// Prints findings; a good one takes one line.
 pub(super) fn tell(output: &Output, findings: &[Finding]) {
     for finding in findings {
         let mark = match finding.status {

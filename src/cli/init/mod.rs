@@ -1,4 +1,4 @@
-//! `init`: from nothing to a configuration that works.
+//! `init`: sets up a configuration that works.
 
 mod answers;
 mod closing;
@@ -25,10 +25,11 @@ use super::{
 };
 use crate::config::{self, Config};
 
-/// Sets everything up: walks through the Pangea console, tests each answer, writes the configuration.
+/// Set up a configuration, with a guide to the Pangea console.
 ///
-/// Secrets go into the keyring or, where there is none, into files of mode 600; never into the
-/// configuration. What is finished stays as it is: nothing is overwritten without --force.
+/// It asks a few questions, tests each answer and writes the configuration. Secrets go into the keyring or,
+/// without one, into files of mode 600, never into the configuration. It overwrites nothing without
+/// --force.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth init
@@ -36,13 +37,13 @@ use crate::config::{self, Config};
     --issuer-url https://pdn-xxxxxxxx.login.aws.us.pangea.cloud \\
     --client-id psa_xxxxxxxx")]
 pub(super) struct Init {
-    /// Ask nothing: every answer is a flag or has a default.
+    /// Ask no questions: every answer is an option or has a default.
     #[arg(long)]
     non_interactive: bool,
-    /// Replace a configuration that is there. The sealing key always stays.
+    /// Replace an existing configuration. The sealing key always stays.
     #[arg(long)]
     force: bool,
-    /// Test no answer, where Pangea cannot be reached from here.
+    /// Do not test the answers; use it if this machine cannot reach Pangea.
     #[arg(long)]
     no_check: bool,
     #[command(flatten)]
@@ -54,24 +55,26 @@ impl Init {
         let output = global.output();
         if global.dev {
             let failure =
-                Failure::new(Exit::Usage, "init sets up a real Pangea project; --dev needs no set-up");
+                Failure::new(Exit::Usage, "init sets up a real Pangea project; --dev needs no configuration");
             return Err(failure.hint("pangea-mcp-auth serve --dev"));
         }
         let survey = config::survey(&source(global));
         let file = survey.file.clone().ok_or_else(|| {
-            let failure = Failure::new(Exit::Configuration, "there is no usual place for the configuration");
-            failure.hint("name a file with --config, or set HOME")
+            let failure =
+                Failure::new(Exit::Configuration, "the default location of the configuration is unknown");
+            failure.hint("use --config FILE, or set HOME")
         })?;
         store::refuse_dangling_link(&file)?;
         if file.exists() && !self.force {
             return self.already_there(&output, &file, survey.whole.as_ref().ok());
         }
         if !self.non_interactive && !output::is_attended() {
-            let failure = Failure::new(Exit::Usage, "init asks questions, and nobody can be asked here");
-            return Err(failure.hint("add --non-interactive, with a flag for each answer"));
+            let failure = Failure::new(Exit::Usage, "init asks questions, and stdin is not a terminal");
+            return Err(failure.hint("use --non-interactive, with an option for each answer"));
         }
-        let runtime = Runtime::new()
-            .map_err(|error| Failure::new(Exit::Failed, format!("the runtime cannot start: {error}")))?;
+        let runtime = Runtime::new().map_err(|error| {
+            Failure::new(Exit::Failed, format!("cannot start the async runtime: {error}"))
+        })?;
         store::expect_writable(&file)?;
         let interruption = Interruption::default();
         interruption.listen(&runtime)?;
@@ -99,17 +102,17 @@ impl Init {
         Ok(())
     }
 
-    /// A finished set-up stays; the same answers are no contradiction.
+    /// An existing configuration stays. Options that agree with it are not an error.
     fn already_there(&self, output: &Output, file: &Path, config: Option<&Config>) -> Result<(), Failure> {
         let shown = file.display();
         let Some(config) = config else {
-            let failure = Failure::new(Exit::Configuration, format!("{shown} is there and cannot be used"));
-            return Err(failure.hint("`pangea-mcp-auth check` says why; --force writes a new one"));
+            let failure = Failure::new(Exit::Configuration, format!("{shown} exists and is invalid"));
+            return Err(failure.hint("run `pangea-mcp-auth check` to see why, or replace it with --force"));
         };
         let different = self.flags.answers()?.differences(config);
         if !different.is_empty() {
-            let message = format!("{shown} is there and says otherwise: {}", different.join(", "));
-            return Err(Failure::new(Exit::Failed, message).hint("edit it, or write a new one with --force"));
+            let message = format!("these options differ from {shown}: {}", different.join(", "));
+            return Err(Failure::new(Exit::Failed, message).hint("edit the file, or replace it with --force"));
         }
         output.document(&closing::unchanged_json(file), |_| closing::unchanged(file, config));
         Ok(())

@@ -12,16 +12,14 @@ use zeroize::Zeroizing;
 use super::interruption::Interruption;
 use crate::cli::{failure::Failure, output::Output};
 
-/// What somebody answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply<T> {
     /// `<`
     Back,
-    /// This.
     Given(T),
 }
 
-/// Asks until the answer can be used. Enter takes what stands in brackets.
+/// Asks until the answer is valid. Enter accepts the default in brackets.
 pub(super) fn ask<T>(
     output: &Output,
     question: &str,
@@ -29,7 +27,7 @@ pub(super) fn ask<T>(
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Reply<T>, Failure> {
     loop {
-        forget_what_was_typed();
+        discard_typed_ahead();
         match default {
             Some(default) => output.ask(&format!("{question} [{default}]: ")),
             None => output.ask(&format!("{question}: ")),
@@ -39,19 +37,19 @@ pub(super) fn ask<T>(
             ("<", _) => return Ok(Reply::Back),
             ("", Some(default)) => default,
             ("", None) => {
-                output.say("  This needs an answer; < goes back.");
+                output.say("  An answer is required; < goes back.");
                 continue;
             }
             (answer, _) => answer,
         };
         match readable(answer).and_then(&parse) {
             Ok(value) => return Ok(Reply::Given(value)),
-            Err(why) => output.tell(2, &format!("That does not work: {}.", why.trim_end_matches('.'))),
+            Err(why) => output.tell(2, &format!("Invalid: {}.", why.trim_end_matches('.'))),
         }
     }
 }
 
-/// Asks which of several; the first is the default unless another one is.
+/// Asks for one of several choices.
 pub(super) fn choose<T: Copy + PartialEq>(
     output: &Output,
     question: &str,
@@ -64,17 +62,17 @@ pub(super) fn choose<T: Copy + PartialEq>(
     let position = choices.iter().position(|(choice, _)| *choice == default).unwrap_or(0) + 1;
     ask(output, question, Some(&position.to_string()), |answer| {
         let chosen = answer.parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
-        chosen.map(|(choice, _)| *choice).ok_or_else(|| format!("write a number from 1 to {}", choices.len()))
+        chosen.map(|(choice, _)| *choice).ok_or_else(|| format!("enter a number from 1 to {}", choices.len()))
     })
 }
 
-/// Asks for something that must not be seen; `None` when nothing was typed.
+/// Asks for a secret without echo; `None` if the user only pressed Enter.
 pub(super) fn ask_hidden(
     output: &Output,
     question: &str,
 ) -> Result<Reply<Option<Zeroizing<String>>>, Failure> {
     loop {
-        forget_what_was_typed();
+        discard_typed_ahead();
         let before = termios::tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut silent = before.clone();
@@ -93,15 +91,15 @@ pub(super) fn ask_hidden(
             "" => return Ok(Reply::Given(None)),
             answer => match readable(answer) {
                 Ok(answer) => return Ok(Reply::Given(Some(Zeroizing::new(answer.to_owned())))),
-                Err(why) => output.tell(2, &format!("That does not work: {why}.")),
+                Err(why) => output.tell(2, &format!("Invalid: {why}.")),
             },
         }
     }
 }
 
-/// Nothing is an answer to a question that nobody had seen: a line break too many in what was pasted
-/// must not choose a default.
-fn forget_what_was_typed() {
+/// Discards input that was typed before the question appeared: an extra line break in a pasted answer must not
+/// accept a default.
+fn discard_typed_ahead() {
     let _ = termios::tcflush(io::stdin(), QueueSelector::IFlush);
 }
 
@@ -120,7 +118,7 @@ fn line(output: &Output) -> Result<String, Failure> {
     }
 }
 
-/// What was meant: without the spaces and the quotes that came along when it was copied.
+/// The answer without the spaces and quotes that were copied with it.
 fn unquoted(line: &str) -> &str {
     let line = line.trim();
     let inner = ['"', '\'', '`'].iter().find_map(|&quote| line.strip_prefix(quote)?.strip_suffix(quote));
@@ -129,7 +127,7 @@ fn unquoted(line: &str) -> &str {
 
 fn readable(answer: &str) -> Result<&str, String> {
     if answer.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER) {
-        return Err("a key that is no letter got into it, such as an arrow".to_owned());
+        return Err("it contains a key that is not a character, such as an arrow".to_owned());
     }
     Ok(answer)
 }

@@ -1,11 +1,11 @@
-//! A FastMCP server that this set-up protects: a whole program, ready to run.
+//! A complete FastMCP server for this set-up.
 
 use serde_json::json;
 use url::Url;
 
 use super::answers::Answers;
 
-/// Where FastMCP serves if nothing else is said.
+/// FastMCP's default path and port.
 const USUAL_PATH: &str = "/mcp";
 const USUAL_PORT: u16 = 9000;
 
@@ -14,7 +14,7 @@ pub(super) fn program(answers: &Answers) -> String {
     let audience = answers.mcp_url.as_ref().map(ToString::to_string).unwrap_or_default();
     let public = Url::parse(&audience).ok();
     let base = public.as_ref().map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    // Behind a proxy or a gateway it listens elsewhere than it is reached.
+    // Behind a proxy or gateway, it listens on another address than its public one.
     let own = answers.gateway.as_ref().or_else(|| public.as_ref().filter(|url| url.scheme() == "http"));
     let port = own.and_then(Url::port).unwrap_or(USUAL_PORT);
     let path = public.as_ref().map(Url::path).filter(|path| *path != USUAL_PATH);

@@ -1,4 +1,4 @@
-//! Writing: secrets first, the configuration last, and on a failure everything is as it was.
+//! Writes the secrets, then the configuration. A failure undoes everything.
 
 use std::{
     fs, io,
@@ -20,14 +20,13 @@ use crate::{
     secret::{SealingKey, Secret, SystemRandom},
 };
 
-/// What was written.
 pub(super) struct Written {
     pub(super) store: SecretStore,
-    /// Names of keyring entries, or paths.
+    /// Keyring entries or paths.
     pub(super) secrets: Vec<String>,
-    /// Whether the sealing key was there already.
+    /// Whether the sealing key existed already.
     pub(super) kept_sealing_key: bool,
-    /// Why there is no keyring, where files take its place.
+    /// Why files are used instead of the keyring.
     pub(super) no_keyring: Option<String>,
 }
 
@@ -49,7 +48,7 @@ pub(super) fn write(draft: &Draft, force: bool, interruption: &Interruption) -> 
     }
 }
 
-/// A link that leads nowhere is no configuration, and nothing can be written through it.
+/// A dangling link is not a configuration, and nothing can be written through it.
 pub(super) fn refuse_dangling_link(file: &Path) -> Result<(), Failure> {
     let Ok(target) = fs::read_link(file) else { return Ok(()) };
     if file.exists() {
@@ -58,10 +57,10 @@ pub(super) fn refuse_dangling_link(file: &Path) -> Result<(), Failure> {
     let message =
         format!("{} is a symbolic link to {}, which does not exist", file.display(), target.display());
     Err(Failure::new(Exit::Failed, message)
-        .hint("make that file's folder and run init with --config FILE, or remove the link"))
+        .hint("create the directory of that file and run init with --config FILE, or remove the link"))
 }
 
-/// Says before anything is asked that the place cannot be written to.
+/// Fails before the first question if the configuration cannot be written.
 pub(super) fn expect_writable(file: &Path) -> Result<(), Failure> {
     let folder = folder_of(file);
     let there = folder.ancestors().find(|folder| folder.exists()).map(|found| match found.as_os_str() {
@@ -81,7 +80,7 @@ fn folder_of(file: &Path) -> PathBuf {
     folder.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// The keyring where there is one, unless somebody chose; and why not the keyring.
+/// The given store, or the keyring if it works, otherwise files with the reason.
 fn choose(chosen: Option<SecretStore>) -> Result<(SecretStore, Option<String>), Failure> {
     if chosen == Some(SecretStore::Files) {
         return Ok((SecretStore::Files, None));
@@ -100,12 +99,11 @@ fn choose(chosen: Option<SecretStore>) -> Result<(SecretStore, Option<String>), 
     }
 }
 
-/// Where secrets and the configuration go.
 struct Place {
     store: SecretStore,
     folder: PathBuf,
     force: bool,
-    /// What gets everything back to how it was, the last first.
+    /// How to undo what was written, in order.
     undo: Vec<Undo>,
 }
 
@@ -117,7 +115,7 @@ enum Undo {
 }
 
 impl Place {
-    /// The places of the secrets, and whether the sealing key was there already.
+    /// Returns where the secrets are, and whether the sealing key existed already.
     fn write_all(
         &mut self,
         draft: &Draft,
@@ -134,7 +132,7 @@ impl Place {
         secrets.push(sealing_key);
         let text = draft.text(self.store);
         config::parse(&text, &draft.file, &SystemEnvironment).map_err(|problems| {
-            Failure::new(Exit::Configuration, format!("the answers do not fit together:\n{problems}"))
+            Failure::new(Exit::Configuration, format!("the answers contradict each other:\n{problems}"))
         })?;
         interruption.stop_if_wanted()?;
         let existing = if self.force { Existing::Replaced } else { Existing::Stays };
@@ -153,8 +151,8 @@ impl Place {
             (Some(there), _) if there.expose() == secret.expose() => {}
             (Some(_), _) if !self.force => {
                 let failure =
-                    Failure::new(Exit::Failed, format!("{} holds another secret", self.shown(name)));
-                return Err(failure.hint("replace it with --force, or choose another place with --secrets"));
+                    Failure::new(Exit::Failed, format!("{} contains a different secret", self.shown(name)));
+                return Err(failure.hint("replace it with --force, or choose another store with --secrets"));
             }
             (there, SecretStore::Keyring) => self.store_entry(name, secret, there)?,
             (_, SecretStore::Files) => {
@@ -164,15 +162,15 @@ impl Place {
         Ok(self.shown(name))
     }
 
-    /// Makes the sealing key; one that is there stays, for it opens what is stored.
+    /// Creates the sealing key. An existing one stays, because records are encrypted with it.
     fn sealing_key(&mut self) -> Result<(String, bool), Failure> {
         let shown = self.shown(SEALING_KEY);
         if let Some(there) = self.read(SEALING_KEY)? {
             if SealingKey::parse(there.expose()).is_some() {
                 return Ok((shown, true));
             }
-            let failure = Failure::new(Exit::Failed, format!("{shown} does not hold a sealing key"));
-            return Err(failure.hint("move it away; it is never overwritten"));
+            let failure = Failure::new(Exit::Failed, format!("{shown} does not contain a sealing key"));
+            return Err(failure.hint("move it away; init never overwrites it"));
         }
         let key = SealingKey::generate(&SystemRandom).to_text();
         let key = Secret::new("sealing key", key.to_string());
@@ -206,17 +204,17 @@ impl Place {
         secret: &Secret,
         there: Option<Secret>,
     ) -> Result<(), Failure> {
-        // Noted first: one that failed late may have been stored all the same.
+        // Recorded first: a store that reports a failure may still have kept the secret.
         self.undo.push(Undo::Entry(name, there));
         keyring::store(name, secret.expose().to_owned()).map_err(|error| locked(&error))
     }
 
     fn write_file(&mut self, path: &Path, text: &str, existing: Existing) -> Result<(), Failure> {
-        // What a link leads to is replaced, and the link stays.
+        // The target of a link is replaced, and the link stays.
         let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let before = path.symlink_metadata().is_ok().then(|| fs::read_to_string(path).ok());
         if existing == Existing::Stays && before.is_some() {
-            // Another process was faster, and what it wrote is not what was answered here.
+            // Another process wrote it meanwhile, with other answers.
             return Err(refused(path, &io::ErrorKind::AlreadyExists.into()));
         }
         write_private_file(path, text, existing, &SystemRandom).map_err(|error| refused(path, &error))?;
@@ -228,7 +226,7 @@ impl Place {
         Ok(())
     }
 
-    /// Nothing more can be done about what fails here.
+    /// Failures here are ignored: there is nothing left to try.
     fn undo(&mut self) {
         for step in self.undo.drain(..).rev() {
             match step {
@@ -256,6 +254,6 @@ fn locked(error: &config::KeyringError) -> Failure {
 }
 
 fn refused(path: &Path, error: &io::Error) -> Failure {
-    let message = format!("{} cannot be written: {error}", path.display());
-    Failure::new(Exit::Failed, message).hint("make its folder writable, or name another file with --config")
+    let message = format!("cannot write {}: {error}", path.display());
+    Failure::new(Exit::Failed, message).hint("make its directory writable, or use --config with another file")
 }

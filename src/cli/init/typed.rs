@@ -1,4 +1,4 @@
-//! From what a person typed or pasted to what was meant, or why it cannot be.
+//! Validates and normalises typed or pasted answers.
 
 use url::Url;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What people copy together with the hosted login.
+/// Paths that users copy together with the URL of the hosted login.
 const ENDPOINTS: [&str; 5] = [
     "/v2/oauth/authorize",
     "/v2/oauth/token",
@@ -25,7 +25,7 @@ pub(super) fn public_url(text: &str) -> Result<Issuer, String> {
     Issuer::parse(base.trim_end_matches('/')).map_err(|error| error.to_string())
 }
 
-/// The id of the client at Pangea. What begins like a secret is not repeated.
+/// The client ID at Pangea. An answer that looks like a secret is not repeated.
 pub(super) fn client_id(text: &str) -> Result<String, String> {
     if arguments::remedy(text).is_some() || text.trim().starts_with("pck_") {
         return Err("that is a secret; the client ID begins with psa_".to_owned());
@@ -33,12 +33,12 @@ pub(super) fn client_id(text: &str) -> Result<String, String> {
     word(text)
 }
 
-/// What an operator is told when something else was taken than was typed.
+/// A remark, if the value differs from what was typed.
 pub(super) fn change(typed: &str, taken: &str) -> Option<String> {
     let is_same = typed.trim() == taken;
     (!is_same).then(|| match typed.trim().strip_suffix('/') {
-        Some(bare) if bare == taken => format!("Taking {taken}, without the slash at its end"),
-        _ => format!("Taking {taken}"),
+        Some(bare) if bare == taken => format!("Using {taken}, without the trailing slash"),
+        _ => format!("Using {taken}"),
     })
 }
 
@@ -46,7 +46,7 @@ pub(super) fn change(typed: &str, taken: &str) -> Option<String> {
 pub(super) fn list(text: &str) -> Result<Vec<String>, String> {
     let items = text.split([',', ' ']).map(str::trim).filter(|item| !item.is_empty());
     let items: Vec<String> = items.map(str::to_owned).collect();
-    if items.is_empty() { Err("write at least one".to_owned()) } else { Ok(items) }
+    if items.is_empty() { Err("enter at least one".to_owned()) } else { Ok(items) }
 }
 
 /// The domain of email addresses.
@@ -57,7 +57,7 @@ pub(super) fn domain(text: &str) -> Result<String, String> {
     if domain.contains('.') && domain.split('.').all(is_name) {
         Ok(domain)
     } else {
-        Err("write a domain such as example.org".to_owned())
+        Err("enter a domain such as example.org".to_owned())
     }
 }
 
@@ -66,39 +66,41 @@ pub(super) fn email(text: &str) -> Result<String, String> {
     let text = word(text)?;
     match text.split_once('@') {
         Some((name, host)) if !name.is_empty() && domain(host).is_ok() => Ok(text),
-        _ => Err("write an email address such as ada@example.org".to_owned()),
+        _ => Err("enter an email address such as ada@example.org".to_owned()),
     }
 }
 
-/// A name for people: one line, with something in it.
+/// A display name.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let text = text.trim();
-    if text.is_empty() { Err("there is nothing".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 pub(super) fn mcp_server(text: &str) -> Result<Resource, String> {
     let text = word(text)?;
-    let resource = Resource::parse(&text).map_err(|error| format!("{error}; write the whole URL"))?;
+    let resource = Resource::parse(&text).map_err(|error| format!("{error}; enter the full URL"))?;
     safe_url(&text).map(|_| resource)
 }
 
 pub(super) fn upstream(text: &str) -> Result<Url, String> {
-    let url = Url::parse(&word(text)?).map_err(|error| format!("{error}; write the whole URL"))?;
+    let url = Url::parse(&word(text)?).map_err(|error| format!("{error}; enter the full URL"))?;
     if matches!(url.scheme(), "http" | "https") {
         Ok(url)
     } else {
-        Err("write an http or https URL".to_owned())
+        Err("enter an http or https URL".to_owned())
     }
 }
 
-/// The base of the hosted login, without a slash at its end, whichever of its URLs was copied.
+/// The base URL of the hosted login without a trailing slash, from any of its endpoint URLs.
 pub(super) fn hosted_login(text: &str) -> Result<String, String> {
     let text = word(text)?;
     let whole = if text.contains("://") { text } else { format!("https://{text}") };
     let bare = whole.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let base = match ENDPOINTS.iter().find_map(|endpoint| bare.strip_suffix(endpoint)) {
         Some(base) => base,
-        None if whole.contains(['?', '#']) => return Err("copy it without what follows ? or #".to_owned()),
+        None if whole.contains(['?', '#']) => {
+            return Err("leave out ? or # and everything after it".to_owned());
+        }
         None => bare,
     };
     safe_url(base)?;
@@ -107,21 +109,21 @@ pub(super) fn hosted_login(text: &str) -> Result<String, String> {
 
 /// `https`, or `http` on loopback.
 pub(super) fn safe_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; write the whole URL, https:// included"))?;
+    let url = Url::parse(text).map_err(|error| format!("{error}; enter the full URL, including https://"))?;
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback(&url) => Ok(url),
-        _ => Err("use https; http is accepted for a loopback host only".to_owned()),
+        _ => Err("use https; http is accepted only for a loopback host".to_owned()),
     }
 }
 
-/// Pangea's grammar of scopes.
+/// A scope name that Pangea accepts.
 pub(super) fn scope(text: &str) -> Result<String, String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b":*/_=-".contains(&b);
     if !text.is_empty() && text.bytes().all(fits) {
         Ok(text.to_owned())
     } else {
-        Err("Pangea's scopes are of letters, digits and : * / _ = -".to_owned())
+        Err("Pangea scopes consist of letters, digits and : * / _ = -".to_owned())
     }
 }
 
@@ -129,20 +131,19 @@ pub(super) fn without_password(text: &str) -> Result<String, String> {
     let text = word(text)?;
     match Url::parse(&text) {
         Ok(url) if url.password().is_some() => {
-            Err("leave the password out; it is asked for, or read from a file, by itself".to_owned())
+            Err("leave out the password; it is a separate question or option".to_owned())
         }
         _ => Ok(text),
     }
 }
 
-/// One word.
 pub(super) fn word(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("there is nothing".to_owned());
+        return Err("it is empty".to_owned());
     }
     if text.contains(char::is_whitespace) {
-        return Err("there is a space in it; was it copied whole, and alone?".to_owned());
+        return Err("it contains a space; copy the value alone".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -183,8 +184,10 @@ mod tests {
     #[test]
     fn what_was_taken_is_said_where_it_is_not_what_was_typed() {
         assert_eq!(change(" https://a.example ", "https://a.example"), None);
-        assert!(change("https://a.example/", "https://a.example").unwrap().contains("without the slash"));
-        assert_eq!(change("a.example", "https://a.example").as_deref(), Some("Taking https://a.example"));
+        assert!(
+            change("https://a.example/", "https://a.example").unwrap().contains("without the trailing slash")
+        );
+        assert_eq!(change("a.example", "https://a.example").as_deref(), Some("Using https://a.example"));
     }
 
     #[test]

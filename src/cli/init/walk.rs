@@ -1,4 +1,4 @@
-//! The walk: one question after the other, each explained in a line, each tested, and back again.
+//! The wizard: asks one question after another, explains each, tests the answers, and can go back.
 
 use super::{
     answers::{Answers, Deployment, Engine, bare},
@@ -11,7 +11,6 @@ use crate::{
     oauth::issuer::Issuer,
 };
 
-/// The questions in their order.
 const STEPS: [Step; 15] = [
     Step::Deployment,
     Step::PublicUrl,
@@ -30,15 +29,15 @@ const STEPS: [Step; 15] = [
     Step::RepositorySecret,
 ];
 
-/// Why a public URL should share its host name with nothing.
-const OWN_HOST: &str = "Give it a host name of its own, such as https://auth.example.org. Browsers share cookies among \
-                        all ports of a host name, and scripts among all pages of an origin: whatever else runs there \
+/// Why the public URL needs a host name of its own.
+const OWN_HOST: &str = "Use a separate host name, such as https://auth.example.org. Browsers share cookies between all \
+                        ports of a host name and scripts between all pages of an origin, so another service there \
                         could approve sign-ins.";
-/// What is said where it does share it.
-pub(super) const SHARED_HOST: &str = "The MCP server has the host name of this server. Scripts and servers there could \
-                                      approve sign-ins: better give this server a host name of its own, such as \
+/// The warning if the MCP server has the same host name.
+pub(super) const SHARED_HOST: &str = "The MCP server has the same host name as this server. Scripts and servers there \
+                                      could approve sign-ins. Use a separate host name for this server, such as \
                                       https://auth.example.org.";
-/// What an MCP server is called whose operator does not care.
+/// Default name of the MCP server.
 const USUAL_NAME: &str = "My server";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +53,13 @@ enum Step {
     Scope,
     ClientId,
     ClientSecret,
-    /// No question while all is well: the test of what was answered.
+    /// Tests the answers; asks only if a test fails.
     Login,
     Repository,
     RepositoryUrl,
     RepositorySecret,
 }
 
-/// Asks whatever is to be known.
 pub(super) fn walk(answers: &mut Answers, live: Option<&Live<'_>>, output: &Output) -> Result<(), Failure> {
     output.tell(
         0,
@@ -109,8 +107,8 @@ impl Access {
 }
 
 impl Walk<'_> {
-    /// The question before; the first one has none. What the test of client and secret finds may be wrong
-    /// with either, so that the way back from there leads to the first of the two.
+    /// The previous question. From the test of client ID and secret, the previous question is the client ID,
+    /// because either of them may be wrong.
     fn before(&self, at: usize) -> usize {
         if STEPS.get(at) == Some(&Step::Login) {
             return STEPS.iter().position(|step| *step == Step::ClientId).unwrap_or(0);
@@ -152,10 +150,10 @@ impl Walk<'_> {
 
     fn deployment(&mut self) -> Result<Reply<()>, Failure> {
         self.title("Where does everything run?");
-        self.explain("It decides which addresses are proposed; you can start small and run init again.");
+        self.explain("This decides which addresses are suggested. You can run init again later.");
         let choices = [
-            (Deployment::ThisMachine, "this machine alone, with http on localhost: to try it out"),
-            (Deployment::ReverseProxy, "under a public https name, behind a reverse proxy with TLS"),
+            (Deployment::ThisMachine, "only on this machine, with http on localhost, to try it out"),
+            (Deployment::ReverseProxy, "under a public https host name, behind a reverse proxy with TLS"),
         ];
         let default = self.answers.deployment();
         keep(choose(self.output, "Choice", &choices, default), |chosen| {
@@ -168,7 +166,7 @@ impl Walk<'_> {
 
     fn public_url(&mut self) -> Result<Reply<()>, Failure> {
         self.title("What is this server's public URL?");
-        self.explain("Clients compare it character by character; it becomes the issuer of tokens.");
+        self.explain("It becomes the issuer of tokens; clients compare it character by character.");
         let wants_https = self.answers.deployment() == Deployment::ReverseProxy;
         if wants_https {
             self.explain(OWN_HOST);
@@ -176,7 +174,7 @@ impl Walk<'_> {
         let usual = (!wants_https).then(|| "http://localhost:8000".to_owned());
         let default = self.answers.public_url.as_ref().map(ToString::to_string).or(usual);
         let parse = |text: &str| match typed::public_url(text) {
-            Ok(url) if wants_https && !url.is_https() => Err("a public name needs https".to_owned()),
+            Ok(url) if wants_https && !url.is_https() => Err("a public host name needs https".to_owned()),
             other => other.map(|url| (url, text.to_owned())),
         };
         let reply = ask(self.output, "Public URL", default.as_deref(), parse)?;
@@ -187,8 +185,8 @@ impl Walk<'_> {
     }
 
     fn mcp_url(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Which URL do people enter in their MCP client?");
-        self.explain("Tokens are for this URL alone: it is their audience, path and port included.");
+        self.title("Which URL do users enter in their MCP client?");
+        self.explain("Tokens are valid only for this URL, including path and port: it is their audience.");
         let is_local = self.answers.deployment() == Deployment::ThisMachine;
         let usual = is_local.then(|| Answers::usual_mcp_url().to_owned());
         let default = self.answers.mcp_url.as_ref().map(ToString::to_string).or(usual);
@@ -205,7 +203,7 @@ impl Walk<'_> {
 
     fn mcp_name(&mut self) -> Result<Reply<()>, Failure> {
         self.title("What is the MCP server called?");
-        self.explain("People read this name when they are asked whether a client may use it.");
+        self.explain("The consent page shows this name to users.");
         let default = self.answers.mcp_name.clone().unwrap_or_else(|| USUAL_NAME.to_owned());
         keep(ask(self.output, "Name", Some(&default), typed::name), |name| {
             self.answers.mcp_name = Some(name);
@@ -214,13 +212,11 @@ impl Walk<'_> {
 
     fn access(&mut self) -> Result<Reply<()>, Failure> {
         self.title("Who may sign in?");
-        self.explain(
-            "Where anyone can sign up in your Pangea project, \"everyone\" is everyone in the world.",
-        );
+        self.explain("If your Pangea project lets anyone sign up, \"all users\" means anyone in the world.");
         let choices = [
-            (Access::Everyone, "everyone whom Pangea lets in"),
-            (Access::Domains, "users with email addresses in some domains"),
-            (Access::Emails, "some users, by email address"),
+            (Access::Everyone, "all users of the Pangea project"),
+            (Access::Domains, "users with an email address in certain domains"),
+            (Access::Emails, "certain users, by email address"),
         ];
         keep(choose(self.output, "Choice", &choices, self.access), |access| {
             if access != self.access {
@@ -251,7 +247,7 @@ impl Walk<'_> {
     }
 
     fn issuer_url(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Now to the Pangea console, https://console.pangea.cloud");
+        self.title("Set up Pangea in its console, https://console.pangea.cloud");
         console(self.output, &self.answers.redirect_uri());
         loop {
             let default = self.answers.issuer_url.clone();
@@ -266,13 +262,15 @@ impl Walk<'_> {
             if is_insisted_on || !findings.iter().any(live::is_bad) {
                 return Ok(Reply::Given(()));
             }
-            self.explain("Write another one; Enter keeps it all the same.");
+            self.explain("Enter another URL, or press Enter to keep this one anyway.");
         }
     }
 
     fn scope(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("The name of the scope of step 2");
-        self.explain("Pangea is asked for it, and MCP clients ask for it by the same name.");
+        self.title("Which scope did you create in step 2?");
+        self.explain(
+            "This server requests it from Pangea, and MCP clients request it here under the same name.",
+        );
         let default = self.answers.scope.clone().unwrap_or_else(|| "user".to_owned());
         keep(ask(self.output, "Scope", Some(&default), typed::scope), |scope| {
             self.answers.scope = Some(scope);
@@ -280,12 +278,12 @@ impl Walk<'_> {
     }
 
     fn client_id(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("The OAuth client of step 3");
-        self.explain("Its id is public, its secret is not: it goes into the keyring or a private file.");
+        self.title("Which OAuth client did you create in step 3?");
+        self.explain("The ID is public. The secret goes into the keyring or a private file.");
         let default = self.answers.client_id.clone();
         let reply = ask(self.output, "Client ID", default.as_deref(), typed::client_id)?;
         if matches!(&reply, Reply::Given(id) if !id.starts_with("psa_")) {
-            self.explain("Pangea's begin with psa_; going on with this one.");
+            self.explain("Client IDs of Pangea begin with psa_; continuing with this one.");
         }
         keep(Ok(reply), |id| self.answers.client_id = Some(id))
     }
@@ -293,16 +291,19 @@ impl Walk<'_> {
     fn client_secret(&mut self) -> Result<Reply<()>, Failure> {
         loop {
             let known = self.answers.client_secret.is_some();
-            let question = if known { "Client secret, Enter for the one before" } else { "Client secret" };
+            let question =
+                if known { "Client secret, Enter to keep the previous one" } else { "Client secret" };
             match ask_hidden(self.output, question)? {
                 Reply::Back => return Ok(Reply::Back),
                 Reply::Given(None) if known => return Ok(Reply::Given(())),
-                Reply::Given(None) => self.explain("This needs an answer; < goes back."),
+                Reply::Given(None) => self.explain("An answer is required; < goes back."),
                 Reply::Given(Some(text)) => match bare("client secret", &text) {
                     Err(failure) => self.explain(&failure.message),
                     Ok(secret) => {
                         if !text.starts_with("pck_") {
-                            self.explain("Pangea's begin with pck_; going on with this one.");
+                            self.explain(
+                                "Client secrets of Pangea begin with pck_; continuing with this one.",
+                            );
                         }
                         self.answers.client_secret = Some(secret);
                         return Ok(Reply::Given(()));
@@ -314,15 +315,15 @@ impl Walk<'_> {
 
     fn login(&mut self) -> Result<Reply<()>, Failure> {
         loop {
-            self.explain("Asking Pangea whether all of this fits together ...");
+            self.explain("Testing client ID, secret, redirect URI and scope at Pangea ...");
             let findings = self.live.map(|live| live.login(self.answers)).unwrap_or_default();
             live::tell(self.output, &findings);
             if !findings.iter().any(live::is_bad) {
                 return Ok(Reply::Given(()));
             }
             self.explain(
-                "Correct it in the console and press Enter to test again, or go back with < and correct it here. The \
-                 word keep goes on as it is.",
+                "Correct the problem in the console and press Enter to test again, go back with < to correct an answer, or \
+                 type keep to continue anyway.",
             );
             match ask(self.output, "Test again, keep, or <", Some("again"), again_or_keep)? {
                 Reply::Back => return Ok(Reply::Back),
@@ -333,13 +334,13 @@ impl Walk<'_> {
     }
 
     fn repository(&mut self) -> Result<Reply<()>, Failure> {
-        self.title("Where shall clients, grants and signing keys live?");
-        self.explain("They must outlive a restart; `repository copy` moves them later.");
+        self.title("Where should clients, grants and signing keys be stored?");
+        self.explain("They must survive a restart. You can move them later with `repository copy`.");
         let choices = [
-            (Engine::Sqlite, "SQLite: a file on this machine, nothing to install"),
-            (Engine::Postgres, "PostgreSQL: for several daemons"),
-            (Engine::Redis, "Redis or Valkey: for several daemons"),
-            (Engine::Vault, "Pangea Vault: for one daemon, nothing on this machine"),
+            (Engine::Sqlite, "SQLite: a file on this machine; nothing to install"),
+            (Engine::Postgres, "PostgreSQL: supports several daemons"),
+            (Engine::Redis, "Redis or Valkey: supports several daemons"),
+            (Engine::Vault, "Pangea Vault: supports one daemon; nothing is stored on this machine"),
         ];
         let default = self.answers.engine();
         keep(choose(self.output, "Choice", &choices, default), |engine| {
@@ -353,9 +354,9 @@ impl Walk<'_> {
     fn repository_url(&mut self) -> Result<Reply<()>, Failure> {
         let is_vault = self.answers.engine() == Engine::Vault;
         let (question, words) = if is_vault {
-            ("Vault URL", "The Vault service of your Pangea region.")
+            ("Vault URL", "URL of the Vault service in your Pangea region.")
         } else {
-            ("Database URL", "Without a password; that is asked for next.")
+            ("Database URL", "Leave out the password; it is the next question.")
         };
         self.explain(words);
         let parse = |text: &str| match typed::without_password(text)? {
@@ -374,9 +375,9 @@ impl Walk<'_> {
             let known = self.answers.repository_secret.is_some();
             let question = match (self.answers.engine(), known) {
                 (Engine::Vault, false) => "Vault token",
-                (Engine::Vault, true) => "Vault token, Enter for the one before",
+                (Engine::Vault, true) => "Vault token, Enter to keep the previous one",
                 (_, false) => "Password, Enter for none",
-                (_, true) => "Password, Enter for the one before",
+                (_, true) => "Password, Enter to keep the previous one",
             };
             match ask_hidden(self.output, question)? {
                 Reply::Back => return Ok(Reply::Back),
@@ -388,7 +389,7 @@ impl Walk<'_> {
                     }
                 },
                 Reply::Given(None) if !known && self.answers.engine() == Engine::Vault => {
-                    self.explain("This needs an answer; < goes back.");
+                    self.explain("An answer is required; < goes back.");
                     continue;
                 }
                 Reply::Given(None) => {}
@@ -399,12 +400,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Tests what was answered until it works or somebody knows better; `None` to ask for the secret again.
+    /// Tests the repository until it works or the user continues anyway; `None` asks for the secret again.
     fn repository_test(&mut self) -> Result<Option<Reply<()>>, Failure> {
         loop {
             let tested = self.live.map_or(Ok(()), |live| live.repository(self.answers));
             let Err(why) = tested else {
-                self.output.tell_item("  ok", 8, "it lets us in");
+                self.output.tell_item("  ok", 8, "the repository accepts the credentials");
                 return Ok(Some(Reply::Given(())));
             };
             self.output.tell_item("  FAIL", 8, &why);
@@ -446,18 +447,18 @@ fn again_or_keep(text: &str) -> Result<bool, String> {
     match text {
         "again" => Ok(false),
         "keep" => Ok(true),
-        _ => Err("Enter tests again, keep goes on all the same, < goes back".to_owned()),
+        _ => Err("press Enter to test again, type keep to continue anyway, or < to go back".to_owned()),
     }
 }
 
-/// What is to be done in the Pangea console.
+/// The steps in the Pangea console.
 fn console(output: &Output, redirect_uri: &str) {
     let steps = [
-        ("1", "Sign up or sign in, and enable AuthN. Where it offers a token, create one."),
+        ("1", "Sign up or sign in, and enable AuthN. If it offers to create a token, create one."),
         (
             "2",
-            "AuthN, OAuth Server, Scopes, + Scope. Name: user. Give it a display name and a description, and require \
-             consent if people shall be asked there, too.",
+            "AuthN, OAuth Server, Scopes, + Scope. Name: user. Enter a display name and a description. Require consent \
+             if Pangea should also ask users for consent.",
         ),
         (
             "3",

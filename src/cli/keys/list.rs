@@ -30,7 +30,6 @@ const COLUMNS: [Column; 6] = [
   pangea-mcp-auth keys list -o json")]
 pub(crate) struct List {}
 
-/// A signing key in a list.
 #[derive(Debug, Serialize)]
 struct KeyRow {
     kid: String,
@@ -38,7 +37,7 @@ struct KeyRow {
     state: &'static str,
     created_at: Moment,
     signs_from: Moment,
-    /// When it is published no more; null until it has a successor.
+    /// When it is no longer published; null until it has a successor.
     expires_at: Option<Moment>,
 }
 

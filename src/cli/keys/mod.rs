@@ -8,7 +8,7 @@ use self::{list::List, rotate::Rotate};
 use super::{Global, connection::Connection, failure::Failure, run};
 use crate::repository::Access;
 
-/// The keys that sign access tokens.
+/// List and rotate the keys that sign access tokens.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   pangea-mcp-auth keys list

@@ -1,4 +1,4 @@
-//! `keys rotate`: the next signing key, or new keys at once when the present ones were stolen.
+//! `keys rotate`: creates the next signing key, or replaces all keys at once after one was stolen.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
     secret::{Sealer, SystemRandom},
 };
 
-/// Make the next signing key.
+/// Create the next signing key.
 ///
 /// Daemons do this on their own when the newest key is as old as `keys.rotation`. The new key is published
 /// at once and signs a day later, or after a quarter of `keys.rotation` if that is shorter, when every
@@ -31,7 +31,7 @@ use crate::{
 /// Use --revoke-all when a signing key was stolen or the sealing key was lost. The new key signs at once,
 /// the old keys are removed, and every grant is revoked. All users sign in again; clients stay registered.
 ///
-/// With --sealing, rotate the sealing key, which encrypts everything at rest.
+/// With --sealing, rotate the sealing key, which encrypts records at rest.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 #[command(after_help = "Examples:
@@ -45,30 +45,30 @@ use crate::{
 pub(crate) struct Rotate {
     #[command(flatten)]
     pub(super) sealing: SealingRotation,
-    /// Drop the old keys at once and revoke every grant.
+    /// Remove the old keys at once and revoke every grant.
     #[arg(long, conflicts_with = "sealing")]
     revoke_all: bool,
-    /// Make another key although one is waiting to sign.
+    /// Create another key even if one is waiting to sign.
     #[arg(long, conflicts_with_all = ["sealing", "revoke_all"])]
     force: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     pub(super) dry_run: bool,
 }
 
-/// What a rotation made, for programs.
+/// The result for `--output json`.
 #[derive(Debug, Serialize)]
 struct Rotated {
     dry_run: bool,
-    /// The new key; null in a dry run, which makes none.
+    /// The new key; null in a dry run.
     kid: Option<String>,
     signs_from: Moment,
     /// Keys that are still published for the tokens that they signed.
     retiring: Vec<String>,
-    /// What became of the grants; null where they were to stay.
+    /// The revoked grants; null without `--revoke-all`.
     grants: Option<Report>,
 }
 
@@ -85,7 +85,7 @@ impl Rotate {
             let (kid, from) = (&waiting.kid, rfc3339(waiting.signs_from));
             let failure =
                 Failure::new(Exit::Failed, format!("key {kid} is already waiting: it signs from {from}"));
-            return Err(failure.hint("rotate again after that; --force makes another key now"));
+            return Err(failure.hint("rotate again after that, or use --force to create another key now"));
         }
         if self.dry_run {
             let signs_from = now.plus(turns.published_before());
@@ -120,10 +120,10 @@ impl Rotate {
         let config = connection.config()?;
         warn_if_lost(connection, config, output).await?;
         let expected = administration.count(&everything, &|_| {}).await?;
-        let question = format!("Drop all signing keys and revoke {}?", grants(expected.revoked));
+        let question = format!("Remove all signing keys and revoke {}?", grants(expected.revoked));
         confirm(&question, &expected.whose, self.yes, output)?;
         let (repository, now) = (Arc::clone(&connection.repository), SystemClock.now());
-        // The keys first: from then on nothing that is forged with an old one is accepted for long.
+        // The keys first: from then on MCP servers soon refuse tokens that were forged with an old key.
         let signing = SigningKeys::unopened(repository, sealer(config), config.keys.algorithm);
         signing.rotate_at_once(now).await.map_err(failed)?;
         audit(Event::KeyRotation { at_once: true });
@@ -134,7 +134,8 @@ impl Rotate {
         outcome.map_err(|error| {
             let message =
                 format!("the keys were changed and {} revoked, then: {error}", grants(tally.revoked));
-            Failure::new(Exit::Partly, message).hint("for the rest: pangea-mcp-auth tokens revoke --all")
+            Failure::new(Exit::Partly, message)
+                .hint("to revoke the rest: pangea-mcp-auth tokens revoke --all")
         })?;
         let revoked = Report::of(&tally, false, Some(config));
         tell(keys::list(&connection.repository, now).await?, Some(revoked), output);
@@ -146,14 +147,14 @@ fn sealer(config: &Config) -> Sealer {
     Sealer::with(&config.keys.sealing, SystemClock.now(), Arc::new(SystemRandom))
 }
 
-/// With the sealing key that is missing, nobody would have to sign in again.
+/// Warns if signing keys are encrypted with a missing sealing key: with that key, no user had to sign in again.
 async fn warn_if_lost(connection: &Connection, config: &Config, output: &Output) -> Result<(), Failure> {
     let (repository, now) = (Arc::clone(&connection.repository), SystemClock.now());
     let lost = keys::sealed_elsewhere(repository, &config.keys.sealing, now).await?;
     if lost > 0 {
         output.warn(&format!(
-            "signing keys that keys.sealing does not open: {lost}. If the sealing key is not lost but elsewhere, put \
-             it back, and nobody has to sign in again"
+            "keys.sealing cannot decrypt {lost} signing keys. If you still have their sealing key, put it back instead: \
+             then no user has to sign in again"
         ));
     }
     Ok(())
@@ -166,7 +167,7 @@ fn tell(keys: Vec<KeyInfo>, revoked: Option<Report>, output: &Output) {
     let words = match &revoked {
         None => format!("key {kid} is published and signs from {from}"),
         Some(grants) => format!(
-            "key {kid} signs now, the old ones are gone\n  daemons sign with it within a second; MCP servers that \
+            "key {kid} signs now, the old keys are removed\n  daemons sign with it within a second; MCP servers that \
              verify tokens themselves trust the old keys until they fetch the key set again, which can take an \
              hour\ngrants: {}",
             grants.words()

@@ -1,4 +1,4 @@
-//! `keys rotate --sealing`: another sealing key, and the end of the old one.
+//! `keys rotate --sealing`: adds a sealing key, and removes the old one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,28 +20,26 @@ use crate::{
     secret::SystemRandom,
 };
 
-/// The flags of `keys rotate` that are about the sealing key.
+/// The options of `keys rotate` for the sealing key.
 #[derive(Debug, clap::Args)]
 pub(super) struct SealingRotation {
-    /// Make a new sealing key and add it to those of the configuration.
+    /// Create a sealing key and add it to the configured ones.
     #[arg(long)]
     sealing: bool,
-    /// When the new sealing key begins to seal: by then every daemon must have it.
+    /// When the new sealing key becomes active; by then every daemon must have it [default: 2m].
     #[arg(long, value_name = "DURATION", value_parser = times::duration, requires = "sealing",
         conflicts_with = "revoke_all")]
     after: Option<Duration>,
-    /// Remove the sealing keys that nothing needs any more.
+    /// Remove the sealing keys that no record needs any more.
     #[arg(long, requires = "sealing", conflicts_with_all = ["after", "revoke_all"])]
     forget_old: bool,
 }
 
 impl SealingRotation {
-    /// Whether it is the sealing key that is to be rotated.
     pub(super) const fn is_wanted(&self) -> bool {
         self.sealing
     }
 
-    /// Rotates it, or forgets the old ones.
     pub(super) async fn run(&self, global: &Global, output: &Output, dry_run: bool) -> Result<(), Failure> {
         if self.forget_old {
             forget(global, output, dry_run).await
@@ -61,7 +59,7 @@ impl SealingRotation {
             let Rotated { place, seals_from, .. } = &rotated;
             output.outcome(
                 &rotated,
-                &format!("a new key would be added to {place} and seal from {seals_from}"),
+                &format!("a new key would be added to {place} and become active at {seals_from}"),
             );
             return Ok(());
         }
@@ -97,18 +95,18 @@ async fn forget(global: &Global, output: &Output, dry_run: bool) -> Result<(), F
         connection::audit(Event::SealingKeyForgotten { key });
     }
     let words = format!(
-        "Removed: {}. Give the changed secret to every machine; daemons read it again within 30 seconds.",
+        "Removed: {}. Copy the changed secret to every machine; daemons read it again within 30 seconds.",
         forgotten.join(", ")
     );
     output.outcome(&Forgotten { dry_run, forgotten }, &words);
     Ok(())
 }
 
-/// A new key, without the key.
+/// The result for `--output json`, without the key itself.
 #[derive(Debug, Serialize)]
 struct Rotated {
     dry_run: bool,
-    /// Its name; null in a dry run, which keeps none.
+    /// ID of the key; null in a dry run.
     key: Option<String>,
     place: String,
     seals_from: String,
@@ -134,11 +132,11 @@ fn words(added: &Addition) -> String {
         "Added the sealing key {key} to {place}.
 
   now             daemons read it within 30 seconds; copy it to every other machine at once
-  {seals_from}  it seals; what lies under the old key is sealed anew in the background
-  {old_needed_until}  the old key can go at the latest
+  {seals_from}  it becomes active; the daemons re-encrypt records in the background
+  {old_needed_until}  the old key can be removed at the latest
 
-`pangea-mcp-auth keys rotate --sealing --forget-old` removes the old key once nothing needs it. Keep it with
-backups that are older than this."
+`pangea-mcp-auth keys rotate --sealing --forget-old` removes the old key once no record needs it. Keep the old key
+as long as you keep older backups."
     )
 }
 

@@ -18,29 +18,29 @@ use crate::{
     migration::{Checked, Migration, Tally},
 };
 
-/// Where nobody sees a bar there is a line for each tenth, unless it has fewer records.
+/// Without a progress bar, a line is printed for each tenth of the records, but at least this many apart.
 const A_LINE_EVERY: u64 = 1000;
 
-/// Copies every record into another repository.
+/// Copy every record to another repository.
 ///
-/// A daemon may go on serving from the source. What is in the target already is skipped, so a copy
-/// that was interrupted is run again, and a second run brings what has changed, come or gone
-/// meanwhile. At the end both sides are read and compared.
+/// A daemon can keep serving from the source. Records that are already in the target are skipped, so you can
+/// run an interrupted copy again. A second run transfers what was changed, added or deleted meanwhile. At
+/// the end, both repositories are read and compared.
 ///
-/// A place is a configuration file, of which only [repository] is read, or sqlite:PATH.
+/// A LOCATION is a configuration file, of which only [repository] is read, or sqlite:PATH.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth repository copy --to postgres.toml --dry-run
   pangea-mcp-auth repository copy --to postgres.toml
   pangea-mcp-auth repository copy --from postgres.toml --to sqlite:backup.sqlite")]
 pub(super) struct Copy {
-    /// Where to read; the configured repository if not given.
-    #[arg(long, value_name = "PLACE", value_hint = clap::ValueHint::FilePath)]
+    /// Source [default: the configured repository].
+    #[arg(long, value_name = "LOCATION", value_hint = clap::ValueHint::FilePath)]
     from: Option<String>,
-    /// Where to write.
-    #[arg(long, value_name = "PLACE", value_hint = clap::ValueHint::FilePath)]
+    /// Target.
+    #[arg(long, value_name = "LOCATION", value_hint = clap::ValueHint::FilePath)]
     to: String,
-    /// Say what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     dry_run: bool,
 }
@@ -96,25 +96,25 @@ impl Copy {
     }
 }
 
-/// That both sides hold the same, or else which kinds differ.
+/// Fails if the two repositories differ.
 fn differences(checked: &[Checked]) -> Result<(), Failure> {
     let differing: Vec<&str> = checked.iter().filter(|kind| !kind.agrees()).map(|kind| kind.kind).collect();
     if differing.is_empty() {
         return Ok(());
     }
-    let message = format!("the two sides do not hold the same: {}", differing.join(", "));
-    let hint = "a daemon wrote meanwhile: run it again. If one serves from the target already, what is newer there \
-                stays, and this is as it should be";
+    let message = format!("source and target differ: {}", differing.join(", "));
+    let hint = "a daemon wrote meanwhile: run the copy again. If a daemon already serves from the target, its newer \
+                records stay, and this is expected";
     Err(Failure::new(Exit::Partly, message).hint(hint))
 }
 
-/// Whoever mistypes the path of a database gets no empty one.
+/// A mistyped path is an error, not an empty database.
 fn require_existence(from: &Repositories) -> Result<(), Failure> {
     let missing = from.all().find_map(|place| match place {
         RepositoryConfig::Sqlite { path } if !Path::exists(path) => Some(path.display()),
         _ => None,
     });
-    missing.map_or(Ok(()), |path| Err(Failure::new(Exit::NotFound, format!("there is no file {path}"))))
+    missing.map_or(Ok(()), |path| Err(Failure::new(Exit::NotFound, format!("no such file: {path}"))))
 }
 const COLUMNS: [Column; 8] = [
     Column::new("KIND", 0),
@@ -127,7 +127,6 @@ const COLUMNS: [Column; 8] = [
     Column::new("VERIFIED", 1),
 ];
 
-/// What was done with one kind of record.
 #[derive(Debug, Serialize)]
 struct Moved {
     kind: &'static str,
@@ -140,7 +139,7 @@ struct Moved {
     comparison: Option<Comparison>,
 }
 
-/// What both sides hold in the end.
+/// The contents of both repositories at the end.
 #[derive(Debug, Serialize)]
 struct Comparison {
     verified: bool,

@@ -1,4 +1,4 @@
-//! `repository import`: what another program keeps, brought here.
+//! `repository import`: imports the clients of another program.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,27 +19,27 @@ use crate::{
     secret::Secret,
 };
 
-/// Where the library's token is, as its own examples have it.
+/// The variable that the library's examples use for its token.
 const TOKEN_VARIABLE: &str = "PANGEA_VAULT_TOKEN";
-/// Where the library looks; it cannot be told otherwise.
+/// The only Vault URL that the library supports.
 const API_URL: &str = "https://vault.aws.us.pangea.cloud";
-/// Our own folder, if no other is configured; nothing in it is the library's.
+/// Our own folder by default; it contains no secrets of the library.
 const OUR_FOLDER: &str = "/pangea-mcp-auth";
-/// How long Vault may take for one answer.
+/// Timeout of one request to Vault.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Where nobody sees a bar: secrets between two lines.
+/// Without a progress bar, a line is printed after this many secrets.
 const A_LINE_EVERY: u64 = 1000;
 
-/// Brings in the clients of pangea-authn-fastmcp, so that none of them has to register again.
+/// Import the clients of pangea-authn-fastmcp, so that they need not register again.
 ///
-/// They are read from the Pangea Vault in which the library's `PangeaVaultRepository` keeps them, which
-/// is left as it is. Of a secret the hash is kept. The library's tokens and codes mean nothing here
-/// and stay behind, counted. What is in the target already stays, so an import that was interrupted
-/// is run again.
+/// It reads them from the Pangea Vault of the library's `PangeaVaultRepository`, which stays unchanged. Of a
+/// client secret, only the hash is stored. The library's tokens and codes are counted, but not imported:
+/// they are not valid here. Clients that are already in the target stay, so you can run an interrupted
+/// import again.
 ///
-/// The token for Vault comes from the file of --token-file, else from the variable `PANGEA_VAULT_TOKEN`,
-/// else from the configured repository, if that is in Vault. A place is a configuration file, of which
-/// only [repository] is read, or sqlite:PATH.
+/// The Vault token comes from --token-file, otherwise from the variable `PANGEA_VAULT_TOKEN`, otherwise from
+/// the configured repository if that is in Vault. A LOCATION is a configuration file, of which only
+/// [repository] is read, or sqlite:PATH.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth repository import --from-pangea-authn-fastmcp --dry-run
@@ -51,19 +51,19 @@ pub(super) struct Import {
     /// Import from the Vault of pangea-authn-fastmcp.
     #[arg(long)]
     from_pangea_authn_fastmcp: bool,
-    /// Where to write; the configured repository if not given.
-    #[arg(long, value_name = "PLACE", value_hint = clap::ValueHint::FilePath)]
+    /// Target [default: the configured repository].
+    #[arg(long, value_name = "LOCATION", value_hint = clap::ValueHint::FilePath)]
     to: Option<String>,
-    /// The folder that was given to the library; all of Vault is looked through if not given.
+    /// Vault folder of the library [default: all folders].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<String>,
-    /// A file with the token for Vault.
+    /// File with the Vault token.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     token_file: Option<PathBuf>,
-    /// The Vault service, if it is not that of the configuration or of the region aws.us.
+    /// URL of the Vault service [default: as configured, otherwise that of the region aws.us].
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     api_url: Option<String>,
-    /// Say what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     dry_run: bool,
 }
@@ -71,7 +71,7 @@ pub(super) struct Import {
 impl Import {
     pub(super) async fn run(&self, global: &Global, output: &Output) -> Result<(), Failure> {
         if !self.from_pangea_authn_fastmcp {
-            let failure = Failure::new(Exit::Usage, "nothing was said of where to import from");
+            let failure = Failure::new(Exit::Usage, "no source to import from");
             return Err(failure.hint("add --from-pangea-authn-fastmcp"));
         }
         let vault = self.vault(global)?;
@@ -91,7 +91,7 @@ impl Import {
             connection::audit(Event::RepositoryImport { clients: found.imported });
         }
         for (client, sentence) in &found.left {
-            output.warn(&format!("client {client:?} is not imported: {sentence}"));
+            output.warn(&format!("client {client:?} was not imported: {sentence}"));
         }
         output.outcome(&Report::of(&found, self.dry_run), &words(&found, self.dry_run));
         verdict(&found)
@@ -104,7 +104,7 @@ impl Import {
             seen += 1;
             bar.inc(1);
             if bar.is_hidden() && seen.is_multiple_of(A_LINE_EVERY) {
-                output.say(&format!("{seen} secrets looked at"));
+                output.say(&format!("{seen} secrets read"));
             }
         });
         let found = found.await;
@@ -112,7 +112,6 @@ impl Import {
         Ok(found?)
     }
 
-    /// The library's Vault.
     fn vault(&self, global: &Global) -> Result<VaultConfig, Failure> {
         let unusable = |sentence: String| Failure::new(Exit::Configuration, sentence);
         let configured = configured_vault(global);
@@ -129,10 +128,9 @@ impl Import {
             (None, Some(token), _) => Secret::new(TOKEN_VARIABLE, token),
             (None, None, Some(vault)) => vault.token.clone(),
             (None, None, None) => {
-                let failure = unusable("there is no token for Vault".to_owned());
-                let hint = format!(
-                    "set the variable {TOKEN_VARIABLE}, or write it to a file of mode 600 and name that with --token-file"
-                );
+                let failure = unusable("no Vault token is known".to_owned());
+                let hint =
+                    format!("set the variable {TOKEN_VARIABLE}, or use --token-file with a file of mode 600");
                 return Err(failure.hint(hint));
             }
         };
@@ -147,7 +145,7 @@ impl Import {
     }
 }
 
-/// The Vault that the configuration names, if it is there and names one.
+/// The configured Vault, if there is one.
 fn configured_vault(global: &Global) -> Option<VaultConfig> {
     let repositories = connection::load_repositories(global).ok()?;
     repositories.all().find_map(|place| match place {
@@ -159,13 +157,15 @@ fn configured_vault(global: &Global) -> Option<VaultConfig> {
 fn words(found: &Found, is_dry: bool) -> String {
     let done = if is_dry { "would be imported" } else { "imported" };
     let (clients, left) = (counted(found.imported, "client"), found.left.len());
-    let mut words = vec![format!("{clients} {done}, {} there already, {left} not imported", found.present)];
+    let mut words = vec![format!("{clients} {done}, {} already present, {left} not imported", found.present)];
     if found.tokens + found.codes > 0 {
         let (tokens, codes) = (counted(found.tokens, "token"), counted(found.codes, "code"));
-        words.push(format!("left behind, for they mean nothing here: {tokens} and {codes} of the library"));
+        words.push(format!(
+            "not imported, because they are not valid here: {tokens} and {codes} of the library"
+        ));
     }
     if found.foreign > 0 {
-        words.push(format!("not the library's: {}", counted(found.foreign, "secret")));
+        words.push(format!("other secrets, ignored: {}", counted(found.foreign, "secret")));
     }
     if is_dry {
         words.push("nothing was written".to_owned());
@@ -179,18 +179,18 @@ fn counted(count: u64, what: &str) -> String {
 
 fn verdict(found: &Found) -> Result<(), Failure> {
     if found.clients() == 0 {
-        let failure = Failure::new(Exit::NotFound, "no client of pangea-authn-fastmcp is there");
-        return Err(failure.hint("look at --folder, and at which project the token is for"));
+        let failure = Failure::new(Exit::NotFound, "no client of pangea-authn-fastmcp was found");
+        return Err(failure.hint("check --folder, and which Pangea project the token belongs to"));
     }
     if found.left.is_empty() {
         return Ok(());
     }
     let message = format!("{} not imported", counted(found.left.len() as u64, "client"));
-    let hint = "whoever uses it registers anew; most MCP clients do so by themselves";
+    let hint = "these clients must register again; most MCP clients do so automatically";
     Err(Failure::new(Exit::Partly, message).hint(hint))
 }
 
-/// What was done.
+/// The result for `--output json`.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     dry_run: bool,

@@ -1,4 +1,4 @@
-//! `repository`: moves records between repositories, brings others in, and removes what has expired.
+//! `repository`: copies records between repositories, imports clients, and deletes expired records.
 
 mod copy;
 mod import;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::migration::MigrationError;
 
-/// Looks after where records live.
+/// Copy, import and purge records.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth repository copy --to postgres.toml --dry-run

@@ -12,7 +12,7 @@ use crate::{
     repository::{Access, Repository},
 };
 
-/// Variables that say where records live, for the configured repository alone.
+/// Prefix of the variables that configure the repository.
 const REPOSITORY_VARIABLES: &str = "PANGEA_MCP_AUTH_REPOSITORY__";
 
 /// The repositories of a place on the command line. Nothing of it is repeated in errors while it
@@ -20,11 +20,10 @@ const REPOSITORY_VARIABLES: &str = "PANGEA_MCP_AUTH_REPOSITORY__";
 pub(super) fn repositories_at(place: &str, flag: &str) -> Result<Repositories, Failure> {
     if place.contains("://") {
         let message = format!(
-            "{flag} is an address: it may hold a password, which everybody on this machine could read in the list of \
-             processes"
+            "{flag} is a URL: it may contain a password, which every user of this machine could read in the process list"
         );
         let hint = format!(
-            "write `kind` and `url` under `[repository]` into a file of mode 600, and give {flag} the file's name"
+            "write `kind` and `url` under `[repository]` in a file of mode 600, and use {flag} with that file"
         );
         return Err(Failure::new(Exit::Usage, message).hint(hint));
     }
@@ -38,19 +37,17 @@ pub(super) fn repositories_at(place: &str, flag: &str) -> Result<Repositories, F
         .map_err(|problems| Failure::new(Exit::Configuration, problems.to_string()))
 }
 
-/// What a repository on the command line is opened for.
+/// What a command does with a repository.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Purpose {
-    /// To read from it.
     Read,
-    /// To fill it; it is made where there is none.
+    /// Creates the repository if it does not exist.
     Fill,
-    /// To see what filling it would come to.
+    /// A dry run of `Fill`.
     Rehearse,
 }
 
 impl Purpose {
-    /// That of the target of a copy.
     pub(super) const fn target(dry_run: bool) -> Self {
         if dry_run { Self::Rehearse } else { Self::Fill }
     }
@@ -62,7 +59,7 @@ pub(super) async fn open(
     purpose: Purpose,
 ) -> Result<Arc<dyn Repository>, Failure> {
     if place.all().any(|place| matches!(place, RepositoryConfig::Memory)) {
-        let message = format!("{flag} names a repository in memory, which only its daemon can see");
+        let message = format!("{flag} names a repository in memory, which only the daemon itself can access");
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok(match purpose {
@@ -72,8 +69,8 @@ pub(super) async fn open(
     })
 }
 
-/// The surroundings of a file that is named: the variables that move the configured repository
-/// elsewhere do not move this one.
+/// The environment for a file that the command line names: variables that configure the repository do not
+/// apply to it.
 struct WithoutRepository;
 
 impl Environment for WithoutRepository {

@@ -15,9 +15,9 @@ use crate::{
     repository::Access,
 };
 
-/// Removes what has expired, a bounded batch at a time.
+/// Delete expired records.
 ///
-/// Daemons do so every minute; this is for repositories on which none runs.
+/// Daemons do this every minute. Use it for a repository without a daemon.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth repository purge")]

@@ -18,8 +18,8 @@ use crate::{
 
 /// List grants, newest first.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "In a pipe each line is one grant, with tabs between id, client, redirect host,
-user, resource, scopes, state, created, last used and expiry.
+#[command(after_help = "When piped, each line is one grant, with tabs between ID, client, redirect
+host, user, resource, scopes, state, created, last used and expiry.
 
 Examples:
   pangea-mcp-auth tokens list
@@ -29,10 +29,10 @@ Examples:
 pub(crate) struct List {
     #[command(flatten)]
     of: Of,
-    /// Only those that stand so.
+    /// Only grants in this state.
     #[arg(long, value_enum, value_name = "STATE")]
     state: Option<State>,
-    /// Only those made since: how long ago (24h, 7d), or a date.
+    /// Only grants created since then: a duration (24h, 7d) or a date.
     #[arg(long, value_name = "WHEN", value_parser = Since::parse)]
     since: Option<Since>,
     /// List at most this many [default: 50 on a terminal, otherwise all].
@@ -45,13 +45,13 @@ pub(crate) struct List {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum State {
-    /// The person has agreed, the client has not fetched its tokens yet.
+    /// The user has agreed; the client has not redeemed its code yet.
     Pending,
-    /// Tokens can be used.
+    /// The client can use its tokens.
     Active,
-    /// Over, for nobody used it.
+    /// Expired without being used.
     Expired,
-    /// Ended before its time.
+    /// Revoked.
     Revoked,
 }
 
@@ -76,7 +76,7 @@ impl List {
             ..self.of.filter(&administration, connection.config.as_ref().ok()).await?
         };
         let after = match &self.after {
-            // It may be gone since the page before.
+            // The grant may have been deleted since the previous page.
             Some(text) => match GrantId::parse(text) {
                 Some(id) => Some(id),
                 None => Some(grant(&administration, text).await?.0.id().clone()),

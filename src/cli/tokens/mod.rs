@@ -1,4 +1,4 @@
-//! `tokens`: who is connected, and the life of each grant.
+//! `tokens`: grants and their tokens.
 
 mod list;
 mod names;
@@ -11,7 +11,7 @@ use self::{list::List, revoke::Revoke, show::Show};
 use super::{Global, connection::Connection, failure::Failure, run};
 use crate::repository::Access;
 
-/// Who is connected: grants with their tokens.
+/// List and revoke grants and their tokens.
 #[derive(Debug, clap::Subcommand)]
 #[command(after_help = "Examples:
   pangea-mcp-auth tokens list

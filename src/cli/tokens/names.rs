@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{flow::administration::Administration, oauth::client::ClientId, repository::RepositoryError};
 
-/// Names of clients that are remembered for one list.
+/// Maximum number of names to cache.
 const MOST_NAMES: usize = 1000;
 
-/// The names of clients, asked for once each.
+/// A cache, so that each name is read once.
 #[derive(Debug, Default)]
 pub(super) struct Names(BTreeMap<ClientId, Option<String>>);
 

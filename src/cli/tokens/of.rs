@@ -1,4 +1,4 @@
-//! The options that say whose grants a command is about.
+//! The options that select grants.
 
 use clap_complete::engine::ArgValueCompleter;
 
@@ -13,25 +13,24 @@ use crate::{
     oauth::resource::Resource,
 };
 
-/// Whose grants.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Of {
-    /// Those of this client: its id or the beginning of it.
+    /// Only grants of this client: its ID, or the beginning of it.
     #[arg(long, value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
     pub(super) client: Option<String>,
-    /// Those of this person: email address or subject.
+    /// Only grants of this user: email address or subject.
     #[arg(long, value_name = "USER")]
     pub(super) user: Option<String>,
-    /// Those at this MCP server.
+    /// Only grants for this MCP server.
     #[arg(long, value_name = "URL")]
     pub(super) resource: Option<String>,
 }
 
 impl Of {
-    /// Those grants.
+    /// The filter for these options.
     ///
-    /// A client, user or resource that nothing here knows is an error: what is misspelt has no grants, and
-    /// that must not pass for "nothing to revoke".
+    /// An unknown client, user or resource is an error: otherwise a misspelt name would look like "nothing to
+    /// revoke".
     pub(super) async fn filter(
         &self,
         administration: &Administration,
@@ -58,8 +57,7 @@ async fn require_user(administration: &Administration, user: &str) -> Result<(),
         return Ok(());
     }
     let failure = Failure::new(Exit::NotFound, format!("no grant belongs to the user {user:?}"));
-    Err(failure
-        .hint("write the email address or the subject in full; `pangea-mcp-auth tokens list` shows both"))
+    Err(failure.hint("use the full email address or subject; `pangea-mcp-auth tokens list` shows both"))
 }
 
 async fn require_resource(

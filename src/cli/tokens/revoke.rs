@@ -1,4 +1,4 @@
-//! `tokens revoke`: ends grants and tokens, by name, in bulk, or by the leaked token itself.
+//! `tokens revoke`: revokes grants and tokens by ID, in bulk, or by a leaked token.
 
 use std::io::{self, IsTerminal, Read};
 
@@ -24,13 +24,13 @@ use crate::{
     repository::{Access, RepositoryError},
 };
 
-/// Longer texts are logs, not tokens.
+/// Maximum size of standard input, in bytes.
 const LONGEST_TEXT: u64 = 64 * 1024;
 
 /// Revoke grants, or single access tokens.
 ///
-/// A grant goes with its refresh token and all its access tokens, an access token alone leaves its
-/// grant. What is over already counts as done.
+/// Revoking a grant also revokes its refresh token and access tokens. Revoking one access token keeps the
+/// grant. Revoking something twice succeeds.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
 #[command(after_help = "Examples:
@@ -48,29 +48,28 @@ const LONGEST_TEXT: u64 = 64 * 1024;
 #[command(group(clap::ArgGroup::new("what").required(true).multiple(true)
     .args(["ids", "client", "user", "resource", "all", "token_stdin"])))]
 pub(crate) struct Revoke {
-    /// A grant, an access token (its jti), or the beginning of either.
+    /// ID of a grant or of an access token (its jti), or the beginning of one.
     #[arg(value_name = "ID", conflicts_with_all = ["client", "user", "resource", "all", "token_stdin"],
         add = ArgValueCompleter::new(completions::grants))]
     ids: Vec<String>,
     #[command(flatten)]
     of: Of,
-    /// Every grant there is.
+    /// Revoke every grant.
     #[arg(long, conflicts_with_all = ["client", "user", "resource", "token_stdin"])]
     all: bool,
-    /// The grant of the access token, refresh token or code that is read from standard input, alone or
-    /// in the line of a log.
+    /// Read an access token, refresh token or code from standard input and revoke its grant. The input may be a
+    /// log line that contains it.
     #[arg(long, conflicts_with_all = ["client", "user", "resource"])]
     token_stdin: bool,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
-    /// Say what would be done, and change nothing.
+    /// Show what would be done, without changing anything.
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Revoke {
-    /// What it may do to the repository.
     pub(super) const fn access(&self) -> Access {
         if self.dry_run { Access::ReadOnly } else { Access::ReadWrite }
     }
@@ -93,7 +92,6 @@ impl Revoke {
     }
 }
 
-/// A revocation on its way.
 struct Ending<'a> {
     administration: &'a Administration,
     config: Option<&'a Config>,
@@ -102,14 +100,14 @@ struct Ending<'a> {
 }
 
 impl Ending<'_> {
-    /// One after another; what is wrong with one does not keep the others.
+    /// Revokes one ID after another; a failure does not stop the others.
     async fn named(&self, ids: &[String]) -> Result<(), Failure> {
         let (mut tally, mut failures) = (Tally::default(), Vec::new());
         for text in ids {
             let Err(failure) = self.one(text, &mut tally).await else { continue };
-            let nobody_answers = failure.exit == Exit::Unreachable;
+            let is_unreachable = failure.exit == Exit::Unreachable;
             failures.push((text, failure));
-            if nobody_answers {
+            if is_unreachable {
                 break;
             }
         }
@@ -182,9 +180,9 @@ impl Ending<'_> {
                 Leak::Of(grant) | Leak::OfRevoked(grant) => found.push(*grant),
                 Leak::Unproven(id) => {
                     let message = format!(
-                        "the token is none that is good now: it is over, or was never issued by grant {id}, which it names"
+                        "the token names grant {id}, but is not valid: it has expired, or that grant never issued it"
                     );
-                    let hint = format!("to end that grant all the same: pangea-mcp-auth tokens revoke {id}");
+                    let hint = format!("to revoke that grant anyway: pangea-mcp-auth tokens revoke {id}");
                     failures.push(Failure::new(Exit::NotFound, message).hint(hint));
                 }
                 Leak::Unknown => failures.push(unknown()),
@@ -202,22 +200,22 @@ impl Ending<'_> {
             self.tell(&tally, Vec::new());
         }
         for id in &ids {
-            self.output.remark(&format!("Its story: pangea-mcp-auth tokens show {id}"));
+            self.output.remark(&format!("For its history: pangea-mcp-auth tokens show {id}"));
         }
         tell_all(failures, !ids.is_empty())
     }
 
-    /// What stands on standard input.
+    /// Reads standard input.
     fn pasted(&self) -> Result<String, Failure> {
         if io::stdin().is_terminal() {
             self.output.say("Paste the token and press Enter, then Ctrl-D.");
         }
         let mut bytes = Vec::new();
         let read = io::stdin().take(LONGEST_TEXT + 1).read_to_end(&mut bytes);
-        read.map_err(|error| Failure::new(Exit::Failed, format!("standard input cannot be read: {error}")))?;
+        read.map_err(|error| Failure::new(Exit::Failed, format!("cannot read standard input: {error}")))?;
         if bytes.len() as u64 > LONGEST_TEXT {
             let failure = Failure::new(Exit::Usage, "standard input is longer than 64 KiB");
-            return Err(failure.hint("give the token alone, or its line of the log"));
+            return Err(failure.hint("pass only the token, or the log line that contains it"));
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

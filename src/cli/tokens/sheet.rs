@@ -1,4 +1,4 @@
-//! What is told of a grant: a line in a list, or its whole life. Never a secret, nor the hash of one.
+//! How grants are printed: as a row, and in full. Secrets and their hashes are never printed.
 
 use serde::Serialize;
 
@@ -31,7 +31,6 @@ pub(super) const COLUMNS: [Column; 10] = [
     Column::new("EXPIRES", 4),
 ];
 
-/// A grant in a list.
 #[derive(Debug, Serialize)]
 pub(super) struct GrantRow {
     id: String,
@@ -41,14 +40,14 @@ pub(super) struct GrantRow {
     redirect_host: Option<String>,
     subject: String,
     email: Option<String>,
-    /// `None` without an address.
+    /// `None` without an email address.
     email_verified: Option<bool>,
     resource: String,
     scopes: Vec<String>,
     state: &'static str,
     created_at: Moment,
     last_used_at: Moment,
-    /// When it ends if nobody uses it.
+    /// When it expires if the client does not use it.
     expires_at: Option<Moment>,
 }
 
@@ -107,7 +106,6 @@ impl Row for GrantRow {
     }
 }
 
-/// The life of a grant.
 #[derive(Debug, Serialize)]
 pub(super) struct GrantSheet {
     #[serde(flatten)]
@@ -117,16 +115,16 @@ pub(super) struct GrantSheet {
     tokens_issued: u64,
     refreshes: u64,
     last_refreshed_at: Option<Moment>,
-    /// Refreshes with a token that had been used before, after the grace period.
+    /// Refreshes after the grace period with a token that had been used before.
     late_retries: u64,
-    /// When the upstream last said that its session is good.
+    /// When the upstream last confirmed its session.
     upstream_checked_at: Option<Moment>,
     live_tokens: Vec<TokenRow>,
     revoked_at: Option<Moment>,
     revoked_by: Option<&'static str>,
-    /// What an operator last did with it.
+    /// An operator's last action on it.
     operated: Option<OperatedRow>,
-    /// Until when somebody who does not ask may still accept a token of it that was revoked.
+    /// Until when an MCP server that verifies tokens itself may still accept one of its revoked tokens.
     accepted_until: Option<Moment>,
 }
 
@@ -147,7 +145,7 @@ impl GrantSheet {
             consented_from: from.map(|address| address.to_string()),
             tokens_issued: grant.issued(),
             refreshes: grant.refreshes(),
-            // Whatever was issued last was issued at a refresh, if there was one.
+            // If there was a refresh, the last token was issued by one.
             last_refreshed_at: (grant.refreshes() > 0).then(|| grant.last_used_at().into()),
             late_retries: grant.late_retries(),
             upstream_checked_at: grant.session().map(|session| session.checked_at().into()),
@@ -210,7 +208,10 @@ impl Sheet for GrantSheet {
             lines.push(("operator", operated.words(style)));
         }
         if let Some(until) = self.accepted_until {
-            lines.push(("accepted until", format!("{} where nobody asks", style.full_time(until.time()))));
+            lines.push((
+                "accepted until",
+                format!("{} by servers that do not introspect", style.full_time(until.time())),
+            ));
         }
         for (at, token) in self.live_tokens.iter().enumerate() {
             let name = if at == 0 { "live tokens" } else { "" };
@@ -229,12 +230,12 @@ fn times(count: u64, last: Option<Moment>, style: Style) -> String {
     last.map_or_else(|| count.clone(), |last| format!("{count}, last {}", style.full_time(last.time())))
 }
 
-/// Who ended a grant, in words.
+/// What revoked a grant.
 fn told(by: &str) -> &str {
     match by {
         "client" => "the client",
-        "code_replay" => "a code that was used twice",
-        "refresh_reuse" => "an old refresh token that came back",
+        "code_replay" => "the reuse of a code",
+        "refresh_reuse" => "the reuse of an old refresh token",
         "upstream" => "the upstream, which ended the session",
         "operator" => "the operator",
         other => other,

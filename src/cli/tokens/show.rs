@@ -5,13 +5,13 @@ use clap_complete::engine::ArgValueCompleter;
 use super::{names::Names, sheet::GrantSheet};
 use crate::cli::{completions, connection::Connection, failure::Failure, lookup::grant, output::Output};
 
-/// Tell the whole life of a grant.
+/// Show one grant with its history.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth tokens show d5k9c3a0m6r0
   pangea-mcp-auth tokens show d5k9c3a0m6r0 -o json")]
 pub(crate) struct Show {
-    /// Its id, the id of one of its tokens, or the beginning of either.
+    /// ID of a grant or of one of its tokens, or the beginning of one.
     #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::grants))]
     id: String,
 }

@@ -72,11 +72,11 @@ fn dev_explains_what_it_cannot_do() {
     for (overrides, expected) in [
         (
             listen("0.0.0.0:8000"),
-            "--listen: listen: 0.0.0.0:8000 is no loopback address, and --dev lets anybody in.",
+            "--listen: listen: 0.0.0.0:8000 is not a loopback address, and with --dev anyone can sign in.",
         ),
         (listen("127.0.0.1:0"), "configuration: public_url: is missing. Add"),
         (Overrides::default(), "configuration: authn.issuer_url: is missing. Add"),
-        (Overrides::default(), "configuration: keys.sealing: the sealing key "),
+        (Overrides::default(), "configuration: keys.sealing: cannot create the sealing key "),
     ] {
         let dev = Some(dev(folder.path()));
         let problems = load(&Source { overrides, dev, ..source(&environment) }).unwrap_err().to_string();

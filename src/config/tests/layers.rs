@@ -69,22 +69,21 @@ fn without_a_file_the_environment_is_enough() {
 fn a_missing_file_is_one_problem_that_helps() {
     let mut environment = FakeEnvironment::default();
     let nowhere = load(&source(&environment)).unwrap_err().to_string();
-    assert!(nowhere.contains("nor a home directory"), "{nowhere}");
+    assert!(nowhere.contains("no home directory"), "{nowhere}");
     environment.directories =
         Some(Directories { config: "/nonexistent".into(), state: "/nonexistent".into() });
     let usual = load(&source(&environment)).unwrap_err().to_string();
     let lacking =
         "public_url, authn.issuer_url, authn.client_id, authn.client_secret, keys.sealing, resources";
     assert!(usual.starts_with(&format!(
-        "/nonexistent/config.toml: there is no such file, and the environment lacks {lacking}. "
+        "/nonexistent/config.toml: this file does not exist, and the environment does not set {lacking}. "
     )));
-    assert!(usual.contains("`pangea-mcp-auth serve --dev` works without any") && usual.lines().count() == 1);
+    assert!(
+        usual.contains("`pangea-mcp-auth serve --dev` needs no configuration") && usual.lines().count() == 1
+    );
     let named = Source { file: Some("/nonexistent/x.toml".into()), ..source(&environment) };
     let named = load(&named).unwrap_err().to_string();
-    assert!(
-        named.starts_with("/nonexistent/x.toml: the configuration file cannot be read (No such"),
-        "{named}"
-    );
+    assert!(named.starts_with("/nonexistent/x.toml: cannot read the configuration file (No such"), "{named}");
 }
 
 #[test]
@@ -95,11 +94,11 @@ fn a_file_that_is_no_text_is_refused() {
     for content in [vec![0xff, 0xfe], vec![b'#'; 2 * 1024 * 1024]] {
         fs::write(&path, content).unwrap();
         let problems = load(&Source { file: Some(path.clone()), ..source(&environment) }).unwrap_err();
-        assert!(problems.to_string().contains("cannot be read"), "{problems}");
+        assert!(problems.to_string().contains("cannot read"), "{problems}");
     }
     let problems =
         load(&Source { file: Some(folder.path().to_owned()), ..source(&environment) }).unwrap_err();
-    assert!(problems.to_string().contains("cannot be read"), "{problems}");
+    assert!(problems.to_string().contains("cannot read"), "{problems}");
 }
 
 #[test]
@@ -114,7 +113,7 @@ fn a_volatile_repository_can_be_asked_for() {
     };
     assert!(matches!(load(true).unwrap().repository.main, RepositoryConfig::Memory));
     let problems = load(false).unwrap_err().to_string();
-    assert!(problems.starts_with("$PANGEA_MCP_AUTH_REPOSITORY__KIND: repository.kind: \"memory\" forgets"));
+    assert!(problems.starts_with("$PANGEA_MCP_AUTH_REPOSITORY__KIND: repository.kind: \"memory\" loses"));
 }
 
 #[test]

@@ -32,24 +32,24 @@ fn mistakes_of_top_level_have_their_words() {
         ),
         (
             with("public_url = \"https://mcp.example.org/\"", "public_url = \"https://mcp.example.org\""),
-            "public_url: \"https://mcp.example.org/\" cannot be used. Write it as \"https://mcp.example.org\": clients compare",
+            "public_url: \"https://mcp.example.org/\" is invalid. Write it as \"https://mcp.example.org\": clients compare",
         ),
         (
             with("public_url = \"https://mcp.example.org/a/:b\"", "public_url = \"https://mcp.example.org\""),
-            "public_url: the path of \"https://mcp.example.org/a/:b\" cannot be used. Use a path of letters",
+            "public_url: the path of \"https://mcp.example.org/a/:b\" is invalid. Use a path of letters",
         ),
         (
             with("public_url = \"https://u:canary@h\"", "public_url = \"https://mcp.example.org\""),
-            "public_url: this URL cannot be used: an issuer has no query, fragment or credentials.",
+            "public_url: this URL is invalid: an issuer has no query, fragment or credentials.",
         ),
         (
             format!("listen = \"0.0.0.0\"\n{MINIMAL}"),
             "config.toml:1: listen: \"0.0.0.0\" is not an address with a port. Write it like",
         ),
-        (format!("listen = []\n{MINIMAL}"), "config.toml:1: listen: is an empty list. Name at least one"),
+        (format!("listen = []\n{MINIMAL}"), "config.toml:1: listen: is an empty list. List at least one"),
         (
             format!("listen = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"\n{MINIMAL}"),
-            "config.toml:2: admin_listen: \"127.0.0.1:1\" is taken by another listener. Choose another port.",
+            "config.toml:2: admin_listen: \"127.0.0.1:1\" is used by another listener. Choose another port.",
         ),
         (
             format!("trusted_proxies = [\n\"10.0.0.0/8\",\n\"10.0.0.0/64\"]\n{MINIMAL}"),
@@ -57,11 +57,11 @@ fn mistakes_of_top_level_have_their_words() {
         ),
         (
             format!("trusted_proxies = \"::1\"\n{MINIMAL}"),
-            "config.toml:1: trusted_proxies: is text where a list belongs. Write it as a list",
+            "config.toml:1: trusted_proxies: is text, not a list. Write it as a list",
         ),
         (
             format!("{MINIMAL}[weather]\ntoday = \"rain\""),
-            "config.toml:12: weather: there is no such key. Remove it, or write one of: public_url, issuer",
+            "config.toml:12: weather: unknown key. Remove it, or use one of: public_url, issuer",
         ),
     ]);
 }
@@ -73,13 +73,13 @@ fn mistakes_of_authn_have_their_words() {
             with("", "client_id = \"psa_x\""),
             "config.toml:2: authn.client_id: is missing. Add `client_id = \"psa_xxxxxxxx\"` under `[authn]`.",
         ),
-        (with_authn_as_number(), "config.toml:1: authn: is a table. Write `[authn]` on a line of its own"),
+        (with_authn_as_number(), "config.toml:1: authn: is a table. Write `[authn]` on its own line"),
         (
             with(
                 "issuer_url = \"http://pangea.example\"",
                 "issuer_url = \"https://pdn-x.login.aws.us.pangea.cloud\"",
             ),
-            "config.toml:3: authn.issuer_url: \"http://pangea.example\" would carry secrets in the clear. Use https; http is accepted for a loopback host only.",
+            "config.toml:3: authn.issuer_url: \"http://pangea.example\" would send secrets in clear text. Use https; http is accepted only for a loopback host.",
         ),
         (
             with(
@@ -88,14 +88,14 @@ fn mistakes_of_authn_have_their_words() {
             ),
             "authn.issuer_url: \"https://p.example?x\" has a query.",
         ),
-        (with("client_id = \" \"", "client_id = \"psa_x\""), "authn.client_id: is empty. Fill it in"),
+        (with("client_id = \" \"", "client_id = \"psa_x\""), "authn.client_id: is empty. Enter a value"),
         (
             with("client_id = \"psa_x\"\nscopes = [\"mcp.read\"]", "client_id = \"psa_x\""),
-            "config.toml:5: authn.scopes: \"mcp.read\" is not a scope of the upstream. Pangea's scopes",
+            "config.toml:5: authn.scopes: \"mcp.read\" is not a valid upstream scope. Pangea scopes",
         ),
         (
             with("client_id = \"psa_x\"\napi_url = \"https://a.example\"", "client_id = \"psa_x\""),
-            "config.toml:5: authn.api_url: needs `authn.service_token` beside it. Add",
+            "config.toml:5: authn.api_url: also needs `authn.service_token`. Add",
         ),
         (
             with("client_id = \"psa_x\"\ntimeout = \"11s\"", "client_id = \"psa_x\""),
@@ -103,19 +103,19 @@ fn mistakes_of_authn_have_their_words() {
         ),
         (
             with("client_id = \"psa_x\"\ntimeout = 5", "client_id = \"psa_x\""),
-            "authn.timeout: is a number where a duration belongs. Write it like \"10m\"",
+            "authn.timeout: is a number, not a duration. Write it like \"10m\"",
         ),
         (
             with("client_id = \"psa_x\"\npkce = \"no\"", "client_id = \"psa_x\""),
-            "authn.pkce: is text where true or false belongs. Write `true` or `false`, without",
+            "authn.pkce: is text, not true or false. Write `true` or `false`, without",
         ),
         (
             with("client_id = \"psa_x\"\naccess_lifetime = \"1m\"", "client_id = \"psa_x\""),
-            "config.toml:5: authn.access_lifetime: there is no such key. `access_lifetime` belongs under `[tokens]`.",
+            "config.toml:5: authn.access_lifetime: unknown key. `access_lifetime` belongs under `[tokens]`.",
         ),
         (
             with("client_id = \"psa_x\"\nlisten = \"x\"", "client_id = \"psa_x\""),
-            "authn.listen: there is no such key. `listen` belongs at the top of the file, before the first `[section]`.",
+            "authn.listen: unknown key. `listen` belongs at the top of the file, before the first `[section]`.",
         ),
     ]);
 }
@@ -134,19 +134,19 @@ fn mistakes_of_resources_have_their_words() {
         ),
         (
             with("[resources]", "[[resources]]"),
-            "config.toml:6: resources: is a list of tables. Begin each with `[[resources]]` on a line of its own",
+            "config.toml:6: resources: is a list of tables. Begin each table with `[[resources]]` on its own line",
         ),
         (
             with("url = \"http://h.example/mcp\"", RESOURCE),
-            "resources.0.url: \"http://h.example/mcp\" would carry secrets in the clear.",
+            "resources.0.url: \"http://h.example/mcp\" would send secrets in clear text.",
         ),
         (
             with(&second("url = \"HTTPS://mcp.example.org/mcp\""), RESOURCE),
-            "config.toml:9: resources.1.url: \"HTTPS://mcp.example.org/mcp\" is not spelt canonically. Write it as \"https://mcp.example.org/mcp\": tokens",
+            "config.toml:9: resources.1.url: \"HTTPS://mcp.example.org/mcp\" is not in canonical form. Write it as \"https://mcp.example.org/mcp\": tokens",
         ),
         (
             with(&second("url = \"https://mcp.example.org/mcp/\""), RESOURCE),
-            "config.toml:9: resources.1.url: \"https://mcp.example.org/mcp/\" is configured twice. Keep one of the two.",
+            "config.toml:9: resources.1.url: \"https://mcp.example.org/mcp/\" is configured twice. Remove one of the two.",
         ),
         (
             with(
@@ -155,11 +155,11 @@ fn mistakes_of_resources_have_their_words() {
                 ),
                 RESOURCE,
             ),
-            "config.toml:13: resources.2.default: another resource is the default already.",
+            "config.toml:13: resources.2.default: another resource is already the default.",
         ),
         (
             with(&format!("{RESOURCE}\nscopes = [\"a b\"]"), RESOURCE),
-            "resources.0.scopes: \"a b\" is not a scope. One word",
+            "resources.0.scopes: \"a b\" is not a scope. Use ASCII",
         ),
         (
             with(&format!("{RESOURCE}\nscopes = [{{ nam = \"a\" }}]"), RESOURCE),
@@ -167,11 +167,11 @@ fn mistakes_of_resources_have_their_words() {
         ),
         (
             with(&format!("{RESOURCE}\nscopes = [1]"), RESOURCE),
-            "resources.0.scopes: is a number where a scope belongs.",
+            "resources.0.scopes: is a number, not a scope.",
         ),
         (
             with(&format!("{RESOURCE}\nintrospection = {{ client_id = \"a\" }}"), RESOURCE),
-            "config.toml:8: resources.0.introspection.client_secret: is missing. Add `client_secret = { file = \"rs-1-secret\" }` under `[resources.introspection]`; `(umask 077; openssl rand -hex 32 > rs-1-secret)` makes its file.",
+            "config.toml:8: resources.0.introspection.client_secret: is missing. Add `client_secret = { file = \"rs-1-secret\" }` under `[resources.introspection]`; create it with `(umask 077; openssl rand -hex 32 > rs-1-secret)`.",
         ),
         (
             with(
@@ -180,7 +180,7 @@ fn mistakes_of_resources_have_their_words() {
                 ),
                 RESOURCE,
             ),
-            "introspection.client_id: \"a:b\" has other characters",
+            "introspection.client_id: \"a:b\" has characters that are not allowed",
         ),
         (
             with(
@@ -189,7 +189,7 @@ fn mistakes_of_resources_have_their_words() {
                 ),
                 RESOURCE,
             ),
-            "config.toml:11: resources.1.introspection.client_id: \"a\" belongs to another resource. Give each",
+            "config.toml:11: resources.1.introspection.client_id: \"a\" is used by another resource. Use a different",
         ),
         (
             with(
@@ -199,7 +199,7 @@ fn mistakes_of_resources_have_their_words() {
                 ),
                 "url = \"https://mcp.example.org/mcp\"",
             ),
-            "config.toml:8: resources.0.scopes: has too many scopes. Offer at most 256 of them.",
+            "config.toml:8: resources.0.scopes: has too many scopes. Use at most 256.",
         ),
     ]);
 }
@@ -209,19 +209,19 @@ fn mistakes_of_keys_and_repository_have_their_words() {
     assert_mistakes([
         (
             with("", "sealing = { env = \"SEALING\" }"),
-            "keys.sealing: is missing. Add `sealing = { file = \"sealing-key\" }` under `[keys]`; `(umask 077; openssl rand -base64 32 > sealing-key)` makes its file.",
+            "keys.sealing: is missing. Add `sealing = { file = \"sealing-key\" }` under `[keys]`; create it with `(umask 077; openssl rand -base64 32 > sealing-key)`.",
         ),
         (
             with("sealing = { env = \"CLIENT_SECRET\" }", "sealing = { env = \"SEALING\" }"),
-            "config.toml:9: keys.sealing: the secret is not 32 bytes in base64. Make one with `openssl rand -base64 32`.",
+            "config.toml:9: keys.sealing: the secret is not 32 bytes in base64. Generate one with `openssl rand -base64 32`.",
         ),
         (
             with("kind = \"memory\"", "path = \"/tmp/never-opened.sqlite\""),
-            "config.toml:11: repository.kind: \"memory\" forgets every client, grant and key when the process ends. Write `kind = \"sqlite\"`, or start with --allow-volatile",
+            "config.toml:11: repository.kind: \"memory\" loses all clients, grants and keys when the process ends. Set `kind = \"sqlite\"`, or start with --allow-volatile",
         ),
         (
             with("kind = \"postgres\"\nurl = \"mysql://u:canary@h\"", "path = \"/tmp/never-opened.sqlite\""),
-            "config.toml:12: repository.url: is no address of this kind of repository. Begin it with one of: postgres://, postgresql://.",
+            "config.toml:12: repository.url: is not a URL for this kind of repository. Begin it with one of: postgres://, postgresql://.",
         ),
         (
             with("kind = \"redis\"", "path = \"/tmp/never-opened.sqlite\""),
@@ -229,7 +229,7 @@ fn mistakes_of_keys_and_repository_have_their_words() {
         ),
         (
             with("kind = \"sqlit\"", "path = \"/tmp/never-opened.sqlite\""),
-            "repository.kind: \"sqlit\" is not among the choices. Did you mean \"sqlite\"?",
+            "repository.kind: \"sqlit\" is not a valid choice. Did you mean \"sqlite\"?",
         ),
         (
             format!("{MINIMAL}clients = {{ kind = \"vault\" }}"),
@@ -239,17 +239,17 @@ fn mistakes_of_keys_and_repository_have_their_words() {
             format!(
                 "{MINIMAL}clients = {{ kind = \"vault\", folder = \"/a b\", token = {{ env = \"SEALING\" }} }}"
             ),
-            "config.toml:12: repository.clients.folder: has characters that are not safe in a folder of Vault. Write letters, digits, `_`, `.` and `-` between slashes.",
+            "config.toml:12: repository.clients.folder: has characters that are not allowed in a Vault folder. Use letters, digits, `_`, `.` and `-` between slashes.",
         ),
         (
             format!(
                 "{MINIMAL}clients = {{ kind = \"vault\", token = {{ env = \"SEALING\" }}, url = \"x\" }}"
             ),
-            "config.toml:12: repository.clients.url: means nothing to this kind of repository. Remove it.",
+            "config.toml:12: repository.clients.url: does not apply to this kind of repository. Remove it.",
         ),
         (
             format!("{MINIMAL}url = \"redis://canary\""),
-            "config.toml:12: repository.url: means nothing to this kind of repository. Remove it.",
+            "config.toml:12: repository.url: does not apply to this kind of repository. Remove it.",
         ),
     ]);
 }
@@ -265,14 +265,14 @@ fn mistakes_of_the_other_tables_have_their_words() {
             format!("{MINIMAL}[registration]\ntrusted_redirect_hosts = [\"https://a\"]"),
             "trusted_redirect_hosts: \"https://a\" is not a host name.",
         ),
-        (format!("{MINIMAL}[access]\nemails = [\"ann\"]"), "access.emails: \"ann\" is not a mail address."),
+        (format!("{MINIMAL}[access]\nemails = [\"ann\"]"), "access.emails: \"ann\" is not an email address."),
         (
             format!("{MINIMAL}[tokens]\naccess_lifetime = \"1h\"\nrefresh_lifetime = \"1m\""),
-            "config.toml:13: tokens.access_lifetime: `access_lifetime` is \"1h\", longer than `refresh_lifetime` with \"1m\". Make",
+            "config.toml:13: tokens.access_lifetime: `access_lifetime` (\"1h\") is longer than `refresh_lifetime` (\"1m\"). Make",
         ),
         (
             format!("{MINIMAL}[tokens]\ngrant_lifetime = \"10d\""),
-            "config.toml:13: tokens.grant_lifetime: `refresh_lifetime` is \"30d\", longer than `grant_lifetime` with \"10d\".",
+            "config.toml:13: tokens.grant_lifetime: `refresh_lifetime` (\"30d\") is longer than `grant_lifetime` (\"10d\").",
         ),
         (
             format!("{MINIMAL}[tokens]\ncode_lifetime = \"1500ms\""),
@@ -288,19 +288,19 @@ fn mistakes_of_the_other_tables_have_their_words() {
         ),
         (
             format!("{MINIMAL}[limits]\ntoken = {{ burst = 1.5 }}"),
-            "limits.token.burst: is a number with a fraction where a number belongs.",
+            "limits.token.burst: is a number with a fraction, not a number.",
         ),
         (
             format!("{MINIMAL}[limits]\ntoken = {{ brust = 5 }}"),
-            "limits.token.brust: there is no such key. Did you mean `burst`?",
+            "limits.token.brust: unknown key. Did you mean `burst`?",
         ),
         (format!("{MINIMAL}[log]\nlevel = \"a=b=c\""), "log.level: \"a=b=c\" is not a log filter ("),
         (
             format!("{MINIMAL}[log]\nlevel = \"X`Ⱥ-Ѩ=\""),
-            "log.level: \"X`Ⱥ-Ѩ=\" is not a log filter (it has characters beyond ASCII)",
+            "log.level: \"X`Ⱥ-Ѩ=\" is not a log filter (it has non-ASCII characters)",
         ),
-        (format!("{MINIMAL}\"tokens.access_lifetime\" = \"1m\""), "there is no such key"),
-        (format!("{MINIMAL}[tokens]\n0 = 1"), "tokens.0: there is no such key."),
+        (format!("{MINIMAL}\"tokens.access_lifetime\" = \"1m\""), "unknown key"),
+        (format!("{MINIMAL}[tokens]\n0 = 1"), "tokens.0: unknown key."),
     ]);
 }
 
@@ -323,12 +323,12 @@ refresh_grace = "1h"
 "#;
     let lines = problems(text);
     let expected = [
-        r#"config.toml:1: public_url: "http://mcp.example.org" cannot be used. Use https; http is accepted for a loopback host only."#,
-        "config.toml:2: lisen: there is no such key. Did you mean `listen`?",
+        r#"config.toml:1: public_url: "http://mcp.example.org" is invalid. Use https; http is accepted only for a loopback host."#,
+        "config.toml:2: lisen: unknown key. Did you mean `listen`?",
         r#"config.toml:4: authn.issuer_url: "pangea" is not an absolute http or https URL. Write it like "https://host.example/path"."#,
-        "config.toml:5: authn.client_id: is a number where text belongs. Put it in quotation marks.",
-        r#"config.toml:6: authn.client_secret: the secret itself stands in the file, where backups and colleagues find it. Write { keyring = "name" }, { file = "path" } or { env = "NAME" } instead, and replace the secret if others saw it."#,
-        r#"config.toml:10: keys.algorithm: "HS256" is not among the choices. Did you mean "ES256"?"#,
+        "config.toml:5: authn.client_id: is a number, not text. Put it in quotation marks.",
+        r#"config.toml:6: authn.client_secret: the secret itself is in the file, where backups and other people can read it. Write { keyring = "name" }, { file = "path" } or { env = "NAME" } instead, and replace the secret if others have seen it."#,
+        r#"config.toml:10: keys.algorithm: "HS256" is not a valid choice. Did you mean "ES256"?"#,
         r#"config.toml:13: tokens.access_lifetime: "10 parsecs" is not a duration. Write it like "10m" or "1h 30m"."#,
         r#"config.toml:14: tokens.refresh_grace: "1h" is out of range. Choose from "0s" to "10m"."#,
     ];
@@ -384,10 +384,10 @@ fn meta_7_tls_1_http_is_for_loopback_hosts_alone() {
 #[test]
 fn a_mistake_in_a_ring_of_sealing_keys_is_told_without_a_key() {
     for (ring, words) in [
-        (format!("{KEY} canary"), "the secret is not 32 bytes in base64 (entry 2 of 2). Make one with"),
+        (format!("{KEY} canary"), "the secret is not 32 bytes in base64 (entry 2 of 2). Generate one with"),
         (format!("{KEY}\n{KEY}"), "the secret holds one key twice (entry 2 of 2). Remove one of the two"),
         (format!("{KEY}@canary"), "no time such as 2026-11-24T04:10:00Z. Write the time in UTC"),
-        ("\n \n".to_owned(), "the secret holds no key. Make one with"),
+        ("\n \n".to_owned(), "the secret holds no key. Generate one with"),
     ] {
         let environment = environment().with([("SEALING", ring.as_str())]);
         let problems = parse(MINIMAL, Path::new("config.toml"), &environment).unwrap_err().to_string();

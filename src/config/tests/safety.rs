@@ -7,11 +7,11 @@ use super::{
 
 #[test]
 fn a_section_of_who_may_sign_in_that_admits_no_one_is_an_error() {
-    const EMPTY: &str = "is an empty list. Name who may sign in";
+    const EMPTY: &str = "is an empty list. List who may sign in";
     assert_mistakes([
         (
             format!("{MINIMAL}[access]\neverybody = false"),
-            "config.toml:12: access: admits no one. Add `domains = [\"example.org\"]`",
+            "config.toml:12: access: lets no one sign in. Add `domains = [\"example.org\"]`",
         ),
         (format!("{MINIMAL}[access]\ndomains = []"), EMPTY),
         (format!("{MINIMAL}[access]\nemails = []\ndomains = [\"example.org\"]"), EMPTY),
@@ -19,7 +19,7 @@ fn a_section_of_who_may_sign_in_that_admits_no_one_is_an_error() {
         (format!("{MINIMAL}[access]\ngroups = [\"\"]"), "config.toml:13: access.groups: is empty."),
         (
             format!("{MINIMAL}[access]\ngroups = [\"staff\"]\neverybody = true"),
-            "config.toml:14: access.everybody: contradicts the lists in the same section.",
+            "config.toml:14: access.everybody: contradicts the lists in this section.",
         ),
     ]);
     for (name, value) in [("EMAILS", ""), ("DOMAINS", ","), ("DOMAINS", " , "), ("GROUPS", "")] {
@@ -40,10 +40,10 @@ fn a_section_of_who_may_sign_in_that_admits_no_one_is_an_error() {
 #[test]
 fn who_may_sign_in_is_everybody_only_without_the_section_or_in_so_many_words() {
     for (lines, is_open, words) in [
-        ("", true, "everybody for whom the upstream vouches"),
-        ("[access]", true, "everybody for whom the upstream vouches"),
-        ("[access]\neverybody = true", true, "everybody for whom the upstream vouches"),
-        ("[access]\ndomains = [\"Example.org\"]", false, "people at example.org"),
+        ("", true, "every user of the upstream"),
+        ("[access]", true, "every user of the upstream"),
+        ("[access]\neverybody = true", true, "every user of the upstream"),
+        ("[access]\ndomains = [\"Example.org\"]", false, "users at example.org"),
         (
             "[access]\nemails = [\"a@b.c\", \"d@e.f\"]\ngroups = [\"staff\", \"board\"]",
             false,

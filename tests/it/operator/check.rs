@@ -173,9 +173,11 @@ async fn people_get_words_in_80_columns_and_the_lines_to_paste() {
     let resource = format!("{}/mcp", well.public_url);
     let outcome = well.home.run(&["check", "--config", "config.toml", "--resource", &resource]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    for line in
-        ["FAIL  upstream.credentials: ", "      cause  the client secret is wrong", "      fix    Make a new"]
-    {
+    for line in [
+        "FAIL  upstream.credentials: ",
+        "      cause  the client secret is wrong",
+        "      fix    Create a new",
+    ] {
         assert!(outcome.out.contains(line), "{line} {}", outcome.out);
     }
     assert!(outcome.out.contains(&format!("        audience=\"{resource}\",\n")), "{}", outcome.out);

@@ -77,7 +77,7 @@ async fn tokens_work_on_after_the_copy_and_the_switch() {
     // A copy that comes too late spoils nothing: what is newer there stays.
     let late_copy = copy(&home, &database(&server), &target, &["-o", "json"]);
     assert_eq!(late_copy.code, Some(4), "{late_copy:?}");
-    assert!(late_copy.err.contains("do not hold the same: grant"), "{}", late_copy.err);
+    assert!(late_copy.err.contains("source and target differ: grant"), "{}", late_copy.err);
     let again = Tokens::of(client.refresh(&switched, &retried.refresh).await).await;
     assert_eq!(switched.introspect(&again.access).await["active"], true);
 }
@@ -124,9 +124,9 @@ async fn what_cannot_be_copied_is_said_without_a_password() {
     let (here, there) = (database(&server), database(&other));
     let missing = sqlite(&home.path("missing.sqlite"));
     for (from, to, code, words) in [
-        (&*here, "postgres://app:canary@db/x", 2, "--to is an address: it may hold a password"),
-        ("redis://:canary@db", &here, 2, "--from is an address"),
-        (&missing, &here, 3, "there is no file"),
+        (&*here, "postgres://app:canary@db/x", 2, "--to is a URL"),
+        ("redis://:canary@db", &here, 2, "--from is a URL"),
+        (&missing, &here, 3, "no such file"),
         ("memory.toml", &here, 2, "--from names a repository in memory"),
         (&here, "broken.toml", 78, "repository.url: is missing"),
         (&here, "gone.toml", 78, "gone.toml"),

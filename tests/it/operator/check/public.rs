@@ -25,7 +25,7 @@ fn metadata(issuer: &str) -> Scene {
 async fn an_issuer_must_be_equal_byte_for_byte() {
     let checked = face(|_, origin| metadata(&format!("{origin}/"))).await;
     assert_eq!(checked.status("public.metadata"), ["fail", "fail"], "{}", checked.report);
-    assert!(checked.words("public.metadata").contains("a slash more or less"), "{}", checked.report);
+    assert!(checked.words("public.metadata").contains("a trailing slash"), "{}", checked.report);
     let checked = face(|_, _| metadata("https://other.example")).await;
     assert!(checked.words("public.metadata").contains("another authorization server"), "{}", checked.report);
 }

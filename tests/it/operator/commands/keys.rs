@@ -60,7 +60,7 @@ async fn a_terminal_gets_a_table_and_a_question() {
     assert!(["KID", "next", "signing", "just now", " in "].iter().all(is_there), "{seen}");
     assert_eq!(words(&seen).lines().count(), 3, "{seen}");
     let terminal = Terminal::open(&records.home, "pangea-mcp-auth keys rotate --revoke-all", 80);
-    let (code, seen) = terminal.answer("Drop all signing keys and revoke 3 grants?", "n").end();
+    let (code, seen) = terminal.answer("Remove all signing keys and revoke 3 grants?", "n").end();
     assert_eq!(code, 1, "{seen}");
     assert_eq!(records.json("keys list -o json").as_array().unwrap().len(), 2);
 }

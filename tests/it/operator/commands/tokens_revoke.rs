@@ -138,7 +138,7 @@ async fn a_thousand_grants_go_in_one_command() {
     let outcome = records.run("tokens revoke --all --yes -q");
     assert_eq!((outcome.code, outcome.out.lines().count()), (Some(0), 1203), "{}", outcome.err);
     assert_eq!(records.run("tokens list --state active").out, "");
-    assert_eq!(words(&records.run("tokens revoke --all --yes").err), "all 1203 already revoked\n  http://127.0.0.1:9/mcp can ask about each token: refused from now on; if it verifies tokens by itself, accepted until X\n".replace('X', &accepted_until(&records)));
+    assert_eq!(words(&records.run("tokens revoke --all --yes").err), "all 1203 already revoked\n  http://127.0.0.1:9/mcp refuses them now if it introspects each token, otherwise after X\n".replace('X', &accepted_until(&records)));
 }
 
 fn accepted_until(records: &Records) -> String {

@@ -45,7 +45,6 @@ async fn a_beginning_that_several_have_is_answered_with_them() {
     let records = Records::many(7).await;
     let outcome = records.run("tokens show 0000");
     assert_eq!((outcome.code, &*outcome.out), (Some(2), ""), "{outcome:?}");
-    assert!(outcome.err.contains("several ids begin with \"0000\""), "{outcome:?}");
     assert_eq!(outcome.err.matches("5k9c3a0m6r0r5o8k8q7j0c2a").count(), 5, "{outcome:?}");
     assert_eq!(records.run("tokens show 00000003 -q").code, Some(0));
 }

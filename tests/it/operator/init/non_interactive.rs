@@ -165,7 +165,7 @@ async fn what_was_once_asked_is_still_accepted_and_a_slash_that_goes_is_mentione
     let arguments = format!("{flags} --gateway http://127.0.0.1:9000/mcp --config config.toml");
     let outcome = beginning.home.run(&arguments.split(' ').collect::<Vec<_>>());
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
-    assert!(outcome.err.contains("without the slash"), "{outcome:?}");
+    assert!(outcome.err.contains("without the trailing slash"), "{outcome:?}");
     assert!(beginning.home.read("config.toml").contains("upstream = \"http://127.0.0.1:9000/mcp\""));
     let help = beginning.home.run(&["init", "--help"]).out;
     assert!(!help.contains("gateway"), "{help}");
@@ -239,5 +239,8 @@ async fn the_names_of_the_original_library_answer_too() {
     let written = beginning.home.read("config.toml");
     assert!(written.contains(&beginning.upstream) && written.contains(PANGEA.0), "{written}");
     let checked = beginning.home.run(&["check", "--config", "config.toml", "--output", "json"]);
-    assert!(checked.out.contains("client id and secret are good"), "{checked:?}");
+    let findings: serde_json::Value = serde_json::from_str(&checked.out).unwrap();
+    let findings = findings["findings"].as_array().unwrap().clone();
+    let credentials = findings.iter().find(|finding| finding["name"] == "upstream.credentials");
+    assert_eq!(credentials.unwrap()["status"], "pass", "{checked:?}");
 }

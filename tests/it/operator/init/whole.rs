@@ -21,7 +21,7 @@ use crate::{
 /// The program between two lines of what `init` printed.
 fn program(printed: &str) -> String {
     let program = printed.split_once("(server.py):\n\n").unwrap().1;
-    program.split_once("\n\nThe same set-up").unwrap().0.to_owned()
+    program.split_once("\n\nTo repeat this set-up").unwrap().0.to_owned()
 }
 
 /// Signs a person in with FastMCP's client and calls the tool.

@@ -10,16 +10,16 @@ async fn a_person_mistypes_goes_back_and_arrives() {
     terminal.answer("Choice [1]: ", "7");
     terminal.answer("Choice [1]: ", "");
     terminal.answer("Public URL [http://localhost:8000]: ", "http://mcp.example.org");
-    terminal.see("That does not work");
+    terminal.see("Invalid: ");
     terminal.answer("Public URL [http://localhost:8000]: ", "http://localhost:1");
     terminal.answer("MCP server [http://localhost:9000/mcp]: ", "<");
     terminal.answer("Public URL [http://localhost:1]: ", &format!("{}/", beginning.public_url));
-    terminal.see(&format!("Taking {}, without the slash at its end", beginning.public_url));
+    terminal.see(&format!("Using {}, without the trailing slash", beginning.public_url));
     terminal.answer("MCP server [http://localhost:9000/mcp]: ", "");
     terminal.answer("Name [My server]: ", "Notes");
     terminal.answer("Choice [1]: ", "2");
     terminal.answer("Domains: ", "example");
-    terminal.see("write a domain");
+    terminal.see("enter a domain");
     terminal.answer("Domains: ", "example.org, Example.com");
     terminal.see(&format!("\n{}/pangea/callback\r\n", beginning.public_url));
     terminal.answer("Hosted Login URL: ", "http://127.0.0.1:1");
@@ -79,9 +79,9 @@ async fn every_question_can_be_gone_back_from_also_over_a_choice() {
     terminal.answer("Public URL: ", "http://localhost:8000");
     terminal.see("needs https");
     terminal.answer("Public URL: ", "https://auth.example.org/pangea/callback");
-    terminal.see("Taking https://auth.example.org\r\n");
+    terminal.see("Using https://auth.example.org\r\n");
     terminal.answer("MCP server: ", "https://auth.example.org/mcp");
-    terminal.see("better give this server");
+    terminal.see("Use a separate host name");
     terminal.answer("Name [My server]: ", "<");
     terminal.answer("MCP server [https://auth.example.org/mcp]: ", "<");
     terminal.answer("Public URL [https://auth.example.org]: ", "<");
@@ -91,7 +91,7 @@ async fn every_question_can_be_gone_back_from_also_over_a_choice() {
     terminal.answer("Name [My server]: ", "");
     terminal.answer("Choice [1]: ", "3");
     terminal.answer("Email addresses: ", "ada");
-    terminal.see("write an email address");
+    terminal.see("enter an email address");
     terminal.answer("Email addresses: ", "ada@example.org");
     terminal.answer("Hosted Login URL: ", "<");
     terminal.answer("Email addresses [ada@example.org]: ", "<");
@@ -107,17 +107,17 @@ async fn every_question_can_be_gone_back_from_also_over_a_choice() {
     terminal.answer("Client ID: ", PANGEA.0);
     terminal.answer("Client secret (not shown): ", PANGEA.1);
     terminal.answer("Choice [1]: ", "<");
-    terminal.answer("Client secret, Enter for the one before (not shown): ", "");
+    terminal.answer("Client secret, Enter to keep the previous one (not shown): ", "");
     terminal.answer("Choice [1]: ", "2");
     terminal.answer("Database URL [postgres://pangea_mcp_auth@localhost/pangea_mcp_auth]: ", "<");
     terminal.answer("Choice [2]: ", "4");
     terminal.answer("Vault URL [https://vault.aws.us.pangea.cloud]: ", "http://127.0.0.1:1/");
     terminal.answer("Vault token (not shown): ", "");
-    terminal.see("This needs an answer");
+    terminal.see("An answer is required");
     terminal.answer("Vault token (not shown): ", "pts_wrong");
     terminal.see("FAIL  ");
     terminal.answer("[again]: ", "<");
-    terminal.answer("Vault token, Enter for the one before (not shown): ", "<");
+    terminal.answer("Vault token, Enter to keep the previous one (not shown): ", "<");
     terminal.answer("Vault URL [http://127.0.0.1:1]: ", "<");
     terminal.answer("Choice [4]: ", "1");
     let (code, transcript) = terminal.end();
@@ -138,9 +138,9 @@ async fn whatever_came_along_with_a_pasted_answer_is_left_out() {
     let mut terminal = Terminal::open(&beginning);
     terminal.begin(&beginning);
     terminal.answer("Hosted Login URL: ", "https://two words");
-    terminal.see("there is a space in it");
+    terminal.see("it contains a space");
     terminal.answer("Hosted Login URL: ", &format!(" \"{}/v2/oauth/authorize?x=y\" ", beginning.upstream));
-    terminal.see(&format!("Taking {}\r\n", beginning.upstream));
+    terminal.see(&format!("Using {}\r\n", beginning.upstream));
     terminal.answer("Scope [user]: ", "\u{1b}[A");
     terminal.see("such as an arrow");
     terminal.answer("Scope [user]: ", " 'user' ");
@@ -169,18 +169,18 @@ async fn what_is_wrong_in_the_console_is_said_in_words_with_what_to_do() {
     terminal.answer("Hosted Login URL: ", &beginning.upstream);
     terminal.answer("Scope [user]: ", "other");
     terminal.answer("Client ID: ", "no-psa");
-    terminal.see("Pangea's begin with psa_; going on");
+    terminal.see("begin with psa_; continuing");
     terminal.answer("Client secret (not shown): ", "no-pck");
-    terminal.see("Pangea's begin with pck_; going on");
-    terminal.see("the client id is not known at this hosted login");
+    terminal.see("begin with pck_; continuing");
+    terminal.see("FAIL  upstream.authorize");
     terminal.answer("[again]: ", "<");
     terminal.answer("Client ID [no-psa]: ", PANGEA.0);
     terminal.answer("(not shown): ", PANGEA.1);
-    terminal.see("the redirect URI is not one of the client's");
+    terminal.see("exactly this redirect URI");
     terminal.see("Allowed Redirect URIs");
     terminal.see("\n               http://localhost:1/pangea/callback\r\n");
     terminal.answer("[again]: ", "what");
-    terminal.see("keep goes on all the same");
+    terminal.see("type keep to continue anyway");
     terminal.answer("[again]: ", "keep");
     terminal.answer("Choice [1]: ", "");
     assert_eq!(terminal.end().0, 0);
@@ -235,7 +235,7 @@ async fn flags_are_proposed_and_a_place_that_cannot_be_written_to_is_said_first(
     beginning.home.write("config.toml.d", "a file");
     let outcome = beginning.home.run(&["init", "--non-interactive", "--config", "config.toml.d/config.toml"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.err.contains("cannot be written") && outcome.err.contains("--config"), "{}", outcome.err);
+    assert!(outcome.err.contains("cannot write") && outcome.err.contains("--config"), "{}", outcome.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,7 +48,7 @@ async fn one_command_leads_out_and_clients_stay_registered() {
     for (flag, code) in [("", 2), ("--dry-run", 0)] {
         let asked = run(flag);
         assert_eq!(asked.code, Some(code), "{asked:?}");
-        assert!(asked.err.contains("signing keys that keys.sealing does not open: 1."), "{asked:?}");
+        assert!(asked.err.contains("keys.sealing cannot decrypt 1 signing keys."), "{asked:?}");
     }
     assert_eq!(home.run(&["serve", "--config", "config.toml"]).code, Some(78), "nothing was done yet");
 

@@ -7,7 +7,7 @@ use std::{
 
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SKEW},
-    daemon::{Lease, OneWriter, Tenure},
+    daemon::{self, Lease, OneWriter, Tenure},
     dev::{Fault, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault},
     repository::{Kind, Record, Repository, RepositoryError, WRITER_LEASE},
     secret::SystemRandom,
@@ -53,6 +53,18 @@ async fn give_back(leases: Vec<Lease>) {
     for lease in leases {
         lease.give_back().await;
     }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_assembled_and_does_not_run_releases_its_lease() {
+    let vault = Vault::start().await;
+    let config = Server::start().await.config.clone();
+    let repository = Arc::new(vault.repository().await);
+    let clock = Arc::<ManualClock>::clone(&vault.clock);
+    let assembled = daemon::assemble_with(&config, repository, clock, Arc::new(SystemRandom)).await.unwrap();
+    assert!(!is_free(&vault).await);
+    assembled.abandon().await;
+    assert!(is_free(&vault).await);
 }
 
 #[tokio::test]
@@ -169,7 +181,7 @@ async fn a_repository_for_many_writers_needs_no_lease() {
 
 fn assert_refused<T: std::fmt::Debug>(refused: &Result<T, RepositoryError>) {
     let Err(RepositoryError::Unavailable(sentence)) = refused else { panic!("{refused:?}") };
-    assert!(sentence.contains("no right to write"), "{sentence}");
+    assert!(sentence.contains("write lease"), "{sentence}");
 }
 
 /// Every way to write is refused, and nothing of it reaches Vault.
@@ -384,8 +396,12 @@ async fn check_says_who_writes_and_is_not_troubled_by_it() {
     for name in ["repository", "repository.round_trip", "repository.settings", "repository.writer"] {
         assert_eq!(running.status(name), ["pass"], "{name}: {}", running.words(name));
     }
-    assert!(running.words("repository.writer").contains("a second one waits"));
+    assert!(running.words("repository.writer").contains("a second daemon is read-only"));
     assert_eq!(daemon.stop().code, Some(0));
     let stopped = check(&home, &[]);
-    assert!(stopped.words("repository.writer").contains("nobody"), "{}", stopped.words("repository.writer"));
+    assert!(
+        stopped.words("repository.writer").contains("not held"),
+        "{}",
+        stopped.words("repository.writer")
+    );
 }
