@@ -52,11 +52,7 @@ use crate::{
 
 #[doc(hidden)]
 pub use self::{
-    clock_watch::ClockWatch,
-    connections::Connections,
-    lease::Lease,
-    one_writer::OneWriter,
-    tenure::Tenure,
+    clock_watch::ClockWatch, connections::Connections, lease::Lease, one_writer::OneWriter, tenure::Tenure,
 };
 use self::{
     connections::Place,

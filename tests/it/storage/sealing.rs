@@ -365,7 +365,7 @@ fn the_command_adds_a_key_and_says_what_happens_when() {
 
     home.write("sealing-key", SEALING_KEY);
     let said = rotate_command(&home, &["--after", "1h"]);
-    assert!(said.out.is_empty() && said.err.contains("it seals; what lies under the old key"), "{said:?}");
+    assert!(said.out.is_empty() && said.err.contains("it becomes active"), "{said:?}");
     home.reconfigure("file = \"sealing-key\"", "env = \"SEALING\"");
     let mut command = home.command(&["--config", "config.toml", "keys", "rotate", "--sealing"]);
     let said = process::Daemon::start(command.env("SEALING", SEALING_KEY)).wait();
