@@ -388,4 +388,29 @@ mod tests {
         let challenge = "Bearer resource_metadata=\"https://a/?scope=x\", scope=\"user admin\"";
         assert_eq!(parameter(challenge, "scope").as_deref(), Some("user admin"));
     }
+
+    #[test]
+    fn metadata_is_a_servers_own_on_its_origin_over_https_unless_that_is_this_machine() {
+        for (server, metadata, is_its_own) in [
+            ("https://mcp.example.org/mcp", "https://mcp.example.org/metadata", true),
+            ("https://mcp.example.org/mcp", "https://mcp.example.org:8443/metadata", false),
+            ("https://mcp.example.org/mcp", "https://example.org/metadata", false),
+            ("https://mcp.example.org/mcp", "http://mcp.example.org/metadata", false),
+            ("http://mcp.example.org/mcp", "http://mcp.example.org/metadata", false),
+            ("http://localhost:9000/mcp", "http://localhost:9000/metadata", true),
+            ("http://localhost:9000/mcp", "http://localhost:9001/metadata", false),
+        ] {
+            let server = Server {
+                named: Resource::parse(server).unwrap(),
+                url: Url::parse(server).unwrap(),
+                configured: None,
+                accepts_any_loopback: false,
+                issuer: None,
+                algorithm: SigningAlgorithm::Es256,
+                fetch: Fetch::new(std::time::Duration::from_secs(1)).unwrap(),
+            };
+            let metadata = Url::parse(metadata).unwrap();
+            assert_eq!(server.is_its_own(&metadata), is_its_own, "{} {metadata}", server.named);
+        }
+    }
 }

@@ -148,6 +148,9 @@ mod tests {
             let address = address.parse().unwrap();
             assert_eq!(Reach::Discovered.allows(address), allowed, "{address}");
             assert!(Reach::Configured.allows(address), "{address}");
+            let url = Url::parse(&format!("https://{}/", SocketAddr::new(address, 443))).unwrap();
+            assert!(Target::configured(url.clone()).is_allowed(), "{url}");
+            assert_eq!(Target { url, reach: Reach::Discovered }.is_allowed(), allowed, "{address}");
         }
     }
 

@@ -97,6 +97,8 @@ impl Refusals {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Seek;
+
     use super::*;
 
     #[test]
@@ -115,5 +117,21 @@ mod tests {
             Some(0),
             "each endpoint has its own count"
         );
+    }
+
+    #[test]
+    fn a_line_says_for_how_many_requests_it_stands() {
+        let refusals = Refusals::default();
+        (0..3).for_each(|_| refusals.note_limited("token"));
+        for count in refusals.counts.lock().unwrap().values_mut() {
+            count.since = count.since.checked_sub(MINUTE).unwrap();
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        let writer = Mutex::new(file.try_clone().unwrap());
+        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
+        tracing::subscriber::with_default(log, || refusals.note_limited("token"));
+        file.rewind().unwrap();
+        let told = std::io::read_to_string(file).unwrap();
+        assert!(told.contains(" refused=3"), "{told}");
     }
 }

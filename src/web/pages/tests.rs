@@ -401,6 +401,18 @@ fn pages_do_not_move_and_follow_the_dark() {
     assert!(!STYLE.contains("transition") && !STYLE.contains("prefers-reduced-motion"));
 }
 
+/// Before the sign-in and after it. What grants nothing works at once.
+#[test]
+fn every_button_that_grants_access_comes_later() {
+    for page in pages() {
+        for pair in page.split("<button").collect::<Vec<_>>().windows(2) {
+            let button = pair[1].split('>').next().unwrap();
+            let comes_later = pair[0].rsplit('<').next().unwrap().starts_with("span class=\"later");
+            assert_eq!(comes_later, button.contains("value=\"approve"), "{button}");
+        }
+    }
+}
+
 #[test]
 fn a_notice_says_what_happened_what_to_do_and_the_reference() {
     let said = text(&notice().render());

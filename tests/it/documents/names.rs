@@ -104,3 +104,21 @@ fn the_tests_that_the_documents_name_exist() {
         assert!(root.join(path).exists(), "there is no {path}");
     }
 }
+
+/// What the documents show is what people paste: no MCP server beside the authorization server.
+#[test]
+fn wherever_both_are_shown_the_authorization_server_has_a_host_name_of_its_own() {
+    let example = File { path: "example.toml".to_owned(), text: config::EXAMPLE.to_owned() };
+    let hosts = |text: &str, key: &str| -> BTreeSet<String> {
+        let values = text.lines().filter_map(|line| line.strip_prefix(key)?.split('"').next());
+        values.map(|url| url.split(['/', ':']).next().unwrap_or_default().to_owned()).collect()
+    };
+    let mut seen = 0;
+    for File { path, text } in tree::files("", "md").into_iter().chain([example]) {
+        let own = hosts(&text, "public_url = \"https://");
+        let theirs = hosts(&text, "url = \"https://");
+        assert!(own.is_disjoint(&theirs), "{path}: {own:?}");
+        seen += usize::from(!own.is_empty() && !theirs.is_empty());
+    }
+    assert!(seen >= 3, "{seen}");
+}

@@ -4,7 +4,9 @@ pub(crate) mod visitor;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    process::Stdio,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::visitor::{Visitor, introspect};
 use crate::support::{
     http,
+    postgres::as_postgres,
     process::{Daemon, Home, Outcome, PANGEA, RS_SECRET, free_port},
 };
 
@@ -515,13 +518,7 @@ async fn development_answers_loopback_names_only() {
 #[tokio::test]
 async fn a_daemon_leaves_no_core_and_raises_its_limit_of_open_files() {
     let home = Home::new();
-    let serve = home.command(&DEV);
-    let mut command = std::process::Command::new("/bin/sh");
-    command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.args(["-c", "ulimit -Sn 256; ulimit -Sc unlimited; exec \"$@\"", "sh"]);
-    command.arg(serve.get_program()).args(serve.get_args());
-    let mut daemon = Daemon::start(&mut command);
+    let mut daemon = limited(&home, "ulimit -Sn 256; ulimit -Sc unlimited");
     daemon.out.wait_for("authorization server");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", daemon.id())).unwrap();
     let soft = |name: &str| {
@@ -530,4 +527,37 @@ async fn a_daemon_leaves_no_core_and_raises_its_limit_of_open_files() {
     };
     assert_eq!(soft("Max core file size"), "0");
     assert!(soft("Max open files").parse::<u64>().unwrap() > 256, "{limits}");
+}
+
+#[test]
+fn a_daemon_that_may_open_few_files_says_how_many_connections_it_takes() {
+    let home = Home::new();
+    let mut daemon = limited(&home, "ulimit -n 256");
+    assert!(daemon.err.wait_for("connections=128").contains(" WARN "));
+}
+
+/// A daemon for development that starts under these limits of a shell.
+fn limited(home: &Home, limits: &str) -> Daemon {
+    let serve = home.command(&DEV);
+    let mut command = Command::new("/bin/sh");
+    command.env_clear().envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["-c", &format!("{limits}; exec \"$@\""), "sh"]);
+    Daemon::start(command.arg(serve.get_program()).args(serve.get_args()))
+}
+
+/// What the system shows of a process that is closed to debuggers is root's, whoever runs it.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_memory_of_a_daemon_is_closed_to_its_own_user() {
+    let home = Home::new();
+    let serve = home.command(&DEV);
+    let mut command = as_postgres(Path::new(serve.get_program()));
+    let _ = Command::new("chown").args(["-R", "postgres"]).arg(home.path("")).stderr(Stdio::null()).status();
+    command.args(DEV).env_clear().env("HOME", home.path("")).current_dir(home.path(""));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut daemon = Daemon::start(&mut command);
+    daemon.out.wait_for("authorization server");
+    let memory = std::fs::metadata(format!("/proc/{}/environ", daemon.id())).unwrap();
+    assert_eq!(memory.uid(), 0);
 }

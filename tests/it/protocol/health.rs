@@ -9,10 +9,13 @@ use std::{
 };
 
 use async_trait::async_trait;
+use axum::{Router, http::StatusCode, routing::get};
 use pangea_mcp_auth::{
     clock::UnixTime,
-    daemon,
+    daemon::{self, Connections},
     repository::{Kind, MemoryRepository, Page, Record, Repository, Result, Version, Versioned, Write},
+    telemetry::Metrics,
+    web::TrustedProxies,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -103,5 +106,28 @@ async fn the_admin_listener_answers_health_checks_too() {
     for (path, status) in [("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/jwks.json", 404)] {
         assert_eq!(http().get(format!("{url}{path}")).send().await.unwrap().status(), status, "{path}");
     }
+    stop.cancel();
+}
+
+/// What a limit refuses is hardly logged, so it is counted.
+#[tokio::test]
+async fn what_a_limit_refuses_is_counted() {
+    let (metrics, stop) = (Arc::<Metrics>::default(), CancellationToken::new());
+    let listener = daemon::listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let router = Router::new().route("/token", get(async || StatusCode::TOO_MANY_REQUESTS));
+    let connections = Connections::within(1024, TrustedProxies::default());
+    tokio::spawn(daemon::serve_measured(
+        vec![listener],
+        router,
+        connections,
+        Arc::clone(&metrics),
+        stop.clone(),
+    ));
+    for _ in 0..3 {
+        assert_eq!(http().get(&url).send().await.unwrap().status(), 429);
+    }
+    let text = metrics.text();
+    assert!(text.contains("http_requests_total{endpoint=\"token\",status=\"429\"} 3"), "{text}");
     stop.cancel();
 }

@@ -3,15 +3,24 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::mpsc::{Receiver, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use pangea_mcp_auth::fetch::{Fetch, Sender};
 use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Barrier,
+};
 
 use crate::support::{
-    pangea,
+    at_once, pangea,
     process::{Daemon, Home, Outcome, PANGEA, free_port},
 };
 
@@ -81,6 +90,37 @@ fn what_goes_elsewhere_goes_through_the_proxy_of_the_environment_unread() {
     let heard: Vec<_> = proxy.heard.try_iter().collect();
     assert!(!heard.is_empty());
     assert!(heard.iter().all(|line| line.starts_with("CONNECT idp.invalid:443 ")), "{heard:?}");
+}
+
+/// Many users who sign in at once leave no crowd of connections behind.
+#[tokio::test]
+async fn a_burst_of_calls_keeps_few_connections_for_later() {
+    const CALLS: usize = 40;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: reqwest::Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let (open, all_are_here) = (Arc::new(AtomicUsize::new(0)), Arc::new(Barrier::new(CALLS)));
+    let counted = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (open, all_are_here) = (Arc::clone(&counted), Arc::clone(&all_are_here));
+            tokio::spawn(async move {
+                open.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]).await;
+                all_are_here.wait().await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+                let _ = stream.read(&mut [0; 1]).await;
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    let fetch = Fetch::new(Duration::from_secs(10)).unwrap();
+    let answers = at_once((0..CALLS).map(|_| fetch.get(&url, Sender::Anonymous))).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status == 200)));
+    let started = Instant::now();
+    while open.load(Ordering::SeqCst) > 16 {
+        assert!(started.elapsed() < Duration::from_secs(10), "{} are open", open.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Lets the program find no certificate authorities, as in an image without `ca-certificates`.

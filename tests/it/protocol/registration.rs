@@ -527,6 +527,7 @@ async fn a_name_is_escaped_on_the_page_and_a_client_without_one_is_its_redirect_
     let nameless = Client::registered(&server, uris).await;
     let page = Browser::new().get(&nameless.authorize_url(&server, &[])).await;
     assert!(page.html.contains("app.example"), "{}", page.html);
+    assert!(page.html.contains("did not give a name"), "{}", page.html);
 }
 
 /// Shows: DCR-13, DCR-14.

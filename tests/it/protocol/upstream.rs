@@ -6,7 +6,9 @@ use axum::{Router, routing::post};
 use pangea_mcp_auth::dev::{AccessTokenForm, Answer, Fault, IdToken, IssParameter};
 use reqwest::{Response, StatusCode};
 
-use crate::support::{Browser, Client, Options, Page, Server, Tokens, body, challenge, claims, query};
+use crate::support::{
+    Browser, Client, Options, Page, Server, Tokens, at_once, body, challenge, claims, query,
+};
 
 const TOKEN: &str = "/v2/oauth/token";
 pub(crate) const INTROSPECTION: &str = "/v2/oauth/token/introspect";
@@ -254,6 +256,39 @@ async fn a_slow_key_set_holds_up_only_the_logins_that_need_it() {
         outcome = waits => panic!("the key set has not answered: {outcome}"),
         () = others => {}
     }
+}
+
+/// One asks for the metadata again, and the others go on with what is known.
+#[tokio::test]
+async fn slow_metadata_holds_up_one_login_alone() {
+    let server = Server::start().await;
+    assert_eq!(outcome(&server).await, "code", "the endpoints are known from here on");
+    server.clock.advance(Duration::from_hours(1));
+    server.upstream.switches().metadata.set(|metadata| metadata.delay_ms = 60_000);
+    let asked = || server.upstream.requests().of("/.well-known/oauth-authorization-server");
+    let (before, waits) = (asked(), outcome(&server));
+    let others = async {
+        while asked() == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for _ in 0..3 {
+            assert_eq!(outcome(&server).await, "code");
+        }
+    };
+    tokio::select! {
+        outcome = waits => panic!("the metadata has not answered: {outcome}"),
+        () = others => {}
+    }
+}
+
+#[tokio::test]
+async fn of_many_logins_that_need_the_key_set_one_asks_for_it() {
+    let server = Server::start().await;
+    let switches = server.upstream.switches();
+    switches.token.set(|token| token.id_token = IdToken::Present);
+    switches.jwks.set(|jwks| jwks.delay_ms = 1_000);
+    let logins = at_once((0..5).map(|_| outcome(&server)));
+    assert_eq!(counting(&server, KEY_SET, logins).await, (1, vec!["code".to_owned(); 5]));
 }
 
 /// Shows: UP-3, UP-7.

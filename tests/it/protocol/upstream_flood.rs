@@ -16,7 +16,10 @@ use reqwest::Response;
 use tokio::{sync::Notify, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Browser, Client, Options, Server, Wire, http, query};
+use crate::{
+    protocol::upstream::INTROSPECTION,
+    support::{Browser, Client, Options, Server, Tokens, Wire, http, query},
+};
 
 const TOKEN: &str = "/v2/oauth/token";
 
@@ -37,6 +40,39 @@ async fn come_back(server: &Server, browser: &Browser, url: &str, from: &str) ->
     request.header("x-forwarded-for", from).send().await.unwrap()
 }
 
+/// As many strangers as are let through at once, whom the upstream keeps waiting for six seconds.
+async fn flood(server: &Server, client: &Client) -> JoinSet<reqwest::Result<Response>> {
+    let asked = || server.upstream.requests().of(TOKEN);
+    let before = asked();
+    let mut strangers = Vec::new();
+    for _ in 0..MOST_UPSTREAM_CALLS {
+        strangers.push(approved(server, client).await);
+    }
+    server.upstream.switches().token.set(|token| token.delay_ms = 6_000);
+    let mut flood = JoinSet::new();
+    for (browser, upstream) in strangers {
+        let url = made_up(server, &upstream);
+        flood.spawn(server.http.get(&url).header("cookie", browser.cookie_header(&url)).send());
+    }
+    while asked() - before < MOST_UPSTREAM_CALLS as u64 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    flood
+}
+
+#[tokio::test]
+async fn the_check_of_a_session_is_one_of_the_bounded_calls() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let tokens = client.login(&server).await;
+    server.advance(Duration::from_mins(1));
+    let _flood = flood(&server, &client).await;
+    let asked = || server.upstream.requests().of(INTROSPECTION);
+    let before = asked();
+    Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
+    assert_eq!(asked(), before, "it waits for its turn, and the client does not");
+}
+
 /// Shows: LIM-2.
 #[tokio::test]
 async fn calls_of_the_upstream_are_bounded_and_whoever_is_too_many_may_come_again() {
@@ -46,22 +82,8 @@ async fn calls_of_the_upstream_are_bounded_and_whoever_is_too_many_may_come_agai
     let back = person.get(&upstream).await.location().unwrap();
     let asked = || server.upstream.requests().of(TOKEN);
     let before = asked();
-    let mut strangers = Vec::new();
-    for _ in 0..MOST_UPSTREAM_CALLS {
-        strangers.push(approved(&server, &client).await);
-    }
-    server.upstream.switches().token.set(|token| token.delay_ms = 6_000);
-    let mut flood = JoinSet::new();
-    for (browser, upstream) in strangers {
-        let url = made_up(&server, &upstream);
-        let request = server.http.get(&url).header("cookie", browser.cookie_header(&url));
-        flood.spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) });
-    }
-    while asked() - before < MOST_UPSTREAM_CALLS as u64 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
     // Clients that hang up have calls under way all the same.
-    flood.abort_all();
+    flood(&server, &client).await.abort_all();
     let started = Instant::now();
     let busy = person.get(&back).await;
     assert_eq!((busy.status.as_u16(), busy.header("retry-after")), (503, "5"), "{}", busy.html);

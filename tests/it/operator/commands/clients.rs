@@ -74,6 +74,18 @@ fn nothing_is_an_empty_list() {
 }
 
 #[tokio::test]
+async fn a_list_that_was_cut_says_how_to_go_on() {
+    let records = Records::usual().await;
+    let all = records.run("clients list -q").out;
+    let (first, rest) = all.split_once('\n').unwrap();
+    let cut = records.run("clients list --limit 1");
+    let after = format!("--after {first}");
+    assert!(cut.code == Some(0) && cut.err.contains(&after), "{cut:?}");
+    assert_eq!(records.run(&format!("clients list -q {after}")).out, rest);
+    assert!(!records.run("clients list").err.contains("--after"));
+}
+
+#[tokio::test]
 async fn a_client_is_added_with_a_secret_that_is_told_once() {
     let records = Records::none();
     let mut transcript = Transcript::new(&records);

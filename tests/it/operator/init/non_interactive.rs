@@ -155,6 +155,21 @@ async fn who_may_sign_in_and_what_the_server_is_called_have_flags() {
     assert!(other.code == Some(1) && other.err.contains("--allow-domain"), "{other:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mcp_server_on_the_host_name_of_the_authorization_server_is_warned_of() {
+    let beginning = Beginning::start().await;
+    beginning.home.write("given-secret", PANGEA.1);
+    let flags = beginning.flags().join(" ").replace(&beginning.public_url, "https://auth.example.org");
+    let init = |mcp_url: &str, file: &str| {
+        let arguments = format!("{flags} --mcp-url {mcp_url} --no-check --config {file}");
+        beginning.home.run(&arguments.split(' ').collect::<Vec<_>>())
+    };
+    let beside = init("https://auth.example.org:8443/mcp", "beside.toml");
+    assert!(beside.code == Some(0) && beside.err.contains("warning: "), "{beside:?}");
+    let elsewhere = init("https://mcp.example.org/mcp", "elsewhere.toml");
+    assert!(elsewhere.code == Some(0) && !elsewhere.err.contains("warning: "), "{elsewhere:?}");
+}
+
 /// A command line of an earlier release still works, and what is taken otherwise than it was given is said.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_once_asked_is_still_accepted_and_a_slash_that_goes_is_mentioned() {

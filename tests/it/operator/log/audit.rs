@@ -123,8 +123,40 @@ async fn ten_thousand_refused_requests_are_a_bounded_log() {
     let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
     assert!((1..=4).contains(&count("rate_limit")), "{events:#?}");
     assert!(count("failed_authentication") > 0 && count("refusal") > 0, "{events:#?}");
+    let of_strangers = |event: &&Value| event["event"] == "refusal" && event["endpoint"] == "authorize";
+    assert_eq!(events.iter().find(of_strangers), None, "who is no client of ours leaves no line");
     let log = captured.text();
     assert!(log.len() - before < 100_000, "{} bytes of log", log.len() - before);
+}
+
+/// Of the guesses at one client's secret a few are told of; another client's are told of all the same.
+#[tokio::test]
+async fn many_guesses_at_one_secret_are_a_few_lines() {
+    let (captured, _guard) = capture_at("info", true);
+    let server = Server::start().await;
+    for (id, guesses) in [("mcp_often", 10), ("mcp_once", 1)] {
+        for _ in 0..guesses {
+            let guess = server.form("/token", &[("grant_type", "authorization_code")]);
+            assert_eq!(guess.basic_auth(id, Some("wrong")).send().await.unwrap().status(), 401);
+        }
+    }
+    let lines = |id: &str| audited(&captured).iter().filter(|event| event["client_id"] == id).count();
+    assert!((1..=4).contains(&lines("mcp_often")), "{}", captured.text());
+    assert_eq!(lines("mcp_once"), 1, "{}", captured.text());
+}
+
+#[tokio::test]
+async fn a_hop_that_cannot_be_read_is_a_warning_and_only_once() {
+    let (captured, _guard) = capture_at("info", true);
+    let top = "trusted_proxies = [\"127.0.0.1\"]\n";
+    let server = Server::with(Options { top, ..Options::default() }).await;
+    for hop in ["203.0.113.9", "unknown", "203.0.113.9:x", "_hidden"] {
+        server.form("/token", &[]).header("x-forwarded-for", hop).send().await.unwrap();
+    }
+    let warned = captured.events().into_iter().filter(|event| event["x_forwarded_for"].is_string());
+    let warned: Vec<_> =
+        warned.map(|event| [event["level"].clone(), event["x_forwarded_for"].clone()]).collect();
+    assert_eq!(warned, [["WARN", "unknown"]]);
 }
 
 /// What anybody may ask answers nothing that only operators may know.

@@ -2,7 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use crate::support::process::{Daemon, Home, free_port};
+use crate::support::{
+    http,
+    process::{Daemon, Home, free_port},
+};
 
 fn home() -> Home {
     Home::with_configuration(&format!("http://127.0.0.1:{}", free_port()), "http://127.0.0.1:9")
@@ -37,4 +40,15 @@ fn a_hangup_does_not_end_a_daemon_and_is_logged() {
     thread::sleep(Duration::from_millis(100));
     assert!(daemon.is_running());
     assert_eq!(daemon.stop().code, Some(0));
+}
+
+#[tokio::test]
+async fn each_v_on_the_command_line_tells_more() {
+    let mut told = Vec::new();
+    for more in [&[][..], &["-v"], &["-vv"]] {
+        let daemon = super::Daemon::start(more);
+        assert_eq!(http().get(format!("{}/authorize", daemon.url)).send().await.unwrap().status(), 400);
+        told.push(daemon.stop().0.lines().count());
+    }
+    assert!(told.is_sorted_by(|less, more| less < more), "{told:?}");
 }

@@ -42,8 +42,8 @@ fn a_file_that_cannot_be_used_is_named_at_start_and_left_alone() {
         let home = used();
         spoil(&home);
         let before = fs::read(home.path("records.sqlite")).unwrap();
-        for _ in 0..2 {
-            refuses(&home, code, sentence);
+        for words in [sentence, "repository.path: "] {
+            refuses(&home, code, words);
         }
         assert!(fs::read(home.path("records.sqlite")).unwrap() == before, "{sentence}");
     }
