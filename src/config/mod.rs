@@ -39,7 +39,7 @@ pub use self::{
     loading::{load, load_repositories, parse},
     model::{
         Access, Authn, AuthnService, Config, FromEnvironment, Introspection, Keys, Limits, Log, LogFormat,
-        LoopbackResources, Rate, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig,
+        LoopbackResources, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig,
         ServerConfig, Tokens, VaultConfig,
     },
     problem::{Place, Problem, Problems},
@@ -54,6 +54,7 @@ pub(crate) use self::{
     secret_source::{handed_over_secret, read_secret_file},
     value::service_url,
 };
+pub use crate::oauth::policy::Rate;
 
 /// An annotated configuration file with placeholders.
 pub const EXAMPLE: &str = include_str!("example.toml");

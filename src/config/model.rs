@@ -12,6 +12,7 @@ use super::{
 use crate::{
     oauth::{
         issuer::Issuer,
+        policy::Rate,
         redirect::PrivateUseSchemes,
         resource::Resource,
         scope::{Scope, ScopeOffer},
@@ -386,15 +387,6 @@ pub struct Limits {
     pub callback: Rate,
     /// Failed client authentications, for each pair of client and address.
     pub failed_authentications: Rate,
-}
-
-/// A rate limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Rate {
-    /// Average requests per minute; at least 1.
-    pub per_minute: u32,
-    /// Requests at once; at least 1.
-    pub burst: u32,
 }
 
 /// Format and level of the log.

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     model::{
-        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Rate, Registration,
+        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Registration,
         ResourceConfig, Tokens,
     },
     problem::Complaint,
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::oauth::{
     issuer::Issuer,
+    policy::Rate,
     redirect::PrivateUseSchemes,
     resource::is_loopback,
     scope::Scope,

@@ -12,7 +12,7 @@ use crate::{
     },
     secret::TokenHash,
     upstream::pangea::{Overrides, PangeaSettings},
-    web::{Limits, Presentation, Rate, Rates, TrustedProxies, WebSettings},
+    web::{Limits, Presentation, Rates, TrustedProxies, WebSettings},
 };
 
 pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -101,7 +101,6 @@ fn default_resource(config: &Config) -> Option<Resource> {
 }
 
 pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebSettings {
-    let rate = |rate: config::Rate| Rate { per_minute: rate.per_minute, burst: rate.burst };
     let limits = &config.limits;
     let any = config.any_loopback_resource.iter().flat_map(|any| &any.scopes);
     let scopes = config.resources.iter().flat_map(|resource| &resource.scopes).chain(any);
@@ -116,13 +115,13 @@ pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebS
             upstream_scopes: config.authn.scopes.clone(),
         },
         limits: Limits::new(Rates {
-            authorize: rate(limits.authorize),
-            callback: rate(limits.callback),
-            token: rate(limits.token),
-            register: rate(limits.register),
-            introspect: rate(limits.introspect),
-            revoke: rate(limits.revoke),
-            failures: rate(limits.failed_authentications),
+            authorize: limits.authorize,
+            callback: limits.callback,
+            token: limits.token,
+            register: limits.register,
+            introspect: limits.introspect,
+            revoke: limits.revoke,
+            failures: limits.failed_authentications,
         }),
         proxies: TrustedProxies(config.trusted_proxies.clone()),
         introspection: config.any_loopback_resource.is_some()

@@ -60,6 +60,15 @@ pub struct MostUnused {
     pub bytes: usize,
 }
 
+/// A rate limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests per minute in the long run; at least 1.
+    pub per_minute: u32,
+    /// Requests at once; at least 1.
+    pub burst: u32,
+}
+
 impl AccessPolicy {
     /// Whether a person with this address and these groups may sign in, or go on.
     #[must_use]

@@ -11,19 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::oauth::policy::Rate;
+
 /// Keys per group.
 const WAYS: usize = 4;
 /// Groups per limiter: 8192 keys in 144 KiB.
 const GROUPS: usize = 2048;
-
-/// How many requests one key may make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Requests per minute over a longer time.
-    pub per_minute: u32,
-    /// Requests at once.
-    pub burst: u32,
-}
 
 /// A rate limit with a budget for each key.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    address::Network,
-    limits::{Limiter, Rate},
+use super::{address::Network, limits::Limiter};
+use crate::{
+    audit::Event,
+    oauth::{error::OAuthError, policy::Rate},
 };
-use crate::{audit::Event, oauth::error::OAuthError};
 
 /// Most lines per endpoint, reason and minute.
 const MOST: u64 = 30;
