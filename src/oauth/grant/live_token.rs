@@ -26,6 +26,8 @@ pub struct LiveToken {
 
 /// The version of the stored object. It is left out of version 1.
 const VERSION: u64 = 1;
+/// The lifetime, in seconds, of tokens that are stored without one. Stored records depend on it.
+const USUAL_LIFETIME: u64 = 600;
 
 /// A token as it is stored. The names are short because a grant may hold many of them, and its record should
 /// fit into one page of a database.
@@ -35,8 +37,9 @@ struct Written<'a> {
     h: &'a TokenHash,
     /// Issued at.
     i: UnixTime,
-    /// Lifetime in seconds.
-    l: u64,
+    /// Lifetime in seconds, unless it is the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    l: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'a Scope>,
 }
@@ -48,6 +51,7 @@ struct Read {
     n: u64,
     h: TokenHash,
     i: UnixTime,
+    #[serde(default = "usual_lifetime")]
     l: u64,
     #[serde(default)]
     s: Option<Scope>,
@@ -57,10 +61,14 @@ const fn first_version() -> u64 {
     VERSION
 }
 
+const fn usual_lifetime() -> u64 {
+    USUAL_LIFETIME
+}
+
 impl Serialize for LiveToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self { number, hash, issued_at, expires_at, scope } = self;
-        let lifetime = expires_at.since(*issued_at).as_secs();
+        let lifetime = Some(expires_at.since(*issued_at).as_secs()).filter(|l| *l != USUAL_LIFETIME);
         Written { n: *number, h: hash, i: *issued_at, l: lifetime, s: scope.as_ref() }.serialize(serializer)
     }
 }
@@ -107,7 +115,7 @@ mod tests {
     fn a_token_of_an_earlier_release_is_read_and_written_as_an_object() {
         let hash = TokenHash::of("at");
         for (earlier, today) in [
-            (json!([12, hash, 1000, 1600, null]), json!({ "n": 12, "h": hash, "i": 1000, "l": 600 })),
+            (json!([12, hash, 1000, 1600, null]), json!({ "n": 12, "h": hash, "i": 1000 })),
             (json!([1, hash, 5, 6, "user"]), json!({ "n": 1, "h": hash, "i": 5, "l": 1, "s": "user" })),
         ] {
             let token: LiveToken = serde_json::from_value(earlier.clone()).unwrap();
@@ -130,6 +138,6 @@ mod tests {
         let (issued_at, lifetime) = (UnixTime::from_secs(1_800_000_000), Duration::from_mins(10));
         let expires_at = issued_at.plus(lifetime);
         let token = LiveToken { number: 999, hash: TokenHash::of("at"), issued_at, expires_at, scope: None };
-        assert!(serde_json::to_string(&token).unwrap().len() <= 90);
+        assert!(serde_json::to_string(&token).unwrap().len() <= 75);
     }
 }

@@ -193,8 +193,8 @@ fn a_grant_of_an_earlier_release_is_read_and_its_record_changes_in_its_tokens_al
         assert_eq!(read.terms().subject.person().unwrap().upstream, UpstreamId::PANGEA);
         if standing == Standing::Active {
             stored["state"]["active"]["live"] = serde_json::json!([
-                { "n": 1, "h": live, "i": at(1), "l": 600 },
-                { "n": 2, "h": live, "i": at(2), "l": 600, "s": "user" },
+                { "n": 1, "h": live, "i": at(1) },
+                { "n": 2, "h": live, "i": at(2), "s": "user" },
             ]);
         }
         assert_eq!(serde_json::to_value(&read).unwrap(), stored);
