@@ -231,8 +231,8 @@ fn stop_on_signals(stop: &CancellationToken) -> Result<(), Failure> {
                 if stop.is_cancelled() {
                     std::process::exit(130);
                 }
-                tracing::info!("stopping; a second signal exits at once");
                 stop.cancel();
+                tracing::info!("stopping; a second signal exits at once");
             }
         });
     }

@@ -31,7 +31,15 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    fmt().with_env_filter(filter).with_ansi(false).event_format(Line(log.format)).with_writer(writer).finish()
+    fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        // A line that cannot be written is lost. Reporting that on standard error would panic where standard
+        // error is what is gone, and end the task that logged.
+        .log_internal_errors(false)
+        .event_format(Line(log.format))
+        .with_writer(writer)
+        .finish()
 }
 
 /// The labels of the request counter.

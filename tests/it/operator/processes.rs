@@ -366,7 +366,12 @@ fn another_sealing_key_is_refused_on_an_existing_database() {
     assert_eq!(home.serve().stop().code, Some(0));
     let key = home.read("sealing-key");
     home.write("sealing-key", &key.replace('A', "B"));
-    refused(&home, &["serve", "--config", "config.toml"], 78, &["keys.sealing does not hold the key"]);
+    refused(
+        &home,
+        &["serve", "--config", "config.toml"],
+        78,
+        &["keys.sealing does not contain its sealing key"],
+    );
     home.write("sealing-key", &key);
     assert_eq!(home.serve().stop().code, Some(0), "refusing has changed nothing");
 }

@@ -13,7 +13,7 @@ use pangea_mcp_auth::{
 pub(crate) const NOW: UnixTime = UnixTime::from_secs(4_102_444_800);
 
 /// How long a call may take where the test waits for it to fail.
-pub(crate) const HASTE: Duration = Duration::from_secs(1);
+pub(crate) const HASTE: Duration = Duration::from_secs(3);
 
 pub(crate) fn grant(key: &str, value: &str) -> Record {
     Record {

@@ -79,7 +79,13 @@ impl<'a> Terminal<'a> {
 }
 
 impl Drop for Terminal<'_> {
+    /// A daemon outlives its terminal, so it is stopped first.
     fn drop(&mut self) {
+        let _ = self.tmux(&["send-keys", "C-c"]).status();
+        let begin = Instant::now();
+        while !self.screen(false).trim_end().ends_with(PROMPT.trim_end()) && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.tmux(&["kill-server"]).status();
     }
 }

@@ -92,7 +92,7 @@ async fn a_server_that_says_its_data_is_damaged_is_waited_for_until_it_is_restor
         fs::write(&file, vec![0xaa; sound.len()]).unwrap();
         tokio::task::block_in_place(|| server.start());
         patient.is_in_trouble().await;
-        patient.daemon.err.wait_for("the server says that its data is damaged, restore it from a backup: ");
+        patient.daemon.err.wait_for("SQLSTATE XX001");
         tokio::task::block_in_place(|| server.stop());
         fs::write(&file, sound).unwrap();
         tokio::task::block_in_place(|| server.start());

@@ -165,7 +165,7 @@ async fn a_client_that_cannot_be_used_is_named_with_the_reason_and_the_others_ar
 
     let words = import(&home, &vault.url, &["--config", "config.toml"]).await;
     assert!(
-        words.out.is_empty() && words.err.contains("0 clients imported, 1 there already, 3 not imported"),
+        words.out.is_empty() && words.err.contains("0 clients imported, 1 already present, 3 not imported"),
         "{words:?}"
     );
 }
