@@ -24,19 +24,10 @@ use crate::{
 pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
     let Consent { client, request, sealed } = consent;
     let metadata = &client.metadata;
-    let (host, name) = (request.return_address.host(), name_of(client));
+    let texts = Texts::of(web, client, request);
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        asked: Asked {
-            client_name: name.as_deref(),
-            redirect_host: &host,
-            redirect_trust: trust(web, client, &request.return_address),
-            resource: request.resource.as_str(),
-            resource_name: resource_name(web, request),
-            scopes: &scope_lines(web, &request.scope),
-            action: &consent_path(web),
-            transaction: sealed,
-        },
+        asked: texts.asked(web, client, request, sealed),
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
@@ -55,28 +46,57 @@ pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
 /// The question after the sign-in.
 pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> Response {
     let Question { client, request, person, is_admitted, sealed } = question;
-    let (host, name) = (request.return_address.host(), name_of(client));
+    let texts = Texts::of(web, client, request);
     let address = person.known_email().unwrap_or(&person.subject);
     if !is_admitted {
         let error = OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
         reply.log(&error.of_a_client());
     }
     let page = SignedInPage {
-        asked: Asked {
-            client_name: name.as_deref(),
-            redirect_host: &host,
-            redirect_trust: trust(web, client, &request.return_address),
-            resource: request.resource.as_str(),
-            resource_name: resource_name(web, request),
-            scopes: &scope_lines(web, &request.scope),
-            action: &consent_path(web),
-            transaction: sealed,
-        },
+        asked: texts.asked(web, client, request, sealed),
         account: &display_text(address, 80),
         refusal: (!is_admitted).then_some(reply.reference.as_str()),
     };
     let status = if *is_admitted { StatusCode::OK } else { StatusCode::FORBIDDEN };
     reply.page(status, page.render(), true)
+}
+
+/// What both pages show and is not kept elsewhere.
+struct Texts<'a> {
+    redirect_host: String,
+    client_name: Option<String>,
+    scopes: Vec<ScopeLine<'a>>,
+    action: String,
+}
+
+impl<'a> Texts<'a> {
+    fn of(web: &'a Web, client: &Client, request: &'a AuthorizationRequest) -> Self {
+        Self {
+            redirect_host: request.return_address.host(),
+            client_name: name_of(client),
+            scopes: scope_lines(web, &request.scope),
+            action: consent_path(web),
+        }
+    }
+
+    fn asked(
+        &'a self,
+        web: &'a Web,
+        client: &Client,
+        request: &'a AuthorizationRequest,
+        sealed: &'a str,
+    ) -> Asked<'a> {
+        Asked {
+            client_name: self.client_name.as_deref(),
+            redirect_host: &self.redirect_host,
+            redirect_trust: trust(web, client, &request.return_address),
+            resource: request.resource.as_str(),
+            resource_name: resource_name(web, request),
+            scopes: &self.scopes,
+            action: &self.action,
+            transaction: sealed,
+        }
+    }
 }
 
 fn consent_path(web: &Web) -> String {
