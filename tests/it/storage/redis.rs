@@ -12,16 +12,18 @@ mod tls;
 
 use std::sync::Arc;
 
-use pangea_mcp_auth::repository::{RedisRepository, RedisSettings, RepositoryError};
+use pangea_mcp_auth::repository::{RedisRepository, Repository, RepositoryError};
 
-use crate::{storage::servers::HASTE, support::redis::settings};
+use crate::{
+    storage::servers::HASTE,
+    support::{Records, RedisDatabase, redis::settings},
+};
 
 async fn connect(url: &str) -> Result<Arc<RedisRepository>, RepositoryError> {
     RedisRepository::connect(&settings(url)).await.map(Arc::new)
 }
 
 /// The same for a test that waits for a call to fail.
-async fn connect_in_haste(url: &str) -> Result<Arc<RedisRepository>, RepositoryError> {
-    let settings = RedisSettings { timeout: HASTE, ..settings(url) };
-    RedisRepository::connect(&settings).await.map(Arc::new)
+async fn connect_in_haste(url: &str) -> Result<Arc<dyn Repository>, RepositoryError> {
+    RedisDatabase::connect(url, HASTE).await
 }

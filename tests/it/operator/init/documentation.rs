@@ -24,11 +24,7 @@ async fn the_page_shows_the_wizard_and_the_command_that_does_the_same() {
     let beginning = Beginning::start().await;
     let mut terminal = Terminal::open(&beginning);
     terminal.begin(&beginning);
-    terminal.answer("Hosted Login URL: ", &beginning.upstream);
-    terminal.answer("Scope [user]: ", "");
-    terminal.answer("Client ID: ", PANGEA.0);
-    terminal.answer("(not shown): ", PANGEA.1);
-    terminal.answer("Choice [1]: ", "");
+    terminal.name_pangea(&beginning);
     let (code, transcript) = terminal.end();
     assert_eq!(code, 0, "{transcript}");
     let said = usual(&transcript, &beginning);

@@ -8,7 +8,7 @@ use rexpect::{
     spawn_with_options,
 };
 
-use super::Beginning;
+use super::{Beginning, PANGEA};
 
 /// How long the wizard may take for anything.
 const PATIENCE: u64 = 60_000;
@@ -103,6 +103,15 @@ impl Terminal {
         self.answer("Public URL [http://localhost:8000]: ", &beginning.public_url);
         self.answer("MCP server [http://localhost:9000/mcp]: ", &beginning.mcp_url);
         self.answer("Name [My server]: ", "");
+        self.answer("Choice [1]: ", "");
+    }
+
+    /// The questions after [`Terminal::begin`], answered correctly: Pangea, and the usual repository.
+    pub(super) fn name_pangea(&mut self, beginning: &Beginning) {
+        self.answer("Hosted Login URL: ", &beginning.upstream);
+        self.answer("Scope [user]: ", "");
+        self.answer("Client ID: ", PANGEA.0);
+        self.answer("(not shown): ", PANGEA.1);
         self.answer("Choice [1]: ", "");
     }
 }

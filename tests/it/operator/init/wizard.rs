@@ -210,11 +210,7 @@ async fn narrow_terminals_are_written_to_and_nothing_depends_on_colour() {
         let beginning = Beginning::start().await;
         let mut terminal = Terminal::with(&beginning, 40, &[], &variables);
         terminal.begin(&beginning);
-        terminal.answer("Hosted Login URL: ", &beginning.upstream);
-        terminal.answer("Scope [user]: ", "");
-        terminal.answer("Client ID: ", PANGEA.0);
-        terminal.answer("(not shown): ", PANGEA.1);
-        terminal.answer("Choice [1]: ", "");
+        terminal.name_pangea(&beginning);
         let (code, transcript) = terminal.end();
         assert_eq!(code, 0, "{transcript}");
         assert!(!transcript.contains('\u{1b}'), "{transcript:?}");
@@ -243,11 +239,7 @@ async fn the_command_line_it_shows_does_the_same() {
     let beginning = Beginning::start().await;
     let mut terminal = Terminal::open(&beginning);
     terminal.begin(&beginning);
-    terminal.answer("Hosted Login URL: ", &beginning.upstream);
-    terminal.answer("Scope [user]: ", "");
-    terminal.answer("Client ID: ", PANGEA.0);
-    terminal.answer("(not shown): ", PANGEA.1);
-    terminal.answer("Choice [1]: ", "");
+    terminal.name_pangea(&beginning);
     let (code, transcript) = terminal.end();
     assert_eq!(code, 0, "{transcript}");
     let written = beginning.home.read("config.toml");

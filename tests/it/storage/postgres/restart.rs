@@ -1,6 +1,6 @@
 //! Servers that go away under load, stand still, or are busy.
 
-use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError};
+use pangea_mcp_auth::repository::{Kind, RepositoryError};
 
 use super::connect_in_haste;
 use crate::{

@@ -8,7 +8,6 @@ use crate::{
     support::{
         PgBouncer, PostgresDatabase, PostgresServer, Records, at_once,
         postgres::{PASSWORD, ROLE},
-        process::free_port,
     },
 };
 
@@ -105,14 +104,10 @@ async fn who_is_not_let_in_is_told_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_unavailable() {
-    let port = free_port();
-    let error = connect_in_haste(&format!("postgres://u:canary@127.0.0.1:{port}/d")).await.expect_err("none");
-    assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
-    let said = error.to_string();
-    let expected = format!(
-        "the repository is unavailable: PostgreSQL at 127.0.0.1:{port} does not answer: Connection refused"
-    );
-    assert!(said.starts_with(&expected), "{said}");
+    restart::is_absent::<PostgresDatabase>("PostgreSQL", |port| {
+        format!("postgres://u:canary@127.0.0.1:{port}/d")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

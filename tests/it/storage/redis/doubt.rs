@@ -1,10 +1,14 @@
 //! What becomes of a call whose connection breaks, and what a call costs when none does.
 
-use pangea_mcp_auth::repository::{Kind, Page, Repository, Write};
+use pangea_mcp_auth::repository::{Kind, Page, Repository};
 
 use super::connect;
 use crate::{
-    storage::servers::{NOW, done, doubt, grant, insert},
+    storage::servers::{
+        NOW, done,
+        doubt::{self, Costs},
+        grant, insert,
+    },
     support::{Records, RedisDatabase, RedisServer, redis::Make},
 };
 
@@ -17,33 +21,17 @@ async fn every_call_is_one_round_trip() {
     let version = insert(&repository, &grant("first", "0")).await;
     done(repository.replace(Kind::Grant, &grant("first", "1"), version, NOW).await.unwrap());
     repository.take(Kind::Grant, "first", NOW).await.unwrap().unwrap();
-    let mut before = proxy.requests();
-    let mut costs_one = |call: &str| {
-        assert_eq!(proxy.requests() - before, 1, "{call}");
-        before = proxy.requests();
-    };
-    let version = insert(&repository, &grant("key", "0")).await;
-    costs_one("insert");
-    let read = repository.get(Kind::Grant, "key", NOW).await.unwrap().unwrap();
-    costs_one("get");
-    assert_eq!(read.version, version);
-    done(repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await.unwrap());
-    costs_one("replace");
-    let conflict = repository.replace(Kind::Grant, &grant("key", "2"), version, NOW).await.unwrap();
-    assert_eq!(conflict, Write::Conflict);
-    costs_one("a replace that conflicts");
-    let conflict = repository.insert(Kind::Grant, &grant("key", "2"), NOW).await.unwrap();
-    assert_eq!(conflict, Write::Conflict);
-    costs_one("an insert that conflicts");
+    let mut costs = Costs::from_now(&proxy);
+    doubt::reads_and_writes_cost_one(&repository, &mut costs).await;
     repository.take(Kind::Grant, "key", NOW).await.unwrap().unwrap();
-    costs_one("take");
+    costs.one("take");
     repository.ping().await.unwrap();
-    costs_one("ping");
+    costs.one("ping");
     // A page is its part of the index and then its records; a purge looks for every kind.
     repository.list(Kind::Grant, &Page { limit: 5, ..Page::default() }, NOW).await.unwrap();
-    assert_eq!(proxy.requests() - before, 1, "a list of nothing");
+    costs.one("a list of nothing");
     insert(&repository, &grant("key", "0")).await;
-    before = proxy.requests();
+    let before = proxy.requests();
     repository.list(Kind::Grant, &Page { limit: 5, ..Page::default() }, NOW).await.unwrap();
     assert_eq!(proxy.requests() - before, 2, "a list");
     repository.purge_expired(NOW).await.unwrap();

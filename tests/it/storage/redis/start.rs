@@ -106,14 +106,7 @@ async fn databases_and_sockets_are_found() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_unavailable() {
-    let port = free_port();
-    let error = connect_in_haste(&format!("redis://u:canary@127.0.0.1:{port}")).await.expect_err("none");
-    assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
-    let said = error.to_string();
-    let expected = format!(
-        "the repository is unavailable: Redis at 127.0.0.1:{port} does not answer: Connection refused"
-    );
-    assert!(said.starts_with(&expected), "{said}");
+    restart::is_absent::<RedisDatabase>("Redis", |port| format!("redis://u:canary@127.0.0.1:{port}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

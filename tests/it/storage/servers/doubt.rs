@@ -1,6 +1,8 @@
 //! What becomes of a call whose connection breaks.
 
-use pangea_mcp_auth::repository::{Kind, Page, RepositoryError};
+use std::sync::Arc;
+
+use pangea_mcp_auth::repository::{Kind, Page, Repository, RepositoryError, Write};
 
 use super::{NOW, done, grant, insert, value};
 use crate::support::{Fate, PATIENCE, Proxy, Records};
@@ -12,6 +14,44 @@ pub(crate) async fn way_to(server: &impl Records) -> (Proxy, String) {
     let proxy = Proxy::before(server.port()).await;
     let url = proxy.url(&server.url(), server.port());
     (proxy, url)
+}
+
+/// What calls cost, one after the other.
+pub(crate) struct Costs<'a> {
+    proxy: &'a Proxy,
+    before: usize,
+}
+
+impl<'a> Costs<'a> {
+    pub(crate) fn from_now(proxy: &'a Proxy) -> Self {
+        Self { proxy, before: proxy.requests() }
+    }
+
+    /// The call since the one before was one round trip.
+    pub(crate) fn one(&mut self, call: &str) {
+        assert_eq!(self.proxy.requests() - self.before, 1, "{call}");
+        self.before = self.proxy.requests();
+    }
+}
+
+/// Leaves `key` in the repository.
+pub(crate) async fn reads_and_writes_cost_one(
+    repository: &Arc<impl Repository + ?Sized>,
+    costs: &mut Costs<'_>,
+) {
+    let version = insert(repository, &grant("key", "0")).await;
+    costs.one("insert");
+    let read = repository.get(Kind::Grant, "key", NOW).await.unwrap().unwrap();
+    costs.one("get");
+    assert_eq!(read.version, version);
+    done(repository.replace(Kind::Grant, &grant("key", "1"), version, NOW).await.unwrap());
+    costs.one("replace");
+    let conflict = repository.replace(Kind::Grant, &grant("key", "2"), version, NOW).await.unwrap();
+    assert_eq!(conflict, Write::Conflict);
+    costs.one("a replace that conflicts");
+    let conflict = repository.insert(Kind::Grant, &grant("key", "2"), NOW).await.unwrap();
+    assert_eq!(conflict, Write::Conflict);
+    costs.one("an insert that conflicts");
 }
 
 pub(crate) async fn a_read<S: Records>(server: S) {

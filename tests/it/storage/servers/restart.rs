@@ -12,7 +12,7 @@ use pangea_mcp_auth::repository::{Kind, Repository, RepositoryError, Write};
 use tokio::task::JoinSet;
 
 use super::{HASTE, NOW, done, grant, insert, value};
-use crate::support::{PATIENCE, RecordServer, Records, postgres::until};
+use crate::support::{PATIENCE, RecordServer, Records, postgres::until, process::free_port};
 
 /// What one caller was promised.
 #[derive(Default)]
@@ -95,6 +95,18 @@ impl Promised {
         assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
         self.unanswered += 1;
     }
+}
+
+/// Whether a server called `name` that is not there is said to be. `url` makes a URL with a port.
+pub(crate) async fn is_absent<D: Records>(name: &str, url: impl FnOnce(u16) -> String) {
+    let port = free_port();
+    let error = D::connect(&url(port), HASTE).await.expect_err("none");
+    assert!(matches!(error, RepositoryError::Unavailable(_)), "{error:?}");
+    let said = error.to_string();
+    let expected = format!(
+        "the repository is unavailable: {name} at 127.0.0.1:{port} does not answer: Connection refused"
+    );
+    assert!(said.starts_with(&expected), "{said}");
 }
 
 pub(crate) async fn is_away<S: RecordServer>(mut server: S) {
