@@ -4,10 +4,17 @@ use super::{
     keys::{REPOSITORIES, key},
     table::{Fallback::Absent, Key, Kind},
 };
+use crate::repository;
 
-/// The sections that store one kind of record in another repository.
-pub(super) const SECTIONS: [&str; 4] =
-    ["repository.clients", "repository.grants", "repository.keys", "repository.replays"];
+/// The section that stores a kind of record in another repository.
+pub(crate) const fn section_of(kind: repository::Kind) -> &'static str {
+    match kind {
+        repository::Kind::Client => "repository.clients",
+        repository::Kind::Grant => "repository.grants",
+        repository::Kind::Key => "repository.keys",
+        repository::Kind::Replay => "repository.replays",
+    }
+}
 
 /// The names of a repository's keys, each with what its value looks like.
 pub(super) const NAMES: [(&str, Kind); 11] = [

@@ -46,6 +46,7 @@ pub use self::{
     secret_source::SecretPlace,
 };
 pub(crate) use self::{
+    elsewhere::section_of,
     filled::filled_example,
     loading::{Survey, survey},
     private_file::{Existing, create_private_folder, write_private_file},

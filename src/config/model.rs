@@ -1,6 +1,6 @@
 //! The types of a valid configuration.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
@@ -18,6 +18,7 @@ use crate::{
         scope::{Scope, ScopeOffer},
         token::{PersonClaim, SigningAlgorithm},
     },
+    repository::Kind,
     secret::{KeyRing, Secret},
 };
 
@@ -252,21 +253,21 @@ pub struct Keys {
 pub struct Repositories {
     /// The repository of all kinds that have none of their own.
     pub main: RepositoryConfig,
-    /// Clients, if they are stored in another repository.
-    pub clients: Option<RepositoryConfig>,
-    /// Grants, if they are stored in another repository.
-    pub grants: Option<RepositoryConfig>,
-    /// Signing keys, if they are stored in another repository.
-    pub keys: Option<RepositoryConfig>,
-    /// One-time values, if they are stored in another repository.
-    pub replays: Option<RepositoryConfig>,
+    /// The repositories of single kinds.
+    pub elsewhere: BTreeMap<Kind, RepositoryConfig>,
 }
 
 impl Repositories {
     /// Every repository, the main one first.
     pub fn all(&self) -> impl Iterator<Item = &RepositoryConfig> {
-        let elsewhere = [&self.clients, &self.grants, &self.keys, &self.replays];
-        std::iter::once(&self.main).chain(elsewhere.into_iter().flatten())
+        std::iter::once(&self.main).chain(self.elsewhere.values())
+    }
+}
+
+impl From<RepositoryConfig> for Repositories {
+    /// One repository for all kinds.
+    fn from(main: RepositoryConfig) -> Self {
+        Self { main, elsewhere: BTreeMap::new() }
     }
 }
 

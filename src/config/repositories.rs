@@ -1,16 +1,16 @@
 //! `[repository]` and the sections that store one kind of record in another repository.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{
-    elsewhere::{NAMES, SECTIONS},
+    elsewhere::{NAMES, section_of},
     model::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     problem::{Complaint, Place},
     reader::Reader,
     table::{LEGACY, join},
     value,
 };
-use crate::permissions::Contents;
+use crate::{permissions::Contents, repository::Kind};
 
 const MAIN: &str = "repository";
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
@@ -26,7 +26,7 @@ const REDIS_SCHEMES: [&str; 7] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum Engine {
     Memory,
     Sqlite,
     Postgres,
@@ -34,15 +34,15 @@ enum Kind {
     Vault,
 }
 
-const KINDS: [(&str, Kind); 5] = [
-    ("memory", Kind::Memory),
-    ("sqlite", Kind::Sqlite),
-    ("postgres", Kind::Postgres),
-    ("redis", Kind::Redis),
-    ("vault", Kind::Vault),
+const ENGINES: [(&str, Engine); 5] = [
+    ("memory", Engine::Memory),
+    ("sqlite", Engine::Sqlite),
+    ("postgres", Engine::Postgres),
+    ("redis", Engine::Redis),
+    ("vault", Engine::Vault),
 ];
 
-impl Kind {
+impl Engine {
     /// The keys that apply to it, except `kind`.
     const fn keys(self) -> &'static [&'static str] {
         match self {
@@ -56,41 +56,40 @@ impl Kind {
 }
 
 pub(super) fn repositories(reader: &mut Reader<'_>, allow_memory: bool) -> Option<Repositories> {
-    let kind = reader.choice(&join(MAIN, "kind"), &KINDS);
-    let others = SECTIONS.map(|section| {
-        let is_written = NAMES.iter().any(|(name, _)| reader.is_written(&join(section, name)));
-        let own = reader.choice(&join(section, "kind"), &KINDS);
-        own.or(kind).filter(|_| is_written)
-    });
-    complain_of_useless_keys(reader, kind, others);
-    let main = kind.and_then(|kind| repository(reader, MAIN, kind, allow_memory));
-    let [clients, grants, keys, replays] =
-        [0, 1, 2, 3].map(|at| others[at].map(|kind| repository(reader, SECTIONS[at], kind, allow_memory)));
-    Some(Repositories {
-        main: main?,
-        clients: clients.map_or(Some(None), |found| found.map(Some))?,
-        grants: grants.map_or(Some(None), |found| found.map(Some))?,
-        keys: keys.map_or(Some(None), |found| found.map(Some))?,
-        replays: replays.map_or(Some(None), |found| found.map(Some))?,
-    })
+    let engine = reader.choice(&join(MAIN, "kind"), &ENGINES);
+    let mut elsewhere = BTreeMap::new();
+    for kind in Kind::ALL {
+        let section = section_of(kind);
+        let own = reader.choice(&join(section, "kind"), &ENGINES);
+        if NAMES.iter().any(|(name, _)| reader.is_written(&join(section, name))) {
+            elsewhere.extend(own.or(engine).map(|engine| (kind, engine)));
+        }
+    }
+    complain_of_useless_keys(reader, engine, &elsewhere);
+    let main = engine.and_then(|engine| repository(reader, MAIN, engine, allow_memory));
+    let elsewhere: Vec<_> = elsewhere
+        .into_iter()
+        .map(|(kind, engine)| Some((kind, repository(reader, section_of(kind), engine, allow_memory)?)))
+        .collect();
+    Some(Repositories { main: main?, elsewhere: elsewhere.into_iter().collect::<Option<_>>()? })
 }
 
 /// One repository. Missing keys default to those of `[repository]`.
 fn repository(
     reader: &mut Reader<'_>,
     section: &str,
-    kind: Kind,
+    engine: Engine,
     allow_memory: bool,
 ) -> Option<RepositoryConfig> {
-    match kind {
-        Kind::Memory if allow_memory => Some(RepositoryConfig::Memory),
-        Kind::Memory => {
+    match engine {
+        Engine::Memory if allow_memory => Some(RepositoryConfig::Memory),
+        Engine::Memory => {
             let what = "\"memory\" loses all clients, grants and keys when the process ends";
             let fix = "Set `kind = \"sqlite\"`, or start with --allow-volatile to accept this";
             reader.complain(&place_of(reader, section, "kind"), Complaint::new(what, fix));
             None
         }
-        Kind::Sqlite => {
+        Engine::Sqlite => {
             let fix = "Add `path = \"/var/lib/pangea-mcp-auth/pangea-mcp-auth.sqlite\"` under `[repository]`";
             let path = place_of(reader, section, "path");
             let found = reader.path(&path);
@@ -99,9 +98,9 @@ fn repository(
             reader.judge_file(&path, &file, Contents::Records);
             Some(RepositoryConfig::Sqlite { path: file })
         }
-        Kind::Postgres => server(reader, section, &POSTGRES_SCHEMES).map(RepositoryConfig::Postgres),
-        Kind::Redis => server(reader, section, &REDIS_SCHEMES).map(RepositoryConfig::Redis),
-        Kind::Vault => vault(reader, section).map(RepositoryConfig::Vault),
+        Engine::Postgres => server(reader, section, &POSTGRES_SCHEMES).map(RepositoryConfig::Postgres),
+        Engine::Redis => server(reader, section, &REDIS_SCHEMES).map(RepositoryConfig::Redis),
+        Engine::Vault => vault(reader, section).map(RepositoryConfig::Vault),
     }
 }
 
@@ -168,24 +167,31 @@ fn needed<T>(reader: &mut Reader<'_>, path: &str, found: Option<T>, what: &str, 
     found
 }
 
-/// Records keys that apply neither to the kind of their section nor to a section that inherits them.
-fn complain_of_useless_keys(reader: &mut Reader<'_>, main: Option<Kind>, others: [Option<Kind>; 4]) {
+/// Records keys that apply neither to the engine of their section nor to a section that inherits them.
+fn complain_of_useless_keys(
+    reader: &mut Reader<'_>,
+    main: Option<Engine>,
+    elsewhere: &BTreeMap<Kind, Engine>,
+) {
     let Some(main) = main else { return };
     let place = reader.settings.get(&join(MAIN, "kind")).map(|given| &given.place);
     if matches!(place, Some(Place::Variable(_))) {
         // The file was written for another kind, which a variable overrides.
         return;
     }
-    let heirs = || others.into_iter().flatten();
     for (name, _) in NAMES.iter().filter(|(name, _)| *name != "kind") {
-        let useful = |kind: Kind| kind.keys().contains(name);
+        let useful = |engine: &Engine| engine.keys().contains(name);
         let path = join(MAIN, name);
-        if !useful(main) && !heirs().any(useful) && reader.is_written(&path) && !is_legacy(reader, &path) {
+        if !useful(&main)
+            && !elsewhere.values().any(useful)
+            && reader.is_written(&path)
+            && !is_legacy(reader, &path)
+        {
             complain_of_useless(reader, &path);
         }
-        for (section, kind) in SECTIONS.iter().zip(others) {
-            let path = join(section, name);
-            if kind.is_some_and(|kind| !useful(kind)) && reader.is_written(&path) {
+        for (kind, engine) in elsewhere {
+            let path = join(section_of(*kind), name);
+            if !useful(engine) && reader.is_written(&path) {
                 complain_of_useless(reader, &path);
             }
         }

@@ -1,6 +1,7 @@
 //! Opens the configured repository.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf, absolute},
     sync::Arc,
 };
@@ -11,7 +12,7 @@ use crate::{
     config::{self, Repositories, RepositoryConfig, ServerConfig, VaultConfig},
     fetch::Fetch,
     repository::{
-        Access, Atomicity, Kind, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
+        Access, Atomicity, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
         RedisSettings, Repository, RepositoryError, RoutedRepository, SqliteRepository, TokenSource,
         VaultRepository, VaultSettings,
     },
@@ -68,10 +69,10 @@ fn unwritable(engine: Arc<dyn Repository>) -> Arc<dyn Repository> {
 
 /// The kind and location of each repository for people, without users and passwords.
 pub(crate) fn describe(repositories: &Repositories) -> String {
-    let Repositories { main, clients, grants, keys, replays } = repositories;
-    let elsewhere = [("clients", clients), ("grants", grants), ("keys", keys), ("replays", replays)];
-    let elsewhere = elsewhere.into_iter().filter_map(|(name, config)| Some((name, config.as_ref()?)));
-    elsewhere.fold(place(main), |text, (name, config)| format!("{text}; {name} in {}", place(config)))
+    let Repositories { main, elsewhere } = repositories;
+    elsewhere
+        .iter()
+        .fold(place(main), |text, (kind, config)| format!("{text}; {}s in {}", kind.as_str(), place(config)))
 }
 
 fn place(config: &RepositoryConfig) -> String {
@@ -120,18 +121,10 @@ pub(super) fn guarded(
 }
 
 async fn open_all(repositories: &Repositories, way: &mut Way<'_>) -> Result<Arc<dyn Repository>, StartError> {
-    let Repositories { main, clients, grants, keys, replays } = repositories;
-    let main = open_or_empty("repository", main, way).await?;
-    let mut elsewhere = Vec::new();
-    for (kind, section, config) in [
-        (Kind::Client, "repository.clients", clients),
-        (Kind::Grant, "repository.grants", grants),
-        (Kind::Key, "repository.keys", keys),
-        (Kind::Replay, "repository.replays", replays),
-    ] {
-        if let Some(config) = config {
-            elsewhere.push((kind, open_or_empty(section, config, way).await?));
-        }
+    let main = open_or_empty("repository", &repositories.main, way).await?;
+    let mut elsewhere = BTreeMap::new();
+    for (kind, config) in &repositories.elsewhere {
+        elsewhere.insert(*kind, open_or_empty(config::section_of(*kind), config, way).await?);
     }
     Ok(if elsewhere.is_empty() { main } else { Arc::new(RoutedRepository::new(main, elsewhere)) })
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, UnixTime},
-    config::{Keys as KeyConfig, Repositories, RepositoryConfig},
+    config::{self, Keys as KeyConfig, Repositories, RepositoryConfig},
     daemon::{self, StartError},
     keys::Keys,
     repository::{Access, Atomicity, Kind, Record, Repository, RepositoryError, Write},
@@ -40,25 +40,17 @@ pub(super) fn places(
     now: UnixTime,
     random: &Arc<dyn Random>,
 ) -> Vec<Place> {
-    let Repositories { main, clients, grants, keys: elsewhere, replays } = repositories;
-    let sections = [
-        ("repository", Some(main)),
-        ("repository.clients", clients.as_ref()),
-        ("repository.grants", grants.as_ref()),
-        ("repository.keys", elsewhere.as_ref()),
-        ("repository.replays", replays.as_ref()),
-    ];
-    let keys_at = if elsewhere.is_some() { "repository.keys" } else { "repository" };
-    let place = |(section, config): (&'static str, Option<&RepositoryConfig>)| {
-        let here = keys.filter(|_| section == keys_at);
-        Some(Place {
-            section,
-            config: config?.clone(),
-            sealer: here.map(|keys| Sealer::with(&keys.sealing, now, Arc::clone(random))),
-            record: format!("check-{}", random_token(&**random)),
-        })
+    let Repositories { main, elsewhere } = repositories;
+    let place = |section, config: &RepositoryConfig, has_keys| Place {
+        section,
+        config: config.clone(),
+        sealer: keys.filter(|_| has_keys).map(|keys| Sealer::with(&keys.sealing, now, Arc::clone(random))),
+        record: format!("check-{}", random_token(&**random)),
     };
-    sections.into_iter().filter_map(place).collect()
+    let main = place("repository", main, !elsewhere.contains_key(&Kind::Key));
+    let elsewhere =
+        elsewhere.iter().map(|(kind, config)| place(config::section_of(*kind), config, *kind == Kind::Key));
+    std::iter::once(main).chain(elsewhere).collect()
 }
 
 impl Place {
@@ -78,13 +70,7 @@ impl Place {
         {
             return Part::from(vec![self.not_there_yet(question, path)]);
         }
-        let alone = Repositories {
-            main: self.config.clone(),
-            clients: None,
-            grants: None,
-            keys: None,
-            replays: None,
-        };
+        let alone = Repositories::from(self.config.clone());
         let repository = match daemon::open_repository_for(&alone, Access::ReadWrite).await {
             Ok(repository) => repository,
             Err(StartError::Repository(error @ RepositoryError::Absent(_))) => {
@@ -305,13 +291,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_trip_that_is_broken_off_leaves_a_record_that_ends_by_itself() {
         let (repository, clock) = (Hanging::default(), ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-        let alone = Repositories {
-            main: RepositoryConfig::Memory,
-            clients: None,
-            grants: None,
-            keys: None,
-            replays: None,
-        };
+        let alone = Repositories::from(RepositoryConfig::Memory);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let place = places(&alone, None, clock.now(), &random).remove(0);
         let broken_off =

@@ -32,7 +32,7 @@ use crate::{
 
 /// The order of the copy. Keys come first, because they identify the installation. Grants come last, so that each
 /// finds its client.
-const KINDS: [Kind; 4] = [Kind::Key, Kind::Client, Kind::Replay, Kind::Grant];
+const KINDS: [Kind; Kind::ALL.len()] = [Kind::Key, Kind::Client, Kind::Replay, Kind::Grant];
 /// Concurrent writes, so that a backend can commit several together.
 const AT_ONCE: usize = 64;
 

@@ -1,6 +1,6 @@
 //! Kinds of records in separate repositories, as configured.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -11,23 +11,22 @@ use crate::clock::UnixTime;
 #[derive(Debug)]
 pub struct RoutedRepository {
     main: Arc<dyn Repository>,
-    elsewhere: Vec<(Kind, Arc<dyn Repository>)>,
+    elsewhere: BTreeMap<Kind, Arc<dyn Repository>>,
 }
 
 impl RoutedRepository {
     /// Kinds that are not in `elsewhere` go to `main`.
     #[must_use]
-    pub fn new(main: Arc<dyn Repository>, elsewhere: Vec<(Kind, Arc<dyn Repository>)>) -> Self {
+    pub fn new(main: Arc<dyn Repository>, elsewhere: BTreeMap<Kind, Arc<dyn Repository>>) -> Self {
         Self { main, elsewhere }
     }
 
     fn of(&self, kind: Kind) -> &dyn Repository {
-        let own = self.elsewhere.iter().find(|(routed, _)| *routed == kind);
-        own.map_or(&*self.main, |(_, repository)| &**repository)
+        &**self.elsewhere.get(&kind).unwrap_or(&self.main)
     }
 
     fn all(&self) -> impl Iterator<Item = &dyn Repository> {
-        std::iter::once(&*self.main).chain(self.elsewhere.iter().map(|(_, repository)| &**repository))
+        std::iter::once(&self.main).chain(self.elsewhere.values()).map(|repository| &**repository)
     }
 }
 
@@ -94,7 +93,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn keeps_every_rule() {
         let broken = conformance::verify(async || {
-            let elsewhere = vec![(Kind::Client, memory()), (Kind::Key, memory())];
+            let elsewhere = BTreeMap::from([(Kind::Client, memory()), (Kind::Key, memory())]);
             let routed: Arc<dyn Repository> = Arc::new(RoutedRepository::new(memory(), elsewhere));
             [Arc::clone(&routed), routed]
         });
@@ -104,7 +103,8 @@ mod tests {
     #[tokio::test]
     async fn each_kind_goes_to_its_place() {
         let (main, clients) = (memory(), memory());
-        let routed = RoutedRepository::new(Arc::clone(&main), vec![(Kind::Client, Arc::clone(&clients))]);
+        let elsewhere = BTreeMap::from([(Kind::Client, Arc::clone(&clients))]);
+        let routed = RoutedRepository::new(Arc::clone(&main), elsewhere);
         let record = Record { key: "k".into(), value: "{}".into(), parent: None, expires_at: None };
         let now = UnixTime::from_secs(1);
         for (kind, at) in [(Kind::Client, &clients), (Kind::Grant, &main), (Kind::Key, &main)] {

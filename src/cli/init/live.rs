@@ -79,7 +79,7 @@ impl<'a> Live<'a> {
             }),
             Engine::Sqlite => return Ok(()),
         };
-        let alone = Repositories { main, clients: None, grants: None, keys: None, replays: None };
+        let alone = Repositories::from(main);
         self.runtime.block_on(async {
             match timeout(PATIENCE, daemon::open_repository(&alone)).await {
                 Ok(opened) => opened.map(|_| ()).map_err(|error| error.to_string()),

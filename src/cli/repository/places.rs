@@ -28,8 +28,7 @@ pub(super) fn repositories_at(place: &str, flag: &str) -> Result<Repositories, F
         return Err(Failure::new(Exit::Usage, message).hint(hint));
     }
     if let Some(path) = place.strip_prefix("sqlite:") {
-        let main = RepositoryConfig::Sqlite { path: PathBuf::from(path) };
-        return Ok(Repositories { main, clients: None, grants: None, keys: None, replays: None });
+        return Ok(RepositoryConfig::Sqlite { path: PathBuf::from(path) }.into());
     }
     let overrides = Overrides { allow_volatile: true, ..Overrides::default() };
     let source = Source { file: Some(place.into()), environment: &WithoutRepository, overrides, dev: None };

@@ -4,13 +4,14 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        elsewhere::SECTIONS,
+        elsewhere::section_of,
         keys::KEYS,
         settings::{Settings, Value},
         table::{Fallback, Kind},
     },
     *,
 };
+use crate::repository;
 
 #[test]
 fn the_example_works_once_its_secrets_are_there() {
@@ -38,7 +39,6 @@ fn the_example_names_every_key_and_its_true_default() {
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     assert!(settings.read_toml(&whole_example(), Path::new("example.toml"), &mut problems));
     assert!(problems.is_empty(), "{problems:?}");
-    let is_for_one_kind = |path: &str| SECTIONS.iter().any(|section| path.starts_with(section));
     for key in KEYS.iter().filter(|key| !is_for_one_kind(key.path)) {
         let given = settings.get(&key.path.replace('#', "0"));
         let given = given.unwrap_or_else(|| panic!("the example lacks {}", key.path));
@@ -102,6 +102,11 @@ fn documented_range(doc: &str) -> Option<(u64, u64)> {
     })
 }
 
+/// Whether a key is in a section that stores one kind of record elsewhere.
+fn is_for_one_kind(path: &str) -> bool {
+    repository::Kind::ALL.iter().any(|kind| path.starts_with(section_of(*kind)))
+}
+
 #[test]
 fn ranges_are_read_from_explanations() {
     for (doc, range) in [
@@ -118,7 +123,6 @@ fn ranges_are_read_from_explanations() {
 /// What the explanation of a key says may be written is accepted, and nothing beyond it.
 #[test]
 fn documented_ranges_are_those_of_the_program() {
-    let is_for_one_kind = |path: &str| SECTIONS.iter().any(|section| path.starts_with(section));
     let bounded = KEYS.iter().filter(|key| !is_for_one_kind(key.path));
     let mut ranges = 0;
     for key in bounded.filter(|key| matches!(key.kind, Kind::Duration | Kind::Number)) {

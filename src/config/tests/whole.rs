@@ -11,6 +11,7 @@ use crate::{
         redirect::PrivateUseSchemes,
         token::{PersonClaim, SigningAlgorithm},
     },
+    repository::Kind,
     secret::KeyRing,
 };
 
@@ -230,14 +231,20 @@ grants = { kind = "redis", url = "rediss://r", password = { env = "SEALING" } }"
     assert_eq!((main.url.expose(), main.connections), ("postgres://app@db/mcp", 4));
     assert_eq!(main.password.as_ref().unwrap().expose(), "canary-client-secret-of-some-length");
     assert_eq!(main.timeout, Duration::from_secs(2));
-    let Some(RepositoryConfig::Vault(clients)) = &repository.clients else { panic!("{repository:?}") };
+    let Some(RepositoryConfig::Vault(clients)) = repository.elsewhere.get(&Kind::Client) else {
+        panic!("{repository:?}")
+    };
     assert_eq!((clients.folder.as_str(), clients.cache), ("/mcp/clients", Duration::from_secs(5)));
     assert_eq!(clients.api_url.as_str(), "https://vault.aws.us.pangea.cloud/");
-    let Some(RepositoryConfig::Postgres(keys)) = &repository.keys else { panic!("{repository:?}") };
+    let Some(RepositoryConfig::Postgres(keys)) = repository.elsewhere.get(&Kind::Key) else {
+        panic!("{repository:?}")
+    };
     assert_eq!((keys.url.expose(), keys.connections), ("postgres://keys@db/mcp", 4));
-    let Some(RepositoryConfig::Redis(grants)) = &repository.grants else { panic!("{repository:?}") };
+    let Some(RepositoryConfig::Redis(grants)) = repository.elsewhere.get(&Kind::Grant) else {
+        panic!("{repository:?}")
+    };
     assert_eq!((grants.url.expose(), grants.timeout), ("rediss://r", Duration::from_secs(2)));
-    assert!(repository.replays.is_none() && repository.all().count() == 4);
+    assert!(!repository.elsewhere.contains_key(&Kind::Replay) && repository.all().count() == 4);
 }
 
 #[test]

@@ -35,11 +35,27 @@ const REDIRECTIONS: usize = 5;
 /// The connections to all servers that hold records.
 pub(super) struct Connections {
     dial: Dial,
-    parts: Vec<Part>,
+    parts: Parts,
     timeout: Duration,
 }
 
-/// The records on one server: all of them, or in a Cluster those of one kind.
+/// Which records share a connection.
+enum Parts {
+    /// All of them.
+    Single(Part),
+    /// Those of one kind, because a Cluster may keep each kind on another server.
+    Cluster(Box<ByKind>),
+}
+
+#[derive(Default)]
+struct ByKind {
+    clients: Part,
+    grants: Part,
+    keys: Part,
+    replays: Part,
+}
+
+/// The connection to the server of some records.
 #[derive(Default)]
 struct Part {
     state: Mutex<State>,
@@ -87,8 +103,9 @@ impl From<Failure> for RepositoryError {
 impl Connections {
     /// Connections are opened when they are needed.
     pub(super) fn new(dial: Dial, timeout: Duration) -> Self {
-        let parts = if dial.is_cluster() { Kind::ALL.len() } else { 1 };
-        Self { dial, parts: (0..parts).map(|_| Part::default()).collect(), timeout }
+        let parts =
+            if dial.is_cluster() { Parts::Cluster(Box::default()) } else { Parts::Single(Part::default()) };
+        Self { dial, parts, timeout }
     }
 
     /// The names for error messages.
@@ -98,7 +115,11 @@ impl Connections {
 
     /// One kind of each part.
     pub(super) fn parts(&self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().take(self.parts.len())
+        let parts = match self.parts {
+            Parts::Single(_) => 1,
+            Parts::Cluster(_) => Kind::ALL.len(),
+        };
+        Kind::ALL.into_iter().take(parts)
     }
 
     /// The deadline of a request that begins now.
@@ -152,7 +173,13 @@ impl Connections {
     }
 
     fn part(&self, kind: Kind) -> &Part {
-        &self.parts[if self.parts.len() > 1 { kind as usize } else { 0 }]
+        match (&self.parts, kind) {
+            (Parts::Single(part), _) => part,
+            (Parts::Cluster(parts), Kind::Client) => &parts.clients,
+            (Parts::Cluster(parts), Kind::Grant) => &parts.grants,
+            (Parts::Cluster(parts), Kind::Key) => &parts.keys,
+            (Parts::Cluster(parts), Kind::Replay) => &parts.replays,
+        }
     }
 
     /// The connection of a part. One caller opens it, and the others wait.

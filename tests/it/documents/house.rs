@@ -58,7 +58,8 @@ const ROOMS: [(&str, &[&str]); 22] = [
     ("web", &["flow", "audit", "keys", "oauth", "secret", "clock"]),
     ("dev", &["jose", "oauth", "secret", "clock"]),
     ("telemetry", &["config", "audit"]),
-    ("config", &["oauth", "permissions", "secret"]),
+    // It says where each kind of record is kept.
+    ("config", &["repository", "oauth", "permissions", "secret"]),
     ("flow", &["audit", "keys", "repository", "upstream", "oauth", "secret", "clock"]),
     ("audit", &["oauth", "secret"]),
     // It reads from clients and grants which of two records is newer.

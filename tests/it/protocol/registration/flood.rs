@@ -1,6 +1,6 @@
 //! Strangers register without end: what is stored stays below a ceiling, and clients in use stay.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::Clock,
@@ -115,7 +115,8 @@ async fn a_day_of_floods_stays_below_the_ceiling_and_evicts_no_client_in_use() {
 #[tokio::test]
 async fn the_oldest_unused_registration_is_evicted_first_whatever_keeps_it() {
     let memory = || -> Arc<dyn Repository> { Arc::new(MemoryRepository::default()) };
-    let routed = RoutedRepository::new(memory(), vec![(Kind::Client, memory()), (Kind::Key, memory())]);
+    let routed =
+        RoutedRepository::new(memory(), BTreeMap::from([(Kind::Client, memory()), (Kind::Key, memory())]));
     for repository in [memory(), Arc::new(routed)] {
         let options = Options {
             sections: "[registration]\nmax_unused = 3\n",

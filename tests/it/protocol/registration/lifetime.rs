@@ -1,6 +1,6 @@
 //! How much a stranger may register, for how long it is kept, and what it is worth.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::repository::{Kind, MemoryRepository, Repository, RoutedRepository};
 use serde_json::json;
@@ -149,7 +149,8 @@ async fn a_client_with_which_nobody_signs_in_is_forgotten() {
 #[tokio::test]
 async fn a_client_with_a_live_grant_is_never_forgotten() {
     let memory = || -> Arc<dyn Repository> { Arc::new(MemoryRepository::default()) };
-    let routed = RoutedRepository::new(memory(), vec![(Kind::Client, memory()), (Kind::Key, memory())]);
+    let routed =
+        RoutedRepository::new(memory(), BTreeMap::from([(Kind::Client, memory()), (Kind::Key, memory())]));
     for repository in [None, Some(memory()), Some(Arc::new(routed) as Arc<dyn Repository>)] {
         let server = Server::with(Options { repository, ..Options::default() }).await;
         keeps_the_client_of_a_live_grant(&server).await;

@@ -79,9 +79,7 @@ async fn a_client_that_is_removed_does_not_come_back_from_the_library() {
 /// The server's repository as a command opens it.
 async fn open(server: &Server) -> std::sync::Arc<dyn pangea_mcp_auth::repository::Repository> {
     let main = pangea_mcp_auth::config::RepositoryConfig::Vault(config(server));
-    let (clients, grants, keys, replays) = (None, None, None, None);
-    let repositories = pangea_mcp_auth::config::Repositories { main, clients, grants, keys, replays };
-    pangea_mcp_auth::daemon::open_repository(&repositories).await.unwrap()
+    pangea_mcp_auth::daemon::open_repository(&main.into()).await.unwrap()
 }
 
 fn config(server: &Server) -> VaultConfig {
