@@ -1,8 +1,9 @@
 //! Refuses secrets among the arguments, before an error message can repeat them.
 
-use std::{env, ffi::OsString};
+use std::ffi::OsString;
 
 use super::failure::{Exit, Failure};
+use crate::config;
 
 /// How to recognise a kind of secret.
 struct Secret {
@@ -29,7 +30,7 @@ const OF_SERVICE: &str = "it looks like a Pangea service token: put it in a file
 /// list, and an error would repeat it. Secrets are recognised by their prefix, because a truncated secret
 /// still helps an attacker to guess the rest.
 pub(super) fn refuse_secrets() -> Result<(), Failure> {
-    refuse_secrets_in(env::args_os())
+    refuse_secrets_in(config::arguments())
 }
 
 fn refuse_secrets_in(arguments: impl Iterator<Item = OsString>) -> Result<(), Failure> {

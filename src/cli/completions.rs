@@ -3,7 +3,7 @@
 //! A script lists no flags. It asks the installed program, so it works with every version. A completion
 //! must be fast, silent and without side effects: values that take too long or fail are left out.
 
-use std::{env, ffi::OsStr, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{ffi::OsStr, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use clap::{Command, CommandFactory};
 use clap_complete::{CompleteEnv, engine::CompletionCandidate, env::Shells};
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    daemon,
+    config, daemon,
     oauth::{
         client::Client,
         grant::{Grant, Person},
@@ -99,7 +99,7 @@ fn script(shell: &str) -> Option<String> {
 /// It prints no errors.
 pub(super) fn answer_shell() -> Option<ExitCode> {
     let asked = CompleteEnv::with_factory(Arguments::command as fn() -> Command).var(VARIABLE);
-    match asked.try_complete(env::args_os(), env::current_dir().ok().as_deref()) {
+    match asked.try_complete(config::arguments(), config::working_directory().as_deref()) {
         Ok(false) => None,
         Ok(true) => Some(ExitCode::SUCCESS),
         Err(_) => Some(ExitCode::FAILURE),
@@ -166,7 +166,7 @@ fn range_start(beginning: &str, order: Order) -> Option<String> {
 
 /// The options of the command line that is being completed, as far as they select a repository.
 fn global() -> Global {
-    let mut words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let mut words = config::arguments().map(|word| word.to_string_lossy().into_owned());
     let (mut config, mut dev) = (None, false);
     while let Some(word) = words.next() {
         match word.as_str() {

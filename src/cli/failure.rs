@@ -1,6 +1,5 @@
 //! Failures of commands: an exit code for programs, a message for people, and a hint that says what to do.
 
-use super::output::complain;
 use crate::{daemon::StartError, keys::KeyError, repository::RepositoryError};
 
 /// The exit codes of failures.
@@ -53,19 +52,6 @@ impl Failure {
     pub(super) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
-}
-
-/// Prints every failure but the last, which it returns. The exit code is the one that all failures share,
-/// [`Exit::Partly`] if part of the work was done, and otherwise [`Exit::Failed`].
-pub(super) fn tell_all(mut failures: Vec<Failure>, is_some_done: bool) -> Result<(), Failure> {
-    let Some(last) = failures.pop() else { return Ok(()) };
-    failures.iter().for_each(complain);
-    let exit = match last.exit {
-        _ if is_some_done => Exit::Partly,
-        exit if failures.iter().all(|failure| failure.exit == exit) => exit,
-        _ => Exit::Failed,
-    };
-    Err(Failure { exit, ..last })
 }
 
 impl From<RepositoryError> for Failure {

@@ -48,6 +48,19 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
+/// Prints every failure but the last, which it returns. The exit code is the one that all failures share,
+/// [`Exit::Partly`] if part of the work was done, and otherwise [`Exit::Failed`].
+pub(super) fn tell_all(mut failures: Vec<Failure>, is_some_done: bool) -> Result<(), Failure> {
+    let Some(last) = failures.pop() else { return Ok(()) };
+    failures.iter().for_each(complain);
+    let exit = match last.exit {
+        _ if is_some_done => Exit::Partly,
+        exit if failures.iter().all(|failure| failure.exit == exit) => exit,
+        _ => Exit::Failed,
+    };
+    Err(Failure { exit, ..last })
+}
+
 /// Whether a user is at the terminal and can answer questions.
 pub(super) fn is_attended() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

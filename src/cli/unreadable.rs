@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    failure::{Exit, Failure, tell_all},
-    output::Output,
+    failure::{Exit, Failure},
+    output::{Output, tell_all},
 };
 use crate::repository::Unreadable;
 

@@ -1,10 +1,10 @@
 //! The keys of repositories for single kinds of record. Each has the keys of `[repository]`.
 
-use super::{
-    keys::{REPOSITORIES, key},
-    table::{Fallback::Absent, Key, Kind},
-};
+use super::table::{Fallback::Absent, Key, Kind, key};
 use crate::repository;
+
+/// The values of `repository.kind`.
+pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redis", "vault"];
 
 /// The section that stores a kind of record in another repository.
 pub(crate) const fn section_of(kind: repository::Kind) -> &'static str {

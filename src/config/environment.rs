@@ -1,13 +1,10 @@
-//! The environment of the process: variables, keyring and the user's directories.
+//! The environment of the process: variables, arguments, keyring and directories.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use directories::ProjectDirs;
 
-use super::keyring;
-
-/// The name of this program in the keyring and in directories.
-pub const APPLICATION: &str = "pangea-mcp-auth";
+use super::keyring::{self, APPLICATION, KeyringError};
 
 /// The environment of the process. Tests pass their own.
 pub trait Environment: Sync {
@@ -45,6 +42,16 @@ pub trait Environment: Sync {
     fn directories(&self) -> Option<Directories>;
 }
 
+/// The arguments of this process; the first is the name of the program.
+pub(crate) fn arguments() -> impl Iterator<Item = OsString> {
+    std::env::args_os()
+}
+
+/// The working directory of this process, if it exists.
+pub(crate) fn working_directory() -> Option<PathBuf> {
+    std::env::current_dir().ok()
+}
+
 /// The directories for configuration and state on this platform.
 #[derive(Debug, Clone)]
 pub struct Directories {
@@ -52,23 +59,6 @@ pub struct Directories {
     pub config: PathBuf,
     /// Contains the database.
     pub state: PathBuf,
-}
-
-/// Why a secret cannot be read from the keyring.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum KeyringError {
-    /// There is no such entry.
-    #[error("the keyring has no such entry")]
-    NoEntry,
-    /// The keyring is locked or refuses access.
-    #[error("the keyring refuses access: {0}")]
-    Refused(String),
-    /// There is no keyring, as on a Linux server without a Secret Service.
-    #[error("no keyring can be reached: {0}")]
-    Unavailable(String),
-    /// The program was built without the cargo feature `keyring`.
-    #[error("this build has no keyring support")]
-    NotBuiltIn,
 }
 
 /// The real environment. Nothing else reads environment variables or the keyring.

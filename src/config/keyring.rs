@@ -1,18 +1,36 @@
 //! The platform's keyring. A build without the cargo feature `keyring` refuses every use of it.
 
-use super::environment::KeyringError;
-
 #[cfg(feature = "keyring")]
 pub(super) use self::platform::{read, remove, store};
 
 #[cfg(not(feature = "keyring"))]
 pub(super) use self::absent::{read, remove, store};
 
+/// The name of this program in the keyring and in directories.
+pub const APPLICATION: &str = "pangea-mcp-auth";
+
+/// Why a secret cannot be read from the keyring.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// There is no such entry.
+    #[error("the keyring has no such entry")]
+    NoEntry,
+    /// The keyring is locked or refuses access.
+    #[error("the keyring refuses access: {0}")]
+    Refused(String),
+    /// There is no keyring, as on a Linux server without a Secret Service.
+    #[error("no keyring can be reached: {0}")]
+    Unavailable(String),
+    /// The program was built without the cargo feature `keyring`.
+    #[error("this build has no keyring support")]
+    NotBuiltIn,
+}
+
 #[cfg(feature = "keyring")]
 mod platform {
     use keyring::v1::{Entry, Error};
 
-    use super::{super::environment::APPLICATION, KeyringError};
+    use super::{APPLICATION, KeyringError};
 
     pub(in crate::config) fn read(name: &str) -> Result<String, KeyringError> {
         Entry::new(APPLICATION, name).and_then(|entry| entry.get_password()).map_err(understood)

@@ -2,19 +2,12 @@
 //! `docs/configuration.md`.
 
 use super::{
-    elsewhere,
+    elsewhere::{self, REPOSITORIES},
     table::{
-        Fallback::{self, Absent, Made, Required, Value},
-        Key, Kind,
+        Fallback::{Absent, Made, Required, Value},
+        Key, Kind, key,
     },
 };
-
-pub(super) const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
-    Key { path, kind, fallback, doc }
-}
-
-/// The values of `repository.kind`.
-pub(super) const REPOSITORIES: &[&str] = &["memory", "sqlite", "postgres", "redis", "vault"];
 
 /// The chapters of the reference: the sections of the file, each with a description.
 pub(super) const CHAPTERS: &[(&str, &str)] = &[

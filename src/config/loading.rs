@@ -9,7 +9,8 @@ use std::{
 
 use super::{
     DevDefaults, Overrides, Source, dev,
-    environment::{APPLICATION, Environment},
+    environment::Environment,
+    keyring::APPLICATION,
     model::{Authn, Config, Keys, Repositories, ResourceConfig},
     problem::{Complaint, Place, Problem, Problems},
     reader::{self, Reader},

@@ -11,6 +11,7 @@ mod filled;
 mod keyring;
 mod keys;
 mod loading;
+mod lookup;
 mod model;
 mod private_file;
 mod problem;
@@ -35,18 +36,21 @@ use std::path::PathBuf;
 pub use self::reference::{reference, variables};
 pub use self::{
     dev::{DevDefaults, StandIn},
-    environment::{APPLICATION, Directories, Environment, KeyringError, SystemEnvironment},
+    environment::{Directories, Environment, SystemEnvironment},
+    keyring::{APPLICATION, KeyringError},
     loading::{load, load_repositories, parse},
     model::{
-        Access, Authn, AuthnService, Config, FromEnvironment, Introspection, Keys, Limits, Log, LogFormat,
-        LoopbackResources, Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig,
-        ServerConfig, Tokens, VaultConfig,
+        Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
+        Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig, Tokens,
+        VaultConfig,
     },
     problem::{Place, Problem, Problems},
     secret_source::SecretPlace,
+    settings::FromEnvironment,
 };
 pub(crate) use self::{
     elsewhere::section_of,
+    environment::{arguments, working_directory},
     filled::filled_example,
     loading::{Survey, survey},
     private_file::{Existing, create_private_folder, write_private_file},

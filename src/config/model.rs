@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Dura
 use ipnet::IpNet;
 use url::Url;
 
-use super::{
-    problem::{Place, Problem},
-    secret_source::SecretPlace,
-};
+use super::{problem::Problem, secret_source::SecretPlace, settings::FromEnvironment};
 use crate::{
     oauth::{
         issuer::Issuer,
@@ -59,17 +56,6 @@ pub struct Config {
     pub from_environment: Vec<FromEnvironment>,
     /// What works but should be corrected.
     pub warnings: Vec<Problem>,
-}
-
-/// A value that an environment variable sets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FromEnvironment {
-    /// Name of the variable.
-    pub variable: String,
-    /// The key that it sets, such as `authn.client_id`.
-    pub key: String,
-    /// The overridden line of the configuration file.
-    pub instead_of: Option<Place>,
 }
 
 impl Config {

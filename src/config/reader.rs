@@ -12,11 +12,12 @@ use toml::de::DeValue;
 use super::{
     environment::Environment,
     keys::KEYS,
+    lookup::find,
     problem::{Complaint, Place, Problem, did_you_mean},
     sealing_keys,
     secret_source::{self, SecretPlace},
     settings::{Given, Settings, Value},
-    table::{Fallback, Key, find, join},
+    table::{Fallback, Key, join},
     unknown::whereabouts,
     value::{self, quoted},
 };

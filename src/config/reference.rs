@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use super::{
     EXAMPLE,
     keys::{CHAPTERS, KEYS},
-    table::{Fallback, Key, Kind, LEGACY, find, header},
+    lookup::find,
+    table::{Fallback, Key, Kind, LEGACY, header},
 };
 
 const INTRODUCTION: &str = "\

@@ -9,7 +9,8 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    environment::{APPLICATION, Environment, KeyringError, SystemEnvironment},
+    environment::{Environment, SystemEnvironment},
+    keyring::{APPLICATION, KeyringError},
     problem::{Complaint, Place, did_you_mean},
     settings::{Given, Value},
     value::{quoted, text},

@@ -7,13 +7,13 @@ use url::Url;
 use super::{
     model::{
         Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Registration,
-        ResourceConfig, Tokens,
+        ResourceConfig, ScopeConfig, Tokens,
     },
     problem::Complaint,
     reader::Reader,
-    settings::Value,
+    settings::{Given, Value},
     table::join,
-    value,
+    value::{self, quoted, scope_word},
 };
 use crate::oauth::{
     issuer::Issuer,
@@ -146,7 +146,7 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
     let at = |name| join(path, name);
     let url = reader.text(&at("url"), value::resource);
     let name = reader.plain_text(&at("name"));
-    let scopes = reader.list(&at("scopes"), value::scope);
+    let scopes = reader.list(&at("scopes"), scope);
     let words: Vec<&str> = scopes.iter().map(|scope| scope.name.as_str()).collect();
     if Scope::parse(&words.join(" ")).is_err() {
         let complaint = Complaint::new("has too many scopes", "Use at most 256");
@@ -162,11 +162,35 @@ fn resource(reader: &mut Reader<'_>, path: &str) -> Option<ResourceConfig> {
     Some(ResourceConfig { url: url?, name, scopes, upstream, introspection, default })
 }
 
+/// A scope of a resource: a name, or a table with `name`, `description` and `default`.
+fn scope(given: &Given) -> Result<ScopeConfig, Complaint> {
+    const FIX: &str =
+        "Write \"user\" or { name = \"user\", description = \"Read your notes\", default = true }";
+    match &given.value {
+        Value::Table(members) => {
+            if let Some(unknown) =
+                members.keys().find(|name| !matches!(name.as_str(), "name" | "description" | "default"))
+            {
+                return Err(Complaint::new(format!("a scope has no {}", quoted(unknown)), FIX));
+            }
+            let member = |name| members.get(name).map(|given| value::text(&given.value)).transpose();
+            let name = member("name")?.ok_or_else(|| Complaint::new("a scope without a name", FIX))?;
+            let description = member("description")?.map(str::to_owned);
+            let default = members.get("default").map(|given| value::boolean(&given.value)).transpose()?;
+            Ok(ScopeConfig { name: scope_word(name)?, description, default: default.unwrap_or_default() })
+        }
+        name @ Value::Text(_) => {
+            Ok(ScopeConfig { name: scope_word(value::text(name)?)?, description: None, default: false })
+        }
+        other => value::wrong_type(other, "a scope", FIX),
+    }
+}
+
 fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(String, ResourceConfig)]) {
     for (index, (path, resource)) in resources.iter().enumerate() {
         let earlier = &resources[..index];
         if earlier.iter().any(|(_, other)| other.url.is_same_as(&resource.url)) {
-            let what = format!("{} is configured twice", value::quoted(resource.url.as_str()));
+            let what = format!("{} is configured twice", quoted(resource.url.as_str()));
             reader.complain(&join(path, "url"), Complaint::new(what, "Remove one of the two"));
         }
         if resource.default && earlier.iter().any(|(_, other)| other.default) {

@@ -11,9 +11,9 @@ use toml::{
 };
 
 use super::{
-    model::FromEnvironment,
+    lookup::{find, is_list_of_sections, is_section},
     problem::{Complaint, Place, Problem},
-    table::{find, header, is_list_of_sections, is_section, join, pattern},
+    table::{header, join, pattern},
     unknown,
 };
 use crate::secret::Secret;
@@ -96,6 +96,17 @@ pub(super) struct Settings {
     sections: BTreeMap<String, Place>,
     /// Values in the file that are overridden.
     overruled: BTreeMap<String, Place>,
+}
+
+/// A value that an environment variable sets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromEnvironment {
+    /// Name of the variable.
+    pub variable: String,
+    /// The key that it sets, such as `authn.client_id`.
+    pub key: String,
+    /// The overridden line of the configuration file.
+    pub instead_of: Option<Place>,
 }
 
 impl Settings {

@@ -11,11 +11,7 @@ use jiff::{Span, SpanRelativeTo};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{
-    model::ScopeConfig,
-    problem::Complaint,
-    settings::{Given, Value},
-};
+use super::{problem::Complaint, settings::Value};
 use crate::oauth::{
     issuer::{InvalidIssuer, Issuer},
     resource::{Resource, is_loopback},
@@ -213,31 +209,7 @@ pub(super) fn upstream_scope(text: &str) -> Result<String> {
     Err(Complaint::new(format!("{} is not a valid upstream scope", quoted(text)), fix))
 }
 
-/// A scope of a resource: a name, or a table with `name`, `description` and `default`.
-pub(super) fn scope(given: &Given) -> Result<ScopeConfig> {
-    const FIX: &str =
-        "Write \"user\" or { name = \"user\", description = \"Read your notes\", default = true }";
-    match &given.value {
-        Value::Table(members) => {
-            if let Some(unknown) =
-                members.keys().find(|name| !matches!(name.as_str(), "name" | "description" | "default"))
-            {
-                return Err(Complaint::new(format!("a scope has no {}", quoted(unknown)), FIX));
-            }
-            let member = |name| members.get(name).map(|given| text(&given.value)).transpose();
-            let name = member("name")?.ok_or_else(|| Complaint::new("a scope without a name", FIX))?;
-            let description = member("description")?.map(str::to_owned);
-            let default = members.get("default").map(|given| boolean(&given.value)).transpose()?;
-            Ok(ScopeConfig { name: scope_word(name)?, description, default: default.unwrap_or_default() })
-        }
-        value @ Value::Text(_) => {
-            Ok(ScopeConfig { name: scope_word(text(value)?)?, description: None, default: false })
-        }
-        other => wrong_type(other, "a scope", FIX),
-    }
-}
-
-fn scope_word(text: &str) -> Result<String> {
+pub(super) fn scope_word(text: &str) -> Result<String> {
     if text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E)) {
         return Ok(text.to_owned());
     }

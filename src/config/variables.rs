@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
+    lookup::find,
     problem::{Complaint, Place, Problem},
     secret_source::unquoted,
     settings::{Given, Settings, Value},
-    table::{FILE_SUFFIX, FILE_VARIABLE, Kind, LEGACY, PREFIX, find},
+    table::{FILE_SUFFIX, FILE_VARIABLE, Kind, LEGACY, PREFIX},
     unknown,
 };
 

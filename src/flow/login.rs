@@ -18,7 +18,7 @@ pub use self::{
 };
 use self::{
     after_sign_in::SignedInLogin,
-    upstream_leg::{Approval, Vouched, unclear},
+    upstream_leg::{Approval, Vouched},
 };
 use super::{
     AuthorizationServer, PATIENCE, RETURN_PATIENCE, UPSTREAM_PATIENCE,
@@ -181,6 +181,14 @@ enum Outcome {
 #[must_use]
 pub fn flow_name(state: &str) -> String {
     encode(&sha256(state.as_bytes())[..12])
+}
+
+fn unclear() -> OAuthError {
+    OAuthError::new(ErrorCode::ServerError, "the sign-in could not be completed")
+}
+
+fn key_is_gone() -> OAuthError {
+    unclear().caused_by("the sealing key is gone under which this login began")
 }
 
 fn declined() -> Ending {

@@ -5,6 +5,7 @@
 
 mod ring;
 mod sealer;
+mod sealing_key;
 
 use std::fmt::{self, Debug};
 
@@ -14,8 +15,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::Error as 
 use zeroize::Zeroizing;
 
 pub use self::{
-    ring::{KeyRing, RingError, SealingKey},
-    sealer::{Installed, KeyId, Sealer},
+    ring::{KeyRing, RingError},
+    sealer::{Installed, Sealer},
+    sealing_key::{KeyId, SealingKey},
 };
 
 /// Source of unpredictable bytes.

@@ -1,57 +1,9 @@
 //! Sealing keys, and the ring that holds more than one of them during a rotation.
 
-use std::fmt::{self, Debug};
+use zeroize::Zeroizing;
 
-use zeroize::{Zeroize, Zeroizing};
-
-use super::{KeyId, Random, decode, encode, fixed};
+use super::{KeyId, SealingKey};
 use crate::clock::UnixTime;
-
-/// A 32-byte key, from which the keys for encryption and derivation are derived.
-#[derive(Clone)]
-pub struct SealingKey(Zeroizing<[u8; 32]>);
-
-impl SealingKey {
-    /// Makes a random key.
-    #[must_use]
-    pub fn generate(random: &dyn Random) -> Self {
-        let mut bytes = [0; 32];
-        random.fill(&mut bytes);
-        let key = Self(Zeroizing::new(bytes));
-        bytes.zeroize();
-        key
-    }
-
-    /// Reads 32 bytes in base64: standard or URL alphabet, with or without padding. `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let plain: Zeroizing<String> =
-            Zeroizing::new(text.trim().trim_end_matches('=').replace('+', "-").replace('/', "_"));
-        let bytes = Zeroizing::new(decode(&plain)?);
-        (bytes.len() == 32).then(|| Self(Zeroizing::new(fixed(&bytes))))
-    }
-
-    /// Whether it is one repeated byte, which no generator makes.
-    fn is_weak(&self) -> bool {
-        self.0.iter().all(|byte| *byte == self.0[0])
-    }
-
-    /// The key in base64, as it is stored in a file or keyring.
-    #[must_use]
-    pub fn to_text(&self) -> Zeroizing<String> {
-        Zeroizing::new(encode(&self.0[..]))
-    }
-
-    pub(super) fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl Debug for SealingKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<sealing key>")
-    }
-}
 
 /// Why a text is not a ring. The messages never quote the text, because it may be a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -229,7 +181,10 @@ impl From<SealingKey> for KeyRing {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::SystemRandom, *};
+    use super::{
+        super::{SystemRandom, encode},
+        *,
+    };
 
     fn key() -> SealingKey {
         SealingKey::generate(&SystemRandom)

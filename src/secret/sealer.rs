@@ -7,57 +7,15 @@ use std::{
 
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf, hmac,
+    hmac,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use zeroize::Zeroizing;
 
-use super::{KeyRing, Random, SealingKey, decode, encode};
+use super::{
+    KeyRing, Random, SealingKey, decode, encode,
+    sealing_key::{KEY_ID_LEN, KeyId},
+};
 use crate::clock::UnixTime;
-
-/// Length of the key ID at the start of a sealed value.
-const KEY_ID_LEN: usize = 4;
-
-/// The ID of a sealing key, which reveals nothing about it. Sealed values begin with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; KEY_ID_LEN]);
-
-impl KeyId {
-    /// The ID of this key.
-    #[must_use]
-    pub fn of(key: &SealingKey) -> Self {
-        let id = expand(key.bytes(), b"key id");
-        Self([id[0], id[1], id[2], id[3]])
-    }
-
-    /// The ID at the start of a sealed value.
-    #[must_use]
-    pub fn of_sealed(sealed: &str) -> Option<Self> {
-        // Eight characters hold six bytes.
-        let bytes = decode(sealed.get(..8)?)?;
-        Some(Self(*bytes.first_chunk()?))
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode(&self.0))
-    }
-}
-
-impl Serialize for KeyId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        let id = decode(&text).and_then(|bytes| bytes.try_into().ok());
-        id.map(Self).ok_or_else(|| D::Error::custom("not the name of a key"))
-    }
-}
 
 /// Encrypts and decrypts values with AES-256-GCM-SIV, which tolerates repeated nonces, and derives unguessable values
 /// that can be derived again. Clones share their keys.
@@ -156,7 +114,7 @@ impl Sealer {
             )
             .expect("sealing");
         let mut bytes = Vec::with_capacity(KEY_ID_LEN + NONCE_LEN + sealed.len());
-        bytes.extend_from_slice(&key.id.0);
+        bytes.extend_from_slice(key.id.bytes());
         bytes.extend_from_slice(&nonce);
         bytes.extend_from_slice(&sealed);
         encode(&bytes)
@@ -169,7 +127,7 @@ impl Sealer {
         let (id, rest) = bytes.split_at_mut_checked(KEY_ID_LEN)?;
         let (nonce, rest) = rest.split_at_mut_checked(NONCE_LEN)?;
         let keys = self.keys();
-        let key = keys.iter().find(|key| id == key.id.0)?;
+        let key = keys.iter().find(|key| id == key.id.bytes())?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let plain = key.sealing.open_in_place(nonce, Aad::from(joined(context)), rest).ok()?;
         Some(Zeroizing::new(plain.to_vec()))
@@ -212,11 +170,11 @@ fn keys(ring: &KeyRing, now: UnixTime) -> Arc<[SealerKey]> {
 impl SealerKey {
     #[expect(clippy::expect_used, reason = "the key has the length that the algorithm asks for")]
     fn of(key: &SealingKey) -> Self {
-        let sealing = UnboundKey::new(&AES_256_GCM_SIV, &expand(key.bytes(), b"sealing")[..]);
+        let sealing = UnboundKey::new(&AES_256_GCM_SIV, &key.expand(b"sealing")[..]);
         Self {
             id: KeyId::of(key),
             sealing: LessSafeKey::new(sealing.expect("a 32-byte key")),
-            deriving: hmac::Key::new(hmac::HMAC_SHA256, &expand(key.bytes(), b"deriving")[..]),
+            deriving: hmac::Key::new(hmac::HMAC_SHA256, &key.expand(b"deriving")[..]),
         }
     }
 
@@ -233,19 +191,6 @@ fn joined(parts: &[&str]) -> Vec<u8> {
         bytes.extend_from_slice(part.as_bytes());
     }
     bytes
-}
-
-/// Derives a key for one purpose with HKDF-SHA256 (RFC 5869).
-fn expand(key: &[u8; 32], purpose: &[u8]) -> Zeroizing<[u8; 32]> {
-    let mut out = Zeroizing::new([0; 32]);
-    let info = [b"pangea-mcp-auth ".as_slice(), purpose];
-    #[expect(clippy::expect_used, reason = "HKDF fails only beyond 8160 bytes")]
-    hkdf::Salt::new(hkdf::HKDF_SHA256, &[])
-        .extract(key)
-        .expand(&info, hkdf::HKDF_SHA256)
-        .and_then(|okm| okm.fill(&mut out[..]))
-        .expect("32 bytes of key material");
-    out
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::{
     cli::{
         completions,
         connection::Connection,
-        failure::{Exit, Failure, tell_all},
+        failure::{Exit, Failure},
         lookup::{grant, not_found},
-        output::Output,
+        output::{Output, tell_all},
         revocations::{Failed, Report, confirm, grants, interrupted_by},
         unreadable,
     },

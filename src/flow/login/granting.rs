@@ -1,6 +1,6 @@
 //! The last step of a login: the grant and its code.
 
-use super::{Pending, Transaction, upstream_leg::key_is_gone};
+use super::{Pending, Transaction, key_is_gone};
 use crate::{
     audit::Event,
     clock::UnixTime,

@@ -1,6 +1,9 @@
 //! To the upstream and back.
 
-use super::{Decision, DecisionError, Ending, Pending, Transaction, Visitor, flow_name, granting::Admitted};
+use super::{
+    Decision, DecisionError, Ending, Pending, Transaction, Visitor, flow_name, granting::Admitted,
+    key_is_gone, unclear,
+};
 use crate::{
     audit::{self, Event},
     clock::UnixTime,
@@ -136,14 +139,6 @@ fn remembered(identity: Identity, access: &AccessPolicy) -> Person {
     let Identity { subject, email, unverified_email, username, mut groups } = identity;
     groups.retain(|group| access.groups.contains(group));
     Person { upstream: UpstreamId::PANGEA, subject, email, unverified_email, username, groups }
-}
-
-pub(super) fn unclear() -> OAuthError {
-    OAuthError::new(ErrorCode::ServerError, "the sign-in could not be completed")
-}
-
-pub(super) fn key_is_gone() -> OAuthError {
-    unclear().caused_by("the sealing key is gone under which this login began")
 }
 
 fn sign_in_failed(error: UpstreamError) -> Ending {
