@@ -251,7 +251,7 @@ fn tell_of_configuration(config: &Config, dev: bool) {
     let access = &config.access;
     if dev {
         tracing::debug!(%access, "who may sign in");
-    } else if access.is_open() && !access.says_everybody {
+    } else if access.everybody && !config.says_everybody {
         tracing::warn!(%access, "who may sign in: there is no [access] section");
     } else {
         tracing::info!(%access, "who may sign in");

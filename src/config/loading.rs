@@ -282,12 +282,14 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
     let (listen, admin_listen) = sections::listeners(&mut reader, dev.is_some());
     let trusted_proxies = reader.texts("trusted_proxies", value::network);
     let authn = sections::authn(&mut reader);
-    let access = sections::access(&mut reader);
+    let says_everybody = reader.boolean("access.everybody");
+    let access = sections::access(&mut reader, says_everybody);
     let resources = sections::resources(&mut reader);
     let keys = sections::keys(&mut reader);
     let repository = repositories::repositories(&mut reader, allows_memory(source));
     let registration = sections::registration(&mut reader);
-    let tokens = sections::tokens(&mut reader);
+    let lifetimes = sections::lifetimes(&mut reader);
+    let claims = sections::claims(&mut reader);
     let limits = sections::limits(&mut reader);
     let log = sections::log(&mut reader);
     if dev.is_some() {
@@ -317,12 +319,14 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
                 trusted_proxies,
                 authn,
                 access,
+                says_everybody,
                 resources,
                 any_loopback_resource: dev.map(|dev| dev.any_loopback_resource.clone()),
                 keys,
                 repository,
                 registration,
-                tokens,
+                lifetimes,
+                claims,
                 limits,
                 log,
                 from_environment: reader.settings.given_by_environment(),

@@ -40,9 +40,8 @@ pub use self::{
     keyring::{APPLICATION, KeyringError},
     loading::{load, load_repositories, parse},
     model::{
-        Access, Authn, AuthnService, Config, Introspection, Keys, Limits, Log, LogFormat, LoopbackResources,
-        Registration, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, ServerConfig, Tokens,
-        VaultConfig,
+        Authn, AuthnService, Config, Introspection, Keys, Log, LogFormat, LoopbackResources, Repositories,
+        RepositoryConfig, ResourceConfig, ScopeConfig, VaultConfig,
     },
     problem::{Place, Problem, Problems},
     secret_source::SecretPlace,
@@ -59,7 +58,7 @@ pub(crate) use self::{
     secret_source::{handed_over_secret, read_secret_file},
     value::service_url,
 };
-pub use crate::oauth::policy::Rate;
+pub use crate::oauth::policy::{AccessPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy};
 
 /// An annotated configuration file with placeholders.
 pub const EXAMPLE: &str = include_str!("example.toml");

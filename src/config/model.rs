@@ -1,6 +1,6 @@
 //! The types of a valid configuration.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 use url::Url;
@@ -9,13 +9,12 @@ use super::{problem::Problem, secret_source::SecretPlace, settings::FromEnvironm
 use crate::{
     oauth::{
         issuer::Issuer,
-        policy::Rate,
-        redirect::PrivateUseSchemes,
+        policy::{AccessPolicy, Lifetimes, Rates, RegistrationPolicy},
         resource::Resource,
         scope::{Scope, ScopeOffer},
         token::{PersonClaim, SigningAlgorithm},
     },
-    repository::Kind,
+    repository::{Kind, PostgresSettings, RedisSettings},
     secret::{KeyRing, Secret},
 };
 
@@ -35,7 +34,9 @@ pub struct Config {
     /// The upstream (identity provider).
     pub authn: Authn,
     /// Who may sign in.
-    pub access: Access,
+    pub access: AccessPolicy,
+    /// Whether the configuration has `access.everybody = true`. Without lists, it need not.
+    pub says_everybody: bool,
     /// The MCP servers; at least one, except with `--dev`.
     pub resources: Vec<ResourceConfig>,
     /// With `--dev`: any loopback URL is also a resource.
@@ -45,11 +46,13 @@ pub struct Config {
     /// Where records are stored.
     pub repository: Repositories,
     /// Client registration.
-    pub registration: Registration,
-    /// Lifetimes and claims of tokens.
-    pub tokens: Tokens,
+    pub registration: RegistrationPolicy,
+    /// How long tokens, grants and signing keys live.
+    pub lifetimes: Lifetimes,
+    /// Claims about the user in access tokens, in addition to `sub`.
+    pub claims: Vec<PersonClaim>,
     /// Rate limits.
-    pub limits: Limits,
+    pub limits: Rates,
     /// Format and level of the log.
     pub log: Log,
     /// Values from environment variables.
@@ -111,44 +114,6 @@ pub struct AuthnService {
     pub api_url: Url,
     /// The service token.
     pub token: Secret,
-}
-
-/// Who may sign in. Without lists, every user of the upstream.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Whether the configuration has `everybody = true`.
-    pub says_everybody: bool,
-    /// Email addresses, in lower case.
-    pub emails: Vec<String>,
-    /// Email domains, in lower case.
-    pub domains: Vec<String>,
-    /// Upstream groups.
-    pub groups: Vec<String>,
-}
-
-impl Access {
-    /// Whether every user of the upstream may sign in.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.emails.is_empty() && self.domains.is_empty() && self.groups.is_empty()
-    }
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_open() {
-            return f.write_str("every user of the upstream");
-        }
-        let emails = match self.emails.len() {
-            0 => None,
-            1 => Some("one address".to_owned()),
-            several => Some(format!("{several} addresses")),
-        };
-        let named =
-            |what, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
-        let all = [emails, named("users at", &self.domains), named("members of", &self.groups)];
-        f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join("; "))
-    }
 }
 
 /// One MCP server.
@@ -230,8 +195,6 @@ pub struct Keys {
     pub sealing_place: SecretPlace,
     /// Algorithm of new signing keys.
     pub algorithm: SigningAlgorithm,
-    /// Age at which a signing key is replaced.
-    pub rotation: Duration,
 }
 
 /// Where records are stored: one repository, and optionally others for some kinds of record.
@@ -268,9 +231,9 @@ pub enum RepositoryConfig {
         path: PathBuf,
     },
     /// A `PostgreSQL` database.
-    Postgres(ServerConfig),
+    Postgres(PostgresSettings),
     /// A Redis or Valkey server.
-    Redis(ServerConfig),
+    Redis(RedisSettings),
     /// Pangea Vault.
     Vault(VaultConfig),
 }
@@ -289,21 +252,6 @@ impl RepositoryConfig {
     }
 }
 
-/// A database server.
-#[derive(Debug, Clone)]
-pub struct ServerConfig {
-    /// May contain a password.
-    pub url: Secret,
-    /// The password, if it is not in the URL.
-    pub password: Option<Secret>,
-    /// A PEM file with certificate authorities, instead of this machine's.
-    pub ca_file: Option<PathBuf>,
-    /// Maximum number of connections.
-    pub connections: u32,
-    /// Timeout of one request.
-    pub timeout: Duration,
-}
-
 /// Pangea Vault.
 #[derive(Debug, Clone)]
 pub struct VaultConfig {
@@ -319,61 +267,6 @@ pub struct VaultConfig {
     pub timeout: Duration,
     /// How long a value is cached.
     pub cache: Duration,
-}
-
-/// Client registration (RFC 7591).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// Whether clients may register themselves.
-    pub enabled: bool,
-    /// How long a registration is kept if no user signs in with it.
-    pub unused_lifetime: Duration,
-    /// Maximum number of registrations without a sign-in.
-    pub max_unused: u32,
-    /// Maximum size of those registrations in bytes.
-    pub max_unused_bytes: u32,
-    /// How long a client is kept after its last grant ended.
-    pub idle_lifetime: Duration,
-    /// Private-use schemes that a redirect URI may have (RFC 8252 section 7.1).
-    pub private_use_schemes: PrivateUseSchemes,
-    /// Hosts of redirect URIs that the consent page shows as known.
-    pub trusted_redirect_hosts: Vec<String>,
-}
-
-/// Lifetimes, in whole seconds; access ≤ refresh ≤ grant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tokens {
-    /// Lifetime of an access token.
-    pub access_lifetime: Duration,
-    /// Lifetime of an unused refresh token.
-    pub refresh_lifetime: Duration,
-    /// How long a used refresh token gets the same response again. With zero, using a token twice ends the grant.
-    pub refresh_grace: Duration,
-    /// Lifetime of a grant, from the sign-in, even if the client keeps refreshing.
-    pub grant_lifetime: Duration,
-    /// Lifetime of an authorization code.
-    pub code_lifetime: Duration,
-    /// Claims about the user in access tokens, in addition to `sub`.
-    pub claims: Vec<PersonClaim>,
-}
-
-/// Rate limits per client address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// At `/authorize` and `/consent`.
-    pub authorize: Rate,
-    /// At `/token`.
-    pub token: Rate,
-    /// At `/register`.
-    pub register: Rate,
-    /// At `/introspect`.
-    pub introspect: Rate,
-    /// At `/revoke`.
-    pub revoke: Rate,
-    /// At `/pangea/callback`.
-    pub callback: Rate,
-    /// Failed client authentications, for each pair of client and address.
-    pub failed_authentications: Rate,
 }
 
 /// Format and level of the log.

@@ -4,13 +4,17 @@ use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
 use super::{
     elsewhere::{NAMES, section_of},
-    model::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
+    model::{Repositories, RepositoryConfig, VaultConfig},
     problem::{Complaint, Place},
     reader::Reader,
     table::{LEGACY, join},
     value,
 };
-use crate::{permissions::Contents, repository::Kind};
+use crate::{
+    permissions::Contents,
+    repository::{Kind, PostgresSettings, RedisSettings},
+    secret::Secret,
+};
 
 const MAIN: &str = "repository";
 const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
@@ -98,13 +102,39 @@ fn repository(
             reader.judge_file(&path, &file, Contents::Records);
             Some(RepositoryConfig::Sqlite { path: file })
         }
-        Engine::Postgres => server(reader, section, &POSTGRES_SCHEMES).map(RepositoryConfig::Postgres),
-        Engine::Redis => server(reader, section, &REDIS_SCHEMES).map(RepositoryConfig::Redis),
+        Engine::Postgres => postgres(reader, section).map(RepositoryConfig::Postgres),
+        Engine::Redis => redis(reader, section).map(RepositoryConfig::Redis),
         Engine::Vault => vault(reader, section).map(RepositoryConfig::Vault),
     }
 }
 
-fn server(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<ServerConfig> {
+fn postgres(reader: &mut Reader<'_>, section: &str) -> Option<PostgresSettings> {
+    let url = server_url(reader, section, &POSTGRES_SCHEMES);
+    let [password, ca_file, connections, timeout] =
+        ["password", "ca_file", "connections", "timeout"].map(|name| place_of(reader, section, name));
+    Some(PostgresSettings {
+        password: reader.secret(&password),
+        ca_file: reader.trusted_file(&ca_file),
+        connections: reader.number(&connections, &(1..=1000)),
+        timeout: reader.duration(&timeout, &PATIENCE),
+        url: url?,
+    })
+}
+
+fn redis(reader: &mut Reader<'_>, section: &str) -> Option<RedisSettings> {
+    let url = server_url(reader, section, &REDIS_SCHEMES);
+    let [password, ca_file, timeout] =
+        ["password", "ca_file", "timeout"].map(|name| place_of(reader, section, name));
+    Some(RedisSettings {
+        password: reader.secret(&password),
+        ca_file: reader.trusted_file(&ca_file),
+        timeout: reader.duration(&timeout, &PATIENCE),
+        url: url?,
+    })
+}
+
+/// The URL of a database server, which may contain a password.
+fn server_url(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<Secret> {
     let path = place_of(reader, section, "url");
     let url = reader.text_or_secret(&path);
     let fix = format!("Add `url = \"{}…\"` under `[{section}]`", schemes[0]);
@@ -113,15 +143,7 @@ fn server(reader: &mut Reader<'_>, section: &str, schemes: &[&str]) -> Option<Se
         let fix = format!("Begin it with one of: {}", schemes.join(", "));
         reader.complain(&path, Complaint::new("is not a URL for this kind of repository", fix));
     }
-    let [password, ca_file, connections, timeout] =
-        ["password", "ca_file", "connections", "timeout"].map(|name| place_of(reader, section, name));
-    Some(ServerConfig {
-        password: reader.secret(&password),
-        ca_file: reader.trusted_file(&ca_file),
-        connections: reader.number(&connections, &(1..=1000)),
-        timeout: reader.duration(&timeout, &PATIENCE),
-        url: url?,
-    })
+    url
 }
 
 fn vault(reader: &mut Reader<'_>, section: &str) -> Option<VaultConfig> {

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use url::Url;
 
 use super::{
-    model::{
-        Access, Authn, AuthnService, Introspection, Keys, Limits, Log, LogFormat, Registration,
-        ResourceConfig, ScopeConfig, Tokens,
-    },
+    model::{Authn, AuthnService, Introspection, Keys, Log, LogFormat, ResourceConfig, ScopeConfig},
     problem::Complaint,
     reader::Reader,
     settings::{Given, Value},
@@ -17,7 +14,7 @@ use super::{
 };
 use crate::oauth::{
     issuer::Issuer,
-    policy::Rate,
+    policy::{AccessPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy},
     redirect::PrivateUseSchemes,
     resource::is_loopback,
     scope::Scope,
@@ -98,18 +95,19 @@ fn authn_service(reader: &mut Reader<'_>) -> Option<AuthnService> {
 }
 
 /// `[access]`.
-pub(super) fn access(reader: &mut Reader<'_>) -> Access {
-    let access = Access {
-        says_everybody: reader.boolean("access.everybody"),
+pub(super) fn access(reader: &mut Reader<'_>, says_everybody: bool) -> AccessPolicy {
+    let mut access = AccessPolicy {
+        everybody: says_everybody,
         emails: reader.allow_list("access.emails", value::email),
         domains: reader.allow_list("access.domains", value::host),
         groups: reader.allow_list("access.groups", |group| Ok(group.to_owned())),
     };
     // A header without keys, as earlier releases wrote it, counts as no section.
-    let denies_everybody = reader.is_written("access.everybody") && !access.says_everybody;
+    let denies_everybody = reader.is_written("access.everybody") && !says_everybody;
     let has_list =
         ["emails", "domains", "groups"].iter().any(|list| reader.is_written(&join("access", list)));
-    if access.says_everybody && !access.is_open() {
+    let is_open = access.emails.is_empty() && access.domains.is_empty() && access.groups.is_empty();
+    if says_everybody && !is_open {
         let fix = "Remove it, or the lists of who may sign in";
         reader.complain("access.everybody", Complaint::new("contradicts the lists in this section", fix));
     } else if denies_everybody && !has_list && !reader.has_complaint_below("access") {
@@ -117,6 +115,7 @@ pub(super) fn access(reader: &mut Reader<'_>) -> Access {
                    upstream sign in";
         reader.complain("access", Complaint::new("lets no one sign in", fix));
     }
+    access.everybody = is_open;
     access
 }
 
@@ -214,21 +213,22 @@ pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     let sealing = reader.sealing_keys("keys.sealing");
     let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
     let algorithm = reader.choice("keys.algorithm", &algorithms);
-    let rotation = reader.duration("keys.rotation", &(HOUR..=3650 * DAY));
     let (sealing, sealing_place) = sealing?;
-    Some(Keys { sealing, sealing_place, algorithm: algorithm?, rotation })
+    Some(Keys { sealing, sealing_place, algorithm: algorithm? })
 }
 
 /// `[registration]`.
-pub(super) fn registration(reader: &mut Reader<'_>) -> Registration {
-    Registration {
+pub(super) fn registration(reader: &mut Reader<'_>) -> RegistrationPolicy {
+    RegistrationPolicy {
         enabled: reader.boolean("registration.enabled"),
-        unused_lifetime: reader.duration("registration.unused_lifetime", &(MINUTE..=365 * DAY)),
-        max_unused: reader.number("registration.max_unused", &(1..=1_000_000)),
-        max_unused_bytes: reader.number("registration.max_unused_bytes", &(65_536..=u32::MAX)),
-        idle_lifetime: reader.duration("registration.idle_lifetime", &(Duration::ZERO..=3650 * DAY)),
-        private_use_schemes: private_use_schemes(reader),
-        trusted_redirect_hosts: reader.texts("registration.trusted_redirect_hosts", value::host),
+        unused: reader.duration("registration.unused_lifetime", &(MINUTE..=365 * DAY)),
+        most_unused: MostUnused {
+            clients: reader.number("registration.max_unused", &(1..=1_000_000)) as usize,
+            bytes: reader.number("registration.max_unused_bytes", &(65_536..=u32::MAX)) as usize,
+        },
+        idle: reader.duration("registration.idle_lifetime", &(Duration::ZERO..=3650 * DAY)),
+        schemes: private_use_schemes(reader),
+        trusted_hosts: reader.texts("registration.trusted_redirect_hosts", value::host),
     }
 }
 
@@ -249,24 +249,29 @@ const DAY: Duration = Duration::from_hours(24);
 const CLAIMS: [(&str, PersonClaim); 3] =
     [("email", PersonClaim::Email), ("username", PersonClaim::Username), ("groups", PersonClaim::Groups)];
 
-/// `[tokens]`.
-pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
+/// The claims of `[tokens]`.
+pub(super) fn claims(reader: &mut Reader<'_>) -> Vec<PersonClaim> {
+    reader.choices("tokens.claims", &CLAIMS)
+}
+
+/// The lifetimes of `[tokens]` and `[keys]`.
+pub(super) fn lifetimes(reader: &mut Reader<'_>) -> Lifetimes {
+    let signing_key = reader.duration("keys.rotation", &(HOUR..=3650 * DAY));
     let before = reader.problems.len();
-    let tokens = Tokens {
-        access_lifetime: reader.duration("tokens.access_lifetime", &(SECOND..=24 * HOUR)),
-        refresh_lifetime: reader.duration("tokens.refresh_lifetime", &(MINUTE..=3650 * DAY)),
-        refresh_grace: reader.duration("tokens.refresh_grace", &(Duration::ZERO..=10 * MINUTE)),
-        grant_lifetime: reader.duration("tokens.grant_lifetime", &(MINUTE..=3650 * DAY)),
-        code_lifetime: reader.duration("tokens.code_lifetime", &(SECOND..=10 * MINUTE)),
-        claims: reader.choices("tokens.claims", &CLAIMS),
+    let lifetimes = Lifetimes {
+        access: reader.duration("tokens.access_lifetime", &(SECOND..=24 * HOUR)),
+        refresh: reader.duration("tokens.refresh_lifetime", &(MINUTE..=3650 * DAY)),
+        grace: reader.duration("tokens.refresh_grace", &(Duration::ZERO..=10 * MINUTE)),
+        grant: reader.duration("tokens.grant_lifetime", &(MINUTE..=3650 * DAY)),
+        code: reader.duration("tokens.code_lifetime", &(SECOND..=10 * MINUTE)),
+        signing_key,
     };
     if reader.problems.len() == before {
-        let (access, refresh, grant) =
-            (tokens.access_lifetime, tokens.refresh_lifetime, tokens.grant_lifetime);
+        let Lifetimes { access, refresh, grant, .. } = lifetimes;
         complain_of_order(reader, ("access_lifetime", access), ("refresh_lifetime", refresh));
         complain_of_order(reader, ("refresh_lifetime", refresh), ("grant_lifetime", grant));
     }
-    tokens
+    lifetimes
 }
 
 fn complain_of_order(reader: &mut Reader<'_>, shorter: (&str, Duration), longer: (&str, Duration)) {
@@ -283,12 +288,12 @@ fn complain_of_order(reader: &mut Reader<'_>, shorter: (&str, Duration), longer:
 }
 
 /// `[limits]`.
-pub(super) fn limits(reader: &mut Reader<'_>) -> Limits {
+pub(super) fn limits(reader: &mut Reader<'_>) -> Rates {
     let mut rate = |name: &str| Rate {
         per_minute: reader.number(&format!("limits.{name}.per_minute"), &(1..=u32::MAX)),
         burst: reader.number(&format!("limits.{name}.burst"), &(1..=u32::MAX)),
     };
-    Limits {
+    Rates {
         authorize: rate("authorize"),
         token: rate("token"),
         register: rate("register"),

@@ -6,13 +6,12 @@ use crate::{
     flow::{Introspector, Settings},
     oauth::{
         authorization::{Offer, Resources},
-        policy::{AccessPolicy, Lifetimes, MostUnused, RegistrationPolicy},
         resource::Resource,
         token::{PersonClaim, SigningAlgorithm},
     },
     secret::TokenHash,
     upstream::pangea::{Overrides, PangeaSettings},
-    web::{Limits, Presentation, Rates, TrustedProxies, WebSettings},
+    web::{Limits, Presentation, TrustedProxies, WebSettings},
 };
 
 pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -30,7 +29,7 @@ pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartEr
         groups_matter: !config.access.groups.is_empty(),
         email_matters: !config.access.emails.is_empty()
             || !config.access.domains.is_empty()
-            || config.tokens.claims.contains(&PersonClaim::Email),
+            || config.claims.contains(&PersonClaim::Email),
         trust_unverified_email: authn.trust_unverified_email,
         endpoints: Overrides {
             authorization: authn.authorization_endpoint.clone(),
@@ -57,38 +56,15 @@ pub(super) fn settings(config: &Config) -> Settings {
         let secret = TokenHash::of(credential.client_secret.expose());
         (credential.client_id.clone(), Introspector { secret, resource })
     });
-    let (tokens, registration) = (&config.tokens, &config.registration);
     Settings {
         issuer: config.issuer.clone(),
         public_url: config.public_url.clone(),
         resources,
         introspectors: introspectors.collect(),
-        access: AccessPolicy {
-            everybody: config.access.is_open(),
-            emails: config.access.emails.clone(),
-            domains: config.access.domains.clone(),
-            groups: config.access.groups.clone(),
-        },
-        claims: tokens.claims.clone(),
-        lifetimes: Lifetimes {
-            access: tokens.access_lifetime,
-            refresh: tokens.refresh_lifetime,
-            grace: tokens.refresh_grace,
-            grant: tokens.grant_lifetime,
-            code: tokens.code_lifetime,
-            signing_key: config.keys.rotation,
-        },
-        registration: RegistrationPolicy {
-            enabled: registration.enabled,
-            unused: registration.unused_lifetime,
-            most_unused: MostUnused {
-                clients: registration.max_unused as usize,
-                bytes: registration.max_unused_bytes as usize,
-            },
-            idle: registration.idle_lifetime,
-            schemes: registration.private_use_schemes.clone(),
-            trusted_hosts: registration.trusted_redirect_hosts.clone(),
-        },
+        access: config.access.clone(),
+        claims: config.claims.clone(),
+        lifetimes: config.lifetimes,
+        registration: config.registration.clone(),
     }
 }
 
@@ -101,7 +77,6 @@ fn default_resource(config: &Config) -> Option<Resource> {
 }
 
 pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebSettings {
-    let limits = &config.limits;
     let any = config.any_loopback_resource.iter().flat_map(|any| &any.scopes);
     let scopes = config.resources.iter().flat_map(|resource| &resource.scopes).chain(any);
     let described = scopes.filter_map(|scope| Some((scope.name.clone(), scope.description.clone()?)));
@@ -114,15 +89,7 @@ pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebS
             upstream_name: "Pangea".to_owned(),
             upstream_scopes: config.authn.scopes.clone(),
         },
-        limits: Limits::new(Rates {
-            authorize: limits.authorize,
-            callback: limits.callback,
-            token: limits.token,
-            register: limits.register,
-            introspect: limits.introspect,
-            revoke: limits.revoke,
-            failures: limits.failed_authentications,
-        }),
+        limits: Limits::new(config.limits),
         proxies: TrustedProxies(config.trusted_proxies.clone()),
         introspection: config.any_loopback_resource.is_some()
             || config.resources.iter().any(|resource| resource.introspection.is_some()),

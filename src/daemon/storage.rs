@@ -9,12 +9,11 @@ use std::{
 use super::{StartError, one_writer::OneWriter, original_clients::OriginalClients};
 use crate::{
     clock::{Clock, SystemClock},
-    config::{self, Repositories, RepositoryConfig, ServerConfig, VaultConfig},
+    config::{self, Repositories, RepositoryConfig, VaultConfig},
     fetch::Fetch,
     repository::{
-        Access, Atomicity, MemoryRepository, PostgresRepository, PostgresSettings, RedisRepository,
-        RedisSettings, Repository, RepositoryError, RoutedRepository, SqliteRepository, TokenSource,
-        VaultRepository, VaultSettings,
+        Access, Atomicity, MemoryRepository, PostgresRepository, RedisRepository, Repository,
+        RepositoryError, RoutedRepository, SqliteRepository, TokenSource, VaultRepository, VaultSettings,
     },
     secret::{Secret, SystemRandom},
 };
@@ -85,8 +84,8 @@ fn place(config: &RepositoryConfig) -> String {
         RepositoryConfig::Sqlite { path } => {
             format!("sqlite {}", absolute(path).as_ref().unwrap_or(path).display())
         }
-        RepositoryConfig::Postgres(server) => named("postgres", postgres(server).place()),
-        RepositoryConfig::Redis(server) => named("redis", redis(server).place()),
+        RepositoryConfig::Postgres(server) => named("postgres", server.place()),
+        RepositoryConfig::Redis(server) => named("redis", server.place()),
         RepositoryConfig::Vault(vault) => {
             let (origin, folder) = (vault.api_url.origin().ascii_serialization(), &vault.folder);
             format!("vault ({origin}, folder {})", if folder.is_empty() { "/" } else { folder })
@@ -163,10 +162,10 @@ async fn open(
             front(Arc::new(opened?))
         }
         RepositoryConfig::Postgres(server) => {
-            front(Arc::new(PostgresRepository::connect_for(&postgres(server), access).await?))
+            front(Arc::new(PostgresRepository::connect_for(server, access).await?))
         }
         RepositoryConfig::Redis(server) => {
-            front(Arc::new(RedisRepository::connect_for(&redis(server), access).await?))
+            front(Arc::new(RedisRepository::connect_for(server, access).await?))
         }
         RepositoryConfig::Vault(vault) => {
             let vault = Arc::new(connect_vault(vault).await?);
@@ -192,16 +191,6 @@ fn make_folder_of(path: &Path, key: impl Fn() -> String) -> Result<(), StartErro
             error,
         })
     })
-}
-
-fn postgres(server: &ServerConfig) -> PostgresSettings {
-    let ServerConfig { url, password, ca_file, connections, timeout } = server.clone();
-    PostgresSettings { url, password, ca_file, connections, timeout }
-}
-
-fn redis(server: &ServerConfig) -> RedisSettings {
-    let ServerConfig { url, password, ca_file, timeout, .. } = server.clone();
-    RedisSettings { url, password, ca_file, timeout }
 }
 
 fn vault_settings(vault: &VaultConfig) -> VaultSettings {

@@ -4,7 +4,7 @@ use super::{
     Finding, Topic,
     finding::{Fix, Question},
 };
-use crate::config::{Access, Config, Problem, Survey};
+use crate::config::{Config, Problem, Survey};
 
 /// The last parts of keys whose values are secrets.
 const SECRETS: [&str; 5] = ["client_secret", "sealing", "service_token", "password", "token"];
@@ -29,7 +29,7 @@ pub(super) fn findings(survey: &Survey) -> Vec<Finding> {
             ];
             findings.extend(wide_proxies(config));
             findings.extend(config.warnings.iter().map(warning));
-            findings.push(access(&config.access));
+            findings.push(access(config));
             findings
         }
         Err(problems) => problems.iter().map(problem).collect(),
@@ -51,12 +51,13 @@ fn wide_proxies(config: &Config) -> Option<Finding> {
     ))
 }
 
-fn access(access: &Access) -> Finding {
+fn access(config: &Config) -> Finding {
+    let access = &config.access;
     let question = Question::new(Topic::Access, "read who may sign in");
-    if !access.is_open() {
+    if !access.everybody {
         return question.pass(access.to_string());
     }
-    let cause = if access.says_everybody {
+    let cause = if config.says_everybody {
         "`everybody = true` is set under [access]"
     } else {
         "the configuration has no [access] section"

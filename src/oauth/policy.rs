@@ -1,6 +1,7 @@
-//! What the operator decides: who may sign in, how long things live, who may register. Data and judgement only.
+//! What the operator decides: who may sign in, how long things live, who may register, how often each may ask. Data and
+//! judgement only.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use super::redirect::PrivateUseSchemes;
 
@@ -17,8 +18,8 @@ pub struct AccessPolicy {
     pub groups: Vec<String>,
 }
 
-/// How long things live.
-#[derive(Debug, Clone, Copy)]
+/// How long things live, in whole seconds; access ≤ refresh ≤ grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Access tokens.
     pub access: Duration,
@@ -35,7 +36,7 @@ pub struct Lifetimes {
 }
 
 /// Self-registration (RFC 7591).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistrationPolicy {
     /// Whether clients may register themselves.
     pub enabled: bool,
@@ -52,7 +53,7 @@ pub struct RegistrationPolicy {
 }
 
 /// How many unused registrations are kept. Beyond either limit the oldest is evicted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MostUnused {
     /// In number.
     pub clients: usize,
@@ -67,6 +68,21 @@ pub struct Rate {
     pub per_minute: u32,
     /// Requests at once; at least 1.
     pub burst: u32,
+}
+
+/// The rate limits per client address: one for each pair of endpoints that users visit, and for each endpoint for
+/// programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names of endpoints")]
+pub struct Rates {
+    pub authorize: Rate,
+    pub callback: Rate,
+    pub token: Rate,
+    pub register: Rate,
+    pub introspect: Rate,
+    pub revoke: Rate,
+    /// Failed client authentications, for each pair of client and address.
+    pub failed_authentications: Rate,
 }
 
 impl AccessPolicy {
@@ -86,6 +102,23 @@ impl AccessPolicy {
         }
         self.emails.iter().any(|listed| listed.eq_ignore_ascii_case(email))
             || self.domains.iter().any(|listed| listed.eq_ignore_ascii_case(domain))
+    }
+}
+
+impl fmt::Display for AccessPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.everybody {
+            return f.write_str("every user of the upstream");
+        }
+        let emails = match self.emails.len() {
+            0 => None,
+            1 => Some("one address".to_owned()),
+            several => Some(format!("{several} addresses")),
+        };
+        let named =
+            |what, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+        let all = [emails, named("users at", &self.domains), named("members of", &self.groups)];
+        f.write_str(&all.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
 }
 

@@ -196,7 +196,7 @@ impl Rotation<'_> {
     /// A refresh token may be used at the end of its life, and the answer with its successor be lost for as
     /// long again. Both end with the grant.
     fn needed_until(&self, switched: UnixTime) -> UnixTime {
-        let tokens = &self.config.tokens;
-        switched.plus((tokens.refresh_lifetime * 2).min(tokens.grant_lifetime)).plus(AFTERGLOW)
+        let lifetimes = &self.config.lifetimes;
+        switched.plus((lifetimes.refresh * 2).min(lifetimes.grant)).plus(AFTERGLOW)
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::oauth::policy::Rate;
+use crate::oauth::policy::{Rate, Rates};
 
 /// Keys per group.
 const WAYS: usize = 4;
@@ -151,20 +151,6 @@ pub struct Limits {
 /// Browsers bring codes that the upstream issued, so refused codes are rare.
 const REFUSED_CODES: Rate = Rate { per_minute: 12, burst: 10 };
 
-/// The configured rates: one for each pair of endpoints that users visit, and for each endpoint for programs.
-#[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the names of endpoints")]
-pub struct Rates {
-    pub authorize: Rate,
-    pub callback: Rate,
-    pub token: Rate,
-    pub register: Rate,
-    pub introspect: Rate,
-    pub revoke: Rate,
-    /// Failed client authentications.
-    pub failures: Rate,
-}
-
 impl Limits {
     /// Limiters with full budgets.
     #[must_use]
@@ -176,7 +162,7 @@ impl Limits {
             register: Limiter::new(rates.register),
             introspect: Limiter::new(rates.introspect),
             revoke: Limiter::new(rates.revoke),
-            failures: Limiter::new(rates.failures),
+            failures: Limiter::new(rates.failed_authentications),
             refused_codes: Limiter::new(REFUSED_CODES),
         }
     }

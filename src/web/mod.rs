@@ -38,7 +38,7 @@ use tower_service::Service;
 pub use self::{
     address::{Caller, Network, Peer, TrustedProxies},
     endpoint::Endpoint,
-    limits::{Limits, Rates},
+    limits::Limits,
 };
 use self::{
     attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https,

@@ -41,8 +41,7 @@ impl Add {
             redirect_uris: self.redirect_uris.clone(),
             confidential: self.confidential,
         };
-        let schemes =
-            connection.config.as_ref().map(|config| config.registration.private_use_schemes.clone());
+        let schemes = connection.config.as_ref().map(|config| config.registration.schemes.clone());
         let added = connection
             .administration()
             .add_client(new, &schemes.unwrap_or_default(), &SystemRandom)

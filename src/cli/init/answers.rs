@@ -288,7 +288,8 @@ impl Answers {
         let secret = config.authn.client_secret.expose();
         let has_resource = |url: &Resource| config.resources.iter().any(|resource| resource.url == *url);
         let repository_url = match &config.repository.main {
-            RepositoryConfig::Postgres(server) | RepositoryConfig::Redis(server) => server.url.expose(),
+            RepositoryConfig::Postgres(server) => server.url.expose(),
+            RepositoryConfig::Redis(server) => server.url.expose(),
             RepositoryConfig::Vault(vault) => vault.api_url.as_str().trim_end_matches('/'),
             RepositoryConfig::Sqlite { .. } | RepositoryConfig::Memory => "",
         };

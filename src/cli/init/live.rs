@@ -12,9 +12,10 @@ use crate::{
         output::Output,
     },
     clock::{Clock, SystemClock},
-    config::{Repositories, RepositoryConfig, ServerConfig, VaultConfig},
+    config::{Repositories, RepositoryConfig, VaultConfig},
     daemon,
     diagnosis::{Elsewhere, Finding, Login, Outside, Status},
+    repository::{PostgresSettings, RedisSettings},
     secret::{Secret, SystemRandom},
 };
 
@@ -59,19 +60,25 @@ impl<'a> Live<'a> {
     /// Whether the database or Vault accepts the credentials; SQLite needs no test.
     pub(super) fn repository(&self, answers: &Answers) -> Result<(), String> {
         let url = answers.repository_url.clone().unwrap_or_default();
-        let server = ServerConfig {
-            url: Secret::new("repository.url", url.clone()),
-            password: answers.repository_secret.clone(),
-            ca_file: None,
-            connections: 1,
-            timeout: PATIENCE,
-        };
+        let secret_url = Secret::new("repository.url", url.clone());
+        let password = answers.repository_secret.clone();
         let main = match answers.engine() {
-            Engine::Postgres => RepositoryConfig::Postgres(server),
-            Engine::Redis => RepositoryConfig::Redis(server),
+            Engine::Postgres => RepositoryConfig::Postgres(PostgresSettings {
+                url: secret_url,
+                password,
+                ca_file: None,
+                connections: 1,
+                timeout: PATIENCE,
+            }),
+            Engine::Redis => RepositoryConfig::Redis(RedisSettings {
+                url: secret_url,
+                password,
+                ca_file: None,
+                timeout: PATIENCE,
+            }),
             Engine::Vault => RepositoryConfig::Vault(VaultConfig {
                 api_url: Url::parse(&url).map_err(|error| error.to_string())?,
-                token: answers.repository_secret.clone().ok_or("Vault needs a token")?,
+                token: password.ok_or("Vault needs a token")?,
                 token_file: None,
                 folder: "/pangea-mcp-auth".to_owned(),
                 cache: Duration::ZERO,

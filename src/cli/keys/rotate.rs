@@ -78,7 +78,8 @@ impl Rotate {
             return self.replace_all(connection, output).await;
         }
         let (config, now) = (connection.config()?, SystemClock.now());
-        let turns = Turns { lifetime: config.keys.rotation, access_lifetime: config.tokens.access_lifetime };
+        let turns =
+            Turns { lifetime: config.lifetimes.signing_key, access_lifetime: config.lifetimes.access };
         let present = keys::list(&connection.repository, now).await?;
         let waiting = present.iter().find(|key| key.state == KeyState::Next);
         if let Some(waiting) = waiting.filter(|_| !self.force) {

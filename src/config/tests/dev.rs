@@ -40,7 +40,7 @@ fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
     assert_eq!(config.public_url.as_str(), "http://localhost:8000");
     assert_eq!(config.authn.client_secret.expose(), "pck_dev");
     assert_eq!(config.authn.scopes, ["user"]);
-    assert_eq!(config.tokens.claims, [PersonClaim::Email]);
+    assert_eq!(config.claims, [PersonClaim::Email]);
     assert!(config.resources.is_empty() && config.default_resource().is_none());
     assert_eq!(config.any_loopback_resource.as_ref().unwrap().offer().default_scope().to_string(), "user");
     let path = folder.path().join("state/dev.sqlite");
@@ -59,7 +59,7 @@ fn dev_takes_what_is_given() {
     let config = load(&Source { file: Some(file), overrides, dev, ..source(&environment) }).unwrap();
     assert_eq!(config.public_url.as_str(), "http://localhost:9000");
     assert!(matches!(config.repository.main, RepositoryConfig::Memory));
-    assert_eq!(config.tokens.access_lifetime, Duration::from_secs(5));
+    assert_eq!(config.lifetimes.access, Duration::from_secs(5));
     assert!(!folder.path().join("state").exists());
 }
 

@@ -62,7 +62,7 @@ fn without_a_file_the_environment_is_enough() {
     assert_eq!(config.default_resource().unwrap().url.as_str(), "https://b.example.org/mcp");
     assert_eq!(config.authn.client_secret.expose(), "canary");
     assert_eq!(config.limits.token, Rate { per_minute: 3000, burst: 9 });
-    assert!(config.registration.trusted_redirect_hosts.is_empty());
+    assert!(config.registration.trusted_hosts.is_empty());
 }
 
 #[test]

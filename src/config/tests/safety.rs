@@ -50,9 +50,10 @@ fn who_may_sign_in_is_everybody_only_without_the_section_or_in_so_many_words() {
             "2 addresses; members of staff, board",
         ),
     ] {
-        let access = parsed(&format!("{MINIMAL}{lines}")).unwrap().access;
-        assert_eq!((access.is_open(), access.to_string()), (is_open, words.to_owned()), "{lines}");
-        assert_eq!(access.says_everybody, lines.contains("everybody"));
+        let config = parsed(&format!("{MINIMAL}{lines}")).unwrap();
+        let access = &config.access;
+        assert_eq!((access.everybody, access.to_string()), (is_open, words.to_owned()), "{lines}");
+        assert_eq!(config.says_everybody, lines.contains("everybody"));
     }
 }
 

@@ -25,23 +25,24 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert!(config.authn.pkce && config.authn.scopes.is_empty() && config.authn.service.is_none());
     assert_eq!(config.authn.client_secret.expose(), "canary-client-secret-of-some-length");
     assert_eq!(config.authn.timeout, Duration::from_secs(10));
-    assert_eq!(config.access, Access::default());
+    assert_eq!(config.access, AccessPolicy { everybody: true, ..AccessPolicy::default() });
     assert_eq!(*config.keys.sealing.to_text(), *KeyRing::parse(KEY).unwrap().to_text());
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Es256);
-    assert_eq!(config.registration.private_use_schemes, PrivateUseSchemes::Any);
-    assert_eq!(config.registration.trusted_redirect_hosts.len(), 8);
+    assert_eq!(config.registration.schemes, PrivateUseSchemes::Any);
+    assert_eq!(config.registration.trusted_hosts.len(), 8);
     let days = |days: u64| Duration::from_hours(days * 24);
     assert_eq!(
-        config.tokens,
-        Tokens {
-            access_lifetime: Duration::from_mins(10),
-            refresh_lifetime: days(30),
-            refresh_grace: Duration::from_mins(2),
-            grant_lifetime: days(180),
-            code_lifetime: Duration::from_mins(5),
-            claims: Vec::new(),
+        config.lifetimes,
+        Lifetimes {
+            access: Duration::from_mins(10),
+            refresh: days(30),
+            grace: Duration::from_mins(2),
+            grant: days(180),
+            code: Duration::from_mins(5),
+            signing_key: days(90),
         }
     );
+    assert_eq!(config.claims, []);
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert!(config.any_loopback_resource.is_none());
     assert_eq!(config.default_resource().unwrap().url.as_str(), "https://mcp.example.org/mcp");
@@ -109,7 +110,7 @@ level = "info,pangea_mcp_auth=debug"
 "#;
     let config = parse(text, Path::new("/etc/mcp/config.toml"), &environment()).unwrap();
     assert_eq!(sqlite_path(&config), Path::new("/etc/mcp/db/x.sqlite"));
-    assert_eq!(config.tokens.claims, [PersonClaim::Groups, PersonClaim::Email, PersonClaim::Username]);
+    assert_eq!(config.claims, [PersonClaim::Groups, PersonClaim::Email, PersonClaim::Username]);
     assert_eq!(config.issuer.as_str(), "https://issuer.example.org");
     assert_eq!(config.redirect_uri(), "https://mcp.example.org/a/pangea/callback");
     assert_eq!(config.listen.len(), 3);
@@ -132,10 +133,10 @@ level = "info,pangea_mcp_auth=debug"
     assert!(notes.upstream.is_some() && local.default && local.introspection.is_none());
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
     let schemes = PrivateUseSchemes::Listed(vec!["cursor".into(), "vscode".into()]);
-    assert_eq!(config.registration.private_use_schemes, schemes);
-    assert_eq!(config.registration.unused_lifetime, Duration::from_mins(90));
-    assert!(!config.registration.enabled && config.registration.trusted_redirect_hosts.is_empty());
-    assert_eq!(config.tokens.grant_lifetime, Duration::from_hours(14 * 24));
+    assert_eq!(config.registration.schemes, schemes);
+    assert_eq!(config.registration.unused, Duration::from_mins(90));
+    assert!(!config.registration.enabled && config.registration.trusted_hosts.is_empty());
+    assert_eq!(config.lifetimes.grant, Duration::from_hours(14 * 24));
     assert_eq!(config.limits.token, Rate { per_minute: 5, burst: 6 });
     assert_eq!(config.log.format, LogFormat::Json);
 }
