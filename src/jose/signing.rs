@@ -98,14 +98,21 @@ impl SigningKey {
         Ok(Zeroizing::new(private))
     }
 
-    /// 16 characters that identify the public half: usable as a `kid`.
+    /// The SHA-256 thumbprint of the public half (RFC 7638): 43 characters.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        let digest = match &self.0 {
-            Pair::Es256(pair) => sha256(pair.public_key().as_ref()),
-            Pair::Rs256(pair) => sha256(pair.public_key().as_ref()),
+        // The required members, in alphabetical order, without white space.
+        let members = match &self.0 {
+            Pair::Es256(pair) => {
+                let (x, y) = coordinates(pair);
+                format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#)
+            }
+            Pair::Rs256(pair) => {
+                let (n, e) = modulus_and_exponent(pair);
+                format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#)
+            }
         };
-        encode(&digest[..12])
+        encode(&sha256(members.as_bytes()))
     }
 
     /// A JWS over these claims.
@@ -135,19 +142,29 @@ impl SigningKey {
     pub fn public(&self, kid: &str) -> Value {
         match &self.0 {
             Pair::Es256(pair) => {
-                // An uncompressed point: 0x04, x, y.
-                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid,
-                    "x": encode(x), "y": encode(y) })
+                let (x, y) = coordinates(pair);
+                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y })
             }
             Pair::Rs256(pair) => {
-                let public = pair.public_key();
-                json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid,
-                    "n": encode(public.modulus().big_endian_without_leading_zero()),
-                    "e": encode(public.exponent().big_endian_without_leading_zero()) })
+                let (n, e) = modulus_and_exponent(pair);
+                json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e })
             }
         }
     }
+}
+
+/// `x` and `y` of a JWK (RFC 7518 section 6.2.1).
+fn coordinates(pair: &EcdsaKeyPair) -> (String, String) {
+    // An uncompressed point: 0x04, x, y.
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+    (encode(x), encode(y))
+}
+
+/// `n` and `e` of a JWK (RFC 7518 section 6.3.1).
+fn modulus_and_exponent(pair: &RsaKeyPair) -> (String, String) {
+    let public = pair.public_key();
+    let modulus = public.modulus().big_endian_without_leading_zero();
+    (encode(modulus), encode(public.exponent().big_endian_without_leading_zero()))
 }
 
 impl Debug for SigningKey {
@@ -158,7 +175,7 @@ impl Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use jsonwebtoken::jwk::Jwk;
+    use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 
     use super::{super::Jws, *};
 
@@ -174,6 +191,7 @@ mod tests {
             let read = SigningKey::from_pkcs8(algorithm, &key.to_pkcs8().unwrap()).unwrap();
             assert_eq!(key.thumbprint(), read.thumbprint());
             let public: Jwk = serde_json::from_value(key.public("k")).unwrap();
+            assert_eq!(key.thumbprint(), public.thumbprint(ThumbprintHash::SHA256).unwrap());
             let token = signed(&read, algorithm);
             let jws = Jws::parse(&token).unwrap();
             assert_eq!(jws.kid(), Some("k"));

@@ -32,6 +32,9 @@ pub const PUBLISHED_MAX_AGE: Duration = Duration::from_mins(5);
 /// How long an old key is still published after its last token has expired.
 const PUBLISHED_AFTER: Duration = Duration::from_hours(1);
 
+/// Length of a `kid`: the beginning of the key's thumbprint, which is enough to tell keys apart.
+const KID_LENGTH: usize = 16;
+
 /// Why there is no usable signing key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
@@ -263,7 +266,8 @@ impl Keys {
 
     fn make(&self, number: u64, created_at: UnixTime, signs_from: UnixTime) -> Result<StoredKey, KeyError> {
         let key = SigningKey::generate(self.algorithm)?;
-        let kid = key.thumbprint();
+        let mut kid = key.thumbprint();
+        kid.truncate(KID_LENGTH);
         let sealed = self.sealer.seal(&["signing key", &kid], &key.to_pkcs8()?);
         let algorithm = self.algorithm;
         let number = format!("{number:08}");
