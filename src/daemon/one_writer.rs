@@ -14,9 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     clock::{Clock, SKEW, UnixTime},
-    repository::{
-        Atomicity, Kind, Page, Record, Repository, RepositoryError, Result, Version, Versioned, Write,
-    },
+    repository::{Kind, Record, Repository, RepositoryError, Result, Version, Write, forward_to_repository},
 };
 
 /// No write begins this long before the lease expires, so that every write has ended by then.
@@ -73,9 +71,7 @@ fn lapsed() -> RepositoryError {
 
 #[async_trait]
 impl Repository for OneWriter {
-    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
-        self.repository.get(kind, key, now).await
-    }
+    forward_to_repository!(repository: get, list, atomicity, warnings);
 
     async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
         self.write(self.repository.insert(kind, record, now)).await
@@ -89,10 +85,6 @@ impl Repository for OneWriter {
         self.write(self.repository.take(kind, key, now)).await
     }
 
-    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
-        self.repository.list(kind, page, now).await
-    }
-
     async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
         self.write(self.repository.purge_expired(now)).await
     }
@@ -101,13 +93,5 @@ impl Repository for OneWriter {
     async fn ping(&self) -> Result<()> {
         self.time_left()?;
         self.repository.ping().await
-    }
-
-    fn atomicity(&self) -> Atomicity {
-        self.repository.atomicity()
-    }
-
-    async fn warnings(&self) -> Result<Vec<String>> {
-        self.repository.warnings().await
     }
 }

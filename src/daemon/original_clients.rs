@@ -9,8 +9,8 @@ use crate::{
     clock::UnixTime,
     oauth::{client::Client, imported},
     repository::{
-        Access, Atomicity, Collection, ForeignSecret, Kind, Page, Record, Repository, Result,
-        VaultRepository, Version, Versioned, Write,
+        Access, Collection, ForeignSecret, Kind, Record, Repository, Result, VaultRepository, Version,
+        Versioned, forward_to_repository,
     },
 };
 
@@ -53,6 +53,8 @@ impl OriginalClients {
 
 #[async_trait]
 impl Repository for OriginalClients {
+    forward_to_repository!(repository: insert, replace, list, purge_expired, ping, atomicity, warnings);
+
     async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
         let found = self.repository.get(kind, key, now).await?;
         if found.is_some() || kind != Kind::Client || key.starts_with(OURS) {
@@ -68,14 +70,6 @@ impl Repository for OriginalClients {
         self.repository.get(kind, key, now).await
     }
 
-    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
-        self.repository.insert(kind, record, now).await
-    }
-
-    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
-        self.repository.replace(kind, record, read, now).await
-    }
-
     /// Deletes the original, too: a removed client must not be taken over again.
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
         if kind == Kind::Client && !key.starts_with(OURS) {
@@ -84,26 +78,6 @@ impl Repository for OriginalClients {
             }
         }
         self.repository.take(kind, key, now).await
-    }
-
-    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
-        self.repository.list(kind, page, now).await
-    }
-
-    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
-        self.repository.purge_expired(now).await
-    }
-
-    async fn ping(&self) -> Result<()> {
-        self.repository.ping().await
-    }
-
-    fn atomicity(&self) -> Atomicity {
-        self.repository.atomicity()
-    }
-
-    async fn warnings(&self) -> Result<Vec<String>> {
-        self.repository.warnings().await
     }
 }
 

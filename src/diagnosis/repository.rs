@@ -249,7 +249,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        repository::{MemoryRepository, Page, Result, Version, Versioned},
+        repository::{MemoryRepository, Result, Version, forward_to_repository},
         secret::SystemRandom,
     };
 
@@ -259,32 +259,10 @@ mod tests {
 
     #[async_trait]
     impl Repository for Hanging {
-        async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
-            self.0.get(kind, key, now).await
-        }
-
-        async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
-            self.0.insert(kind, record, now).await
-        }
+        forward_to_repository!(0: get, insert, take, list, purge_expired, ping);
 
         async fn replace(&self, _: Kind, _: &Record, _: Version, _: UnixTime) -> Result<Write> {
             pending().await
-        }
-
-        async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
-            self.0.take(kind, key, now).await
-        }
-
-        async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
-            self.0.list(kind, page, now).await
-        }
-
-        async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
-            self.0.purge_expired(now).await
-        }
-
-        async fn ping(&self) -> Result<()> {
-            self.0.ping().await
         }
     }
 

@@ -7,6 +7,8 @@
 mod authorities;
 mod collection;
 pub mod conformance;
+mod forward;
+mod hosts;
 mod memory;
 mod postgres;
 mod redis;
@@ -15,10 +17,11 @@ mod routed;
 mod sqlite;
 mod vault;
 
-use std::{fmt::Debug, num::NonZeroU64};
+use std::{fmt::Debug, num::NonZeroU64, pin::Pin};
 
 use async_trait::async_trait;
 
+pub(crate) use self::forward::forward_to_repository;
 pub use self::{
     collection::{ATTEMPTS, Change, Collection, Entity, Listed, Stored, Unreadable, Updated},
     memory::MemoryRepository,
@@ -184,6 +187,9 @@ pub const WRITER_LEASE: &str = "writer.lease";
 
 /// [`std::result::Result`] with [`RepositoryError`].
 pub type Result<T> = std::result::Result<T, RepositoryError>;
+
+/// What an asynchronous method of [`Repository`] returns.
+pub(crate) type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Storage of single records with conditional writes.
 ///

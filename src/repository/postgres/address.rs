@@ -8,6 +8,7 @@ use tokio_postgres::{
 };
 
 use super::{PostgresSettings, problem::Problem};
+use crate::repository::hosts;
 
 /// How long a connection is silent before TCP checks it.
 const KEEPALIVE: Duration = Duration::from_secs(30);
@@ -88,9 +89,7 @@ fn is_local(config: &Config) -> bool {
     }
     config.get_hosts().iter().all(|host| match host {
         Host::Unix(_) => true,
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
+        Host::Tcp(name) => hosts::is_loopback(name),
     })
 }
 

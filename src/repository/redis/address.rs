@@ -1,11 +1,14 @@
 //! The settings, read: where the servers are, and which user connects.
 
-use std::{fmt, net::IpAddr, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 use percent_encoding::percent_decode_str;
 
 use super::{RedisSettings, problem::Problem};
-use crate::{repository::authorities::Authorities, secret::Secret};
+use crate::{
+    repository::{authorities::Authorities, hosts},
+    secret::Secret,
+};
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -117,9 +120,7 @@ impl Server {
     fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,
-            Self::Tcp { host, .. } => {
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
+            Self::Tcp { host, .. } => hosts::is_loopback(host),
         }
     }
 }
