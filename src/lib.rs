@@ -14,17 +14,17 @@
 //! The other modules are public for this package's own tests and benchmarks, are hidden from the
 //! documentation, and change without notice. `docs/architecture.md` describes all of them.
 
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod clock;
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod config;
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod daemon;
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod repository;
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod secret;
-#[warn(missing_docs)]
+#[warn(missing_docs, clippy::missing_errors_doc)]
 pub mod telemetry;
 
 mod diagnosis;

@@ -47,9 +47,7 @@ pub enum Verdict {
 pub struct Fault {
     /// The problem, including the path.
     pub what: String,
-    /// How to fix it.
     pub fix: String,
-    /// Whether the file can still be used.
     pub verdict: Verdict,
 }
 
@@ -111,10 +109,6 @@ impl<'a> Entry<'a> {
 
 /// Checks the permissions of a file and its folder. Follows links. Accepts all files in `credentials`, systemd's folder
 /// for this process.
-///
-/// # Errors
-///
-/// When the file system returns an error.
 pub fn faults(path: &Path, contents: Contents, credentials: Option<&Path>) -> io::Result<Vec<Fault>> {
     let real = path.canonicalize()?;
     if credentials.is_some_and(|folder| folder.canonicalize().is_ok_and(|folder| real.starts_with(folder))) {
@@ -129,10 +123,6 @@ pub fn faults(path: &Path, contents: Contents, credentials: Option<&Path>) -> io
 }
 
 /// Checks the permissions of a folder for new files.
-///
-/// # Errors
-///
-/// When the file system returns an error.
 pub fn faults_of_folder(folder: &Path) -> io::Result<Option<Fault>> {
     let folder = folder.canonicalize()?;
     let metadata = fs::metadata(&folder)?;

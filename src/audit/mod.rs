@@ -63,19 +63,16 @@ impl Context {
         CONTEXT.try_with(|context| context.borrow().clone()).unwrap_or_default()
     }
 
-    /// Adds a subject.
     #[must_use]
     pub fn about(mut self, subject: &impl Subject) -> Self {
         subject.describe(&mut self);
         self
     }
 
-    /// Runs a function within the context.
     pub fn run<T>(self, action: impl FnOnce() -> T) -> T {
         CONTEXT.sync_scope(RefCell::new(self), action)
     }
 
-    /// Runs a future within the context.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CONTEXT.scope(RefCell::new(self), future)
     }
@@ -118,7 +115,6 @@ pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) 
 
 /// A subject of requests and events.
 pub trait Subject {
-    /// Adds its identifying fields.
     fn describe(&self, known: &mut Context);
 }
 
@@ -169,7 +165,6 @@ impl Subject for Grant {
     }
 }
 
-/// Adds a subject to the current context.
 pub fn about(subject: &impl Subject) {
     let _ = CONTEXT.try_with(|context| subject.describe(&mut context.borrow_mut()));
 }
@@ -197,28 +192,21 @@ pub enum Issued {
 /// An event of the audit log.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A client was registered.
     Registration,
     /// The registration of a pangea-authn-fastmcp client was adopted.
     ClientTakenOver,
-    /// A client was removed.
     ClientRemoval,
     /// A user answered the consent page.
     Consent {
         /// `decision` of the form.
         decision: &'a str,
-        /// The requested scope.
         scope: &'a Scope,
     },
     /// The upstream vouched for the person, and the client gets a code.
     Code,
-    /// Tokens were issued.
     Issue {
-        /// The reason.
         how: Issued,
-        /// ID of the access token.
         jti: &'a TokenId,
-        /// The granted scope.
         scope: &'a Scope,
     },
     /// A refresh token was retried after the grace period: the answer was lost, or the token was copied.
@@ -231,16 +219,12 @@ pub enum Event<'a> {
         /// Number of rotations before the token.
         generation: u64,
     },
-    /// A grant was revoked.
     Revocation {
         /// Who revoked it, or why.
         by: &'a str,
     },
-    /// One access token was revoked.
     TokenRevocation {
-        /// ID of the token.
         jti: &'a TokenId,
-        /// Who revoked it.
         by: &'a str,
     },
     /// A person signed in whom `[access]` does not admit.
@@ -254,7 +238,6 @@ pub enum Event<'a> {
     },
     /// A request was refused, or failed.
     Refusal {
-        /// The reason.
         error: &'a OAuthError,
         /// False for unknown clients, and for lines over the limit: these are logged at `debug`.
         has_line: bool,
@@ -268,7 +251,6 @@ pub enum Event<'a> {
     Unlogged {
         /// An error code, or the name of an event.
         reason: &'a str,
-        /// Number.
         left_out: u64,
     },
     /// A signing key was created.
@@ -276,29 +258,22 @@ pub enum Event<'a> {
         /// Whether it signs at once and the old keys were removed.
         at_once: bool,
     },
-    /// A sealing key was added.
     SealingKeyAdded {
-        /// ID of the key.
         key: &'a str,
     },
     /// An old sealing key was removed.
     SealingKeyForgotten {
-        /// ID of the key.
         key: &'a str,
     },
     /// The records of a repository were copied into another.
     RepositoryCopy {
-        /// Number.
         records: u64,
     },
-    /// Expired records were removed.
     RepositoryPurge {
-        /// Number.
         records: u64,
     },
     /// Clients of the original library were imported.
     RepositoryImport {
-        /// Number.
         clients: u64,
     },
 }

@@ -26,7 +26,6 @@ impl References {
         Self { next: AtomicU64::new(u64::from_ne_bytes(seed)) }
     }
 
-    /// The next reference.
     #[must_use]
     pub fn next(&self) -> Reference {
         let mut mixed = self.next.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);

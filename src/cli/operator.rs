@@ -10,7 +10,6 @@ use crate::{
     oauth::operator::{Operated, Operator},
 };
 
-/// The accounts of this machine.
 const ACCOUNTS: &str = "/etc/passwd";
 
 /// The account and machine that run this process.

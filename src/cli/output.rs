@@ -99,9 +99,7 @@ pub(super) struct Output {
     unread: Cell<bool>,
 }
 
-/// One row of a list.
 pub(super) trait Row: Serialize {
-    /// The full ID.
     fn id(&self) -> String;
 
     fn cells(&self, style: Style) -> Vec<String>;
@@ -109,7 +107,6 @@ pub(super) trait Row: Serialize {
 
 /// One value with all its details.
 pub(super) trait Sheet: Serialize {
-    /// The full ID.
     fn id(&self) -> String;
 
     /// Names and texts; an empty name continues the line above.

@@ -2,7 +2,6 @@
 
 use comfy_table::{Attribute, Cell, ContentArrangement, Table, TableStyle};
 
-/// A column of a list.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
     pub(super) title: &'static str,

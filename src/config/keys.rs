@@ -55,7 +55,6 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
 const PER_MINUTE: &str = "Average requests per minute; at least 1.";
 const BURST: &str = "Requests at once; at least 1.";
 
-/// Every key.
 pub(super) const KEYS: &[Key] = &everything();
 
 const fn everything() -> [Key; OWN.len() + elsewhere::KEYS.len()] {

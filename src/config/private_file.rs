@@ -8,7 +8,6 @@ use std::{
 
 use crate::secret::{Random, encode};
 
-/// What happens to an existing file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Existing {
     Stays,

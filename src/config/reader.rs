@@ -75,7 +75,6 @@ impl Reader<'_> {
         self.settings.get(path).is_some_and(|given| given.place != Place::Nowhere)
     }
 
-    /// A value of any type.
     pub(super) fn value<T>(
         &mut self,
         path: &str,
@@ -85,7 +84,6 @@ impl Reader<'_> {
         parse(&given.value).map_err(|complaint| self.complain(path, complaint)).ok()
     }
 
-    /// A value that is text.
     pub(super) fn text<T>(
         &mut self,
         path: &str,
@@ -120,7 +118,6 @@ impl Reader<'_> {
         self.texts(path, |text| choose(text, choices))
     }
 
-    /// A list of texts.
     pub(super) fn texts<T>(&mut self, path: &str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Vec<T> {
         self.list(path, |given| value::text(&given.value).and_then(&parse))
     }
@@ -245,7 +242,6 @@ impl Reader<'_> {
         Some(file)
     }
 
-    /// The sealing keys and their source.
     pub(super) fn sealing_keys(&mut self, path: &str) -> Option<(KeyRing, SecretPlace)> {
         let given = self.settings.get(path)?;
         let read = secret_source::place_of(given).and_then(|place| {

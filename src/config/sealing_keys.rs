@@ -10,7 +10,6 @@ use std::{
 use super::{environment::Environment, problem::Complaint, secret_source::SecretPlace};
 use crate::secret::{KeyRing, RingError};
 
-/// Reads the keys from their source.
 pub(super) fn read(
     place: &SecretPlace,
     environment: &dyn Environment,

@@ -47,7 +47,6 @@ pub(super) fn listeners(reader: &mut Reader<'_>, dev: bool) -> (Vec<SocketAddr>,
     (listen, admin_listen)
 }
 
-/// `[authn]`.
 pub(super) fn authn(reader: &mut Reader<'_>) -> Option<Authn> {
     const SECONDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
     let issuer_url = reader.text("authn.issuer_url", value::base_url);
@@ -94,7 +93,6 @@ fn authn_service(reader: &mut Reader<'_>) -> Option<AuthnService> {
     Some(AuthnService { api_url: api_url?, token: token? })
 }
 
-/// `[access]`.
 pub(super) fn access(reader: &mut Reader<'_>, says_everybody: bool) -> AccessPolicy {
     let mut access = AccessPolicy {
         everybody: says_everybody,
@@ -130,7 +128,6 @@ pub(super) fn expect_loopback(reader: &mut Reader<'_>, path: &str, issuer: Optio
     }
 }
 
-/// `[[resources]]`.
 pub(super) fn resources(reader: &mut Reader<'_>) -> Vec<ResourceConfig> {
     let paths = reader.settings.instances("resources.#");
     let read: Vec<(String, ResourceConfig)> = paths
@@ -208,7 +205,6 @@ fn complain_of_resources_that_clash(reader: &mut Reader<'_>, resources: &[(Strin
     reader.complain_of_repeats(&ids, "is used by another resource", fix);
 }
 
-/// `[keys]`.
 pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     let sealing = reader.sealing_keys("keys.sealing");
     let algorithms = [("ES256", SigningAlgorithm::Es256), ("RS256", SigningAlgorithm::Rs256)];
@@ -217,7 +213,6 @@ pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     Some(Keys { sealing, sealing_place, algorithm: algorithm? })
 }
 
-/// `[registration]`.
 pub(super) fn registration(reader: &mut Reader<'_>) -> RegistrationPolicy {
     RegistrationPolicy {
         enabled: reader.boolean("registration.enabled"),
@@ -287,7 +282,6 @@ fn complain_of_order(reader: &mut Reader<'_>, shorter: (&str, Duration), longer:
     reader.complain(path, Complaint::new(what, fix));
 }
 
-/// `[limits]`.
 pub(super) fn limits(reader: &mut Reader<'_>) -> Rates {
     let mut rate = |name: &str| Rate {
         per_minute: reader.number(&format!("limits.{name}.per_minute"), &(1..=u32::MAX)),
@@ -304,7 +298,6 @@ pub(super) fn limits(reader: &mut Reader<'_>) -> Rates {
     }
 }
 
-/// `[log]`.
 pub(super) fn log(reader: &mut Reader<'_>) -> Option<Log> {
     let format = reader.choice("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     let level = reader.text("log.level", value::log_filter);

@@ -82,7 +82,6 @@ impl Value {
     }
 }
 
-/// A value and its location.
 #[derive(Clone)]
 pub(super) struct Given {
     pub(super) value: Value,

@@ -17,7 +17,6 @@ pub(super) const LEGACY: [(&str, &str); 4] = [
     ("PANGEA_VAULT_TOKEN", "repository.token"),
 ];
 
-/// One key of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Key {
     /// Path in the file; `#` stands for the index in a list of tables.
@@ -60,7 +59,6 @@ pub(super) enum Fallback {
     Absent(&'static str),
 }
 
-/// A row of the table.
 pub(super) const fn key(path: &'static str, kind: Kind, fallback: Fallback, doc: &'static str) -> Key {
     Key { path, kind, fallback, doc }
 }

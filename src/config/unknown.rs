@@ -6,7 +6,6 @@ use super::{
     table::{FILE_SUFFIX, FILE_VARIABLE, Key, Kind, PREFIX, header, join, pattern},
 };
 
-/// An unknown key in a section.
 pub(super) fn key(section: &str, name: &str) -> Complaint {
     let section = pattern(section);
     let siblings: Vec<&str> = KEYS.iter().filter_map(|key| child(&section, key.path)).collect();
@@ -20,7 +19,6 @@ pub(super) fn key(section: &str, name: &str) -> Complaint {
     Complaint::new("unknown key", fix)
 }
 
-/// An unknown variable with our prefix.
 pub(super) fn variable(name: &str) -> Complaint {
     let mut known: Vec<String> = KEYS.iter().map(Key::variable).collect();
     let secrets = KEYS.iter().filter(|key| matches!(key.kind, Kind::Secret | Kind::TextOrSecret));

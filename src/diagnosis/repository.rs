@@ -22,7 +22,6 @@ const SLOW: Duration = Duration::from_millis(500);
 /// When the test record expires if it was not deleted.
 const RECORD_LIFE: Duration = Duration::from_mins(1);
 
-/// One storage engine.
 pub(super) struct Place {
     /// Its section in the configuration.
     section: &'static str,
@@ -33,7 +32,6 @@ pub(super) struct Place {
     record: String,
 }
 
-/// Every configured engine.
 pub(super) fn places(
     repositories: &Repositories,
     keys: Option<&KeyConfig>,

@@ -35,7 +35,6 @@ impl<T> Kept<T> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).document.clone()
     }
 
-    /// Whether it is time to fetch again.
     #[must_use]
     pub fn is_due(&self, now: UnixTime) -> bool {
         now >= self.held.read().unwrap_or_else(PoisonError::into_inner).until

@@ -27,10 +27,8 @@ const LARGEST: usize = 1024 * 1024;
 /// Most idle connections per host.
 const MOST_IDLE: usize = 16;
 
-/// Authentication of a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Sender<'a> {
-    /// None.
     Anonymous,
     /// HTTP Basic: user and password.
     Basic(&'a str, &'a Secret),
@@ -38,12 +36,10 @@ pub enum Sender<'a> {
     Bearer(&'a Secret),
 }
 
-/// A complete answer.
 #[derive(Debug)]
 pub struct Answer {
     /// HTTP status code.
     pub status: u16,
-    /// All headers.
     pub headers: HeaderMap,
     /// At most a megabyte.
     pub body: Vec<u8>,
@@ -68,35 +64,16 @@ impl Answer {
 pub enum FetchError {
     /// No answer within the timeout.
     #[error("{host} did not answer within {} ms", timeout.as_millis())]
-    Timeout {
-        /// The host of the URL.
-        host: String,
-        /// The timeout.
-        timeout: Duration,
-    },
-    /// The connection failed or broke.
+    Timeout { host: String, timeout: Duration },
     #[error("{host} cannot be reached: {reason}")]
-    Unreachable {
-        /// The host of the URL.
-        host: String,
-        /// The cause.
-        reason: String,
-    },
+    Unreachable { host: String, reason: String },
     /// A host that the operator did not choose leads to this machine or its link.
     #[error("{host} leads to an address that is not allowed")]
-    Forbidden {
-        /// The host of the URL.
-        host: String,
-    },
-    /// No certificate can be verified.
+    Forbidden { host: String },
     #[error(transparent)]
     NoAuthorities(#[from] NoAuthorities),
-    /// The answer is too large.
     #[error("{host} answered with more than {LARGEST} bytes")]
-    TooLarge {
-        /// The host of the URL.
-        host: String,
-    },
+    TooLarge { host: String },
 }
 
 /// The HTTP client.
@@ -113,10 +90,6 @@ pub struct Fetch {
 impl Fetch {
     /// A client that waits at most `timeout` for a complete answer. Without certificate authorities on this machine, it
     /// works for `http`.
-    ///
-    /// # Errors
-    ///
-    /// When the clients cannot be built.
     pub fn new(timeout: Duration) -> Result<Self, reqwest::Error> {
         let (tls, no_authorities) = tls::config();
         Ok(Self {
@@ -147,30 +120,18 @@ impl Fetch {
     }
 
     /// Gets a JSON document.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer.
     pub async fn get(&self, target: impl Into<Target>, sender: Sender<'_>) -> Result<Answer, FetchError> {
         let target = target.into();
         self.send(signed(self.request(Method::GET, &target), sender), &target).await
     }
 
     /// Gets a document as a script of another origin would.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer.
     pub async fn get_from(&self, origin: &str, target: impl Into<Target>) -> Result<Answer, FetchError> {
         let target = target.into();
         self.send(self.request(Method::GET, &target).header(header::ORIGIN, origin), &target).await
     }
 
     /// Posts a form.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer.
     pub async fn post_form(
         &self,
         target: impl Into<Target>,
@@ -185,10 +146,6 @@ impl Fetch {
     }
 
     /// Posts JSON.
-    ///
-    /// # Errors
-    ///
-    /// When there is no answer.
     pub async fn post_json(
         &self,
         target: impl Into<Target>,

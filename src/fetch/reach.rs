@@ -18,12 +18,9 @@ pub enum Reach {
     Discovered,
 }
 
-/// The URL of a request, and who chose it.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The whole URL.
     pub url: Url,
-    /// Who chose it.
     pub reach: Reach,
 }
 

@@ -72,9 +72,7 @@ struct Pending {
 /// What the consent page asks.
 #[derive(Debug)]
 pub struct Consent {
-    /// Who asks for access.
     pub client: Client,
-    /// What it asks for.
     pub request: AuthorizationRequest,
     /// What the form must send back.
     pub sealed: String,
@@ -85,18 +83,15 @@ pub struct Consent {
 pub enum Refusal {
     /// The client or its return address is unknown: the browser must not be redirected.
     Page(OAuthError),
-    /// The client gets an error.
     Answer(Box<Answered>),
 }
 
 /// The user's answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PersonDecides {
-    /// Allow.
     Approve,
     /// Allow, with another account than the one that is signed in upstream.
     ApproveOtherAccount,
-    /// Decline.
     Deny,
 }
 
@@ -115,18 +110,14 @@ impl PersonDecides {
 /// What follows from the user's answer.
 #[derive(Debug)]
 pub enum Decision {
-    /// The browser goes to the upstream.
     SignIn {
-        /// The URL there.
         location: String,
         /// Names the cookie of this login.
         flow: String,
         /// What the browser must bring back.
         sealed: String,
     },
-    /// The client is answered.
     Answered {
-        /// What it gets.
         answered: Answered,
         /// Names the cookie of this login, which the browser deletes.
         flow: String,
@@ -138,16 +129,13 @@ pub enum Decision {
 pub enum DecisionError {
     /// The form was made for another browser, or was changed.
     Forged,
-    /// This login has been completed.
     Used,
-    /// Another error, for a page.
     Page(OAuthError),
 }
 
 /// What follows when the browser returns from the upstream.
 #[derive(Debug)]
 pub enum Returned {
-    /// The client is answered.
     Answered(Answered),
     /// The user must answer a question first.
     Asked {
@@ -161,11 +149,9 @@ pub enum Returned {
 pub enum CallbackError {
     /// The cookie of the login is missing: another browser, too late, or used before.
     Lost,
-    /// This login has been completed.
     Used,
     /// Too many calls of the upstream are under way. The same return can be tried again.
     Busy,
-    /// Another error, for a page.
     Page(OAuthError),
 }
 

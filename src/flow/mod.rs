@@ -73,17 +73,13 @@ pub struct Settings {
     pub resources: Resources,
     /// Who may introspect tokens, by the client ID of the resource server.
     pub introspectors: HashMap<String, Introspector>,
-    /// Who may sign in.
     pub access: AccessPolicy,
     /// Claims about the person in tokens, in addition to `sub`.
     pub claims: Vec<PersonClaim>,
-    /// How long tokens, grants and keys live.
     pub lifetimes: Lifetimes,
-    /// Whether and how clients may register themselves.
     pub registration: RegistrationPolicy,
 }
 
-/// A resource server that may introspect tokens.
 #[derive(Debug, Clone)]
 pub struct Introspector {
     /// Of its `client_secret`.
@@ -115,11 +111,9 @@ pub struct AuthorizationServer {
 pub struct Foundations {
     /// Stores clients and grants.
     pub repository: Arc<dyn Repository>,
-    /// Sign access tokens.
     pub keys: Keys,
     /// Encrypts upstream sessions and logins, and derives codes and refresh tokens.
     pub sealer: Sealer,
-    /// The identity provider.
     pub upstream: Arc<dyn Upstream>,
     /// A test can pass a clock that stands still.
     pub clock: Arc<dyn Clock>,
@@ -183,7 +177,6 @@ impl AuthorizationServer {
         &self.sealer
     }
 
-    /// Where all records are stored.
     #[must_use]
     pub fn repository(&self) -> Arc<dyn Repository> {
         Arc::clone(&self.repository)
@@ -232,19 +225,11 @@ impl AuthorizationServer {
     }
 
     /// Problems with how the repository is set up, one sentence each.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn repository_warnings(&self) -> Result<Vec<String>, RepositoryError> {
         self.repository.warnings().await
     }
 
     /// Deletes a batch of records that have expired, allowing for slower clocks. Zero when none are left.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn purge(&self) -> Result<u64, RepositoryError> {
         self.repository.purge_expired(self.now().minus(SKEW)).await
     }

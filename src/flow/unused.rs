@@ -98,10 +98,6 @@ impl Unused {
 impl AuthorizationServer {
     /// Counts the unused registrations of all processes, and evicts the oldest ones above the limit. Reads
     /// nothing if this process has registered no client since the last count.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn bound_registrations(&self) -> Result<(), RepositoryError> {
         self.count_unused().await?;
         self.evict_surplus(MOST_PER_COUNT).await

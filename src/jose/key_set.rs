@@ -22,7 +22,6 @@ pub enum NoKey {
     /// No key set could be fetched.
     #[error("{0}")]
     Unavailable(String),
-    /// The key set does not have a key of this name.
     #[error("the token's key is not in the upstream's key set")]
     Unknown,
 }

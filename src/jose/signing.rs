@@ -57,10 +57,6 @@ enum Pair {
 
 impl SigningKey {
     /// Makes a key. RSA keys have 2048 bits and take tens of milliseconds.
-    ///
-    /// # Errors
-    ///
-    /// When the library refuses.
     pub fn generate(algorithm: SigningAlgorithm) -> Result<Self, SigningRefused> {
         Ok(Self(match algorithm {
             SigningAlgorithm::Es256 => {
@@ -86,10 +82,6 @@ impl SigningKey {
     }
 
     /// The private key in PKCS#8.
-    ///
-    /// # Errors
-    ///
-    /// When the library refuses.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, SigningRefused> {
         let private = match &self.0 {
             Pair::Es256(pair) => pair.to_pkcs8v1()?.as_ref().to_vec(),

@@ -41,10 +41,6 @@ pub struct Jws<'a> {
 
 impl<'a> Jws<'a> {
     /// Reads the header.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read, or says that the token must be refused.
     pub fn parse(token: &'a str) -> Result<Self, JwsError> {
         let header = decode_header(token)?;
         if !ALGORITHMS.contains(&header.alg) {
@@ -72,10 +68,6 @@ impl<'a> Jws<'a> {
     }
 
     /// The claims, if this key signed them. What they say is not judged, not even `exp`.
-    ///
-    /// # Errors
-    ///
-    /// When the signature is not this key's.
     pub fn verified(&self, key: &Jwk) -> Result<Value, JwsError> {
         let key = DecodingKey::from_jwk(key)?;
         let mut validation = Validation::new(self.header.alg);

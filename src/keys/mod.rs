@@ -35,10 +35,8 @@ const PUBLISHED_AFTER: Duration = Duration::from_hours(1);
 /// Length of a `kid`: the beginning of the key's thumbprint, which is enough to tell keys apart.
 const KID_LENGTH: usize = 16;
 
-/// Why there is no usable signing key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The repository does not answer.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
     /// The stored key is encrypted with another sealing key, or damaged.
@@ -51,7 +49,6 @@ pub enum KeyError {
     Unmakable(#[from] SigningRefused),
 }
 
-/// A stored signing key.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct StoredKey {
     /// 8 digits: the key of the record.
@@ -80,7 +77,6 @@ impl Entity for StoredKey {
 
 /// A stored key, decrypted.
 struct OpenedKey {
-    /// The key of its record.
     number: String,
     kid: String,
     header: ProtectedHeader,
@@ -117,10 +113,6 @@ pub struct Keys {
 impl Keys {
     /// Loads the keys, or creates the first one in an empty repository. If several processes start at once, one creates
     /// the key and the others load it.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn load(
         stored: Arc<dyn crate::repository::Repository>,
         sealer: Sealer,
@@ -134,10 +126,6 @@ impl Keys {
     }
 
     /// Creates the first key if there was none at the last reload.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn make_first(&self, now: UnixTime) -> Result<(), KeyError> {
         if !self.set().keys.is_empty() {
             return Ok(());
@@ -167,10 +155,6 @@ impl Keys {
     }
 
     /// The `kid` of each stored key, after checking that it can be decrypted. An empty repository stays empty.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn names(
         stored: Arc<dyn crate::repository::Repository>,
         sealer: Sealer,
@@ -182,10 +166,6 @@ impl Keys {
     }
 
     /// Reads the keys again, so that this process also publishes the keys of other processes.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn reload(&self, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&Page { limit: 100, ..Page::default() }, now).await?;
         let keys = stored.iter().map(|key| self.open(key)).collect::<Result<Vec<_>, _>>();
@@ -250,10 +230,6 @@ impl Keys {
     }
 
     /// Signs an access token (RFC 9068 section 2).
-    ///
-    /// # Errors
-    ///
-    /// When there is no key, or signing fails.
     pub fn sign(&self, claims: &Claims<'_>, now: UnixTime) -> Result<String, KeyError> {
         let set = self.set();
         let key = set.signing(now).ok_or(SigningRefused)?;

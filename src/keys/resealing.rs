@@ -15,10 +15,6 @@ const ALL: usize = 100;
 impl Keys {
     /// Re-encrypts outdated keys with the current sealing key, and returns how many. A key that another process changes
     /// in the meantime is left to the next call.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer or a key cannot be decrypted.
     pub async fn reseal(&self, now: UnixTime) -> Result<u64, KeyError> {
         let mut resealed = 0;
         for listed in self.stored.list(&Page { limit: ALL, ..Page::default() }, now).await? {
@@ -35,10 +31,6 @@ impl Keys {
 }
 
 /// Number of signing keys whose sealing key is not in `ring`, or which cannot be read.
-///
-/// # Errors
-///
-/// When the repository does not answer.
 pub async fn sealed_elsewhere(
     repository: Arc<dyn Repository>,
     ring: &KeyRing,

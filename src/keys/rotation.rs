@@ -21,7 +21,6 @@ const PUBLISHED_BEFORE: Duration = Duration::from_hours(24);
 pub struct Turns {
     /// Age of a key at which the next one is created.
     pub lifetime: Duration,
-    /// Lifetime of access tokens.
     pub access_lifetime: Duration,
 }
 
@@ -38,7 +37,6 @@ impl Turns {
 pub enum KeyState {
     /// Published, but not signing yet.
     Next,
-    /// Signing.
     Signing,
     /// Published until its last token has expired.
     Retiring,
@@ -61,23 +59,15 @@ impl KeyState {
 pub struct KeyInfo {
     /// `kid` in token headers.
     pub kid: String,
-    /// Signature algorithm.
     pub algorithm: SigningAlgorithm,
-    /// Current use.
     pub state: KeyState,
-    /// Creation time.
     pub created_at: UnixTime,
-    /// When it starts to sign.
     pub signs_from: UnixTime,
     /// End of publication; `None` until it has a successor.
     pub expires_at: Option<UnixTime>,
 }
 
 /// Lists the signing keys of a repository, newest first, without decrypting them.
-///
-/// # Errors
-///
-/// When the repository does not answer.
 pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec<KeyInfo>, RepositoryError> {
     let stored = Collection::<StoredKey>::new(Arc::clone(repository)).list(&all(), now).await?;
     // As in `KeySet::signing`.
@@ -100,10 +90,6 @@ pub async fn list(repository: &Arc<dyn Repository>, now: UnixTime) -> Result<Vec
 impl Keys {
     /// Creates the next key. It is published at once and signs after [`Turns::published_before`]. The current key stays
     /// published until an hour after its last token has expired.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn rotate(&self, turns: Turns, now: UnixTime) -> Result<(), KeyError> {
         let stored = self.stored.list(&all(), now).await?;
         // After a conflict, another process's key is used.
@@ -137,10 +123,6 @@ impl Keys {
     /// Creates the next key if the newest one is [`Turns::lifetime`] old, or signs with another algorithm than configured.
     /// If several processes try at once, one succeeds. While processes are configured differently, each key that starts
     /// to sign gets a successor.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn rotate_when_due(&self, turns: Turns, now: UnixTime) -> Result<bool, KeyError> {
         let newest = self.stored.list(&all(), now).await?.pop();
         let due = newest.is_some_and(|key| {
@@ -168,7 +150,6 @@ impl Keys {
         Ok(())
     }
 
-    /// Sets the end of publication of one key.
     async fn retire(&self, number: &str, until: UnixTime, now: UnixTime) -> Result<(), KeyError> {
         let retiring = |key: &StoredKey| StoredKey { expires_at: Some(until), ..key.clone() };
         self.stored.update(number, now, |key| Change::Write(retiring(key), ())).await?;

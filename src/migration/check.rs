@@ -9,7 +9,6 @@ use crate::{
 /// Count and checksum of one kind on both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
-    /// Name of the kind.
     pub kind: &'static str,
     /// Count and checksum of the source's records.
     pub source: (u64, String),
@@ -27,10 +26,6 @@ impl Checked {
 
 impl Migration {
     /// Reads all records on both sides.
-    ///
-    /// # Errors
-    ///
-    /// When a side does not answer.
     pub async fn check(&self) -> Result<Vec<Checked>> {
         let now = self.clock.now();
         let mut all = Vec::new();

@@ -70,7 +70,6 @@ type Result<T> = std::result::Result<T, MigrationError>;
 pub struct Migration {
     /// The source, which is never written.
     pub from: Arc<dyn Repository>,
-    /// The target.
     pub to: Arc<dyn Repository>,
     /// Decides which records have expired.
     pub clock: Arc<dyn Clock>,
@@ -79,7 +78,6 @@ pub struct Migration {
 /// Counts of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Name of the kind.
     pub kind: &'static str,
     /// Records read from the source.
     pub read: u64,
@@ -117,10 +115,6 @@ impl Tally {
 
 impl Migration {
     /// Number of records in the source.
-    ///
-    /// # Errors
-    ///
-    /// When the source does not answer.
     pub async fn size(&self) -> Result<u64> {
         let (now, mut all) = (self.clock.now(), 0);
         for kind in KINDS {
@@ -291,7 +285,6 @@ impl Migration {
     }
 }
 
-/// The work for one key.
 #[derive(Debug)]
 enum Work {
     /// Only the source has it.

@@ -13,20 +13,17 @@ use crate::{
     repository::{Collection, ForeignSecret, Repository, RepositoryError, VaultRepository},
 };
 
-/// An import from the original library.
 #[derive(Debug)]
 pub struct OriginalImport {
     /// The library's Vault, which is never written.
     pub from: VaultRepository,
     /// The `folder` of the library's `PangeaVaultRepository`; `None` searches everywhere.
     pub folder: Option<String>,
-    /// The target.
     pub to: Arc<dyn Repository>,
     /// Decides which records have expired.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The result of an import.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Clients that were added to the target.
@@ -44,7 +41,6 @@ pub struct Found {
 }
 
 impl Found {
-    /// Number of clients.
     #[must_use]
     pub fn clients(&self) -> u64 {
         self.imported + self.present + self.left.len() as u64

@@ -11,7 +11,6 @@ use crate::{
 /// Records per page.
 const PAGE: usize = 200;
 
-/// The side, for errors.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Source,

@@ -75,7 +75,6 @@ impl CodeChallenge {
 /// An MCP server that tokens are issued for, and what they can allow there.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// The canonical URL.
     pub resource: Resource,
     /// What a client can get.
     pub scopes: ScopeOffer,
@@ -179,7 +178,6 @@ impl Resources {
 /// A valid request of a registered client, to be answered at one of its return addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// Who asks for access.
     pub client_id: ClientId,
     /// Where the answer goes.
     pub return_address: ReturnAddress,
@@ -187,7 +185,6 @@ pub struct AuthorizationRequest {
     pub state: Option<String>,
     /// What the client would get of the scope that it asked for.
     pub scope: Scope,
-    /// The MCP server that tokens are for.
     pub resource: Resource,
     /// RFC 7636 section 4.2.
     pub code_challenge: CodeChallenge,
@@ -200,10 +197,6 @@ pub struct AuthorizationRequest {
 
 impl AuthorizationRequest {
     /// Checks everything except client and return address. An error can be answered there.
-    ///
-    /// # Errors
-    ///
-    /// The error that the client gets.
     pub fn parse(
         params: &Params<'_>,
         client_id: ClientId,

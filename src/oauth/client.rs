@@ -35,7 +35,6 @@ impl AuthenticationMethod {
     }
 }
 
-/// Grant types that a client can register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
@@ -56,24 +55,19 @@ impl GrantType {
     }
 }
 
-/// Who registered a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The client. Its metadata is its own claim.
     SelfRegistered,
-    /// The operator.
     Operator,
 }
 
-/// A registered client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Client {
     /// As in requests and tokens.
     pub client_id: ClientId,
-    /// Who registered it.
     pub origin: Origin,
-    /// When it registered.
     pub issued_at: UnixTime,
     /// When the registration expires, unless a user signs in with it before.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -120,16 +114,13 @@ pub struct ClientMetadata {
     /// `native` or `web`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub application_type: Option<String>,
-    /// The home page.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_uri: Option<String>,
     /// Never fetched, never shown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub logo_uri: Option<String>,
-    /// The terms of service.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tos_uri: Option<String>,
-    /// The privacy policy.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy_uri: Option<String>,
     /// Addresses of the people responsible.
@@ -138,7 +129,6 @@ pub struct ClientMetadata {
     /// Identifies the software, the same for all of its installations.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub software_id: Option<String>,
-    /// The version of the software.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub software_version: Option<String>,
 }

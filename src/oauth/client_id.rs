@@ -10,7 +10,6 @@ use crate::secret::{encode, sha256};
 /// Longest URL of a client metadata document, in bytes.
 const LONGEST_URL: usize = 2048;
 
-/// The ID of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientId {
     /// The client registered, or the operator registered it.

@@ -115,13 +115,11 @@ impl OAuthError {
         self
     }
 
-    /// The `error` of the answer.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The `error_description` of the answer.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description

@@ -62,17 +62,12 @@ pub struct Grant {
 /// What was granted, to whom and why. It never changes.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// To whom.
     pub client_id: ClientId,
-    /// On whose behalf.
     pub subject: Subject,
-    /// On what grounds.
     pub basis: Basis,
-    /// At which MCP server.
     pub resource: Resource,
     /// The most that tokens of the grant allow.
     pub scope: Scope,
-    /// When.
     pub granted_at: UnixTime,
 }
 
@@ -101,17 +96,13 @@ impl Basis {
 /// A user's consent to an authorization request.
 #[derive(Debug)]
 pub struct Consent {
-    /// What was asked for.
     pub request: AuthorizationRequest,
-    /// Who agreed.
     pub person: Person,
     /// From which address, where that is known.
     pub from: Option<IpAddr>,
-    /// When the grant is made.
     pub at: UnixTime,
 }
 
-/// A code for a new grant.
 #[derive(Debug)]
 pub struct NewCode {
     /// Of the whole text.
@@ -138,7 +129,6 @@ pub struct Redemption<'a> {
 /// What a code means that fits its grant.
 #[derive(Debug, Clone, Copy)]
 pub enum CodeUse<'a> {
-    /// It can be redeemed.
     First(CodeIssued<'a>),
     /// It was redeemed before: what it yielded must end (OAuth 2.1 section 4.1.3).
     Replay,
@@ -185,7 +175,6 @@ impl Grant {
         &self.id
     }
 
-    /// What was granted.
     #[must_use]
     pub const fn terms(&self) -> &Terms {
         &self.terms
@@ -203,13 +192,11 @@ impl Grant {
         self.expires_at
     }
 
-    /// When tokens were last issued.
     #[must_use]
     pub const fn last_used_at(&self) -> UnixTime {
         self.last_used_at
     }
 
-    /// Access tokens issued so far.
     #[must_use]
     pub const fn issued(&self) -> u64 {
         self.issued

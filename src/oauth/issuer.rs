@@ -15,10 +15,8 @@ pub const UPSTREAM_CALLBACK: &str = "/pangea/callback";
 #[serde(transparent)]
 pub struct Issuer(String);
 
-/// Why a URL cannot be an issuer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIssuer {
-    /// Not an absolute URL.
     #[error("it is not an absolute https URL")]
     NotAbsolute,
     /// Plain text must not leave the machine.
@@ -35,10 +33,6 @@ pub enum InvalidIssuer {
 impl Issuer {
     /// Accepts an `https` URL (or `http` on loopback) in canonical spelling: lower-case host, no default
     /// port, no trailing slash.
-    ///
-    /// # Errors
-    ///
-    /// When the text is something else.
     pub fn parse(text: &str) -> Result<Self, InvalidIssuer> {
         let url = Url::parse(text).map_err(|_| InvalidIssuer::NotAbsolute)?;
         match url.scheme() {
@@ -59,7 +53,6 @@ impl Issuer {
         Ok(Self(text.to_owned()))
     }
 
-    /// In canonical spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

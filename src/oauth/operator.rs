@@ -20,9 +20,7 @@ pub struct Operator {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Added the client.
     Added,
-    /// Revoked the grant.
     Revoked,
     /// Revoked one access token of the grant.
     TokenRevoked,
@@ -43,11 +41,8 @@ impl Action {
 /// The last operator command that changed a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operated {
-    /// What it did.
     pub action: Action,
-    /// When it ran.
     pub at: UnixTime,
-    /// Who ran it.
     #[serde(flatten)]
     pub by: Operator,
 }

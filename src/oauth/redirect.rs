@@ -39,7 +39,6 @@ pub enum PrivateUseSchemes {
     /// All except those with another purpose ([`scheme::is_private_use`]).
     #[default]
     Any,
-    /// None.
     None,
     /// Only these.
     Listed(Vec<String>),
@@ -109,10 +108,6 @@ pub struct RedirectUri(String);
 
 impl RedirectUri {
     /// Accepts an absolute URI that is safe to send an answer to, and keeps its spelling.
-    ///
-    /// # Errors
-    ///
-    /// For anything else.
     pub fn parse(text: &str, schemes: &PrivateUseSchemes) -> Result<Self, InvalidRedirectUri> {
         let url = acceptable(text)?;
         match url.scheme() {
@@ -130,13 +125,11 @@ impl RedirectUri {
         acceptable(&self.0).is_ok()
     }
 
-    /// The registered spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The kind of receiver.
     #[must_use]
     pub fn destination(&self) -> Destination {
         destination(&self.0)
@@ -201,7 +194,6 @@ impl ReturnAddress {
         Url::parse(&self.0).ok()?.host_str().map(str::to_owned)
     }
 
-    /// The kind of receiver.
     #[must_use]
     pub fn destination(&self) -> Destination {
         destination(&self.0)

@@ -10,7 +10,6 @@ use super::{
     scope::Scope,
 };
 
-/// Most redirect URIs of one client.
 const MOST_REDIRECT_URIS: usize = 32;
 /// Longest text member, in characters.
 const LONGEST_TEXT: usize = 256;
@@ -18,7 +17,6 @@ const LONGEST_TEXT: usize = 256;
 const LONGEST_SCOPE: usize = 1024;
 /// Longest URL member, in bytes.
 const LONGEST_URL: usize = 2048;
-/// Most contacts of one client.
 const MOST_CONTACTS: usize = 10;
 
 impl ClientMetadata {

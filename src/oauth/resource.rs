@@ -10,10 +10,8 @@ use url::Url;
 #[serde(transparent)]
 pub struct Resource(String);
 
-/// Why a URL cannot name a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidResource {
-    /// It is relative, or not a URL.
     #[error("it is not an absolute http or https URL")]
     NotAbsolute,
     /// RFC 8707 section 2 forbids fragments.
@@ -26,10 +24,6 @@ pub enum InvalidResource {
 
 impl Resource {
     /// Accepts an absolute `http` or `https` URL without fragment, and keeps its spelling.
-    ///
-    /// # Errors
-    ///
-    /// For anything else.
     pub fn parse(text: &str) -> Result<Self, InvalidResource> {
         if Spelling::read(text)?.has_fragment {
             return Err(InvalidResource::Fragment);
@@ -45,7 +39,6 @@ impl Resource {
         Self::parse(&requested[..end]).ok().filter(Self::is_loopback)
     }
 
-    /// The configured spelling.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -61,7 +54,6 @@ impl Resource {
                     && (own.query.is_none() || own.query == other.query))
     }
 
-    /// Whether both are spellings of one resource.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self == other || self.is_named_by(&other.0) && other.is_named_by(&self.0)
@@ -73,7 +65,6 @@ impl Resource {
         self.0.contains('?')
     }
 
-    /// Scheme, host and port.
     #[must_use]
     pub fn origin(&self) -> String {
         Url::parse(&self.0).map(|url| url.origin().ascii_serialization()).unwrap_or_default()

@@ -53,13 +53,11 @@ impl Scope {
         self.0.iter().map(String::as_str)
     }
 
-    /// Whether the scope has no words.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the scope has this word.
     #[must_use]
     pub fn contains(&self, word: &str) -> bool {
         self.0.iter().any(|known| known == word)
@@ -94,9 +92,7 @@ impl Scope {
 /// The scopes that a client can get at a resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopeOffer {
-    /// Only these scopes.
     Listed {
-        /// All scopes of the resource.
         scopes: Scope,
         /// For requests that ask for none.
         default: Scope,

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{issuer::Issuer, resource::Resource, scope::Scope};
 use crate::{clock::UnixTime, secret::sha256};
 
-/// Prefix of authorization codes.
 const CODE: &str = "mcp_ac_";
-/// Prefix of refresh tokens.
 const REFRESH: &str = "mcp_rt_";
 /// Length of the unguessable part of codes and refresh tokens: 256 bits in base64url.
 const UNGUESSABLE: usize = 43;
@@ -59,7 +57,6 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// An authorization code of this grant.
 #[must_use]
 pub fn code_text(grant: &GrantId, unguessable: &str) -> String {
     format!("{CODE}{grant}{unguessable}")
@@ -76,7 +73,6 @@ pub fn grant_of_code(text: &str) -> Option<GrantId> {
 /// The readable parts of a refresh token. Nothing is verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshToken {
-    /// The grant that it names.
     pub grant: GrantId,
     /// Counted from 0: see [`RefreshChain`](super::grant::RefreshChain).
     pub generation: u64,
@@ -107,7 +103,6 @@ fn is_unguessable(text: &str) -> bool {
 /// The `jti` of an access token: the grant and a number within it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenId {
-    /// The grant that the token belongs to.
     pub grant: GrantId,
     /// Counted from 1.
     pub number: u64,
@@ -142,7 +137,6 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// The signature algorithm of access tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.

@@ -28,7 +28,6 @@ pub(super) struct Answer<T> {
     pub(super) was_in_doubt: bool,
 }
 
-/// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure<P> {
     /// The request changed nothing, and may succeed soon.
@@ -84,7 +83,6 @@ impl Pauses {
     }
 }
 
-/// The tries of one request.
 #[derive(Debug)]
 pub(super) struct Tries {
     repeat: Repeat,

@@ -24,12 +24,10 @@ pub enum RotationError {
          made with `openssl rand -base64 32`, and `@{from}`; give every daemon the new value and restart it before then"
     )]
     Variable {
-        /// The variable.
         name: String,
         /// When the new key may become active.
         from: UnixTime,
     },
-    /// The ring cannot be read or written.
     #[error("{0}")]
     Place(String),
     /// The previous new key is not active yet.
@@ -41,7 +39,6 @@ pub enum RotationError {
     /// Sign-ins may be in progress that began under the old key.
     #[error("the current key became active recently; the old one can be removed after {0}")]
     TooEarly(UnixTime),
-    /// Records need the old key.
     #[error(
         "the old sealing key is still needed (signing keys: {keys}, grants: {grants}); a running daemon re-encrypts \
          signing keys and sessions, and refresh tokens follow when clients use them; the old key can be removed after \
@@ -55,7 +52,6 @@ pub enum RotationError {
         /// When the last refresh token that needs it has expired.
         until: UnixTime,
     },
-    /// The repository does not answer.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
 }
@@ -63,7 +59,6 @@ pub enum RotationError {
 /// A new key next to the old one. Nothing is stored before [`Addition::store`].
 #[derive(Debug)]
 pub struct Addition {
-    /// The new key's ID.
     pub key: KeyId,
     /// Where the ring is kept.
     pub place: SecretPlace,
@@ -109,9 +104,7 @@ impl Removal {
 pub struct Rotation<'a> {
     /// Names the source of the ring, and the lifetimes that old keys must outlast.
     pub config: &'a Config,
-    /// Reads the ring.
     pub environment: &'a dyn Environment,
-    /// Makes new keys.
     pub random: Arc<dyn Random>,
     /// The time of the plan.
     pub now: UnixTime,

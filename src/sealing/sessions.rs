@@ -30,7 +30,6 @@ pub struct Resealed {
 /// The grants of one page that still need an old key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct InNeed {
-    /// How many there are.
     pub(super) grants: usize,
     /// What the next page starts after; `None` after the last.
     pub(super) next: Option<String>,
@@ -58,10 +57,6 @@ impl SealedSessions {
 
     /// Re-encrypts the sessions of one page after `after` with the current key. Concurrent changes of a grant
     /// are kept.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn reseal(&self, after: Option<String>, now: UnixTime) -> Result<Resealed, RepositoryError> {
         let page = self.page(after, now).await?;
         let mut done = Resealed { resealed: 0, unreadable: page.unreadable.len() as u64, next: page.last };
@@ -77,10 +72,6 @@ impl SealedSessions {
 
     /// Counts the grants of the page after `after` that need a key that this sealer does not have. A grant needs it for its session, or for a refresh token that was derived before
     /// `switched` and that a client may still retry. A grant that cannot be parsed counts.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub(super) async fn in_need_of_others(
         &self,
         after: Option<String>,
@@ -135,7 +126,6 @@ impl SealedSessions {
     }
 }
 
-/// What came of one session.
 enum Resealing {
     Done,
     /// Another process did it, or the grant has ended.

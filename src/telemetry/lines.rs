@@ -21,7 +21,6 @@ use tracing_subscriber::{
 
 use crate::{audit::each_known, config::LogFormat};
 
-/// A value of a field.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 enum Value {

@@ -16,7 +16,6 @@ const FRESH: Duration = Duration::from_hours(1);
 /// Pause after a failed fetch.
 const BACK_OFF: Duration = Duration::from_mins(1);
 
-/// The endpoints of an authorization server.
 #[derive(Debug)]
 pub(super) struct Endpoints {
     pub(super) authorization: Target,

@@ -32,7 +32,6 @@ pub struct SignIn<'a> {
 /// What the browser brings back from the upstream.
 #[derive(Debug, Clone, Copy)]
 pub struct SignedIn<'a> {
-    /// The authorization code.
     pub code: &'a str,
     /// The `iss` parameter (RFC 9207), if any.
     pub iss: Option<&'a str>,
@@ -42,7 +41,6 @@ pub struct SignedIn<'a> {
     pub code_verifier: &'a str,
 }
 
-/// A person as the upstream describes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Stable ID.
@@ -53,7 +51,6 @@ pub struct Identity {
     pub unverified_email: Option<String>,
     /// The name that the person signs in with.
     pub username: Option<String>,
-    /// Group names.
     pub groups: Vec<String>,
 }
 
@@ -112,10 +109,8 @@ impl UpstreamError {
     }
 }
 
-/// An identity provider.
 #[async_trait]
 pub trait Upstream: Debug + Send + Sync + 'static {
-    /// The URL of the sign-in.
     async fn authorization_url(&self, sign_in: SignIn<'_>, now: UnixTime) -> String;
 
     /// Redeems the code. Never retries, because the code is valid once.

@@ -24,7 +24,6 @@ use crate::{
     secret::Secret,
 };
 
-/// Most pages of groups per person.
 const MOST_PAGES: usize = 20;
 
 /// The setup in the Pangea console, and how to use it.
@@ -51,11 +50,9 @@ pub struct PangeaSettings {
     pub email_matters: bool,
     /// Whether unverified addresses count.
     pub trust_unverified_email: bool,
-    /// Configured endpoints.
     pub endpoints: Overrides,
 }
 
-/// Pangea AuthN.
 #[derive(Debug)]
 pub struct Pangea {
     settings: PangeaSettings,

@@ -18,7 +18,6 @@ pub struct Probe {
     fetch: Fetch,
 }
 
-/// The endpoints of a sign-in.
 #[derive(Debug, Clone)]
 pub struct LoginEndpoints {
     /// For the browser.
@@ -40,7 +39,6 @@ pub enum PairAnswer {
     RedirectUri(String),
     /// The answer does not show it.
     Unclear(String),
-    /// No answer.
     Unreachable(String),
 }
 
@@ -49,7 +47,6 @@ pub enum PairAnswer {
 pub enum AuthorizationAnswer {
     /// A sign-in page, or a redirect to one.
     SignIn,
-    /// The client is unknown.
     UnknownClient(String),
     /// The redirect URI is not one of the client's.
     RedirectUri(String),
@@ -57,14 +54,12 @@ pub enum AuthorizationAnswer {
     Scope(String),
     /// Another refusal.
     Refused(String),
-    /// No answer.
     Unreachable(String),
 }
 
 /// Parameters of an authorization request.
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorizationQuestion<'a> {
-    /// The client.
     pub client_id: &'a str,
     /// Where the answer would go.
     pub redirect_uri: &'a str,
@@ -81,7 +76,6 @@ impl Probe {
         Self { directory: Directory::new(issuer, overrides), fetch }
     }
 
-    /// Finds the endpoints.
     pub async fn endpoints(&self, now: UnixTime) -> LoginEndpoints {
         let endpoints = self.directory.endpoints(&self.fetch, now).await;
         LoginEndpoints { authorization: endpoints.authorization.clone(), token: endpoints.token.clone() }

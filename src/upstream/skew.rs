@@ -11,7 +11,6 @@ const NOTABLE: Duration = Duration::from_secs(30);
 /// From this difference on, new tokens seem expired, and expired ones are accepted.
 const FATAL: Duration = Duration::from_mins(5);
 
-/// The effect of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// Everything tolerates it.
@@ -25,7 +24,6 @@ pub enum Severity {
 /// The difference between two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Skew {
-    /// Its size.
     pub seconds: u64,
     /// Whether this machine's clock is behind.
     pub is_behind: bool,
@@ -40,7 +38,6 @@ impl Skew {
         Some(Self { seconds: theirs.abs_diff(now.as_secs()), is_behind: theirs > now.as_secs() })
     }
 
-    /// The effect of this difference.
     #[must_use]
     pub const fn severity(self) -> Severity {
         if self.seconds >= FATAL.as_secs() {

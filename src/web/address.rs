@@ -35,7 +35,6 @@ impl Network {
     }
 }
 
-/// The sender of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// Its address; `None` if a trusted proxy wrote it in an unreadable form.

@@ -64,7 +64,6 @@ impl<'a> Cookies<'a> {
         (name, set)
     }
 
-    /// The sealed sign-in that the browser holds.
     pub(super) fn login(&self, flow: &str) -> Option<String> {
         let mut sealed = self.get(&format!("{LOGIN}{flow}"))?.to_owned();
         for part in 1..MOST_PARTS {
@@ -74,7 +73,6 @@ impl<'a> Cookies<'a> {
         Some(sealed)
     }
 
-    /// Whether the user has declined this request.
     pub(super) fn has_declined(&self, request: &str) -> bool {
         self.get(&format!("{DECLINED}{request}")).is_some()
     }
@@ -120,7 +118,6 @@ impl<'a> Cookies<'a> {
         self.pairs.iter().filter_map(|(full, _)| own(full)).filter(|flow| !flow.contains('.')).collect()
     }
 
-    /// Removes a login.
     pub(super) fn forget_login(&self, flow: &str) -> Vec<HeaderValue> {
         let is_part = |rest: &str| rest.is_empty() || rest.starts_with('.');
         let own = |name: &str| name.strip_prefix(LOGIN)?.strip_prefix(flow).map(is_part);
@@ -128,7 +125,6 @@ impl<'a> Cookies<'a> {
         names.filter(|name| own(name) == Some(true)).filter_map(|name| self.cookie(name, "", 0)).collect()
     }
 
-    /// The cookie that marks a declined request.
     pub(super) fn remember_declined(&self, request: &str) -> Option<HeaderValue> {
         self.cookie(&format!("{DECLINED}{request}"), "1", SHORT)
     }

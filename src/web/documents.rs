@@ -163,7 +163,6 @@ const NO_PAGE: NoticePage<'_> = NoticePage {
     reference: None,
 };
 
-/// The public keys.
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
     let keys = if reads(request.method()) { web.server.published_keys().await } else { Bytes::new() };
     serve(&web, &request, Endpoint::Jwks, || keys)

@@ -34,7 +34,6 @@ pub enum Endpoint {
     Ready,
 }
 
-/// A request body that an endpoint reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Accepted {
     pub(super) media_type: &'static str,
@@ -81,7 +80,6 @@ impl Endpoint {
         })
     }
 
-    /// The name in the log.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Authorize => "authorize",

@@ -36,12 +36,10 @@ struct Answered {
     reason: Option<&'static str>,
 }
 
-/// The routes, for the public and the admin listener.
 pub(super) fn routes() -> Router<Arc<Web>> {
     Router::new().route("/healthz", get(alive)).route("/readyz", visited(Endpoint::Ready, ready))
 }
 
-/// `GET /healthz`.
 async fn alive(State(web): State<Arc<Web>>, request: Request) -> Response {
     Visit::new(&web, Endpoint::Health, &request).reply.json(StatusCode::OK, &json!({ "status": "alive" }))
 }

@@ -24,7 +24,6 @@ pub(super) fn names_one_host<B>(request: &http::Request<B>) -> bool {
     }
 }
 
-/// The answer to a request without exactly one host.
 pub(super) fn no_host() -> Response {
     refusal(StatusCode::BAD_REQUEST, "send one Host header with a host name or address")
 }

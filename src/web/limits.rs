@@ -152,7 +152,6 @@ pub struct Limits {
 const REFUSED_CODES: Rate = Rate { per_minute: 12, burst: 10 };
 
 impl Limits {
-    /// Limiters with full budgets.
     #[must_use]
     pub fn new(rates: Rates) -> Self {
         Self {

@@ -31,7 +31,6 @@ const REGISTRATION_UNIT: usize = 2 * 1024;
 /// Longest logged part of an unverified client ID: as long as a client ID may be.
 const LONGEST_NAME: usize = 255;
 
-/// `POST /token`.
 pub(super) async fn token(web: Arc<Web>, visit: Visit, request: Request) -> Result<Response, Failure> {
     let call = Call::read(visit, request).await?;
     let params = Params::parse(&call.body)?;
@@ -42,7 +41,6 @@ pub(super) async fn token(web: Arc<Web>, visit: Visit, request: Request) -> Resu
     Ok(call.reply().json(StatusCode::OK, &response))
 }
 
-/// `POST /register`.
 pub(super) async fn register(web: Arc<Web>, visit: Visit, request: Request) -> Result<Response, Failure> {
     if !web.server.settings().registration.enabled {
         let gone = json!({ "error": "not_found", "error_description": "registration is switched off" });
@@ -57,7 +55,6 @@ pub(super) async fn register(web: Arc<Web>, visit: Visit, request: Request) -> R
     Ok(call.reply().json(StatusCode::CREATED, &registered))
 }
 
-/// `POST /revoke`.
 pub(super) async fn revoke(web: Arc<Web>, visit: Visit, request: Request) -> Result<Response, Failure> {
     let call = Call::read(visit, request).await?;
     let params = Params::parse(&call.body)?;
@@ -71,7 +68,6 @@ pub(super) async fn revoke(web: Arc<Web>, visit: Visit, request: Request) -> Res
     Ok(response)
 }
 
-/// `POST /introspect`.
 pub(super) async fn introspect(web: Arc<Web>, visit: Visit, request: Request) -> Result<Response, Failure> {
     let call = Call::read(visit, request).await?;
     let params = Params::parse(&call.body)?;

@@ -84,11 +84,8 @@ pub struct Web {
 pub struct WebSettings {
     /// The URL under which clients and browsers reach this server.
     pub public_url: Issuer,
-    /// What the pages show.
     pub presentation: Presentation,
-    /// The rate limits.
     pub limits: Limits,
-    /// The proxies whose `X-Forwarded-For` is believed.
     pub proxies: TrustedProxies,
     /// Whether any resource has an introspection credential.
     pub introspection: bool,
@@ -100,10 +97,6 @@ pub struct WebSettings {
 
 impl Web {
     /// Prepares the handlers and the metadata.
-    ///
-    /// # Errors
-    ///
-    /// When the metadata cannot be written as JSON.
     pub fn new(server: Arc<AuthorizationServer>, settings: WebSettings) -> serde_json::Result<Self> {
         let documents = Documents::new(server.settings(), &settings)?;
         let references = References::new(server.random());
@@ -132,7 +125,6 @@ impl Web {
     }
 }
 
-/// All routes. Paths follow the public URL's.
 pub fn router(web: Arc<Web>) -> Router {
     let base = web.public_url.path().replace('{', "{{").replace('}', "}}");
     let mut routes = health::routes();

@@ -50,7 +50,6 @@ const UNWRITABLE: &str = "the answer cannot be written";
 const UNWRITABLE_BODY: &[u8] =
     br#"{"error":"server_error","error_description":"the answer cannot be written"}"#;
 
-/// Makes the answer to one request.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub(super) endpoint: Endpoint,

@@ -22,7 +22,6 @@ const LONGEST_LOGGED: usize = 100;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Why a body cannot be used.
 #[derive(Debug)]
 pub(super) enum BodyError {
     TooLarge { largest: usize },
@@ -54,7 +53,6 @@ fn warn_of_unreadable_hop(peer: std::net::IpAddr, headers: &HeaderMap) {
     );
 }
 
-/// Counts the request against a limit.
 pub(super) fn limit(caller: Caller, limiter: &Limiter) -> Result<(), Duration> {
     caller.network.map_or(Ok(()), |network| limiter.admit(network))
 }

@@ -63,7 +63,6 @@ To repeat this set-up without questions:
     )
 }
 
-/// Who may sign in.
 fn access(answers: &Answers) -> String {
     let named = [&answers.allowed_domains, &answers.allowed_emails];
     let named: Vec<&str> = named.into_iter().flatten().map(String::as_str).collect();
@@ -98,7 +97,6 @@ pub(super) fn unchanged(file: &Path, config: &Config) -> String {
     )
 }
 
-/// The next commands.
 fn commands(answers: &Answers, global: &Global) -> [String; 3] {
     let mcp_url = answers.mcp_url.as_ref().map(|url| argument(url.as_str())).unwrap_or_default();
     let config =

@@ -61,7 +61,6 @@ pub(super) fn domain(text: &str) -> Result<String, String> {
     }
 }
 
-/// An email address.
 pub(super) fn email(text: &str) -> Result<String, String> {
     let text = word(text)?;
     match text.split_once('@') {
@@ -70,7 +69,6 @@ pub(super) fn email(text: &str) -> Result<String, String> {
     }
 }
 
-/// A display name.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }

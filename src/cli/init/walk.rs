@@ -88,7 +88,6 @@ struct Walk<'a> {
     access: Access,
 }
 
-/// Who may sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Everyone,

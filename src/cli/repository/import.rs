@@ -145,7 +145,6 @@ impl Import {
     }
 }
 
-/// The configured Vault, if there is one.
 fn configured_vault(global: &Global) -> Option<VaultConfig> {
     let repositories = connection::load_repositories(global).ok()?;
     repositories.all().find_map(|place| match place {

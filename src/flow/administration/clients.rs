@@ -30,7 +30,6 @@ pub struct NewClient {
     pub confidential: bool,
 }
 
-/// How a client is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientUse {
     /// Grants that can still be used.
@@ -98,30 +97,18 @@ impl Administration {
     }
 
     /// A page of clients, ordered by ID, that starts after `after`.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn clients_after(&self, after: Option<String>) -> Result<Listed<Client>, RepositoryError> {
         let page = Page { after, order: Order::Ascending, limit: PAGE, parent: None };
         self.clients.page(&page, self.now()).await
     }
 
     /// Whether the repository has grants of this client, even if the client was removed.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn has_grants(&self, id: &ClientId) -> Result<bool, RepositoryError> {
         let page = Page { parent: Some(id.key().to_owned()), limit: 1, ..Page::default() };
         Ok(self.grants.page(&page, self.now()).await?.count() > 0)
     }
 
     /// Some of the clients with this name, in any case.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn clients_called(&self, name: &str) -> Result<Vec<ClientId>, RepositoryError> {
         let wanted = name.to_lowercase();
         let is_meant = |client: &Client| {
@@ -142,10 +129,6 @@ impl Administration {
     }
 
     /// How a client is used. Reads all of its grants, a page at a time.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn client_use(&self, id: &ClientId) -> Result<ClientUse, RepositoryError> {
         let filter = GrantFilter { client: Some(id.clone()), ..GrantFilter::default() };
         let (mut used, mut walk) = (ClientUse::default(), self.walk(&filter, None));
@@ -161,10 +144,6 @@ impl Administration {
 
     /// The client if it can be pruned: it registered itself, was not used for `unused`, and has no live
     /// grant.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn if_dead(&self, client: Client, unused: Duration) -> Result<Option<Pruned>, RepositoryError> {
         let now = self.now();
         if client.origin == Origin::Operator || now.since(client.issued_at) < unused {
@@ -177,10 +156,6 @@ impl Administration {
 
     /// Removes a client, and returns whether it is gone. If a user signs in with it at the same moment, it is
     /// put back.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn prune(&self, dead: &Pruned) -> Result<bool, RepositoryError> {
         let id = &dead.client.client_id;
         let Some(taken) = self.clients.take(id.key(), self.now()).await? else { return Ok(false) };

@@ -20,13 +20,11 @@ const OUT_OF_ORDER: Duration = Duration::from_hours(1);
 /// Selects grants. A field that is `None` selects all.
 #[derive(Debug, Clone, Default)]
 pub struct GrantFilter {
-    /// Of this client.
     pub client: Option<ClientId>,
     /// Of this person: the subject, or the email address in any case.
     pub user: Option<String>,
     /// At this resource, in any spelling.
     pub resource: Option<String>,
-    /// In this state.
     pub standing: Option<Standing>,
     /// Made at this time or later.
     pub since: Option<UnixTime>,
@@ -74,10 +72,6 @@ impl Administration {
 
 impl Administration {
     /// Whether a grant is selected, or may be: a grant that cannot be parsed counts.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn has_any(&self, filter: &GrantFilter) -> Result<bool, RepositoryError> {
         let mut walk = self.walk(filter, None);
         while let Some(page) = walk.next_page().await? {
@@ -92,10 +86,6 @@ impl Administration {
 impl Walk<'_> {
     /// The next page; `None` after the last. Records that cannot be parsed are on every page, selected or
     /// not.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn next_page(&mut self) -> Result<Option<Listed<Grant>>, RepositoryError> {
         if self.over {
             return Ok(None);

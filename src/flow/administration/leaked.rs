@@ -54,10 +54,6 @@ fn named_by(text: &str) -> Option<GrantId> {
 impl Administration {
     /// Finds the grant of a code, a refresh token or an access token. The whole text must match: otherwise
     /// anyone who knows a grant's ID could have the grant revoked.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn trace(&self, text: &str) -> Result<Leak, RepositoryError> {
         let refresh = RefreshToken::parse(text);
         let access = TokenId::of_access_token(text);

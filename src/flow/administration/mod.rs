@@ -36,13 +36,11 @@ const CANDIDATES: usize = 5;
 /// What an ID, or a prefix of one, stands for.
 #[derive(Debug)]
 pub enum Found<T> {
-    /// One record.
     One(Box<T>),
     /// Several records. These are some of their IDs.
     Several(Vec<String>),
     /// One record, which cannot be parsed.
     Unreadable(Unreadable),
-    /// No record.
     Nothing,
 }
 
@@ -90,37 +88,21 @@ impl Administration {
     }
 
     /// The grant whose ID is `text` or begins with it.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn find_grant(&self, text: &str) -> Result<Found<Grant>, RepositoryError> {
         Self::find(&self.grants, text, self.now()).await
     }
 
     /// The client whose ID is `text` or begins with it.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn find_client(&self, text: &str) -> Result<Found<Client>, RepositoryError> {
         Self::find(&self.clients, text, self.now()).await
     }
 
     /// Whether the client exists.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn has_client(&self, id: &ClientId) -> Result<bool, RepositoryError> {
         Ok(self.clients.look(id.key(), self.now()).await?.is_some())
     }
 
     /// The name that the client registered, if its record can be parsed.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn client_name(&self, id: &ClientId) -> Result<Option<String>, RepositoryError> {
         let client = self.clients.look(id.key(), self.now()).await?.and_then(Result::ok);
         Ok(client.and_then(|read| read.value.metadata.client_name))

@@ -19,7 +19,6 @@ use crate::{
 /// Passes over the grants until none is left to revoke, because users may sign in meanwhile.
 const WALKS: usize = 3;
 
-/// What came of a revocation.
 #[derive(Debug)]
 pub enum Revocation {
     /// It is revoked now. The grant afterwards.
@@ -30,7 +29,6 @@ pub enum Revocation {
     Absent,
 }
 
-/// What came of revoking one access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRevocation {
     /// It is revoked now. Without that it would have expired at this time.
@@ -42,7 +40,6 @@ pub enum TokenRevocation {
     Untracked(UnixTime),
 }
 
-/// What came of many revocations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Grants or access tokens that were revoked, or would be.
@@ -62,18 +59,14 @@ pub struct Tally {
 /// The people and clients that grants belong to, with the number of grants of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whose {
-    /// By subject.
     pub users: BTreeMap<String, UserGrants>,
-    /// By client id.
     pub clients: BTreeMap<ClientId, u64>,
 }
 
-/// The grants of a person.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserGrants {
     /// If the upstream told one that counts for `[access]`.
     pub email: Option<String>,
-    /// Their number.
     pub grants: u64,
 }
 
@@ -90,7 +83,6 @@ impl Whose {
 }
 
 impl Tally {
-    /// Counts one revocation.
     pub fn add(&mut self, revocation: &Revocation, now: UnixTime) {
         match revocation {
             Revocation::Done(grant) => {
@@ -128,10 +120,6 @@ impl Tally {
 
 impl Administration {
     /// Revokes a grant.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn revoke_grant(&self, id: &GrantId) -> Result<Revocation, RepositoryError> {
         let now = self.now();
         let updated = self.grants.update(id.as_str(), now, |grant| {
@@ -160,10 +148,6 @@ impl Administration {
     }
 
     /// Revokes one access token and keeps its grant. `None` if the token does not exist.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn revoke_token(
         &self,
         id: &TokenId,
@@ -192,10 +176,6 @@ impl Administration {
     }
 
     /// What revoking all selected grants would do. Calls `seen` for each that would be revoked.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn count(
         &self,
         filter: &GrantFilter,
@@ -221,10 +201,6 @@ impl Administration {
 
     /// Revokes all selected grants that can still be used. `tally` says how far it came, also after an error.
     /// Calls `seen` for each grant that was revoked.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn revoke_all(
         &self,
         filter: &GrantFilter,
@@ -258,10 +234,6 @@ impl Administration {
     /// Removes a client, then revokes its grants, and returns whether the client existed. Without the client
     /// no daemon redeems its codes and refresh tokens, so a login that is under way fails. After an
     /// interruption it can be run again.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
     pub async fn revoke_client(
         &self,
         id: &ClientId,

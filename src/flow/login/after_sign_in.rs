@@ -40,13 +40,9 @@ pub(super) struct SignedInLogin {
 /// What the page after the sign-in asks.
 #[derive(Debug)]
 pub struct Question {
-    /// Who asks for access.
     pub client: Client,
-    /// What it asks for.
     pub request: AuthorizationRequest,
-    /// Who has signed in.
     pub person: Person,
-    /// Whether `[access]` admits that person.
     pub is_admitted: bool,
     /// What the form must send back.
     pub sealed: String,

@@ -19,7 +19,6 @@ pub struct Answered {
     pub address: ReturnAddress,
     /// Whether the browser is redirected at once. Otherwise the user follows a link.
     pub by_itself: bool,
-    /// How the login ended.
     pub ending: Ending,
     /// The client's `state`, unchanged.
     state: Option<String>,
@@ -30,15 +29,12 @@ pub struct Answered {
 /// How a login ends for the client.
 #[derive(Debug)]
 pub enum Ending {
-    /// With a code.
     Code(String),
-    /// The user declined.
     Declined(OAuthError),
     /// The user took too long.
     TooLate(OAuthError),
     /// The upstream refused the code that the browser brought.
     CodeRefused(OAuthError),
-    /// The request or the sign-in failed otherwise.
     Failed(OAuthError),
 }
 
@@ -62,7 +58,6 @@ impl Ending {
 }
 
 impl Answered {
-    /// The error that the client gets, if any.
     #[must_use]
     pub const fn error(&self) -> Option<&OAuthError> {
         match &self.ending {

@@ -25,7 +25,6 @@ pub(super) struct Admitted {
 }
 
 impl AuthorizationServer {
-    /// The grant that this login has led to, if any.
     pub(super) async fn made(&self, id: &GrantId, now: UnixTime) -> Result<Option<Grant>, OAuthError> {
         Ok(self.grants.get(id.as_str(), now).await?.map(|made| made.value))
     }

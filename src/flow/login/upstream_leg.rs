@@ -47,7 +47,6 @@ pub(super) enum Vouched {
 }
 
 impl AuthorizationServer {
-    /// Sends the browser to the upstream.
     pub(super) async fn to_upstream(
         &self,
         transaction: Transaction,

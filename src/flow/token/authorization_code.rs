@@ -19,11 +19,9 @@ use crate::{
 /// What came of a code that fits.
 enum Redeemed {
     Issued(Issue),
-    /// It was redeemed before.
     Replayed,
 }
 
-/// The first refresh token of a grant.
 struct FirstRefreshToken {
     text: String,
     chain: RefreshChain,

@@ -22,7 +22,6 @@ impl Subject {
         }
     }
 
-    /// The person, if there is one behind the grant.
     #[must_use]
     pub const fn person(&self) -> Option<&Person> {
         match self {

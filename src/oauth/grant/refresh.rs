@@ -43,7 +43,6 @@ pub struct Exchange {
 /// What a genuine refresh token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefreshUse {
-    /// It is the current one.
     Current,
     /// It was exchanged within the grace period: the client gets the current one.
     Retry,

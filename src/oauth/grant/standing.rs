@@ -12,7 +12,6 @@ pub enum Standing {
     Active,
     /// Its code and all of its tokens have expired.
     Expired,
-    /// It was revoked.
     Revoked,
 }
 
@@ -46,7 +45,6 @@ pub struct Progress {
 }
 
 impl Grant {
-    /// See [`Progress`].
     #[must_use]
     pub fn progress(&self) -> Progress {
         let (stage, generation) = match &self.state {

@@ -19,7 +19,6 @@ use crate::{
 pub(super) enum State {
     /// The code is on its way to the client.
     CodeIssued(Code),
-    /// The code was redeemed.
     Active(Tokens),
     /// The grant ended before its time.
     Revoked(Revocation),
@@ -57,10 +56,8 @@ pub(super) struct DroppedTokens {
     pub(super) expires_at: UnixTime,
 }
 
-/// How a grant was revoked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Revocation {
-    /// When.
     pub at: UnixTime,
     /// By whom, or why.
     pub by: RevokedBy,
@@ -70,7 +67,6 @@ pub struct Revocation {
     pub(super) live_until: Option<UnixTime>,
 }
 
-/// Why a grant was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RevokedBy {

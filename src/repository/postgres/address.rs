@@ -13,7 +13,6 @@ use crate::repository::hosts;
 /// How long a connection is silent before TCP checks it.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// How to connect.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) config: Config,

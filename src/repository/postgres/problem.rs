@@ -90,7 +90,6 @@ impl From<Problem> for RepositoryError {
     }
 }
 
-/// The names in error messages.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     server: String,

@@ -64,7 +64,6 @@ const CHANGED: &[Type] =
 pub(super) const KEPT: [(&str, &[Type]); 4] =
     [(GET, BY_KEY), (INSERT, NEW), (REPLACE, CHANGED), (TAKE, BY_KEY)];
 
-/// A statement and its parameters.
 #[derive(Debug)]
 pub(super) struct Statement<'a> {
     pub(super) text: Cow<'static, str>,
@@ -236,7 +235,6 @@ pub(super) fn count(row: &Row) -> Result<u64> {
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// A value of a row.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, at: usize) -> Result<T> {
     row.try_get(at).map_err(|error| RepositoryError::Corrupt(error.to_string()))
 }

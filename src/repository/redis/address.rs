@@ -13,13 +13,11 @@ use crate::{
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-/// How to connect.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) place: Place,
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
-    /// Database number.
     pub(super) database: i64,
     pub(super) tls: Tls,
 }
@@ -27,15 +25,16 @@ pub(super) struct Address {
 /// Where the records are.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// On one server.
     Single(Server),
     /// On the server that these Sentinels name.
-    Sentinel { sentinels: Vec<Server>, service: String },
+    Sentinel {
+        sentinels: Vec<Server>,
+        service: String,
+    },
     /// In a Cluster with these servers.
     Cluster(Vec<Server>),
 }
 
-/// One server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Server {
     Tcp { host: String, port: u16 },

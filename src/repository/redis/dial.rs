@@ -77,7 +77,6 @@ impl Dial {
         self.names.away(format!("no connection within {} ms{hint}", patience.as_millis()))
     }
 
-    /// Connects to this server.
     pub(super) async fn reach(&self, server: &Server) -> Result<Link, Problem> {
         let refused = |error: RedisError| self.names.refused(server, &error);
         let login = self.login().set_db(self.address.database).set_protocol(ProtocolVersion::RESP3);

@@ -68,7 +68,6 @@ impl Information {
         }
     }
 
-    /// The value of this name.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
     }

@@ -18,7 +18,6 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes the names from the address.
     pub(super) fn of(address: &Address) -> Self {
         let list =
             |servers: &[Server]| servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -43,7 +42,6 @@ impl Names {
         format!("{}, database {}", self.place, self.database)
     }
 
-    /// Judges an error of a server.
     pub(super) fn refused(&self, server: &Server, error: &RedisError) -> Problem {
         let (server, user) = (format!("Redis at {server}"), self.user.clone());
         let reason = words(error);

@@ -136,7 +136,6 @@ static MARK: LazyLock<Script> = script!(
 pub(super) struct Request {
     pub(super) kind: Kind,
     script: Option<&'static LazyLock<Script>>,
-    /// The keys and arguments.
     arguments: Vec<Argument>,
     name: &'static str,
 }
@@ -245,7 +244,6 @@ impl Request {
         Self::plain(kind, "INFO", <[String; 0]>::default())
     }
 
-    /// One server setting.
     pub(super) fn setting(kind: Kind, name: &str) -> Self {
         Self::plain(kind, "CONFIG", ["GET", name])
     }
@@ -255,7 +253,6 @@ impl Request {
         self.script.map(|script| &**script)
     }
 
-    /// The command to send.
     pub(super) fn command(&self) -> Cmd {
         let mut command = self.script.map_or_else(
             || cmd(self.name),

@@ -134,7 +134,6 @@ pub(super) fn take(connection: &Connection, kind: Kind, key: &str, now: UnixTime
         .optional()
 }
 
-/// A page of live records.
 pub(super) fn list(connection: &Connection, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
     let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
     let mut statement = connection.prepare_cached(&list_statement(page))?;

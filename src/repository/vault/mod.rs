@@ -113,7 +113,6 @@ impl VaultRepository {
         Ok(repository)
     }
 
-    /// Calls an action of Vault.
     async fn call<T: DeserializeOwned>(
         &self,
         action: &str,

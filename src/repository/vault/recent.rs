@@ -16,7 +16,6 @@ const OVERHEAD: usize = 512;
 
 type Name = (Kind, String);
 
-/// What is known of one key.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     at: Option<UnixTime>,
@@ -36,7 +35,6 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// What is known of a key.
     pub(super) fn known(&self, kind: Kind, key: &str) -> Option<&Known> {
         let name = (kind, key.to_owned());
         self.young.get(&name).or_else(|| self.old.get(&name))

@@ -10,7 +10,6 @@ use crate::{fetch::Answer, repository::RepositoryError};
 /// What to make of an answer.
 #[derive(Debug)]
 pub(super) enum Verdict {
-    /// The result.
     Success(Value),
     /// Accepted for later. Poll with this request ID.
     Accepted(String),
@@ -79,7 +78,6 @@ struct Envelope {
     result: Value,
 }
 
-/// Judges an answer.
 pub(super) fn judge(answer: &Answer) -> Verdict {
     let envelope: Envelope = serde_json::from_slice(&answer.body).unwrap_or_default();
     let unusable = |sentence: String| Verdict::Failed(Failed::Final(RepositoryError::Unusable(sentence)));

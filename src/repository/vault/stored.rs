@@ -72,7 +72,6 @@ pub(super) fn metadata(record: &Record) -> Map<String, Value> {
     expires_at.into_iter().chain(parent).collect()
 }
 
-/// The expiry in the metadata.
 pub(super) fn expiry(metadata: &Map<String, Value>) -> Option<UnixTime> {
     metadata.get("expires_at")?.as_str()?.parse().ok().map(UnixTime::from_secs)
 }

@@ -19,7 +19,6 @@ use crate::{
 
 /// Most expired records that one call removes.
 const BATCH: usize = 100;
-/// Most remembered expiries.
 const MOST_REMEMBERED: usize = 10_000;
 /// Items without values per answer, Vault's limit.
 const LARGEST_PART: usize = 100;

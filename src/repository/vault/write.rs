@@ -34,7 +34,6 @@ pub(super) struct Spot<'a> {
     pub(super) key: &'a str,
     pub(super) name: &'a str,
     pub(super) now: UnixTime,
-    /// The deadline for retries.
     pub(super) deadline: Instant,
 }
 

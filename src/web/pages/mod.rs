@@ -44,15 +44,11 @@ pub struct Asked<'a> {
     pub client_name: Option<&'a str>,
     /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
     pub redirect_host: &'a str,
-    /// How far the user can trust that address.
     pub redirect_trust: RedirectTrust,
-    /// URL of the MCP server.
     pub resource: &'a str,
     /// The operator's name for the MCP server.
     pub resource_name: Option<&'a str>,
-    /// The scopes that would be granted.
     pub scopes: &'a [ScopeLine<'a>],
-    /// Where the form is posted.
     pub action: &'a str,
     /// The sealed request, posted back unchanged.
     pub transaction: &'a str,
@@ -75,19 +71,14 @@ impl Asked<'_> {
 pub struct ConsentPage<'a> {
     /// What the user is asked to allow.
     pub asked: Asked<'a>,
-    /// Who vouches for the client's name.
     pub client_kind: ClientKind,
     /// The client's `client_id`.
     pub client_id: &'a str,
     /// The client's home page. Shown only if `http` or `https`, like the next two.
     pub client_uri: Option<&'a str>,
-    /// The client's privacy policy.
     pub policy_uri: Option<&'a str>,
-    /// The client's terms of service.
     pub tos_uri: Option<&'a str>,
-    /// The whole redirect URI.
     pub redirect_uri: &'a str,
-    /// The identity provider where the user signs in next.
     pub upstream_name: &'a str,
     /// The scopes that the identity provider is asked for.
     pub upstream_scopes: &'a [&'a str],
@@ -115,17 +106,14 @@ pub enum RedirectTrust {
     Unknown,
 }
 
-/// One scope that is granted.
 #[derive(Debug, Clone, Copy)]
 pub struct ScopeLine<'a> {
-    /// The scope token.
     pub name: &'a str,
     /// What it allows, in plain words.
     pub description: Option<&'a str>,
 }
 
 impl ConsentPage<'_> {
-    /// The page as HTML.
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
@@ -142,7 +130,6 @@ impl ConsentPage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "signed_in.html", config = "src/web/pages/askama.toml")]
 pub struct SignedInPage<'a> {
-    /// What the user is asked to allow.
     pub asked: Asked<'a>,
     /// The account that has signed in.
     pub account: &'a str,
@@ -151,7 +138,6 @@ pub struct SignedInPage<'a> {
 }
 
 impl SignedInPage<'_> {
-    /// The page as HTML.
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
@@ -163,9 +149,7 @@ impl SignedInPage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "continue.html", config = "src/web/pages/askama.toml")]
 pub struct ContinuePage<'a> {
-    /// Heading.
     pub title: &'a str,
-    /// What happened, in a sentence or two.
     pub what_happened: &'a str,
     /// The answer's redirect. Linked if its scheme opens a website or an application.
     pub href: &'a str,
@@ -176,7 +160,6 @@ pub struct ContinuePage<'a> {
 }
 
 impl ContinuePage<'_> {
-    /// The page as HTML.
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
@@ -191,18 +174,14 @@ impl ContinuePage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "notice.html", config = "src/web/pages/askama.toml")]
 pub struct NoticePage<'a> {
-    /// Heading.
     pub title: &'a str,
-    /// What happened, in a sentence or two.
     pub what_happened: &'a str,
-    /// What to do next.
     pub what_to_do: &'a str,
     /// The reference in the log.
     pub reference: Option<&'a str>,
 }
 
 impl NoticePage<'_> {
-    /// The page as HTML.
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
@@ -217,7 +196,6 @@ fn html<P: Template>(page: &P) -> String {
     }
 }
 
-/// Whether `uri` is an `http` or `https` URL.
 fn is_web_link(uri: &str) -> bool {
     scheme(uri).is_some_and(|scheme| ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)))
 }
