@@ -160,7 +160,7 @@ impl Subject for Grant {
         }
         self.id().describe(known);
         known.resource = Some(terms.resource.as_str().to_owned());
-        known.sub = Some(terms.subject.id().to_owned());
+        known.sub = Some(terms.sub().to_owned());
         known.email = terms.subject.person().and_then(|person| person.email.clone());
     }
 }
@@ -187,6 +187,8 @@ pub enum Issued {
     Refresh,
     /// For a previous refresh token: its answer may have been lost.
     RefreshRetry,
+    /// To a machine client, for its own credentials.
+    ClientCredentials,
 }
 
 /// An event of the audit log.
@@ -196,6 +198,8 @@ pub enum Event<'a> {
     /// The registration of a pangea-authn-fastmcp client was adopted.
     ClientTakenOver,
     ClientRemoval,
+    /// A client got a new secret.
+    SecretRotation,
     /// A user answered the consent page.
     Consent {
         /// `decision` of the form.
@@ -308,6 +312,9 @@ impl Event<'_> {
             Self::ClientRemoval => {
                 info!(target: "audit", event = "client_removal", result = "ok", "client removed");
             }
+            Self::SecretRotation => {
+                info!(target: "audit", event = "secret_rotation", result = "ok", "client secret rotated");
+            }
             Self::Consent { decision, scope } => {
                 let result = if decision == "deny" { "denied" } else { "ok" };
                 info!(target: "audit", event = "consent", result, decision, %scope, "the user decided");
@@ -406,6 +413,7 @@ impl Issued {
             Self::Tokens => "tokens",
             Self::Refresh => "refresh",
             Self::RefreshRetry => "refresh_retry",
+            Self::ClientCredentials => "client_credentials",
         }
     }
 }

@@ -114,8 +114,8 @@ pub(super) fn clients(current: &OsStr) -> Vec<CompletionCandidate> {
 /// IDs of grants with this prefix, newest first, with their users.
 pub(super) fn grants(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, Order::Descending, |grant: &Grant| {
-        let subject = &grant.terms().subject;
-        Some(subject.person().and_then(Person::known_email).unwrap_or(subject.id()).to_owned())
+        let terms = grant.terms();
+        Some(terms.subject.person().and_then(Person::known_email).unwrap_or(terms.sub()).to_owned())
     })
 }
 

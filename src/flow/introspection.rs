@@ -38,6 +38,19 @@ pub struct ActiveToken {
     #[serde(skip_serializing_if = "Scope::is_empty")]
     scope: Scope,
     client_id: ClientId,
+    #[serde(flatten)]
+    about: About,
+    aud: Resource,
+    iss: Issuer,
+    exp: UnixTime,
+    iat: UnixTime,
+    jti: String,
+    token_type: &'static str,
+}
+
+/// On whose behalf a token was issued. A machine client has only a `sub`, which is its client ID.
+#[derive(Debug, Default, Serialize)]
+struct About {
     sub: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
@@ -45,12 +58,6 @@ pub struct ActiveToken {
     email: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<String>>,
-    aud: Resource,
-    iss: Issuer,
-    exp: UnixTime,
-    iat: UnixTime,
-    jti: String,
-    token_type: &'static str,
 }
 
 impl AuthorizationServer {
@@ -88,23 +95,33 @@ impl AuthorizationServer {
 
     fn active_token(&self, grant: Grant, live: LiveToken, id: &TokenId) -> ActiveToken {
         let Terms { client_id, subject, resource, scope, .. } = grant.into_terms();
-        let Subject::Person(Person { subject, email, username, groups, .. }) = subject;
-        let is_wanted = |claim| self.settings.claims.contains(&claim);
+        let about = match subject {
+            Subject::Person(person) => self.about_person(person),
+            Subject::Client => About { sub: client_id.to_string(), ..About::default() },
+        };
         ActiveToken {
             active: true,
             scope: live.scope.unwrap_or(scope),
             client_id,
-            sub: subject,
-            // RFC 7662 wants a readable name here. Without a `username` claim it is the email address.
-            username: username.filter(|_| is_wanted(PersonClaim::Username)).or_else(|| email.clone()),
-            email: email.filter(|_| is_wanted(PersonClaim::Email)),
-            groups: is_wanted(PersonClaim::Groups).then_some(groups),
+            about,
             aud: resource,
             iss: self.settings.issuer.clone(),
             exp: live.expires_at,
             iat: issued_at(live.issued_at),
             jti: id.to_string(),
             token_type: "Bearer",
+        }
+    }
+
+    fn about_person(&self, person: Person) -> About {
+        let Person { subject, email, username, groups, .. } = person;
+        let is_wanted = |claim| self.settings.claims.contains(&claim);
+        About {
+            sub: subject,
+            // RFC 7662 wants a readable name here. Without a `username` claim it is the email address.
+            username: username.filter(|_| is_wanted(PersonClaim::Username)).or_else(|| email.clone()),
+            email: email.filter(|_| is_wanted(PersonClaim::Email)),
+            groups: is_wanted(PersonClaim::Groups).then_some(groups),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         error::{ErrorCode, OAuthError},
     },
     repository::RepositoryError,
-    secret::{Random, TokenHash, encode, random_token},
+    secret::{Random, TokenHash, random_token},
 };
 
 /// The answer to a registration (RFC 7591 section 3.2.1).
@@ -41,15 +41,17 @@ impl AuthorizationServer {
         let policy = &self.settings.registration;
         let metadata = ClientMetadata::parse(body, &policy.schemes)?;
         let secret = (metadata.token_endpoint_auth_method != AuthenticationMethod::None)
-            .then(|| format!("mcp_cs_{}", random_token(self.random())));
+            .then(|| new_secret(self.random()));
         let client = Client {
-            client_id: client_id(self.random())?,
+            client_id: ClientId::made(self.random()),
             origin: Origin::SelfRegistered,
             issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
             unused: true,
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
+            previous_secret: None,
+            allowance: None,
             metadata,
             operated: None,
         };
@@ -73,11 +75,9 @@ impl AuthorizationServer {
     }
 }
 
-pub(super) fn client_id(random: &dyn Random) -> Result<ClientId, OAuthError> {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes);
-    ClientId::parse(&format!("mcp_{}", encode(&bytes)))
-        .ok_or_else(|| OAuthError::internal("a made client ID is not valid"))
+/// 256 random bits.
+pub(super) fn new_secret(random: &dyn Random) -> String {
+    format!("mcp_cs_{}", random_token(random))
 }
 
 /// A registration that is too large for the repository is the client's mistake.

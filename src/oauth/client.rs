@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 pub use super::client_id::ClientId;
 use super::{
-    credentials::Proof,
+    credentials::{PresentedSecret, Proof},
     error::{ErrorCode, OAuthError, refuse},
+    machine::Allowance,
     operator::Operated,
     redirect::{RedirectUri, ReturnAddress},
 };
@@ -42,6 +43,8 @@ pub enum GrantType {
     AuthorizationCode,
     /// RFC 6749 section 6.
     RefreshToken,
+    /// RFC 6749 section 4.4. Only an operator can register it.
+    ClientCredentials,
 }
 
 impl GrantType {
@@ -51,6 +54,7 @@ impl GrantType {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
         }
     }
 }
@@ -82,11 +86,32 @@ pub struct Client {
     /// When its secret expires, even if the registration lives longer; `None` for never.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub secret_expires_at: Option<UnixTime>,
+    /// The secret before the last rotation.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub previous_secret: Option<PreviousSecret>,
+    /// What a machine client may do; `None` for a client that asks users.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub allowance: Option<Allowance>,
     /// RFC 7591 section 2.
     pub metadata: ClientMetadata,
     /// The last operator command that changed it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub operated: Option<Operated>,
+}
+
+/// A secret that was replaced, and is accepted until the operator has distributed the new one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PreviousSecret {
+    /// Of the secret.
+    pub hash: TokenHash,
+    /// From this second on it is refused.
+    pub until: UnixTime,
+}
+
+impl PreviousSecret {
+    fn is(&self, presented: &PresentedSecret, now: UnixTime) -> bool {
+        now < self.until && presented.is(&self.hash)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -100,13 +125,13 @@ pub struct ClientMetadata {
     /// Shown on pages, as the claim of a stranger.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_name: Option<String>,
-    /// Never empty.
+    /// Empty only for a machine client.
     pub redirect_uris: Vec<RedirectUri>,
     /// Recorded. A client with a secret can send it either way.
     pub token_endpoint_auth_method: AuthenticationMethod,
     /// See [`Client::may_use`].
     pub grant_types: Vec<GrantType>,
-    /// Always `code`.
+    /// Always `code`; empty for a machine client.
     pub response_types: Vec<String>,
     /// Recorded. It does not limit what the client can ask for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -145,6 +170,9 @@ impl Client {
         let registered = self.metadata.redirect_uris.as_slice();
         let (uri, address) = match (requested, registered) {
             (None, [only]) => (only, only.itself()),
+            (_, []) => {
+                return refuse(ErrorCode::InvalidRequest, "this client cannot ask users for access");
+            }
             (None, _) => {
                 return refuse(
                     ErrorCode::InvalidRequest,
@@ -171,8 +199,11 @@ impl Client {
     #[must_use]
     pub fn may_use(&self, grant_type: GrantType) -> bool {
         let self_registered = self.origin == Origin::SelfRegistered;
-        self_registered && grant_type == GrantType::RefreshToken
-            || self.metadata.grant_types.contains(&grant_type)
+        match grant_type {
+            GrantType::ClientCredentials => self.allowance.is_some(),
+            GrantType::RefreshToken if self_registered => true,
+            _ => self.metadata.grant_types.contains(&grant_type),
+        }
     }
 
     /// Checks the proof that the client presented at the token or revocation endpoint. A client with a secret
@@ -188,6 +219,11 @@ impl Client {
                 refuse(ErrorCode::InvalidClient, "the client secret has expired; register again")
             }
             (Some(hash), Proof::Secret(secret)) if secret.is(hash) => Ok(()),
+            (Some(_), Proof::Secret(secret))
+                if self.previous_secret.as_ref().is_some_and(|previous| previous.is(secret, now)) =>
+            {
+                Ok(())
+            }
             (Some(_), Proof::Secret(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
             (Some(_), Proof::None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
             (None, Proof::Secret(_)) => {

@@ -5,10 +5,15 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use url::Url;
 
-use crate::secret::{encode, sha256};
+use crate::secret::{Random, encode, sha256};
 
 /// Longest URL of a client metadata document, in bytes.
 const LONGEST_URL: usize = 2048;
+
+/// How IDs begin that are made here.
+const MADE: &str = "mcp_";
+/// Length of the rest: 128 bits in base64url.
+const MADE_LENGTH: usize = 22;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientId {
@@ -52,6 +57,24 @@ impl ClientId {
             && !has_credentials;
         let key = || format!("document.{}", encode(&sha256(url.as_bytes())));
         fits.then(|| Self::Document(DocumentId { url: url.to_owned(), key: key() }))
+    }
+
+    /// The ID of a client that registers here, or that an operator adds.
+    #[must_use]
+    pub fn made(random: &dyn Random) -> Self {
+        let mut unique = [0; 16];
+        random.fill(&mut unique);
+        Self::Registered(RegisteredId(format!("{MADE}{}", encode(&unique))))
+    }
+
+    /// Whether a text looks like an ID that is made here. No person can have such a subject: it could be taken
+    /// for a machine client's (RFC 9068 section 5).
+    #[must_use]
+    pub fn is_made_like(text: &str) -> bool {
+        text.strip_prefix(MADE).is_some_and(|rest| {
+            rest.len() == MADE_LENGTH
+                && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        })
     }
 
     /// As requests and tokens have it.
@@ -98,7 +121,7 @@ impl<'de> Deserialize<'de> for ClientId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::is_key;
+    use crate::{repository::is_key, secret::SystemRandom};
 
     #[test]
     fn a_registered_id_is_its_own_key() {
@@ -106,6 +129,23 @@ mod tests {
         assert_eq!((id.as_str(), id.key(), &*id.to_string()), ("mcp_a.b-C", "mcp_a.b-C", "mcp_a.b-C"));
         for text in ["", "a b", "https://app.example/client", "a/b", "\u{e4}"] {
             assert_eq!(ClientId::parse(text), None, "{text}");
+        }
+    }
+
+    /// Shows: CC-5, JWT-4.
+    #[test]
+    fn an_id_that_is_made_here_is_recognised() {
+        let id = ClientId::made(&SystemRandom);
+        assert_eq!(ClientId::parse(id.as_str()).as_ref(), Some(&id));
+        for (text, is_made) in [
+            (id.as_str(), true),
+            (&format!("{id}A"), false),
+            (&id.as_str()[1..], false),
+            ("mcp_ada@example.com______", false),
+            ("pui_3wlq7ydm5q5avgiqzqzcqzmmzclswqjc", false),
+            ("mcp_", false),
+        ] {
+            assert_eq!(ClientId::is_made_like(text), is_made, "{text}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Grants: what one person allowed one client at one resource.
+//! Grants: what one person allowed one client at one resource, or what a machine client got there.
 //!
 //! A grant is one record. Its code, its refresh token, its live access tokens and its sealed upstream session
 //! live and die in it. Its fields are private, and each transition makes the next record: see
@@ -14,7 +14,7 @@ mod stored;
 
 use std::{net::IpAddr, time::Duration};
 
-use self::state::{Code, State};
+use self::state::{Code, State, Tokens};
 pub use self::{
     live_token::LiveToken,
     person::{Person, Subject, UpstreamId},
@@ -42,7 +42,8 @@ pub const MOST_LIVE_TOKENS: usize = 32;
 /// How long after a decision the same decision has the same outcome, because people double-click.
 pub const DOUBLE_CLICK: Duration = Duration::from_secs(10);
 
-/// What one person allowed one client at one resource.
+/// What one person allowed one client at one resource. The grant of a machine client has one access token, and
+/// nothing else.
 #[derive(Debug, Clone)]
 pub struct Grant {
     id: GrantId,
@@ -81,6 +82,8 @@ pub enum Basis {
         /// From which address the user agreed, where that is known.
         from: Option<IpAddr>,
     },
+    /// The operator allowed it to a machine client.
+    Allowance,
 }
 
 impl Basis {
@@ -89,6 +92,25 @@ impl Basis {
     pub const fn return_address(&self) -> Option<&ReturnAddress> {
         match self {
             Self::Consent { return_address, .. } => Some(return_address),
+            Self::Allowance => None,
+        }
+    }
+}
+
+impl Terms {
+    /// What a machine client gets for itself.
+    #[must_use]
+    pub const fn of_machine(client_id: ClientId, resource: Resource, scope: Scope, at: UnixTime) -> Self {
+        let (subject, basis) = (Subject::Client, Basis::Allowance);
+        Self { client_id, subject, basis, resource, scope, granted_at: at }
+    }
+
+    /// The `sub` of tokens: the person's, or the client ID of a machine client.
+    #[must_use]
+    pub fn sub(&self) -> &str {
+        match &self.subject {
+            Subject::Person(person) => &person.subject,
+            Subject::Client => self.client_id.as_str(),
         }
     }
 }
@@ -165,6 +187,22 @@ impl Grant {
             late_retries: 0,
             session: Some(session),
             state: State::CodeIssued(code),
+            operated: None,
+        }
+    }
+
+    /// The grant of a machine client, which has this one token. `expires_at` is when the record can be deleted.
+    #[must_use]
+    pub fn of_machine(id: GrantId, terms: Terms, token: LiveToken, expires_at: UnixTime) -> Self {
+        Self {
+            id,
+            last_used_at: terms.granted_at,
+            terms,
+            expires_at,
+            issued: token.number,
+            late_retries: 0,
+            session: None,
+            state: State::Active(Tokens { live: vec![token], ..Tokens::default() }),
             operated: None,
         }
     }
@@ -250,15 +288,16 @@ impl Grant {
     pub fn judge_code(&self, presented: Redemption<'_>, now: UnixTime) -> Result<CodeUse<'_>, OAuthError> {
         let (code, code_use) = match &self.state {
             State::CodeIssued(code) => (code, CodeUse::First(CodeIssued { grant: self, code })),
-            State::Active(tokens) => (&tokens.code, CodeUse::Replay),
-            State::Revoked(_) => return Err(unknown_code()),
+            State::Active(Tokens { code: Some(code), .. }) => (code, CodeUse::Replay),
+            State::Active(_) | State::Revoked(_) => return Err(unknown_code()),
         };
         let genuine = code.hash.matches(presented.code);
         if !genuine || *presented.client_id != self.terms.client_id {
             return Err(unknown_code());
         }
-        let Basis::Consent { return_address, .. } = &self.terms.basis;
-        if presented.redirect_uri.is_some_and(|uri| !return_address.is_spelled_by(uri)) {
+        let return_address = self.terms.basis.return_address();
+        let is_elsewhere = |uri| return_address.is_none_or(|address| !address.is_spelled_by(uri));
+        if presented.redirect_uri.is_some_and(is_elsewhere) {
             return refuse(
                 ErrorCode::InvalidGrant,
                 "redirect_uri differs from the one of the authorization request",
@@ -278,7 +317,7 @@ impl Grant {
     pub fn has_code(&self, text: &str) -> bool {
         match &self.state {
             State::CodeIssued(code) => code.hash.matches(text),
-            State::Active(tokens) => tokens.code.hash.matches(text),
+            State::Active(tokens) => tokens.code.as_ref().is_some_and(|code| code.hash.matches(text)),
             State::Revoked(_) => false,
         }
     }

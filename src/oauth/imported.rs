@@ -74,6 +74,8 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         unused: false,
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
         secret_expires_at: secret_ends,
+        previous_secret: None,
+        allowance: None,
         metadata,
         operated: None,
     })

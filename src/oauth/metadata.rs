@@ -25,7 +25,7 @@ pub struct ServerMetadata<'a> {
     scopes_supported: Vec<String>,
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 2],
+    grant_types_supported: [&'static str; 3],
     token_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +54,7 @@ impl<'a> ServerMetadata<'a> {
     #[must_use]
     pub fn new(issuer: &'a Issuer, public_url: &Issuer, features: Features) -> Self {
         use AuthenticationMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
+        use GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
         let at = |path: &str| format!("{public_url}{path}");
         let methods = [Public, ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str);
         Self {
@@ -67,7 +68,7 @@ impl<'a> ServerMetadata<'a> {
             scopes_supported: features.scopes,
             response_types_supported: ["code"],
             response_modes_supported: ["query"],
-            grant_types_supported: [GrantType::AuthorizationCode, GrantType::RefreshToken]
+            grant_types_supported: [AuthorizationCode, RefreshToken, ClientCredentials]
                 .map(GrantType::as_str),
             token_endpoint_auth_methods_supported: methods,
             revocation_endpoint_auth_methods_supported: methods,

@@ -9,6 +9,7 @@ pub mod error;
 pub mod grant;
 pub mod imported;
 pub mod issuer;
+pub mod machine;
 pub mod metadata;
 pub mod operator;
 pub mod params;

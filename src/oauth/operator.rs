@@ -21,6 +21,8 @@ pub struct Operator {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Added,
+    /// Gave the client a new secret.
+    SecretRotated,
     Revoked,
     /// Revoked one access token of the grant.
     TokenRevoked,
@@ -32,6 +34,7 @@ impl Action {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Added => "added",
+            Self::SecretRotated => "secret_rotated",
             Self::Revoked => "revoked",
             Self::TokenRevoked => "token_revoked",
         }

@@ -55,6 +55,27 @@ impl ClientMetadata {
         };
         Ok(metadata)
     }
+
+    /// The metadata of a machine client, which an operator registers.
+    #[must_use]
+    pub fn of_machine(name: Option<&str>, method: AuthenticationMethod) -> Self {
+        Self {
+            client_name: name.map(|name| display_text(name, LONGEST_TEXT)).filter(|name| !name.is_empty()),
+            redirect_uris: Vec::new(),
+            token_endpoint_auth_method: method,
+            response_types: Vec::new(),
+            grant_types: vec![GrantType::ClientCredentials],
+            scope: None,
+            application_type: None,
+            client_uri: None,
+            logo_uri: None,
+            tos_uri: None,
+            policy_uri: None,
+            contacts: Vec::new(),
+            software_id: None,
+            software_version: None,
+        }
+    }
 }
 
 fn redirect_uris(

@@ -77,7 +77,8 @@ impl Scope {
     }
 
     /// The words of `requested` that are in this scope.
-    fn overlap(&self, requested: &Self) -> Self {
+    #[must_use]
+    pub fn overlap(&self, requested: &Self) -> Self {
         Self(requested.words().filter(|word| self.contains(word)).map(str::to_owned).collect())
     }
 
@@ -122,6 +123,15 @@ impl ScopeOffer {
             Self::Any { .. } => requested.clone(),
         };
         if requested.contains(OFFLINE_ACCESS) { granted.with(OFFLINE_ACCESS) } else { granted }
+    }
+
+    /// The words of `scope` that are offered.
+    #[must_use]
+    pub fn offered(&self, scope: &Scope) -> Scope {
+        match self {
+            Self::Listed { scopes, .. } => scopes.overlap(scope),
+            Self::Any { .. } => scope.clone(),
+        }
     }
 
     /// For requests that ask for none.

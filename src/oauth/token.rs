@@ -6,14 +6,17 @@ use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Serialize};
 
 use super::{issuer::Issuer, resource::Resource, scope::Scope};
-use crate::{clock::UnixTime, secret::sha256};
+use crate::{
+    clock::UnixTime,
+    secret::{Random, sha256},
+};
 
 const CODE: &str = "mcp_ac_";
 const REFRESH: &str = "mcp_rt_";
 /// Length of the unguessable part of codes and refresh tokens: 256 bits in base64url.
 const UNGUESSABLE: usize = 43;
 
-/// The ID of a grant: 32 characters of `[0-9a-v]`. It begins with the time of the authorization request in
+/// The ID of a grant: 32 characters of `[0-9a-v]`. It begins with the time of the request for it, in
 /// seconds, so byte order is chronological.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,10 +32,22 @@ impl GrantId {
     /// second grant, because its ID would be the same.
     #[must_use]
     pub fn of_login(state: &str, requested_at: UnixTime) -> Self {
+        Self::new(requested_at, &sha256(state.as_bytes())[..16])
+    }
+
+    /// The ID of a grant that no login led to.
+    #[must_use]
+    pub fn of_machine(random: &dyn Random, at: UnixTime) -> Self {
+        let mut unique = [0; 16];
+        random.fill(&mut unique);
+        Self::new(at, &unique)
+    }
+
+    fn new(at: UnixTime, unique: &[u8]) -> Self {
         let mut bytes = [0; Self::BYTES];
-        let seconds = u32::try_from(requested_at.as_secs()).unwrap_or(u32::MAX);
+        let seconds = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);
         bytes[..4].copy_from_slice(&seconds.to_be_bytes());
-        bytes[4..].copy_from_slice(&sha256(state.as_bytes())[..16]);
+        bytes[4..].copy_from_slice(unique);
         // Its byte order is numeric order (RFC 4648 section 7).
         Self(BASE32_DNSSEC.encode(&bytes))
     }
@@ -199,7 +214,7 @@ pub struct PersonClaims<'a> {
 pub struct Claims<'a> {
     /// RFC 9068 section 2.2, like all that follow.
     pub iss: &'a Issuer,
-    /// See [`Subject::id`](super::grant::Subject::id).
+    /// See [`Terms::sub`](super::grant::Terms::sub).
     pub sub: &'a str,
     /// In the configured spelling.
     pub aud: &'a Resource,

@@ -16,6 +16,7 @@ mod introspection;
 mod key_rotation;
 mod limits;
 mod login;
+mod machine_clients;
 mod outbound;
 mod outside;
 mod pages;

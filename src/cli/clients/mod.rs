@@ -1,13 +1,15 @@
-//! `clients`: the MCP clients that may ask users to sign in.
+//! `clients`: the MCP clients that may ask users to sign in, and those that act for themselves.
 
 mod add;
 mod list;
+mod machine;
 mod prune;
 mod revoke;
+mod rotate_secret;
 mod sheet;
 mod show;
 
-use self::{add::Add, list::List, prune::Prune, revoke::Revoke, show::Show};
+use self::{add::Add, list::List, prune::Prune, revoke::Revoke, rotate_secret::RotateSecret, show::Show};
 use super::{
     Global,
     connection::Connection,
@@ -26,6 +28,7 @@ pub(super) enum Clients {
     List(List),
     Show(Show),
     Add(Add),
+    RotateSecret(RotateSecret),
     Revoke(Revoke),
     Prune(Prune),
 }
@@ -38,13 +41,21 @@ impl Clients {
             | Self::Show(_)
             | Self::Revoke(Revoke { dry_run: true, .. })
             | Self::Prune(Prune { dry_run: true, .. }) => Access::ReadOnly,
-            Self::Add(_) | Self::Revoke(_) | Self::Prune(_) => Access::ReadWrite,
+            Self::Add(_) | Self::RotateSecret(_) | Self::Revoke(_) | Self::Prune(_) => Access::ReadWrite,
+        }
+    }
+
+    const fn prints_secret(&self) -> bool {
+        match self {
+            Self::Add(add) => add.makes_secret(),
+            Self::RotateSecret(_) => true,
+            Self::List(_) | Self::Show(_) | Self::Revoke(_) | Self::Prune(_) => false,
         }
     }
 
     pub(super) fn run(&self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
-        if matches!(self, Self::Add(Add { confidential: true, .. })) && output.is_quiet() {
+        if self.prints_secret() && output.is_quiet() {
             let failure =
                 Failure::new(Exit::Usage, "--quiet would hide the client secret, which is printed only once");
             return Err(failure.hint("use -o json"));
@@ -55,6 +66,7 @@ impl Clients {
                 Self::List(list) => list.run(&connection, &output).await,
                 Self::Show(show) => show.run(&connection, &output).await,
                 Self::Add(add) => add.run(&connection, &output).await,
+                Self::RotateSecret(rotate) => rotate.run(&connection, &output).await,
                 Self::Revoke(revoke) => revoke.run(&connection, &output).await,
                 Self::Prune(prune) => prune.run(&connection, &output).await,
             }

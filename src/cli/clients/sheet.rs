@@ -9,10 +9,12 @@ use crate::{
         table::Column,
         times::Moment,
     },
-    flow::administration::ClientUse,
+    clock::UnixTime,
+    flow::administration::{ClientUse, WithSecret},
     oauth::{
         client::{Client, Origin},
         redirect::RedirectUri,
+        resource::Resource,
     },
 };
 
@@ -93,13 +95,21 @@ pub(super) struct ClientSheet {
     contacts: Vec<String>,
     software_id: Option<String>,
     software_version: Option<String>,
+    /// The MCP servers that a machine client can get tokens for.
+    resources: Vec<String>,
+    /// The most that its tokens allow.
+    scopes: Vec<String>,
+    /// Until when the secret before the last rotation is accepted.
+    previous_secret_until: Option<Moment>,
     /// An operator's last action on it.
     operated: Option<OperatedRow>,
 }
 
 impl ClientSheet {
-    pub(super) fn of(client: &Client, used: ClientUse) -> Self {
-        let metadata = &client.metadata;
+    pub(super) fn of(client: &Client, used: ClientUse, now: UnixTime) -> Self {
+        let (metadata, allowance) = (&client.metadata, client.allowance.as_ref());
+        let resources = allowance.map_or(&[][..], |allowance| &allowance.resources);
+        let previous = client.previous_secret.as_ref().filter(|previous| now < previous.until);
         Self {
             row: ClientRow::of(client, used),
             token_endpoint_auth_method: metadata.token_endpoint_auth_method.as_str(),
@@ -108,6 +118,13 @@ impl ClientSheet {
             contacts: metadata.contacts.clone(),
             software_id: metadata.software_id.clone(),
             software_version: metadata.software_version.clone(),
+            resources: resources.iter().map(Resource::to_string).collect(),
+            scopes: allowance
+                .iter()
+                .flat_map(|allowance| allowance.scope.words())
+                .map(str::to_owned)
+                .collect(),
+            previous_secret_until: previous.map(|previous| previous.until.into()),
             operated: client.operated.as_ref().map(OperatedRow::of),
         }
     }
@@ -135,6 +152,15 @@ impl Sheet for ClientSheet {
         for (at, uri) in row.redirect_uris.iter().enumerate() {
             lines.push((if at == 0 { "redirect URIs" } else { "" }, uri.clone()));
         }
+        for (at, url) in self.resources.iter().enumerate() {
+            lines.push((if at == 0 { "resources" } else { "" }, url.clone()));
+        }
+        if !self.resources.is_empty() {
+            lines.push(("scopes", self.scopes.join(" ")));
+        }
+        if let Some(until) = self.previous_secret_until {
+            lines.push(("old secret until", style.full_time(until.time())));
+        }
         let told = [
             ("home page", &self.client_uri),
             ("software", &self.software_id),
@@ -159,18 +185,58 @@ pub(super) struct Added {
     client_name: Option<String>,
     token_endpoint_auth_method: &'static str,
     redirect_uris: Vec<String>,
+    grant_types: Vec<&'static str>,
+    /// Of a machine client.
+    resources: Vec<String>,
+    scopes: Vec<String>,
 }
 
 impl Added {
-    pub(super) fn of(client: &Client, secret: Option<String>) -> Self {
-        let row = ClientRow::of(client, ClientUse::default());
+    pub(super) fn of(added: WithSecret) -> Self {
+        let issued_at = added.client.issued_at;
+        let sheet = ClientSheet::of(&added.client, ClientUse::default(), issued_at);
         Self {
-            client_id: row.id,
-            client_secret: secret,
-            client_name: row.name,
-            token_endpoint_auth_method: client.metadata.token_endpoint_auth_method.as_str(),
-            redirect_uris: row.redirect_uris,
+            client_id: sheet.row.id,
+            client_secret: added.secret,
+            client_name: sheet.row.name,
+            token_endpoint_auth_method: sheet.token_endpoint_auth_method,
+            redirect_uris: sheet.row.redirect_uris,
+            grant_types: sheet.grant_types,
+            resources: sheet.resources,
+            scopes: sheet.scopes,
         }
+    }
+}
+
+/// A client that has just got another secret.
+#[derive(Debug, Serialize)]
+pub(super) struct Rotated {
+    client_id: String,
+    client_secret: Option<String>,
+    previous_secret_until: Option<Moment>,
+}
+
+impl Rotated {
+    pub(super) fn of(rotated: WithSecret) -> Self {
+        let previous = rotated.client.previous_secret.as_ref();
+        Self {
+            client_id: rotated.client.client_id.to_string(),
+            client_secret: rotated.secret,
+            previous_secret_until: previous.map(|previous| previous.until.into()),
+        }
+    }
+}
+
+impl Sheet for Rotated {
+    fn id(&self) -> String {
+        self.client_id.clone()
+    }
+
+    fn lines(&self, style: Style) -> Vec<(&'static str, String)> {
+        let secret = self.client_secret.clone().map(|secret| ("client_secret", secret));
+        let until =
+            self.previous_secret_until.map(|until| ("old secret until", style.full_time(until.time())));
+        [("client_id", self.client_id.clone())].into_iter().chain(secret).chain(until).collect()
     }
 }
 

@@ -20,7 +20,7 @@ impl Show {
         let administration = connection.administration();
         let client = client(&administration, &self.id).await?;
         let used = administration.client_use(&client.client_id).await?;
-        output.sheet(&ClientSheet::of(&client, used));
+        output.sheet(&ClientSheet::of(&client, used, administration.now()));
         Ok(())
     }
 }

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Takes the place of a user.
+const MACHINE: &str = "(machine)";
+
 pub(super) const COLUMNS: [Column; 10] = [
     Column::new("ID", 0),
     Column::new("CLIENT", 0),
@@ -38,6 +41,8 @@ pub(super) struct GrantRow {
     client_name: Option<String>,
     /// `None` where no browser was sent back.
     redirect_host: Option<String>,
+    /// Whether a machine client acts for itself. Its subject is its client ID.
+    machine: bool,
     subject: String,
     email: Option<String>,
     /// `None` without an email address.
@@ -61,7 +66,8 @@ impl GrantRow {
             client_id: terms.client_id.to_string(),
             client_name,
             redirect_host: terms.basis.return_address().map(ReturnAddress::host),
-            subject: terms.subject.id().to_owned(),
+            machine: person.is_none(),
+            subject: terms.sub().to_owned(),
             email: email.map(str::to_owned),
             email_verified: email.and(person).map(|person| person.email.is_some()),
             resource: terms.resource.to_string(),
@@ -80,7 +86,11 @@ impl GrantRow {
         }
     }
 
-    fn user(&self) -> String {
+    /// Empty for a machine client.
+    fn user(&self, style: Style) -> String {
+        if self.machine {
+            return if style.is_for_people() { MACHINE.to_owned() } else { String::new() };
+        }
         self.email.clone().unwrap_or_else(|| self.subject.clone())
     }
 }
@@ -95,7 +105,7 @@ impl Row for GrantRow {
             style.id(&self.id),
             self.client(style),
             self.redirect_host.clone().unwrap_or_default(),
-            self.user(),
+            self.user(style),
             self.resource.clone(),
             self.scopes.join(" "),
             self.state.to_owned(),
@@ -140,7 +150,10 @@ struct TokenRow {
 impl GrantSheet {
     pub(super) fn of(grant: &Grant, client_name: Option<String>, now: UnixTime) -> Self {
         let revocation = grant.revocation();
-        let Basis::Consent { from, .. } = &grant.terms().basis;
+        let from = match &grant.terms().basis {
+            Basis::Consent { from, .. } => *from,
+            Basis::Allowance => None,
+        };
         Self {
             consented_from: from.map(|address| address.to_string()),
             tokens_issued: grant.issued(),
@@ -182,19 +195,28 @@ impl Sheet for GrantSheet {
         let person = row.email.as_ref().map(|email| format!("{email} ({}{unverified})", row.subject));
         let checked = self.upstream_checked_at.map(|checked| style.full_time(checked.time()));
         let from = self.consented_from.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
+        let created = style.full_time(row.created_at.time());
         let mut lines = vec![
             ("id", row.id.clone()),
             ("state", row.state.to_owned()),
             ("client", named.unwrap_or_else(|| row.client_id.clone())),
-            ("redirects to", row.redirect_host.clone().unwrap_or_default()),
-            ("user", person.unwrap_or_else(|| row.subject.clone())),
-            ("resource", row.resource.clone()),
-            ("scopes", row.scopes.join(" ")),
-            ("consented", style.full_time(row.created_at.time()) + &from),
-            ("last used", style.full_time(row.last_used_at.time())),
-            ("refreshed", times(self.refreshes, self.last_refreshed_at, style)),
-            ("upstream checked", checked.unwrap_or_default()),
         ];
+        if row.machine {
+            lines.push(("user", MACHINE.to_owned()));
+        } else {
+            lines.push(("redirects to", row.redirect_host.clone().unwrap_or_default()));
+            lines.push(("user", person.unwrap_or_else(|| row.subject.clone())));
+        }
+        lines.push(("resource", row.resource.clone()));
+        lines.push(("scopes", row.scopes.join(" ")));
+        if row.machine {
+            lines.push(("issued", created));
+        } else {
+            lines.push(("consented", created + &from));
+            lines.push(("last used", style.full_time(row.last_used_at.time())));
+            lines.push(("refreshed", times(self.refreshes, self.last_refreshed_at, style)));
+            lines.push(("upstream checked", checked.unwrap_or_default()));
+        }
         if self.late_retries > 0 {
             lines.push(("late retries", self.late_retries.to_string()));
         }

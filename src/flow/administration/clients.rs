@@ -8,26 +8,77 @@ use super::{Administration, CANDIDATES, GrantFilter, PAGE};
 use crate::{
     audit::Event,
     clock::UnixTime,
-    flow::registration::client_id,
+    flow::registration::new_secret,
     oauth::{
-        client::{Client, ClientId, ClientMetadata, Origin},
+        client::{AuthenticationMethod, Client, ClientId, ClientMetadata, Origin, PreviousSecret},
         error::OAuthError,
+        machine::Allowance,
         operator::Action,
         redirect::PrivateUseSchemes,
     },
-    repository::{Listed, Order, Page, RepositoryError},
-    secret::{Random, TokenHash, random_token},
+    repository::{Change, Listed, Order, Page, RepositoryError},
+    secret::{Random, TokenHash},
 };
 
 /// A client that the operator registers.
 #[derive(Debug)]
 pub struct NewClient {
-    /// Shown on the consent page.
+    /// Shown on the consent page, and in lists.
     pub name: Option<String>,
-    /// At least one.
-    pub redirect_uris: Vec<String>,
-    /// Whether the client gets a secret.
-    pub confidential: bool,
+    /// What it does.
+    pub purpose: Purpose,
+}
+
+/// What a client is for, and how it authenticates.
+#[derive(Debug)]
+pub enum Purpose {
+    /// It asks users for access.
+    SignIn {
+        /// At least one.
+        redirect_uris: Vec<String>,
+        /// Without one it is a public client.
+        credential: Option<Credential>,
+    },
+    /// It acts for itself.
+    Machine {
+        /// What it may do.
+        allowance: Allowance,
+        /// How it authenticates.
+        credential: Credential,
+    },
+}
+
+/// How a confidential client authenticates.
+#[derive(Debug)]
+pub enum Credential {
+    /// With a secret, which is made here.
+    Secret,
+}
+
+/// A client with its new secret, which is stored only as a hash.
+#[derive(Debug)]
+pub struct WithSecret {
+    /// As stored.
+    pub client: Client,
+    /// `None` for a client that does not authenticate with a secret.
+    pub secret: Option<String>,
+}
+
+/// Why a client gets no new secret.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRotated {
+    /// The client was removed meanwhile.
+    #[error("the client has been removed")]
+    Absent,
+    /// It registered itself, and would not learn its new secret.
+    #[error("the client registered itself; it must register again to get another secret")]
+    SelfRegistered,
+    /// It does not authenticate with a secret.
+    #[error("the client has no secret")]
+    NoSecret,
+    /// The repository does not answer.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +108,7 @@ pub struct Pruned {
 }
 
 impl Administration {
-    /// Registers a client that does not expire. Returns its secret, which is stored only as a hash.
+    /// Registers a client that does not expire.
     ///
     /// # Errors
     ///
@@ -68,32 +119,76 @@ impl Administration {
         new: NewClient,
         schemes: &PrivateUseSchemes,
         random: &dyn Random,
-    ) -> Result<(Client, Option<String>), OAuthError> {
+    ) -> Result<WithSecret, OAuthError> {
         let now = self.now();
-        let method = if new.confidential { "client_secret_basic" } else { "none" };
-        let body = json!({
-            "client_name": new.name,
-            "redirect_uris": new.redirect_uris,
-            "token_endpoint_auth_method": method,
-            "grant_types": ["authorization_code", "refresh_token"],
-        });
-        let metadata = ClientMetadata::parse(body.to_string().as_bytes(), schemes)?;
-        let secret = new.confidential.then(|| format!("mcp_cs_{}", random_token(random)));
+        let NewClient { name, purpose } = new;
+        let (metadata, allowance, credential) = match purpose {
+            Purpose::SignIn { redirect_uris, credential } => {
+                let method = method_of(credential.as_ref()).as_str();
+                let body = json!({
+                    "client_name": name,
+                    "redirect_uris": redirect_uris,
+                    "token_endpoint_auth_method": method,
+                    "grant_types": ["authorization_code", "refresh_token"],
+                });
+                (ClientMetadata::parse(body.to_string().as_bytes(), schemes)?, None, credential)
+            }
+            Purpose::Machine { allowance, credential } => {
+                let metadata = ClientMetadata::of_machine(name.as_deref(), method_of(Some(&credential)));
+                (metadata, Some(allowance), Some(credential))
+            }
+        };
+        let secret = credential.map(|Credential::Secret| new_secret(random));
         let client = Client {
-            client_id: client_id(random)?,
+            client_id: ClientId::made(random),
             origin: Origin::Operator,
             issued_at: now,
             expires_at: None,
             unused: false,
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
+            previous_secret: None,
+            allowance,
             metadata,
             operated: self.operated(Action::Added, now),
         };
         let stored = self.clients.insert(client, now).await?;
         let stored = stored.ok_or_else(|| OAuthError::internal("the new client ID is taken"))?;
         self.audit(Event::Registration, &stored.value);
-        Ok((stored.value, secret))
+        Ok(WithSecret { client: stored.value, secret })
+    }
+
+    /// Gives a client another secret. The current one is accepted for `overlap`, an earlier one no more.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot have another secret, or the repository does not answer.
+    pub async fn rotate_secret(
+        &self,
+        id: &ClientId,
+        overlap: Duration,
+        random: &dyn Random,
+    ) -> Result<WithSecret, NotRotated> {
+        let now = self.now();
+        let read = self.clients.get(id.key(), now).await?.ok_or(NotRotated::Absent)?;
+        let secret = new_secret(random);
+        let updated = self.clients.update_from(read, now, |client| {
+            if client.origin == Origin::SelfRegistered {
+                return Err(NotRotated::SelfRegistered);
+            }
+            let hash = client.secret.clone().ok_or(NotRotated::NoSecret)?;
+            let rotated = Client {
+                secret: Some(TokenHash::of(&secret)),
+                previous_secret: (!overlap.is_zero())
+                    .then(|| PreviousSecret { hash, until: now.plus(overlap) }),
+                operated: self.operated(Action::SecretRotated, now),
+                ..client.clone()
+            };
+            Ok(Change::Write(rotated, ()))
+        });
+        let client = updated.await?.ok_or(NotRotated::Absent)?.stored.value;
+        self.audit(Event::SecretRotation, &client);
+        Ok(WithSecret { client, secret: Some(secret) })
     }
 
     /// A page of clients, ordered by ID, that starts after `after`.
@@ -165,5 +260,12 @@ impl Administration {
         }
         self.clients.insert(taken, self.now()).await?;
         Ok(false)
+    }
+}
+
+const fn method_of(credential: Option<&Credential>) -> AuthenticationMethod {
+    match credential {
+        None => AuthenticationMethod::None,
+        Some(Credential::Secret) => AuthenticationMethod::ClientSecretBasic,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     clock::UnixTime,
     oauth::{
         client::ClientId,
-        grant::{Grant, Person, Standing, Subject},
+        grant::{Grant, Person, Standing},
         token::GrantId,
     },
     repository::{Collection, Listed, Order, Page, RepositoryError},
@@ -34,7 +34,10 @@ impl GrantFilter {
     fn admits(&self, grant: &Grant, now: UnixTime) -> bool {
         let terms = grant.terms();
         self.client.as_ref().is_none_or(|client| terms.client_id == *client)
-            && self.user.as_ref().is_none_or(|user| is_of(&terms.subject, user))
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|user| terms.subject.person().is_some_and(|person| is(person, user)))
             && self.resource.as_ref().is_none_or(|resource| terms.resource.is_named_by(resource))
             && self.standing.is_none_or(|wanted| grant.standing(now) == wanted)
             && self.since.is_none_or(|since| terms.granted_at >= since)
@@ -46,9 +49,8 @@ impl GrantFilter {
     }
 }
 
-fn is_of(subject: &Subject, user: &str) -> bool {
-    let email = subject.person().and_then(Person::known_email);
-    subject.id() == user || email.is_some_and(|email| email.eq_ignore_ascii_case(user))
+fn is(person: &Person, user: &str) -> bool {
+    person.subject == user || person.known_email().is_some_and(|email| email.eq_ignore_ascii_case(user))
 }
 
 /// Reads grants, newest first. Holds one page at a time.

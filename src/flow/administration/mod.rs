@@ -9,7 +9,7 @@ mod revoking;
 use std::sync::Arc;
 
 pub use self::{
-    clients::{ClientUse, NewClient, Pruned},
+    clients::{ClientUse, Credential, NewClient, NotRotated, Pruned, Purpose, WithSecret},
     grants::{GrantFilter, Walk},
     leaked::{Leak, tokens_in},
     revoking::{Revocation, Tally, TokenRevocation, UserGrants, Whose},

@@ -73,10 +73,10 @@ pub struct UserGrants {
 impl Whose {
     fn add(&mut self, grant: &Grant) {
         let Terms { client_id, subject, .. } = grant.terms();
-        let user = self.users.entry(subject.id().to_owned()).or_default();
-        user.grants += 1;
-        if let Some(email) = subject.person().and_then(|person| person.email.as_ref()) {
-            user.email = Some(email.clone());
+        if let Some(person) = subject.person() {
+            let user = self.users.entry(person.subject.clone()).or_default();
+            user.grants += 1;
+            user.email = person.email.clone().or(user.email.take());
         }
         *self.clients.entry(client_id.clone()).or_default() += 1;
     }

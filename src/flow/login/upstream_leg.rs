@@ -9,6 +9,7 @@ use crate::{
     clock::UnixTime,
     flow::AuthorizationServer,
     oauth::{
+        client::ClientId,
         error::{ErrorCode, OAuthError, refuse},
         grant::{Person, UpstreamId},
         params::Params,
@@ -96,7 +97,8 @@ impl AuthorizationServer {
         audit::about_person(&identity.subject, identity.email.as_deref());
         tracing::debug!(groups = identity.groups.len(), "the upstream vouches for the user");
         let access = &self.settings.access;
-        if access.admits(identity.email.as_deref(), &identity.groups) {
+        let is_client = could_be_client(&identity.subject, &transaction.request.client_id);
+        if !is_client && access.admits(identity.email.as_deref(), &identity.groups) {
             let person = remembered(identity, access);
             return Ok(Vouched::Admitted(Admitted { person, tokens, vouched_at: now }));
         }
@@ -130,6 +132,11 @@ fn upstream_code(params: &Params<'_>) -> Result<String, OAuthError> {
         (Ok(None), Ok(Some(error))) => Err(unclear().caused_by(format!("the upstream answered {error:?}"))),
         _ => Err(unclear().caused_by("the upstream's answer has no code or several")),
     }
+}
+
+/// Whether tokens of this person could be taken for a machine client's, whose `sub` is a client ID.
+fn could_be_client(subject: &str, asking: &ClientId) -> bool {
+    ClientId::is_made_like(subject) || subject == asking.as_str()
 }
 
 /// What a grant keeps of a person, so that each refresh can judge them again. Groups that the operator did not list

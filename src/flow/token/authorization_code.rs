@@ -78,7 +78,8 @@ impl AuthorizationServer {
             let idle = now.plus(self.settings.lifetimes.refresh).min(ends);
             self.first_refresh_token(grant.id(), idle)
         });
-        let Signed { text: access_token, live } = self.access_token(grant, None, now)?;
+        let Signed { text: access_token, live } =
+            self.access_token(&grant.next_token(), grant.terms(), None, now)?;
         let (refresh_token, chain) = first.map(|first| (first.text, first.chain)).unzip();
         // Without a refresh token the record is kept while its access token or a replay of its code can come.
         let last_use = live.expires_at.plus(CHECK_EVERY).max(grant.expires_at());

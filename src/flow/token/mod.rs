@@ -1,7 +1,8 @@
 //! The token endpoint (RFC 6749 section 3.2). Each grant type has a file of its own; what they issue is made
-//! here. Every request replaces one record, once.
+//! here. Every request writes one record, once.
 
 mod authorization_code;
+mod client_credentials;
 mod refresh_token;
 mod upstream_check;
 
@@ -17,7 +18,7 @@ use crate::{
         client::GrantType,
         credentials::Credentials,
         error::{ErrorCode, OAuthError, refuse},
-        grant::{Grant, LiveToken},
+        grant::{Grant, LiveToken, Terms},
         params::Params,
         scope::Scope,
         token::{Claims, TokenId, issued_at},
@@ -44,6 +45,7 @@ impl<'a> TokenRequest<'a> {
         let grant_type = match params.required("grant_type")? {
             "authorization_code" => GrantType::AuthorizationCode,
             "refresh_token" => GrantType::RefreshToken,
+            "client_credentials" => GrantType::ClientCredentials,
             _ => return refuse(ErrorCode::UnsupportedGrantType, "this grant_type is not offered"),
         };
         Ok(Self { grant_type, params })
@@ -88,28 +90,29 @@ impl AuthorizationServer {
         let TokenRequest { grant_type, params } = request;
         let client = self.authenticate(credentials, now).await?;
         if !client.registration().may_use(grant_type) {
-            return refuse(ErrorCode::UnauthorizedClient, "the client is not registered for this grant_type");
+            return Err(unauthorized());
         }
         let issue = match grant_type {
             GrantType::AuthorizationCode => self.redeem(params, &client, now).await,
             GrantType::RefreshToken => self.refresh(params, &client, now).await,
+            GrantType::ClientCredentials => self.issue_to_machine(params, &client, now).await,
         };
         issue.map(|issue| self.response(issue)).map_err(OAuthError::of_a_client)
     }
 
-    /// The next access token of a grant. Its scope is the grant's unless it is `narrowed`.
+    /// An access token on these terms. Its scope is theirs unless it is `narrowed`.
     fn access_token(
         &self,
-        grant: &Grant,
+        id: &TokenId,
+        terms: &Terms,
         narrowed: Option<&Scope>,
         now: UnixTime,
     ) -> Result<Signed, OAuthError> {
-        let (id, terms) = (grant.next_token(), grant.terms());
         let person = terms.subject.person().map(|person| person.claims(&self.settings.claims));
         let expires_at = now.plus(self.settings.lifetimes.access);
         let claims = Claims {
             iss: &self.settings.issuer,
-            sub: terms.subject.id(),
+            sub: terms.sub(),
             aud: &terms.resource,
             client_id: terms.client_id.as_str(),
             scope: narrowed.unwrap_or(&terms.scope),
@@ -152,6 +155,10 @@ impl AuthorizationServer {
         let expires_in = self.settings.lifetimes.access.as_secs();
         TokenResponse { access_token, token_type: "Bearer", expires_in, refresh_token, scope }
     }
+}
+
+fn unauthorized() -> OAuthError {
+    OAuthError::new(ErrorCode::UnauthorizedClient, "the client is not registered for this grant_type")
 }
 
 /// Records that the latest access token of a grant was issued.

@@ -106,7 +106,8 @@ impl AuthorizationServer {
         }
         let narrowed = narrowed.filter(|scope| scope != granted);
         let refresh_token = self.next_refresh_token(grant, refreshable, refresh_use)?;
-        let Signed { text: access_token, live } = self.access_token(grant, narrowed.as_ref(), now)?;
+        let signed = self.access_token(&grant.next_token(), grant.terms(), narrowed.as_ref(), now)?;
+        let Signed { text: access_token, live } = signed;
         let refreshed = if refresh_use == RefreshUse::Retry {
             refreshable.repeat(live)
         } else {
@@ -138,6 +139,8 @@ impl AuthorizationServer {
     fn still_admits(&self, subject: &Subject) -> bool {
         match subject {
             Subject::Person(person) => self.settings.access.admits(person.email.as_deref(), &person.groups),
+            // `[access]` is about people.
+            Subject::Client => true,
         }
     }
 

@@ -11,21 +11,16 @@ use crate::oauth::token::{PersonClaim, PersonClaims};
 pub enum Subject {
     /// A user who signed in and agreed.
     Person(Person),
+    /// The client itself: it is a machine client.
+    Client,
 }
 
 impl Subject {
-    /// The `sub` of tokens.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        match self {
-            Self::Person(person) => &person.subject,
-        }
-    }
-
     #[must_use]
     pub const fn person(&self) -> Option<&Person> {
         match self {
             Self::Person(person) => Some(person),
+            Self::Client => None,
         }
     }
 }

@@ -35,10 +35,11 @@ pub(super) struct Code {
     pub(super) approval: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Tokens {
-    /// The redeemed code, so that a replay is recognised.
-    pub(super) code: Code,
+    /// The redeemed code, so that a replay is recognised. A machine client has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) code: Option<Code>,
     /// Absent for clients that may not refresh.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(super) refresh: Option<RefreshChain>,
@@ -109,7 +110,7 @@ impl CodeIssued<'_> {
     #[must_use]
     pub fn redeem(self, refresh: Option<RefreshChain>, token: LiveToken, expires_at: UnixTime) -> Grant {
         let code = Code { approval: None, ..self.code.clone() };
-        let tokens = Tokens { code, refresh: None, live: Vec::new(), dropped: None };
+        let tokens = Tokens { code: Some(code), ..Tokens::default() };
         Grant { expires_at, ..self.grant.with_token(&tokens, refresh, token) }
     }
 }

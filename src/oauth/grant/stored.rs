@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::{Basis, Grant, Person, State, Subject, Terms, UpstreamSession};
 use crate::{
@@ -17,10 +17,13 @@ use crate::{
 struct Read {
     id: GrantId,
     client_id: ClientId,
-    person: Person,
+    /// Absent for a machine client, like the return address.
+    #[serde(default)]
+    person: Option<Person>,
     resource: Resource,
     scope: Scope,
-    return_address: ReturnAddress,
+    #[serde(default)]
+    return_address: Option<ReturnAddress>,
     created_at: UnixTime,
     #[serde(default)]
     consented_from: Option<IpAddr>,
@@ -40,10 +43,12 @@ struct Read {
 struct Written<'a> {
     id: &'a GrantId,
     client_id: &'a ClientId,
-    person: &'a Person,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    person: Option<&'a Person>,
     resource: &'a Resource,
     scope: &'a Scope,
-    return_address: &'a ReturnAddress,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    return_address: Option<&'a ReturnAddress>,
     created_at: UnixTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     consented_from: Option<IpAddr>,
@@ -66,17 +71,19 @@ const fn is_zero(number: &u64) -> bool {
 
 impl Serialize for Grant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Subject::Person(person) = &self.terms.subject;
-        let Basis::Consent { return_address, from } = &self.terms.basis;
+        let (return_address, consented_from) = match &self.terms.basis {
+            Basis::Consent { return_address, from } => (Some(return_address), *from),
+            Basis::Allowance => (None, None),
+        };
         let written = Written {
             id: &self.id,
             client_id: &self.terms.client_id,
-            person,
+            person: self.terms.subject.person(),
             resource: &self.terms.resource,
             scope: &self.terms.scope,
             return_address,
             created_at: self.terms.granted_at,
-            consented_from: *from,
+            consented_from,
             last_used_at: self.last_used_at,
             expires_at: self.expires_at,
             issued: self.issued,
@@ -92,10 +99,18 @@ impl Serialize for Grant {
 impl<'de> Deserialize<'de> for Grant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::deserialize(deserializer)?;
+        let (subject, basis) = match (read.person, read.return_address) {
+            (Some(person), Some(return_address)) => {
+                (Subject::Person(person), Basis::Consent { return_address, from: read.consented_from })
+            }
+            (None, None) => (Subject::Client, Basis::Allowance),
+            (Some(_), None) => return Err(D::Error::missing_field("return_address")),
+            (None, Some(_)) => return Err(D::Error::missing_field("person")),
+        };
         let terms = Terms {
             client_id: read.client_id,
-            subject: Subject::Person(read.person),
-            basis: Basis::Consent { return_address: read.return_address, from: read.consented_from },
+            subject,
+            basis,
             resource: read.resource,
             scope: read.scope,
             granted_at: read.created_at,

@@ -10,7 +10,9 @@ use pangea_mcp_auth::{
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Options, RS_SECRET, Server, Tokens, VERIFIER, body, claims, query};
+use crate::support::{
+    Browser, Client, Machine, Options, RS_SECRET, Server, Tokens, VERIFIER, body, claims, query,
+};
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -120,7 +122,7 @@ async fn the_metadata_says_what_the_server_does() {
             "scopes_supported": ["user", "admin"],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "token_endpoint_auth_methods_supported": methods,
             "revocation_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
@@ -171,9 +173,10 @@ async fn what_the_metadata_lists_works_and_what_it_does_not_list_does_not() {
             json!({ "redirect_uris": ["http://localhost/"], "token_endpoint_auth_method": method });
         assert_eq!(server.json("/register", &metadata).send().await.unwrap().status(), 400, "{method}");
     }
+    let machine = Machine::usual(&server, "user").await;
+    Tokens::of(machine.ask(&server, &[]).await).await;
     let client = Client::confidential(&server).await;
     for grant_type in [
-        "client_credentials",
         "password",
         "implicit",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",

@@ -441,12 +441,15 @@ async fn nobody_registers_for_more_than_people_allow() {
         "introspection": true, "resources": ["*"], "trusted": true, "require_consent": false,
     });
     let client = Client::registered(&server, more).await;
-    for grant_type in
-        ["client_credentials", "password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
-    {
+    for (grant_type, error) in [
+        ("client_credentials", "unauthorized_client"),
+        ("password", "unsupported_grant_type"),
+        ("implicit", "unsupported_grant_type"),
+        ("urn:ietf:params:oauth:grant-type:jwt-bearer", "unsupported_grant_type"),
+    ] {
         let pairs = [("grant_type", grant_type), ("assertion", "x"), ("username", "u"), ("password", "p")];
         let response = client.token_request(&server, &pairs).await;
-        assert_refused(response, "unsupported_grant_type", grant_type).await;
+        assert_refused(response, error, grant_type).await;
     }
     let request = server.form("/introspect", &[("token", "x")]);
     let response = request.basic_auth(&client.id, client.secret.as_ref()).send().await.unwrap();

@@ -184,7 +184,7 @@ async fn grant_types_that_are_missing_or_unknown_are_told_apart() {
         ("", "invalid_request"),
         ("password", "unsupported_grant_type"),
         ("implicit", "unsupported_grant_type"),
-        ("client_credentials", "unsupported_grant_type"),
+        ("client_credentials", "unauthorized_client"),
         ("urn:ietf:params:oauth:grant-type:device_code", "unsupported_grant_type"),
         ("Authorization_Code", "unsupported_grant_type"),
         ("authorization_code ", "unsupported_grant_type"),

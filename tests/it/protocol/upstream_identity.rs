@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     protocol::upstream::{INTROSPECTION, counting, outcome},
-    support::{Client, Options, Server, claims},
+    support::{Client, Options, Scene, Scripted, Server, claims},
 };
 
 const TOKEN_CHECK: &str = "/v2/client/token/check";
@@ -181,4 +181,22 @@ async fn without_introspection_the_authn_service_says_who_it_is_where_a_token_fo
     server.upstream.switches().introspection.set(|introspection| introspection.inactive = true);
     assert_eq!(outcome(&server).await, "server_error", "a new token that is inactive belongs to no user");
     assert_eq!(server.upstream.requests().of(TOKEN_CHECK), 0);
+}
+
+/// A subject that looks like a client ID could be taken for a machine client's.
+/// Shows: CC-5, JWT-4.
+#[tokio::test]
+async fn nobody_signs_in_under_the_name_of_a_client() {
+    for (subject, expected) in [
+        ("ada", "code"),
+        ("mcp_q7ZxAmV0bT5cK2hYw1uLrA", "access_denied"),
+        ("mcp_q7ZxAmV0bT5cK2hYw1uLr", "code"),
+    ] {
+        let described = json!({ "active": true, "client_id": "psa_test", "sub": subject });
+        let upstream = Scripted::start(move |_| Scene::json(&described)).await;
+        let endpoint = format!("introspection_endpoint = \"{}/introspect\"", upstream.origin);
+        let server = Server::with(Options { authn: endpoint.leak(), ..Options::default() }).await;
+        assert_eq!(outcome(&server).await, expected, "{subject}");
+        assert_eq!(server.stored_grants().len(), usize::from(expected == "code"), "{subject}");
+    }
 }

@@ -11,6 +11,7 @@ mod documented;
 mod engine;
 mod fastmcp;
 mod listener;
+mod machine;
 mod pgbouncer;
 pub(crate) mod postgres;
 pub(crate) mod process;
@@ -39,6 +40,7 @@ pub use self::{
     engine::{PATIENCE, RecordServer, Records},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
+    machine::{Machine, operator},
     pgbouncer::PgBouncer,
     postgres::{PostgresDatabase, PostgresServer},
     proxy::{Fate, Proxy},

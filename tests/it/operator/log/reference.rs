@@ -28,11 +28,13 @@ fn each_event(record: impl Fn(Event<'_>)) {
         Event::Registration,
         Event::ClientTakenOver,
         Event::ClientRemoval,
+        Event::SecretRotation,
         Event::Consent { decision: "approve", scope: &scope },
         Event::Code,
         issue(Issued::Tokens),
         issue(Issued::Refresh),
         issue(Issued::RefreshRetry),
+        issue(Issued::ClientCredentials),
         Event::RefreshLateRetry { generation: 1 },
         Event::RefreshReuse { generation: 1 },
         Event::Revocation { by: "client" },
@@ -56,6 +58,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
             Event::Registration
             | Event::ClientTakenOver
             | Event::ClientRemoval
+            | Event::SecretRotation
             | Event::Consent { .. }
             | Event::Code
             | Event::Issue { .. }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
     clock::Clock,
-    flow::administration::{Administration, NewClient},
+    flow::administration::{Administration, NewClient, Purpose},
     oauth::{imported, redirect::PrivateUseSchemes},
     repository::{Collection, Kind, MemoryRepository, Repository, RoutedRepository, SqliteRepository},
     secret::SystemRandom,
@@ -58,16 +58,19 @@ impl Settled {
         let administration = Administration::new(repository, None, server.clock.clone());
         let new = NewClient {
             name: Some("By hand".to_owned()),
-            redirect_uris: vec![REDIRECT_URI.to_owned()],
-            confidential: false,
+            purpose: Purpose::SignIn { redirect_uris: vec![REDIRECT_URI.to_owned()], credential: None },
         };
-        let (added, _) =
-            administration.add_client(new, &PrivateUseSchemes::Any, &SystemRandom).await.unwrap();
+        let added = administration.add_client(new, &PrivateUseSchemes::Any, &SystemRandom).await.unwrap();
         let text = json!({ "client_id": "imported-1", "redirect_uris": [REDIRECT_URI] }).to_string();
         let now = server.clock.now();
         let imported = imported::client("imported-1", &text, now.plus(imported::KEPT)).unwrap();
         Collection::new(Arc::clone(repository)).insert(imported, now).await.unwrap().unwrap();
-        Self { used, tokens, by_operator: added.client_id.to_string(), imported: "imported-1".to_owned() }
+        Self {
+            used,
+            tokens,
+            by_operator: added.client.client_id.to_string(),
+            imported: "imported-1".to_owned(),
+        }
     }
 
     async fn assert_there(&mut self, server: &Server) {
