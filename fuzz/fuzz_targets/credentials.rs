@@ -13,7 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(!credentials.client_id.is_empty());
             assert_ne!(credentials.proof, Proof::of_body(Some("")));
             assert!(lines.len() <= 1, "several headers were accepted");
-            assert!(lines.is_empty() || body.one("client_secret").is_ok_and(|secret| secret.is_none()));
+            let alone = |name| body.one(name).is_ok_and(|value| value.is_none());
+            assert!(lines.is_empty() || alone("client_secret") && alone("client_assertion"));
+            assert!(alone("client_secret") || alone("client_assertion"));
         }
         Err(error) => {
             assert!(matches!(error.code(), ErrorCode::InvalidClient | ErrorCode::InvalidRequest));

@@ -128,7 +128,7 @@ impl AuthorizationServer {
 
 fn proves(proof: &Proof, secret: &TokenHash) -> bool {
     match proof {
-        Proof::None => false,
+        Proof::None | Proof::Assertion(_) => false,
         Proof::Secret(presented) => presented.is_in_either_reading(secret),
     }
 }

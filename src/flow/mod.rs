@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 
+use self::authentication::SpentAssertion;
 pub(crate) use self::grants::{refresh_texts, resealed};
 pub use self::{
     introspection::Introspected,
@@ -94,6 +95,7 @@ pub struct AuthorizationServer {
     pub(crate) settings: Settings,
     pub(crate) clients: Collection<Client>,
     pub(crate) grants: Collection<Grant>,
+    spent_assertions: Collection<SpentAssertion>,
     repository: Arc<dyn Repository>,
     pub(crate) keys: Keys,
     sealer: Sealer,
@@ -129,6 +131,7 @@ impl AuthorizationServer {
             settings,
             clients: Collection::new(Arc::clone(&on.repository)),
             grants: Collection::new(Arc::clone(&on.repository)),
+            spent_assertions: Collection::new(Arc::clone(&on.repository)),
             repository: on.repository,
             keys: on.keys,
             sealer: on.sealer,

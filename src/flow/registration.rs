@@ -51,6 +51,7 @@ impl AuthorizationServer {
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             previous_secret: None,
+            jwks: None,
             allowance: None,
             metadata,
             operated: None,

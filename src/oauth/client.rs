@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::client_id::ClientId;
 use super::{
-    credentials::{PresentedSecret, Proof},
+    client_keys::ClientKeys,
+    credentials::PresentedSecret,
     error::{ErrorCode, OAuthError, refuse},
     machine::Allowance,
     operator::Operated,
@@ -22,6 +23,8 @@ pub enum AuthenticationMethod {
     ClientSecretBasic,
     /// RFC 6749 section 2.3.1, in the body.
     ClientSecretPost,
+    /// With an assertion that it signs (OpenID Connect Core section 9).
+    PrivateKeyJwt,
 }
 
 impl AuthenticationMethod {
@@ -32,6 +35,7 @@ impl AuthenticationMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }
@@ -89,6 +93,9 @@ pub struct Client {
     /// The secret before the last rotation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous_secret: Option<PreviousSecret>,
+    /// The keys of a client that signs assertions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jwks: Option<ClientKeys>,
     /// What a machine client may do; `None` for a client that asks users.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub allowance: Option<Allowance>,
@@ -127,7 +134,7 @@ pub struct ClientMetadata {
     pub client_name: Option<String>,
     /// Empty only for a machine client.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Recorded. A client with a secret can send it either way.
+    /// A client with a secret can send it either way. A client of `private_key_jwt` must sign.
     pub token_endpoint_auth_method: AuthenticationMethod,
     /// See [`Client::may_use`].
     pub grant_types: Vec<GrantType>,
@@ -206,29 +213,31 @@ impl Client {
         }
     }
 
-    /// Checks the proof that the client presented at the token or revocation endpoint. A client with a secret
-    /// can send it either way, but must send it.
+    /// Whether the client proves who it is without an assertion. A client with a secret can send it either way, but
+    /// must send it.
     ///
     /// # Errors
     ///
     /// `invalid_client`.
-    pub fn authenticate(&self, presented: &Proof, now: UnixTime) -> Result<(), OAuthError> {
+    pub fn authenticate(&self, presented: Option<&PresentedSecret>, now: UnixTime) -> Result<(), OAuthError> {
+        if self.metadata.token_endpoint_auth_method == AuthenticationMethod::PrivateKeyJwt {
+            return refuse(ErrorCode::InvalidClient, "this client must present a client assertion");
+        }
         match (&self.secret, presented) {
-            (None, Proof::None) => Ok(()),
+            (None, None) => Ok(()),
             (Some(_), _) if self.secret_expires_at.is_some_and(|ends| ends <= now) => {
                 refuse(ErrorCode::InvalidClient, "the client secret has expired; register again")
             }
-            (Some(hash), Proof::Secret(secret)) if secret.is(hash) => Ok(()),
-            (Some(_), Proof::Secret(secret))
-                if self.previous_secret.as_ref().is_some_and(|previous| previous.is(secret, now)) =>
-            {
-                Ok(())
-            }
-            (Some(_), Proof::Secret(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
-            (Some(_), Proof::None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
-            (None, Proof::Secret(_)) => {
+            (Some(hash), Some(secret)) if secret.is(hash) || self.is_previous(secret, now) => Ok(()),
+            (Some(_), Some(_)) => refuse(ErrorCode::InvalidClient, "the client secret is wrong"),
+            (Some(_), None) => refuse(ErrorCode::InvalidClient, "this client must present its secret"),
+            (None, Some(_)) => {
                 refuse(ErrorCode::InvalidClient, "this client has no secret; send client_id alone")
             }
         }
+    }
+
+    fn is_previous(&self, presented: &PresentedSecret, now: UnixTime) -> bool {
+        self.previous_secret.as_ref().is_some_and(|previous| previous.is(presented, now))
     }
 }

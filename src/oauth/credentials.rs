@@ -8,6 +8,7 @@ use base64::{
 use percent_encoding::percent_decode_str;
 
 use super::{
+    assertion::{ASSERTION_TYPE, Assertion},
     error::{ErrorCode, OAuthError, refuse},
     params::Params,
 };
@@ -35,6 +36,8 @@ pub enum Proof {
     None,
     /// With a secret, in the header or in the body.
     Secret(PresentedSecret),
+    /// With a signature (`private_key_jwt`).
+    Assertion(Box<Assertion>),
 }
 
 /// A secret that a caller sent. Its `Debug` form does not show it.
@@ -52,6 +55,12 @@ impl std::fmt::Debug for PresentedSecret {
 }
 
 impl PresentedSecret {
+    /// A secret in the body.
+    #[must_use]
+    pub fn of_body(text: &str) -> Self {
+        Self { text: text.to_owned(), undecoded: None }
+    }
+
     /// Whether this is a client's secret.
     #[must_use]
     pub fn is(&self, secret: &TokenHash) -> bool {
@@ -70,14 +79,13 @@ impl Proof {
     /// The proof of a caller that sends this as `client_secret` in the body, or no secret.
     #[must_use]
     pub fn of_body(secret: Option<&str>) -> Self {
-        let secret = secret.map(|text| PresentedSecret { text: text.to_owned(), undecoded: None });
-        secret.map_or(Self::None, Self::Secret)
+        secret.map(PresentedSecret::of_body).map_or(Self::None, Self::Secret)
     }
 }
 
 impl Credentials {
-    /// Reads the credentials of a request: `Authorization: Basic`, or `client_id` with or without
-    /// `client_secret` in the body. `authorization` holds every such header of the request.
+    /// Reads the credentials of a request: `Authorization: Basic`, `client_assertion` in the body, or `client_id`
+    /// with or without `client_secret` in the body. `authorization` holds every such header of the request.
     ///
     /// # Errors
     ///
@@ -85,11 +93,10 @@ impl Credentials {
     /// in more than one way (RFC 6749 section 2.3).
     pub fn of_request(authorization: &[&[u8]], body: &Params<'_>) -> Result<Self, OAuthError> {
         let in_body = (body.one("client_id")?, body.one("client_secret")?);
+        let assertion = (body.one("client_assertion_type")?, body.one("client_assertion")?);
         match (authorization, in_body) {
-            ([], (_, None)) if body.one("client_assertion")?.is_some() => {
-                refuse(ErrorCode::InvalidClient, "client assertions are not supported here")
-            }
-            _ if body.one("client_assertion")?.is_some() => Err(more_than_one_way()),
+            ([], (client_id, None)) if assertion != (None, None) => Self::of_assertion(assertion, client_id),
+            _ if assertion != (None, None) => Err(more_than_one_way()),
             ([], (Some(client_id), secret)) => {
                 Ok(Self { client_id: client_id.to_owned(), proof: Proof::of_body(secret) })
             }
@@ -105,6 +112,25 @@ impl Credentials {
             }
             _ => Err(more_than_one_way()),
         }
+    }
+
+    /// Reads `client_assertion_type` and `client_assertion` (RFC 7521 section 4.2). The client is the one that the
+    /// assertion names; `client_id` may be absent.
+    fn of_assertion(
+        assertion: (Option<&str>, Option<&str>),
+        client_id: Option<&str>,
+    ) -> Result<Self, OAuthError> {
+        let (Some(ASSERTION_TYPE), Some(text)) = assertion else {
+            let description =
+                format!("client_assertion must come with client_assertion_type={ASSERTION_TYPE}");
+            return refuse(ErrorCode::InvalidClient, description);
+        };
+        let assertion = Assertion::parse(text)?;
+        if client_id.is_some_and(|client_id| client_id != assertion.client_id()) {
+            return refuse(ErrorCode::InvalidClient, "client_id differs from sub of the client assertion");
+        }
+        let client_id = assertion.client_id().to_owned();
+        Ok(Self { client_id, proof: Proof::Assertion(Box::new(assertion)) })
     }
 }
 
@@ -160,8 +186,8 @@ mod tests {
 
     fn decoded(proof: Proof) -> Proof {
         match proof {
-            Proof::None => Proof::None,
             Proof::Secret(PresentedSecret { text, .. }) => Proof::of_body(Some(&text)),
+            proof => proof,
         }
     }
 
@@ -217,6 +243,40 @@ mod tests {
         }
         let not_utf8 = format!("Basic {}", BASE64.encode([0xFF, b':']));
         assert_eq!(read(&[&not_utf8], ""), Err(ErrorCode::InvalidClient));
+    }
+
+    /// Shows: CAUTH-10, CC-2.
+    #[test]
+    fn an_assertion_names_its_client_and_comes_with_its_type() {
+        let part = |value: serde_json::Value| crate::secret::encode(value.to_string().as_bytes());
+        let claims = serde_json::json!({ "iss": "a", "sub": "a", "aud": "x", "exp": 1, "jti": "j" });
+        let text = format!("{}.{}.c2ln", part(serde_json::json!({ "alg": "ES256" })), part(claims));
+        let right = format!("client_assertion_type={ASSERTION_TYPE}&client_assertion={text}");
+        for body in [right.clone(), format!("client_id=a&{right}"), format!("{right}&client_id=a")] {
+            let Credentials { client_id, proof } = read(&[], &body).unwrap();
+            assert!(client_id == "a" && matches!(proof, Proof::Assertion(_)), "{body}");
+        }
+        let saml = ASSERTION_TYPE.replace("jwt", "saml2");
+        for body in [
+            format!("client_id=b&{right}"),
+            format!("client_assertion={text}"),
+            format!("client_assertion_type={saml}&client_assertion={text}"),
+            format!("client_assertion_type={}&client_assertion={text}", ASSERTION_TYPE.to_uppercase()),
+            format!("client_assertion_type={ASSERTION_TYPE}&client_assertion=e30.e30.e30"),
+            format!("client_id=a&client_assertion_type={ASSERTION_TYPE}"),
+        ] {
+            assert_eq!(read(&[], &body).unwrap_err(), ErrorCode::InvalidClient, "{body}");
+        }
+        let basic = header("a:s");
+        for (headers, body) in [
+            (&[][..], format!("client_secret=s&{right}")),
+            (&[&*basic], right.clone()),
+            (&[&*basic], format!("client_assertion_type={ASSERTION_TYPE}")),
+            (&[], format!("{right}&client_assertion={text}")),
+            (&[], format!("{right}&client_assertion_type={ASSERTION_TYPE}")),
+        ] {
+            assert_eq!(read(headers, &body).unwrap_err(), ErrorCode::InvalidRequest, "{headers:?} {body}");
+        }
     }
 
     #[test]

@@ -75,6 +75,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
         secret_expires_at: secret_ends,
         previous_secret: None,
+        jwks: None,
         allowance: None,
         metadata,
         operated: None,
@@ -128,7 +129,7 @@ fn parse(body: &Map<String, Value>) -> Result<ClientMetadata, NoClient> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::{client::GrantType, credentials::Proof};
+    use crate::oauth::{client::GrantType, credentials::PresentedSecret};
 
     const LATER: UnixTime = UnixTime::from_secs(2_000_000_000);
 
@@ -161,8 +162,8 @@ mod tests {
         assert!(client.return_address(Some("http://localhost:4000/cb")).is_ok());
         assert!(client.may_use(GrantType::RefreshToken));
         assert!(
-            client.authenticate(&Proof::of_body(Some("canary")), LATER).is_ok()
-                && client.authenticate(&Proof::of_body(Some("other")), LATER).is_err()
+            client.authenticate(Some(&PresentedSecret::of_body("canary")), LATER).is_ok()
+                && client.authenticate(Some(&PresentedSecret::of_body("other")), LATER).is_err()
         );
         assert_eq!((client.issued_at.as_secs(), client.expires_at), (1_760_000_000, Some(LATER)));
         assert!(!serde_json::to_string(&client).unwrap().contains("canary"));
@@ -173,9 +174,9 @@ mod tests {
         let mut public = original();
         public["token_endpoint_auth_method"] = json!("none");
         public["client_secret"] = Value::Null;
-        assert!(read(&public).unwrap().authenticate(&Proof::of_body(None), LATER).is_ok());
+        assert!(read(&public).unwrap().authenticate(None, LATER).is_ok());
         public["token_endpoint_auth_method"] = Value::Null;
-        assert!(read(&public).unwrap().authenticate(&Proof::of_body(None), LATER).is_ok());
+        assert!(read(&public).unwrap().authenticate(None, LATER).is_ok());
     }
 
     #[test]
@@ -186,8 +187,8 @@ mod tests {
         let client = read(&ending).unwrap();
         assert_eq!((client.expires_at, client.secret_expires_at), (Some(ends), Some(ends)));
         let a_second = Duration::from_secs(1);
-        assert!(client.authenticate(&Proof::of_body(Some("canary")), ends.minus(a_second)).is_ok());
-        let refused = client.authenticate(&Proof::of_body(Some("canary")), ends).unwrap_err();
+        assert!(client.authenticate(Some(&PresentedSecret::of_body("canary")), ends.minus(a_second)).is_ok());
+        let refused = client.authenticate(Some(&PresentedSecret::of_body("canary")), ends).unwrap_err();
         assert_eq!(refused.code().as_str(), "invalid_client");
         ending["client_secret_expires_at"] = json!(0);
         assert_eq!(read(&ending).unwrap().expires_at, Some(LATER));

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     client::{AuthenticationMethod, GrantType},
+    client_keys::AssertionAlgorithm,
     issuer::Issuer,
     resource::Resource,
     scope::Scope,
@@ -26,8 +27,10 @@ pub struct ServerMetadata<'a> {
     response_types_supported: [&'static str; 1],
     response_modes_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 3],
-    token_endpoint_auth_methods_supported: [&'static str; 3],
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: [&'static str; 4],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint_auth_methods_supported: [&'static str; 4],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     #[serde(skip_serializing_if = "Option::is_none")]
     introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     code_challenge_methods_supported: [&'static str; 1],
@@ -53,10 +56,12 @@ impl<'a> ServerMetadata<'a> {
     /// `public_url` is the base of every endpoint.
     #[must_use]
     pub fn new(issuer: &'a Issuer, public_url: &Issuer, features: Features) -> Self {
-        use AuthenticationMethod::{ClientSecretBasic, ClientSecretPost, None as Public};
+        use AuthenticationMethod::{ClientSecretBasic, ClientSecretPost, None as Public, PrivateKeyJwt};
         use GrantType::{AuthorizationCode, ClientCredentials, RefreshToken};
         let at = |path: &str| format!("{public_url}{path}");
-        let methods = [Public, ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str);
+        let methods = [Public, ClientSecretBasic, ClientSecretPost, PrivateKeyJwt];
+        let methods = methods.map(AuthenticationMethod::as_str);
+        let algorithms = AssertionAlgorithm::ALL.map(AssertionAlgorithm::as_str);
         Self {
             issuer,
             authorization_endpoint: at("/authorize"),
@@ -71,7 +76,9 @@ impl<'a> ServerMetadata<'a> {
             grant_types_supported: [AuthorizationCode, RefreshToken, ClientCredentials]
                 .map(GrantType::as_str),
             token_endpoint_auth_methods_supported: methods,
+            token_endpoint_auth_signing_alg_values_supported: algorithms,
             revocation_endpoint_auth_methods_supported: methods,
+            revocation_endpoint_auth_signing_alg_values_supported: algorithms,
             introspection_endpoint_auth_methods_supported: features
                 .introspection
                 .then(|| [ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str)),

@@ -1,8 +1,10 @@
 //! The protocol, pure: no I/O, no clock reading, no web framework.
 
+pub mod assertion;
 pub mod authorization;
 pub mod client;
 pub mod client_id;
+pub mod client_keys;
 pub mod credentials;
 pub mod display_text;
 pub mod error;

@@ -145,8 +145,8 @@ impl Call {
         Credentials::of_request(&headers, params)
     }
 
-    /// Counts answers to wrong secrets. Only those are limited: the right secret is accepted even after many
-    /// wrong ones.
+    /// Counts answers to wrong secrets and assertions. Only those are limited: the right secret is accepted even
+    /// after many wrong ones.
     fn noting_failure<T>(
         &self,
         web: &Web,
@@ -155,7 +155,7 @@ impl Call {
     ) -> Result<T, Failure> {
         if let Err(error) = &answer
             && error.code() == ErrorCode::InvalidClient
-            && matches!(credentials.proof, Proof::Secret(_))
+            && matches!(credentials.proof, Proof::Secret(_) | Proof::Assertion(_))
         {
             let guess = (&credentials.client_id, self.visit.caller.network);
             web.limits.failures.admit(guess).map_err(Failure::TooMany)?;

@@ -6,6 +6,7 @@ pub mod authorization;
 mod bad_input;
 mod browser_binding;
 mod chromium;
+mod client_assertions;
 pub mod client_authentication;
 mod code;
 mod consent;

@@ -1,5 +1,11 @@
 //! `clients add`
 
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
 use super::{machine, sheet::Added};
 use crate::{
     cli::{
@@ -8,9 +14,15 @@ use crate::{
         output::Output,
     },
     flow::administration::{Credential, NewClient, Purpose},
-    oauth::error::{ErrorCode, OAuthError},
+    oauth::{
+        client_keys::ClientKeys,
+        error::{ErrorCode, OAuthError},
+    },
     secret::SystemRandom,
 };
+
+/// Ten keys with their certificates fit, in bytes.
+const LARGEST_KEY_SET: u64 = 64 * 1024;
 
 /// Add a client that cannot register itself.
 ///
@@ -22,8 +34,10 @@ use crate::{
     --redirect-uri http://127.0.0.1:6274/oauth/callback
   pangea-mcp-auth clients add --confidential -o json \\
     --redirect-uri https://app.example.com/callback
-  pangea-mcp-auth clients add --name 'Nightly build' --grant client-credentials \\
-    --resource https://mcp.example.org/mcp --scope user")]
+  pangea-mcp-auth clients add --name Nightly --grant client-credentials \\
+    --resource https://mcp.example.org/mcp --scope user
+  pangea-mcp-auth clients add --name Nightly --grant client-credentials \\
+    --resource https://mcp.example.org/mcp --scope user --jwks jwks.json")]
 pub(crate) struct Add {
     /// Name to show to users and operators.
     #[arg(long)]
@@ -39,6 +53,10 @@ pub(crate) struct Add {
     /// client; machine clients always authenticate].
     #[arg(long)]
     confidential: bool,
+    /// File with a JSON Web Key Set of the client's public keys: it authenticates with assertions that it signs
+    /// (`private_key_jwt`).
+    #[arg(long, value_name = "FILE", conflicts_with = "confidential", value_hint = clap::ValueHint::FilePath)]
+    jwks: Option<PathBuf>,
     /// MCP server that a machine client can get tokens for; repeat the option for several.
     #[arg(long = "resource", value_name = "URL", required_if_eq("grant", "client-credentials"))]
     resources: Vec<String>,
@@ -58,7 +76,7 @@ enum Grant {
 impl Add {
     /// Whether the command prints a secret.
     pub(super) const fn makes_secret(&self) -> bool {
-        self.confidential || matches!(self.grant, Grant::ClientCredentials)
+        self.jwks.is_none() && (self.confidential || matches!(self.grant, Grant::ClientCredentials))
     }
 
     pub(super) async fn run(&self, connection: &Connection, output: &Output) -> Result<(), Failure> {
@@ -74,13 +92,19 @@ impl Add {
         if is_secret {
             output.remark("Store the secret now: it is not shown again.");
         }
+        if let (Some(_), Ok(config)) = (&self.jwks, &connection.config) {
+            output.remark(&format!("Its assertions need aud={}", config.issuer));
+        }
         Ok(())
     }
 
     fn purpose(&self, connection: &Connection) -> Result<Purpose, Failure> {
         match self.grant {
             Grant::AuthorizationCode if self.resources.is_empty() && self.scopes.is_empty() => {
-                let credential = self.confidential.then_some(Credential::Secret);
+                let credential = match &self.jwks {
+                    Some(file) => Some(Credential::Keys(keys(file)?)),
+                    None => self.confidential.then_some(Credential::Secret),
+                };
                 Ok(Purpose::SignIn { redirect_uris: self.redirect_uris.clone(), credential })
             }
             Grant::AuthorizationCode => {
@@ -89,7 +113,9 @@ impl Add {
             }
             Grant::ClientCredentials if self.redirect_uris.is_empty() => {
                 let allowance = machine::allowance(connection.config()?, &self.resources, &self.scopes)?;
-                Ok(Purpose::Machine { allowance, credential: Credential::Secret })
+                let keys = self.jwks.as_deref().map(keys).transpose()?;
+                let credential = keys.map_or(Credential::Secret, Credential::Keys);
+                Ok(Purpose::Machine { allowance, credential })
             }
             Grant::ClientCredentials => {
                 let failure = Failure::new(Exit::Usage, "a machine client has no --redirect-uri");
@@ -97,6 +123,17 @@ impl Add {
             }
         }
     }
+}
+
+/// The public keys in a file.
+fn keys(file: &Path) -> Result<ClientKeys, Failure> {
+    let complain =
+        |problem: String| Failure::new(Exit::Usage, format!("--jwks {}: {problem}", file.display()));
+    let mut json = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(LARGEST_KEY_SET).read_to_end(&mut json))
+        .map_err(|error| complain(format!("cannot read the file: {error}")))?;
+    ClientKeys::parse(&json).map_err(|error| complain(error.to_string()))
 }
 
 fn refused(error: &OAuthError) -> Failure {

@@ -13,6 +13,7 @@ use crate::{
     flow::administration::{ClientUse, WithSecret},
     oauth::{
         client::{Client, Origin},
+        client_keys::ClientKeys,
         redirect::RedirectUri,
         resource::Resource,
     },
@@ -51,7 +52,7 @@ impl ClientRow {
                 Origin::SelfRegistered => "registered",
                 Origin::Operator => "operator",
             },
-            confidential: client.secret.is_some(),
+            confidential: client.secret.is_some() || client.jwks.is_some(),
             redirect_uris: uris.map(str::to_owned).collect(),
             created_at: client.issued_at.into(),
             expires_at: client.expires_at.map(Moment::from),
@@ -95,6 +96,8 @@ pub(super) struct ClientSheet {
     contacts: Vec<String>,
     software_id: Option<String>,
     software_version: Option<String>,
+    /// How many public keys it has, to sign assertions.
+    keys: usize,
     /// The MCP servers that a machine client can get tokens for.
     resources: Vec<String>,
     /// The most that its tokens allow.
@@ -118,6 +121,7 @@ impl ClientSheet {
             contacts: metadata.contacts.clone(),
             software_id: metadata.software_id.clone(),
             software_version: metadata.software_version.clone(),
+            keys: client.jwks.as_ref().map_or(0, ClientKeys::count),
             resources: resources.iter().map(Resource::to_string).collect(),
             scopes: allowance
                 .iter()
@@ -151,6 +155,9 @@ impl Sheet for ClientSheet {
         ];
         for (at, uri) in row.redirect_uris.iter().enumerate() {
             lines.push((if at == 0 { "redirect URIs" } else { "" }, uri.clone()));
+        }
+        if self.keys > 0 {
+            lines.push(("public keys", self.keys.to_string()));
         }
         for (at, url) in self.resources.iter().enumerate() {
             lines.push((if at == 0 { "resources" } else { "" }, url.clone()));

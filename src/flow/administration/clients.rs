@@ -11,6 +11,7 @@ use crate::{
     flow::registration::new_secret,
     oauth::{
         client::{AuthenticationMethod, Client, ClientId, ClientMetadata, Origin, PreviousSecret},
+        client_keys::ClientKeys,
         error::OAuthError,
         machine::Allowance,
         operator::Action,
@@ -53,6 +54,8 @@ pub enum Purpose {
 pub enum Credential {
     /// With a secret, which is made here.
     Secret,
+    /// With assertions, which it signs with the private half of one of these keys.
+    Keys(ClientKeys),
 }
 
 /// A client with its new secret, which is stored only as a hash.
@@ -124,21 +127,27 @@ impl Administration {
         let NewClient { name, purpose } = new;
         let (metadata, allowance, credential) = match purpose {
             Purpose::SignIn { redirect_uris, credential } => {
-                let method = method_of(credential.as_ref()).as_str();
+                let method = method_of(credential.as_ref());
                 let body = json!({
                     "client_name": name,
                     "redirect_uris": redirect_uris,
-                    "token_endpoint_auth_method": method,
+                    // Replaced below: registration knows fewer methods than an operator.
+                    "token_endpoint_auth_method": "none",
                     "grant_types": ["authorization_code", "refresh_token"],
                 });
-                (ClientMetadata::parse(body.to_string().as_bytes(), schemes)?, None, credential)
+                let metadata = ClientMetadata::parse(body.to_string().as_bytes(), schemes)?;
+                (ClientMetadata { token_endpoint_auth_method: method, ..metadata }, None, credential)
             }
             Purpose::Machine { allowance, credential } => {
                 let metadata = ClientMetadata::of_machine(name.as_deref(), method_of(Some(&credential)));
                 (metadata, Some(allowance), Some(credential))
             }
         };
-        let secret = credential.map(|Credential::Secret| new_secret(random));
+        let (secret, jwks) = match credential {
+            None => (None, None),
+            Some(Credential::Secret) => (Some(new_secret(random)), None),
+            Some(Credential::Keys(keys)) => (None, Some(keys)),
+        };
         let client = Client {
             client_id: ClientId::made(random),
             origin: Origin::Operator,
@@ -148,6 +157,7 @@ impl Administration {
             secret: secret.as_deref().map(TokenHash::of),
             secret_expires_at: None,
             previous_secret: None,
+            jwks,
             allowance,
             metadata,
             operated: self.operated(Action::Added, now),
@@ -267,5 +277,6 @@ const fn method_of(credential: Option<&Credential>) -> AuthenticationMethod {
     match credential {
         None => AuthenticationMethod::None,
         Some(Credential::Secret) => AuthenticationMethod::ClientSecretBasic,
+        Some(Credential::Keys(_)) => AuthenticationMethod::PrivateKeyJwt,
     }
 }

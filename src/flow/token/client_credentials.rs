@@ -3,7 +3,7 @@
 //! Each token has a grant of its own, so that any number of processes can share one client: they neither wait
 //! for each other nor end each other's tokens.
 
-use super::{AuthenticatedClient, AuthorizationServer, Issue, Signed, record_issue, unauthorized};
+use super::{AuthorizationServer, Issue, ProvenClient, Signed, record_issue, unauthorized};
 use crate::{
     audit::{self, Issued},
     clock::UnixTime,
@@ -20,16 +20,17 @@ impl AuthorizationServer {
     pub(super) async fn issue_to_machine(
         &self,
         params: &Params<'_>,
-        client: &AuthenticatedClient,
+        client: &ProvenClient,
         now: UnixTime,
     ) -> Result<Issue, OAuthError> {
-        let allowance = client.registration().allowance.as_ref().ok_or_else(unauthorized)?;
+        let registration = client.registration();
+        let allowance = registration.allowance.as_ref().ok_or_else(unauthorized)?;
         let offer = allowance.offer(&self.settings.resources, params.all("resource"))?;
         let requested = params.one("scope")?.map(Scope::parse).transpose()?;
         let scope = allowance.scope(requested.as_ref(), &offer.scopes)?;
         self.keys.refresh(self.now()).await?;
         let id = GrantId::of_machine(self.random(), now);
-        let terms = Terms::of_machine(client.id().clone(), offer.resource, scope.clone(), now);
+        let terms = Terms::of_machine(registration.client_id.clone(), offer.resource, scope.clone(), now);
         let token_id = TokenId { grant: id.clone(), number: 1 };
         let Signed { text: access_token, live } = self.access_token(&token_id, &terms, None, now)?;
         let kept_until = live.expires_at.plus(CHECK_EVERY);
@@ -37,24 +38,34 @@ impl AuthorizationServer {
         Ok(Issue { access_token, refresh_token: None, scope })
     }
 
-    /// Stores a grant, unless the operator removes its client at the same moment. The command removes the client
-    /// first and then revokes the grants that it finds. A grant that it cannot have found is taken back here.
-    async fn store_for(
-        &self,
-        client: &AuthenticatedClient,
-        grant: Grant,
-        now: UnixTime,
-    ) -> Result<(), OAuthError> {
+    /// Stores the grant of a token and marks the client's assertion as used, in one commit where the repository
+    /// can. If either fails, the token is not handed out, and the grant is taken back.
+    async fn store_for(&self, client: &ProvenClient, grant: Grant, now: UnixTime) -> Result<(), OAuthError> {
         audit::about(&grant);
-        let Some(stored) = self.grants.insert(grant, now).await? else {
+        let id = grant.id().clone();
+        let (spent, stored) = tokio::join!(self.spend(client, now), self.grants.insert(grant, now));
+        let Some(stored) = stored? else {
             return Err(OAuthError::internal("the new grant ID is taken"));
         };
         let grant = stored.value;
-        if self.clients.get(client.id().key(), now).await?.is_none() {
-            self.grants.take(grant.id().as_str(), now).await?;
-            return refuse(ErrorCode::InvalidClient, "the client has been removed");
+        let kept = match spent {
+            Ok(()) => self.require_client(client, now).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = kept {
+            self.grants.take(id.as_str(), now).await?;
+            return Err(error);
         }
         record_issue(Issued::ClientCredentials, &grant, &grant.terms().scope);
         Ok(())
+    }
+
+    /// Fails if the operator has removed the client since it was read. The command removes the client first and
+    /// then revokes the grants that it finds; a grant that it cannot have found must not be kept.
+    async fn require_client(&self, client: &ProvenClient, now: UnixTime) -> Result<(), OAuthError> {
+        match self.clients.get(client.registration().client_id.key(), now).await? {
+            Some(_) => Ok(()),
+            None => refuse(ErrorCode::InvalidClient, "the client has been removed"),
+        }
     }
 }

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{AuthorizationServer, authentication::AuthenticatedClient};
+use super::{
+    AuthorizationServer,
+    authentication::{AuthenticatedClient, ProvenClient},
+};
 use crate::{
     audit::{Event, Issued},
     clock::UnixTime,
@@ -88,16 +91,32 @@ impl AuthorizationServer {
     ) -> Result<TokenResponse, OAuthError> {
         let now = self.now();
         let TokenRequest { grant_type, params } = request;
-        let client = self.authenticate(credentials, now).await?;
-        if !client.registration().may_use(grant_type) {
-            return Err(unauthorized());
-        }
         let issue = match grant_type {
-            GrantType::AuthorizationCode => self.redeem(params, &client, now).await,
-            GrantType::RefreshToken => self.refresh(params, &client, now).await,
-            GrantType::ClientCredentials => self.issue_to_machine(params, &client, now).await,
+            GrantType::AuthorizationCode => {
+                let client = self.entitled(credentials, grant_type, now).await?;
+                self.redeem(params, &client, now).await
+            }
+            GrantType::RefreshToken => {
+                let client = self.entitled(credentials, grant_type, now).await?;
+                self.refresh(params, &client, now).await
+            }
+            GrantType::ClientCredentials => {
+                let client = self.prove(credentials, now).await?;
+                self.issue_to_machine(params, &client, now).await
+            }
         };
         issue.map(|issue| self.response(issue)).map_err(OAuthError::of_a_client)
+    }
+
+    /// The client of a request, if it may use the grant type.
+    async fn entitled(
+        &self,
+        credentials: &Credentials,
+        grant_type: GrantType,
+        now: UnixTime,
+    ) -> Result<AuthenticatedClient, OAuthError> {
+        let client = self.authenticate(credentials, now).await?;
+        if client.registration().may_use(grant_type) { Ok(client) } else { Err(unauthorized()) }
     }
 
     /// An access token on these terms. Its scope is theirs unless it is `narrowed`.

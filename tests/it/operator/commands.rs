@@ -4,6 +4,7 @@ mod audit;
 mod clients;
 mod dry_run;
 mod keys;
+mod machines;
 pub(crate) mod page;
 mod records;
 pub(crate) mod terminal;

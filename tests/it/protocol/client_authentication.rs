@@ -1,6 +1,4 @@
 //! How clients prove who they are at the token and revocation endpoints.
-//!
-//! Client assertions (CAUTH-10, CAUTH-11) are not offered yet; they are refused as unknown credentials.
 
 use std::{sync::Arc, time::Duration};
 

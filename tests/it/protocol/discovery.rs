@@ -11,7 +11,8 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Browser, Client, Machine, Options, RS_SECRET, Server, Tokens, VERIFIER, body, claims, query,
+    Browser, Client, Machine, Options, RS_SECRET, Server, SigningMachine, Tokens, VERIFIER, body, claims,
+    query,
 };
 
 const METADATA: &str = "/.well-known/oauth-authorization-server";
@@ -109,7 +110,8 @@ async fn discovery_is_neither_redirected_nor_limited_nor_answered_with_a_page() 
 async fn the_metadata_says_what_the_server_does() {
     for path in ["", "/tenant1"] {
         let server = Server::with(Options { path, ..Options::default() }).await;
-        let methods = json!(["none", "client_secret_basic", "client_secret_post"]);
+        let methods = json!(["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]);
+        let algorithms = json!(["ES256", "EdDSA", "PS256", "RS256"]);
         let at = |path: &str| format!("{}{path}", server.url);
         let expected = json!({
             "issuer": server.url,
@@ -124,7 +126,9 @@ async fn the_metadata_says_what_the_server_does() {
             "response_modes_supported": ["query"],
             "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
             "token_endpoint_auth_methods_supported": methods,
+            "token_endpoint_auth_signing_alg_values_supported": algorithms,
             "revocation_endpoint_auth_methods_supported": methods,
+            "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
             "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
@@ -132,17 +136,23 @@ async fn the_metadata_says_what_the_server_does() {
             "id_token_signing_alg_values_supported": ["ES256"],
         });
         // Equality also shows that nothing of later versions is promised: client id metadata documents,
-        // DPoP, PAR, private_key_jwt.
+        // DPoP, PAR.
         assert_eq!(metadata(&server).await, expected);
     }
 }
 
-/// Shows: META-13, META-14.
+/// Shows: CC-2, META-13, META-14.
 #[tokio::test]
 async fn what_the_metadata_lists_works_and_what_it_does_not_list_does_not() {
     let server = Server::start().await;
     let document = metadata(&server).await;
-    for method in document["token_endpoint_auth_methods_supported"].as_array().unwrap() {
+    for algorithm in document["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap() {
+        let machine =
+            SigningMachine::usual(&server, algorithm.to_string().trim_matches('"').to_owned().leak()).await;
+        Tokens::of(machine.ask(&server, &machine.assertion(&server)).await).await;
+    }
+    let methods = document["token_endpoint_auth_methods_supported"].as_array().unwrap();
+    for method in methods.iter().filter(|method| *method != "private_key_jwt") {
         let client = Client::registered(&server, json!({ "token_endpoint_auth_method": method })).await;
         let code = client.code(&server).await;
         let mut pairs = vec![

@@ -18,7 +18,7 @@ struct Configured {
     issuer: String,
     /// Where the one MCP server must listen.
     mcp_port: u16,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 impl Configured {
@@ -53,7 +53,7 @@ sealing = {{ file = "sealing-key" }}
         );
         let secrets =
             [("client-secret", "pck_outside"), ("rs-1-secret", RS_SECRET), ("sealing-key", SEALING_KEY)];
-        Self { issuer, mcp_port, _daemon: Daemon::configured(&configuration, &secrets) }
+        Self { issuer, mcp_port, daemon: Daemon::configured(&configuration, &secrets) }
     }
 }
 
@@ -147,6 +147,44 @@ async fn sdk_works(verifier: &str) {
 
     let denied = client(&["--decision", "deny"]).report(3);
     assert_eq!(denied["answers"][0]["error"], "access_denied");
+}
+
+/// Shows: CAUTH-1, CAUTH-11, CC-2, CC-4.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_official_sdks_machine_clients_work_with_secrets_and_keys() {
+    let configured = Configured::start().await;
+    let issuer = configured.issuer.as_str();
+    let server = fastmcp("jwt", issuer, configured.mcp_port, ("rs-1", RS_SECRET), &[]);
+    let add =
+        ["clients", "add", "--grant", "client-credentials", "--resource", &server.url, "--scope", "user"];
+    let run = |id: &str, method: &str, secret: &str, more: &[&str]| {
+        let mut client = python("sdk_machine.py");
+        client.args(["run", &server.url, issuer, id, method]).args(more).env("CLIENT_SECRET", secret);
+        Finished::of(&mut client).report(0)
+    };
+    let text = |added: &Value, name: &str| added[name].as_str().unwrap_or_default().to_owned();
+    let mut reports = Vec::new();
+    let added = configured.daemon.command(&add);
+    for method in ["client_secret_basic", "client_secret_post"] {
+        reports.push(run(&text(&added, "client_id"), method, &text(&added, "client_secret"), &[]));
+    }
+    for algorithm in ["ES256", "EdDSA", "PS256", "RS256"] {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Finished::of(python("sdk_machine.py").arg("keys").arg(folder.path()).arg(algorithm));
+        assert_eq!(keys.code, Some(0), "{keys:?}");
+        let [jwks, key] =
+            ["jwks.json", "private.pem"].map(|file| folder.path().join(file).display().to_string());
+        let added = configured.daemon.command(&[&add[..], &["--jwks", &jwks]].concat());
+        let more = ["--key", &*key, "--algorithm", algorithm, "--scope", "user"];
+        reports.push(run(&text(&added, "client_id"), "private_key_jwt", "", &more));
+    }
+    for report in reports {
+        assert_eq!(report["access_token_replaced"], true, "{report}");
+        for call in report["calls"].as_array().unwrap() {
+            assert_eq!([&call["sub"], &call["client_id"]], [&report["client_id"]; 2], "{call}");
+            assert_eq!(call["scopes"], json!(["user"]));
+        }
+    }
 }
 
 /// What public reports found in other servers: clients ask for OpenID Connect's scopes where none is offered,

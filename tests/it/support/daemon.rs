@@ -69,6 +69,18 @@ impl Daemon {
         Self { banner: String::new(), folder, process }
     }
 
+    /// What a command prints as JSON. It has the daemon's configuration.
+    pub fn command(&self, arguments: &[&str]) -> serde_json::Value {
+        let mut command = command(self.folder.path());
+        command
+            .arg("--config")
+            .arg(self.folder.path().join("config.toml"))
+            .args(["-o", "json"])
+            .args(arguments);
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
     /// The rest of the banner's line after `name`.
     pub fn said(&self, name: &str) -> &str {
         let after = self.banner.split_once(name).unwrap_or_else(|| panic!("no {name} in {}", self.banner)).1;

@@ -21,6 +21,7 @@ mod redis_groups;
 mod scripted;
 mod self_signed;
 mod server;
+mod signer;
 mod tool;
 pub(crate) mod tree;
 mod webkit;
@@ -40,7 +41,7 @@ pub use self::{
     engine::{PATIENCE, RecordServer, Records},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
-    machine::{Machine, operator},
+    machine::{ASSERTION_TYPE, Machine, SigningMachine, operator},
     pgbouncer::PgBouncer,
     postgres::{PostgresDatabase, PostgresServer},
     proxy::{Fate, Proxy},
@@ -49,6 +50,7 @@ pub use self::{
     scripted::{Scene, Scripted},
     self_signed::self_signed,
     server::{Options, RS_SECRET, RS2_SECRET, Server, Surroundings, TWO_RESOURCES, body, http},
+    signer::Signer,
     tool::tool,
     webkit::WebKit,
     wire::Wire,

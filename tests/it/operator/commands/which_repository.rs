@@ -10,11 +10,12 @@ use crate::{
 };
 
 /// A line for each command that opens the configured repository.
-const LINES: [&str; 13] = [
+const LINES: [&str; 14] = [
     "clients add --redirect-uri https://app.example.com/callback",
     "clients list",
     "clients prune --yes",
     "clients revoke mcp_claude --yes",
+    "clients rotate-secret mcp_backoffice",
     "clients show mcp_claude",
     "keys list",
     "keys rotate",

@@ -13,7 +13,7 @@ use crate::{
     },
     storage::vault::Vault,
     support::{
-        PostgresDatabase, Records, Server, pangea,
+        Machine, PostgresDatabase, Records, Server, Signer, pangea,
         process::{Daemon, Home, PANGEA, SEALING_KEY},
     },
 };
@@ -51,13 +51,18 @@ impl Stage {
     /// A client with grants, whatever `postgres.toml` and the library's Vault are, and folders of shells.
     async fn of_records(example: &str) -> Self {
         let records = Server::start().await;
-        let (home, client, grants) = filled(&records).await;
+        let (home, mut client, grants) = filled(&records).await;
+        if example.contains("rotate-secret") {
+            client = Machine::usual(&records, "user").await.id;
+        }
+        home.write("jwks.json", &Signer::new("ES256", "k").jwks().to_string());
         let grant = grants.lines().next().unwrap().to_owned();
         let mut names = vec![
             ("d5k9c3a0m6r0r5o8k8q7j0c2a4s6u8v0", grant.clone()),
             ("d5k9c3a0m6r0", grant[..20].to_owned()),
             ("mcp_q7ZxAmV0bT5cK2hYw1uLrA", client.clone()),
             ("mcp_q7Zx", client),
+            ("https://mcp.example.org/mcp", records.resource.clone()),
             (".3", ".1".to_owned()),
             ("serve --dev", "serve --dev --listen 127.0.0.1:0 --dev-listen 127.0.0.1:0".to_owned()),
             ("/usr/local/share/man/man1", "man1".to_owned()),
