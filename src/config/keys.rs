@@ -43,7 +43,8 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
         "limits",
         "Rate limits per client address (for IPv6, per /64 network). Many users may share one address, so the limits \
          are generous. Each 2 KiB of a registration count as one request. `failed_authentications` limits only wrong \
-         secrets: a correct one is never refused. Above the limit, the response is 429 with `Retry-After`.",
+         secrets and assertions: a correct one is never refused. Above the limit, the response is 429 with \
+         `Retry-After`.",
     ),
     (
         "log",

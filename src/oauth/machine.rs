@@ -6,7 +6,7 @@ use super::{
     authorization::{Offer, Resources},
     error::{ErrorCode, OAuthError, refuse},
     resource::Resource,
-    scope::{OFFLINE_ACCESS, Scope, ScopeOffer},
+    scope::{HABITS, Scope, ScopeOffer},
 };
 
 /// What the operator allows a machine client.
@@ -46,14 +46,16 @@ impl Allowance {
     }
 
     /// The scope of a token: what is requested, allowed and offered; without a request, all that is allowed
-    /// and offered. `offline_access` asks for nothing here.
+    /// and offered. The scopes of OpenID Connect ask for nothing, unless they are allowed: some clients request them
+    /// from every server.
     ///
     /// # Errors
     ///
     /// `invalid_scope` when nothing is left.
     pub fn scope(&self, requested: Option<&Scope>, offer: &ScopeOffer) -> Result<Scope, OAuthError> {
         let allowed = offer.offered(&self.scope);
-        let wanted = requested.filter(|scope| scope.words().any(|word| word != OFFLINE_ACCESS));
+        let asks = |word: &str| allowed.contains(word) || !HABITS.contains(&word);
+        let wanted = requested.filter(|scope| scope.words().any(asks));
         let (granted, is_empty_right) = match wanted {
             Some(wanted) => (allowed.overlap(wanted), false),
             None => (allowed, self.scope.is_empty()),
@@ -142,6 +144,10 @@ mod tests {
             ("read", &listed, Some(""), Some("read")),
             ("read", &listed, Some("offline_access"), Some("read")),
             ("read", &listed, Some("read offline_access"), Some("read")),
+            ("read", &listed, Some("openid email profile"), Some("read")),
+            ("read", &listed, Some("openid other"), None),
+            ("", &listed, Some("openid email profile"), Some("")),
+            ("email read", &any, Some("email"), Some("email")),
             ("read gone", &listed, None, Some("read")),
             ("gone", &listed, None, None),
             ("", &listed, None, Some("")),

@@ -16,7 +16,7 @@ pub struct Scope(Vec<String>);
 pub const OFFLINE_ACCESS: &str = "offline_access";
 
 /// Scopes of OpenID Connect, which many clients request from every server.
-const HABITS: [&str; 4] = ["openid", "profile", "email", OFFLINE_ACCESS];
+pub(super) const HABITS: [&str; 4] = ["openid", "profile", "email", OFFLINE_ACCESS];
 
 /// More words than any server offers. Each word is compared with all before it, so their number must be
 /// bounded.

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """mcp-remote between a client that speaks stdio and an MCP server, signing in with the scripted browser.
 
-    mcp_remote.py NODE PROXY_JS MCP_URL [--email EMAIL]
+    mcp_remote.py NODE PROXY_JS MCP_URL [--email EMAIL] [--machine CLIENT_INFO]
 
-NODE is the program and PROXY_JS the script of mcp-remote (`dist/proxy.js`). Calls `whoami`, prints one JSON
+NODE is the program and PROXY_JS the script of mcp-remote (`dist/proxy.js`). With `--machine` it is
+a machine client, whose ID and secret are in the JSON file CLIENT_INFO: no one signs in. Calls `whoami`, prints one JSON
 object (see report.py) and exits with 0; with 3 when the authorization server answered with an OAuth error,
 with 1 on any other failure (both say why in `error`).
 """
@@ -78,10 +79,13 @@ async def session(proxy: Proxy, report: Report) -> None:
 
 async def run(given: argparse.Namespace, report: Report) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        machine = []
+        if given.machine:
+            machine = ["--client-credentials", "--static-oauth-client-info", f"@{os.path.abspath(given.machine)}"]
         # Without a browser to start, it says where to go and waits.
         environment = {"PATH": "/nonexistent", "HOME": folder, "MCP_REMOTE_CONFIG_DIR": folder, "NO_COLOR": "1"}
         process = await asyncio.create_subprocess_exec(
-            os.path.abspath(given.node), os.path.abspath(given.proxy), given.url,
+            os.path.abspath(given.node), os.path.abspath(given.proxy), given.url, *machine,
             stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment, limit=1 << 20,
         )
         proxy = Proxy(process, report, given.email)
@@ -109,6 +113,7 @@ def main() -> int:
     arguments.add_argument("proxy")
     arguments.add_argument("url")
     arguments.add_argument("--email")
+    arguments.add_argument("--machine")
     given = arguments.parse_args()
     report = Report()
     return report.of(run(given, report))

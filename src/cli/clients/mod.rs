@@ -1,4 +1,4 @@
-//! `clients`: the MCP clients that may ask users to sign in, and those that act for themselves.
+//! `clients`: the MCP clients that may ask users to sign in, and machine clients, which act for themselves.
 
 mod add;
 mod list;

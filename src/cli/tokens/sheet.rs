@@ -221,7 +221,8 @@ impl Sheet for GrantSheet {
             lines.push(("late retries", self.late_retries.to_string()));
         }
         if let Some(end) = row.expires_at {
-            lines.push(("ends unless used", style.full_time(end.time())));
+            let name = if row.machine { "ends" } else { "ends unless used" };
+            lines.push((name, style.full_time(end.time())));
         }
         if let (Some(at), Some(by)) = (self.revoked_at, self.revoked_by) {
             lines.push(("revoked", format!("{} by {}", style.full_time(at.time()), told(by))));

@@ -102,7 +102,8 @@ fn jwks_1_is_no_test() {}
 fn the_last_column_is_made_anew() {
     let carriers =
         Carriers::from([("UP-1".to_owned(), BTreeSet::from(["a::b".to_owned(), "c::d".to_owned()]))]);
-    let document = "| id | level | requirement | tests |\n| UP-1 | MUST | A | old |\n| EMA-1 | MUST | B | |\n";
+    let document =
+        "| id | level | requirement | tests |\n| UP-1 | MUST | A | old |\n| EMA-1 | MUST | B | |\n";
     let right = "| id | level | requirement | tests |\n| UP-1 | MUST | A | `a::b`, `c::d` |\n\
                  | EMA-1 | MUST | B | not yet claimed |\n";
     assert_eq!(with_tests(document, &carriers), right);

@@ -142,7 +142,7 @@ async fn one_defect_at_a_time_is_refused_at_every_endpoint() {
         ("no jti", without("jti")),
         ("iss of another", set("iss", json!(other.id))),
         ("sub of another", set("sub", json!(other.id))),
-        ("sub of nobody", set("sub", json!("mcp_AAAAAAAAAAAAAAAAAAAAAA"))),
+        ("sub of an unknown client", set("sub", json!("mcp_AAAAAAAAAAAAAAAAAAAAAA"))),
         ("expired", set("exp", json!(now))),
         ("far exp", set("exp", json!(now + 601))),
         ("not yet", set("nbf", json!(now + 180))),

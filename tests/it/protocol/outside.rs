@@ -217,6 +217,26 @@ async fn mcp_remote_signs_in_whatever_it_asks_for() {
     }
 }
 
+/// It asks for the scopes of OpenID Connect where it knows no other.
+/// Shows: CC-2, CC-3.
+#[tokio::test(flavor = "multi_thread")]
+async fn mcp_remote_works_as_a_machine_client() {
+    let (configured, server) = bare().await;
+    let add = ["clients", "add", "--grant", "client-credentials", "--resource", &server.url];
+    let added = configured.daemon.command(&add);
+    let folder = tempfile::tempdir().unwrap();
+    let info = folder.path().join("client.json");
+    let known = json!({ "client_id": added["client_id"], "client_secret": added["client_secret"] });
+    std::fs::write(&info, known.to_string()).unwrap();
+    let proxy = tool("PANGEA_TEST_NODE_MODULES").join("mcp-remote").join("dist/proxy.js");
+    let mut client = python("mcp_remote.py");
+    client.arg(tool("PANGEA_TEST_NODE")).arg(proxy).arg(&server.url).arg("--machine").arg(info);
+    let report = Finished::of(&mut client).report(0);
+    assert_eq!(report["scopes_asked"], json!([]), "no one signed in");
+    let call = &report["calls"][0];
+    assert_eq!([&call["sub"], &call["client_id"]], [&added["client_id"]; 2], "{call}");
+}
+
 /// Shows: AUTHZ-18, AUTHZ-20, DCR-9.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_sdks_old_and_new_sign_in_whatever_they_ask_for() {

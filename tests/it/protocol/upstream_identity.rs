@@ -186,7 +186,7 @@ async fn without_introspection_the_authn_service_says_who_it_is_where_a_token_fo
 /// A subject that looks like a client ID could be taken for a machine client's.
 /// Shows: CC-5, JWT-4.
 #[tokio::test]
-async fn nobody_signs_in_under_the_name_of_a_client() {
+async fn a_subject_that_looks_like_a_client_id_is_not_admitted() {
     for (subject, expected) in [
         ("ada", "code"),
         ("mcp_q7ZxAmV0bT5cK2hYw1uLrA", "access_denied"),
