@@ -1,17 +1,27 @@
 //! Machine clients: `grant_type=client_credentials` (RFC 6749 section 4.4).
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use pangea_mcp_auth::{
+    clock::UnixTime,
     flow::administration::{GrantFilter, NotRotated, Revocation},
     oauth::{client::ClientId, token::TokenId},
+    repository::{Kind, MemoryRepository, Page, Record, Repository, Result, Version, Versioned, Write},
     secret::SystemRandom,
 };
 use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Machine, Options, RS2_SECRET, Server, TWO_RESOURCES, Tokens, at_once, body, claims, operator,
+    Client, Machine, Options, RS2_SECRET, Server, SigningMachine, TWO_RESOURCES, Tokens, at_once, body,
+    claims, operator,
 };
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -310,4 +320,96 @@ async fn only_a_secret_that_an_operator_made_is_rotated() {
     assert!(matches!(rotate(&client.id).await, Err(NotRotated::SelfRegistered)));
     assert!(matches!(rotate("mcp_unknown").await, Err(NotRotated::Absent)));
     assert_eq!(client.token_request(&server, &[GRANT]).await.status(), 400, "its secret is as it was");
+}
+
+/// A repository that writes down what it is asked, and in which an operator can remove a client at the worst moment.
+#[derive(Debug, Default)]
+struct Watched {
+    inner: MemoryRepository,
+    asked: Mutex<Vec<(&'static str, Kind)>>,
+    removes_clients: AtomicBool,
+}
+
+impl Watched {
+    fn note(&self, call: &'static str, kind: Kind) {
+        self.asked.lock().unwrap().push((call, kind));
+    }
+
+    fn asked(&self) -> Vec<(&'static str, Kind)> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Repository for Watched {
+    async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
+        self.note("get", kind);
+        self.inner.get(kind, key, now).await
+    }
+
+    async fn insert(&self, kind: Kind, record: &Record, now: UnixTime) -> Result<Write> {
+        self.note("insert", kind);
+        if kind == Kind::Grant && self.removes_clients.load(Ordering::SeqCst) {
+            self.inner.take(Kind::Client, record.parent.as_deref().unwrap(), now).await?;
+        }
+        self.inner.insert(kind, record, now).await
+    }
+
+    async fn replace(&self, kind: Kind, record: &Record, read: Version, now: UnixTime) -> Result<Write> {
+        self.note("replace", kind);
+        self.inner.replace(kind, record, read, now).await
+    }
+
+    async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
+        self.note("take", kind);
+        self.inner.take(kind, key, now).await
+    }
+
+    async fn list(&self, kind: Kind, page: &Page, now: UnixTime) -> Result<Vec<Record>> {
+        self.inner.list(kind, page, now).await
+    }
+
+    async fn purge_expired(&self, now: UnixTime) -> Result<u64> {
+        self.inner.purge_expired(now).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.inner.ping().await
+    }
+}
+
+async fn watched() -> (Server, Arc<Watched>) {
+    let watched = Arc::new(Watched::default());
+    let repository: Arc<dyn Repository> = Arc::<Watched>::clone(&watched);
+    (Server::with(Options { repository: Some(repository), ..Options::default() }).await, watched)
+}
+
+/// The client is read before and after, so that its removal at the same moment is noticed.
+#[tokio::test]
+async fn a_token_costs_one_write_and_an_assertion_one_more() {
+    let (server, watched) = watched().await;
+    let machine = Machine::usual(&server, "user").await;
+    let signing = SigningMachine::usual(&server, "ES256").await;
+    let assertion = signing.assertion(&server);
+    // The signing key is read at most once a second.
+    Tokens::of(machine.ask(&server, &[]).await).await;
+    watched.asked();
+    Tokens::of(machine.ask(&server, &[]).await).await;
+    let client = ("get", Kind::Client);
+    assert_eq!(watched.asked(), [client, ("insert", Kind::Grant), client]);
+    Tokens::of(signing.ask(&server, &assertion).await).await;
+    assert_eq!(watched.asked(), [client, ("insert", Kind::Replay), ("insert", Kind::Grant), client]);
+    refused(signing.ask(&server, &assertion).await, 401, "invalid_client", "used").await;
+    let expected = [client, ("insert", Kind::Replay), ("insert", Kind::Grant), ("take", Kind::Grant)];
+    assert_eq!(watched.asked(), expected, "the grant is taken back");
+}
+
+#[tokio::test]
+async fn a_token_whose_client_is_removed_meanwhile_is_taken_back() {
+    let (server, watched) = watched().await;
+    let machine = Machine::usual(&server, "user").await;
+    watched.removes_clients.store(true, Ordering::SeqCst);
+    refused(machine.ask(&server, &[]).await, 401, "invalid_client", "removed meanwhile").await;
+    let left = watched.list(Kind::Grant, &Page { limit: 9, ..Page::default() }, UnixTime::from_secs(0)).await;
+    assert!(left.unwrap().is_empty(), "no grant is left");
 }
