@@ -28,6 +28,7 @@ pub mod secret;
 pub mod telemetry;
 
 mod diagnosis;
+mod rate_limit;
 
 #[doc(hidden)]
 pub mod audit;

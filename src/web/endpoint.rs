@@ -2,8 +2,9 @@
 
 use axum::http::Method;
 
-use super::limits::{Limiter, Limits};
+use super::limits::Limits;
 use crate::oauth::issuer::UPSTREAM_CALLBACK;
+use crate::rate_limit::Limiter;
 
 /// One URL of this server, or one family of URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,10 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{address::Network, limits::Limiter};
+use super::address::Network;
 use crate::{
     audit::Event,
     oauth::{error::OAuthError, policy::Rate},
+    rate_limit::Limiter,
 };
 
 /// Most lines per endpoint, reason and minute.

@@ -13,9 +13,11 @@ use super::{
     Web,
     address::{Caller, Network, Peer},
     endpoint::{Accepted, Endpoint},
-    limits::Limiter,
 };
-use crate::oauth::error::{ErrorCode, OAuthError};
+use crate::{
+    oauth::error::{ErrorCode, OAuthError},
+    rate_limit::Limiter,
+};
 
 /// Longest logged part of a header, in bytes.
 const LONGEST_LOGGED: usize = 100;
