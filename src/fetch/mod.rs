@@ -1,9 +1,11 @@
 //! All outbound HTTP. Certificates are verified, redirects are not followed, and time and size are limited. Addresses
-//! are checked if the operator did not choose the host. Requests to this machine never use a proxy; others use that of
-//! the environment.
+//! are checked if the operator did not choose the host. Requests to this machine never use a proxy, nor do those to
+//! URLs that strangers choose ([`PublicFetch`]); others use that of the environment.
 
 mod kept;
+mod public;
 mod reach;
+mod special_use;
 mod tls;
 
 use std::{sync::Arc, time::Duration};
@@ -16,6 +18,7 @@ use url::Url;
 use self::reach::Resolver;
 pub use self::{
     kept::Kept,
+    public::{PublicFetch, PublicSetupError},
     reach::{Reach, Target},
     tls::NoAuthorities,
 };
@@ -72,8 +75,8 @@ pub enum FetchError {
     Forbidden { host: String },
     #[error(transparent)]
     NoAuthorities(#[from] NoAuthorities),
-    #[error("{host} answered with more than {LARGEST} bytes")]
-    TooLarge { host: String },
+    #[error("{host} answered with more than {largest} bytes")]
+    TooLarge { host: String, status: u16, largest: usize },
 }
 
 /// The HTTP client.
@@ -173,36 +176,51 @@ impl Fetch {
             return Err(FetchError::Forbidden { host: host() });
         }
         self.can_verify(&target.url)?;
-        let failed = |error: reqwest::Error| {
-            if error.is_timeout() {
-                return FetchError::Timeout { host: host(), timeout: self.timeout };
-            }
-            FetchError::Unreachable { host: host(), reason: innermost(&error.without_url()) }
-        };
-        let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(FetchError::TooLarge { host: host() });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { status, headers, body })
+        answer_to(request, &host(), self.timeout, LARGEST).await
     }
 }
 
+/// Sends a request and reads at most `largest` bytes of its answer.
+async fn answer_to(
+    request: RequestBuilder,
+    host: &str,
+    timeout: Duration,
+    largest: usize,
+) -> Result<Answer, FetchError> {
+    let failed = |error: reqwest::Error| {
+        if error.is_timeout() {
+            return FetchError::Timeout { host: host.to_owned(), timeout };
+        }
+        FetchError::Unreachable { host: host.to_owned(), reason: innermost(&error.without_url()) }
+    };
+    let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
+    let status = response.status().as_u16();
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > largest {
+            return Err(FetchError::TooLarge { host: host.to_owned(), status, largest });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers, body })
+}
+
 fn builder(timeout: Duration, reach: Reach, tls: &ClientConfig) -> ClientBuilder {
+    careful(timeout, tls)
+        .connect_timeout(timeout.min(Duration::from_secs(5)))
+        .pool_idle_timeout(Duration::from_mins(1))
+        .pool_max_idle_per_host(MOST_IDLE)
+        .dns_resolver(Arc::new(Resolver(reach)))
+}
+
+/// What all clients have in common.
+fn careful(timeout: Duration, tls: &ClientConfig) -> ClientBuilder {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     Client::builder()
         .redirect(redirect::Policy::none())
         .timeout(timeout)
-        .connect_timeout(timeout.min(Duration::from_secs(5)))
-        .pool_idle_timeout(Duration::from_mins(1))
-        .pool_max_idle_per_host(MOST_IDLE)
         .tcp_nodelay(true)
-        .dns_resolver(Arc::new(Resolver(reach)))
         .tls_backend_preconfigured(tls.clone())
         .user_agent(concat!("pangea-mcp-auth/", env!("CARGO_PKG_VERSION")))
 }

@@ -93,7 +93,7 @@ fn is_here_v4(address: Ipv4Addr) -> bool {
 }
 
 /// The IPv4 address inside an IPv6 one: mapped (RFC 4291 section 2.5.5.2) or translated (RFC 6052).
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(super) fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [head @ .., high, low] = address.segments();
     let is_translated = head == [0x64, 0xff9b, 0, 0, 0, 0];
     let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];

@@ -1,6 +1,11 @@
-//! Outbound connections trust the certificate authorities of this machine.
+//! Outbound connections trust the certificate authorities of this machine, or those in a file.
 
-use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// This machine has no certificate authorities, so no `https` address can be verified.
@@ -20,4 +25,18 @@ pub(super) fn config() -> (ClientConfig, Option<NoAuthorities>) {
             (untrusting.with_no_client_auth(), Some(NoAuthorities(error.to_string())))
         }
     }
+}
+
+/// TLS that trusts only the authorities in a PEM file. The error is a sentence.
+pub(super) fn config_with(ca_file: &Path) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(ca_file).map_err(|error| error.to_string())?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| error.to_string())?;
+        roots.add(certificate).map_err(|error| error.to_string())?;
+    }
+    if roots.is_empty() {
+        return Err("the file has no certificate".to_owned());
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
