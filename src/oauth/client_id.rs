@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use url::Url;
 
+use super::redirect::has_canonical_host;
 use crate::secret::{Random, encode, sha256};
 
 /// Longest URL of a client metadata document, in bytes.
@@ -30,8 +31,29 @@ pub struct RegisteredId(String);
 /// An absolute `https` URL with a path. Its record key is a hash, because a key cannot be a URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId {
-    url: String,
+    text: String,
+    url: Url,
     key: String,
+}
+
+impl DocumentId {
+    /// The URL, character by character as requests and the document have it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the document is.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Who publishes the document: the host of the URL, in lower case, without its port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
 }
 
 impl ClientId {
@@ -44,19 +66,38 @@ impl ClientId {
     }
 
     /// The ID of a client that describes itself at `url`; `None` for a URL that cannot be one. It is an `https` URL
-    /// with a path, without fragment and credentials (draft-ietf-oauth-client-id-metadata-document section 3), and
-    /// written as URL parsers write it: IDs are compared character by character.
+    /// with a path, without dot segments, query, fragment and credentials
+    /// (draft-ietf-oauth-client-id-metadata-document section 3). IDs are compared character by character, so two
+    /// spellings of one URL are two clients.
     #[must_use]
     pub fn of_document(url: &str) -> Option<Self> {
-        let parsed = Url::parse(url).ok().filter(|parsed| parsed.as_str() == url)?;
-        let has_credentials = !parsed.username().is_empty() || parsed.password().is_some();
-        let fits = url.len() <= LONGEST_URL
-            && parsed.scheme() == "https"
-            && parsed.path() != "/"
-            && parsed.fragment().is_none()
-            && !has_credentials;
-        let key = || format!("document.{}", encode(&sha256(url.as_bytes())));
-        fits.then(|| Self::Document(DocumentId { url: url.to_owned(), key: key() }))
+        let rest = url.strip_prefix("https://").filter(|_| url.len() <= LONGEST_URL)?;
+        let (authority, path) = rest.split_at(rest.find('/')?);
+        let parsed = Url::parse(url).ok()?;
+        let is_plain = !authority.contains('@') && path != "/" && path.bytes().all(is_path_character);
+        // A path with dot segments, or with broken percent-encoding, is not what the parser makes of it.
+        let is_kept = parsed.path() == path && is_percent_encoded(path);
+        let is_rooted = parsed.host_str().is_some_and(|host| !host.ends_with('.'));
+        if !(is_plain && is_kept && is_rooted && has_canonical_host(url, &parsed)) {
+            return None;
+        }
+        let key = format!("document.{}", encode(&sha256(url.as_bytes())));
+        Some(Self::Document(DocumentId { text: url.to_owned(), url: parsed, key }))
+    }
+
+    /// The ID that a request names; `None` for a text that cannot be one.
+    #[must_use]
+    pub fn of_request(text: &str) -> Option<Self> {
+        Self::parse(text).or_else(|| Self::of_document(text))
+    }
+
+    /// The document in which the client describes itself, if it has one.
+    #[must_use]
+    pub const fn document(&self) -> Option<&DocumentId> {
+        match self {
+            Self::Registered(_) => None,
+            Self::Document(id) => Some(id),
+        }
     }
 
     /// The ID of a client that registers here, or that an operator adds.
@@ -82,7 +123,7 @@ impl ClientId {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Registered(id) => &id.0,
-            Self::Document(id) => &id.url,
+            Self::Document(id) => &id.text,
         }
     }
 
@@ -94,6 +135,20 @@ impl ClientId {
             Self::Document(id) => &id.key,
         }
     }
+}
+
+/// RFC 3986 section 3.3.
+const fn is_path_character(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-'..=b'/' | b'!' | b'$' | b'%'..=b',' | b':' | b';' | b'=' | b'@' | b'_' | b'~')
+}
+
+/// Whether each `%` begins an encoded octet (RFC 3986 section 2.1).
+fn is_percent_encoded(path: &str) -> bool {
+    path.split('%').skip(1).all(|rest| {
+        let octet = rest.as_bytes().get(..2);
+        octet.is_some_and(|octet| octet.iter().all(u8::is_ascii_hexdigit))
+    })
 }
 
 impl fmt::Display for ClientId {
@@ -120,6 +175,10 @@ impl<'de> Deserialize<'de> for ClientId {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{repository::is_key, secret::SystemRandom};
 
@@ -151,37 +210,90 @@ mod tests {
 
     #[test]
     fn a_document_is_kept_under_a_key_of_its_own() {
-        let url = "https://app.example:8443/client.json?v=1";
+        let url = "https://app.example:8443/client.json";
         let id = ClientId::of_document(url).unwrap();
         assert_eq!((id.as_str(), &*id.to_string()), (url, url));
+        assert_eq!(id.document().unwrap().host(), "app.example");
         let other = ClientId::of_document("https://app.example/client.json").unwrap();
         assert!(is_key(id.key()) && id.key() != other.key());
+        assert_eq!(ClientId::of_request(url), Some(id));
     }
 
     #[test]
-    fn only_an_https_url_with_a_plain_path_names_a_document() {
+    fn cimd_1_only_an_https_url_with_a_plain_path_names_a_document() {
         for url in [
             "http://app.example/client",
             "HTTPS://app.example/client",
             "https://app.example",
             "https://app.example/",
             "https://app.example?a/b",
+            "https://app.example/client?v=1",
+            "https://app.example/client?",
             "https://app.example/client#f",
+            "https://app.example/client#",
             "https://user@app.example/client",
+            "https://@app.example/client",
             "https://:secret@app.example/client",
             "https://app.example/a/../client",
             "https://app.example/./client",
+            "https://app.example/client/..",
             "https://app.example/a/%2E%2e/client",
+            "https://app.example/a/.%2e/client",
             "https://app.example/a b",
             "https://app.example/a\\b",
-            "https://App.example/client",
-            "https://app.example:443/client",
+            "https://app.example\\client",
+            "https://app.example/a%",
+            "https://app.example/a%2",
+            "https://app.example/a%zz",
+            "https://app.example/\u{e4}",
+            "https://\u{e4}pp.example/client",
+            "https://app.example/<client>",
+            "https://app.example./client",
+            "https://app.example:0/client",
+            "https://app.example:/client",
+            "https://app.example:99999/client",
+            "https://%61pp.example/client",
+            "https://0x7f.1/client",
+            "https://2130706433/client",
+            "https://[::ffff:127.0.0.1/client",
             "https:///client",
+            "https:/app.example/client",
+            " https://app.example/client",
+            "https://app.example/cli\tent",
             "client",
             "",
             &format!("https://app.example/{}", "a".repeat(LONGEST_URL)),
         ] {
             assert_eq!(ClientId::of_document(url), None, "{url}");
+            assert!(!matches!(ClientId::of_request(url), Some(ClientId::Document(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn cimd_2_two_spellings_of_a_url_are_two_clients() {
+        let spellings = [
+            "https://app.example/client",
+            "https://app.example/client/",
+            "https://app.example:443/client",
+            "https://App.example/client",
+            "https://app.example/Client",
+            "https://app.example/clien%74",
+            "https://app.example//client",
+        ];
+        let ids: HashSet<_> = spellings.iter().map(|url| ClientId::of_document(url).unwrap()).collect();
+        let keys: HashSet<_> = ids.iter().map(ClientId::key).collect();
+        assert_eq!((ids.len(), keys.len()), (spellings.len(), spellings.len()));
+        assert!(ids.iter().all(|id| id.document().unwrap().host() == "app.example"));
+    }
+
+    proptest! {
+        #[test]
+        fn cimd_1_no_text_makes_it_panic_and_what_is_accepted_is_fetched_as_it_is_written(text: String, path in "/[!-~]{0,12}") {
+            let _ = ClientId::of_document(&text);
+            let url = format!("https://app.example{path}");
+            if let Some(id) = ClientId::of_document(&url) {
+                prop_assert_eq!(id.document().unwrap().url().as_str(), url);
+            }
         }
     }
 

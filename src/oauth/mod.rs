@@ -3,6 +3,7 @@
 pub mod assertion;
 pub mod authorization;
 pub mod client;
+pub mod client_document;
 pub mod client_id;
 pub mod client_keys;
 pub mod credentials;

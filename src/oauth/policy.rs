@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::redirect::PrivateUseSchemes;
+use super::{client_id::ClientId, redirect::PrivateUseSchemes};
 
 /// Who may sign in. Empty lists admit no one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -52,6 +52,26 @@ pub struct RegistrationPolicy {
     pub trusted_hosts: Vec<String>,
 }
 
+/// Whose client metadata documents are accepted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentPolicy {
+    /// Whether documents are accepted at all.
+    pub enabled: bool,
+    /// The only hosts whose documents are accepted; `None` for every host.
+    pub hosts: Option<Vec<HostPattern>>,
+    /// Hosts whose documents are not accepted in any case.
+    pub blocked_hosts: Vec<HostPattern>,
+}
+
+/// A host, or all hosts below a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostPattern {
+    /// This host, in lower case.
+    Exactly(String),
+    /// The domain whose subdomains are meant, in lower case.
+    Below(String),
+}
+
 /// How many unused registrations are kept. Beyond either limit the oldest is evicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MostUnused {
@@ -83,6 +103,30 @@ pub struct Rates {
     pub revoke: Rate,
     /// Failed client authentications, for each pair of client and address.
     pub failed_authentications: Rate,
+}
+
+impl HostPattern {
+    /// Whether this host, in lower case, is meant.
+    #[must_use]
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exactly(name) => host == name,
+            Self::Below(domain) => {
+                let subdomain = host.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.'));
+                subdomain.is_some_and(|subdomain| !subdomain.is_empty())
+            }
+        }
+    }
+}
+
+impl DocumentPolicy {
+    /// Whether a client with this ID is accepted. Registered clients are.
+    #[must_use]
+    pub fn accepts(&self, id: &ClientId) -> bool {
+        let Some(document) = id.document() else { return true };
+        let is_in = |patterns: &[HostPattern]| patterns.iter().any(|it| it.matches(document.host()));
+        self.enabled && self.hosts.as_deref().is_none_or(is_in) && !is_in(&self.blocked_hosts)
+    }
 }
 
 impl AccessPolicy {
@@ -125,6 +169,40 @@ impl fmt::Display for AccessPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cimd_14_the_operator_decides_whose_documents_are_accepted() {
+        let exactly = |name: &str| HostPattern::Exactly(name.to_owned());
+        let below = |name: &str| HostPattern::Below(name.to_owned());
+        let any = DocumentPolicy { enabled: true, ..DocumentPolicy::default() };
+        let policies = [
+            DocumentPolicy::default(),
+            any.clone(),
+            DocumentPolicy { hosts: Some(vec![exactly("a.example"), below("b.example")]), ..any.clone() },
+            DocumentPolicy { blocked_hosts: vec![exactly("a.example"), below("b.example")], ..any.clone() },
+            DocumentPolicy {
+                hosts: Some(vec![below("b.example")]),
+                blocked_hosts: vec![exactly("x.b.example")],
+                ..any
+            },
+        ];
+        for (host, accepted) in [
+            ("a.example", [false, true, true, false, false]),
+            ("A.example", [false, true, true, false, false]),
+            ("a.example:8443", [false, true, true, false, false]),
+            ("x.a.example", [false, true, false, true, false]),
+            ("b.example", [false, true, false, true, false]),
+            ("x.b.example", [false, true, true, false, false]),
+            ("y.x.b.example", [false, true, true, false, true]),
+            ("xb.example", [false, true, false, true, false]),
+            ("other.example", [false, true, false, true, false]),
+        ] {
+            let id = ClientId::of_document(&format!("https://{host}/client")).unwrap();
+            assert_eq!(policies.each_ref().map(|policy| policy.accepts(&id)), accepted, "{host}");
+        }
+        let registered = ClientId::parse("mcp_a").unwrap();
+        assert!(policies.iter().all(|policy| policy.accepts(&registered)));
+    }
 
     #[test]
     fn up_8_only_those_who_are_listed_are_admitted() {

@@ -277,7 +277,7 @@ fn authority(uri: &str) -> &str {
 }
 
 /// Whether the host has the spelling of the URL standard, in any case.
-fn has_canonical_host(text: &str, url: &Url) -> bool {
+pub(super) fn has_canonical_host(text: &str, url: &Url) -> bool {
     let host = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),

@@ -10,9 +10,9 @@ use super::{
     scope::Scope,
 };
 
-const MOST_REDIRECT_URIS: usize = 32;
+pub(super) const MOST_REDIRECT_URIS: usize = 32;
 /// Longest text member, in characters.
-const LONGEST_TEXT: usize = 256;
+pub(super) const LONGEST_TEXT: usize = 256;
 /// Longest scope, in characters, as a string or as a list.
 const LONGEST_SCOPE: usize = 1024;
 /// Longest URL member, in bytes.
@@ -152,7 +152,7 @@ fn response_types(members: &Members<'_>, grant_types: &[GrantType]) -> Result<Ve
 }
 
 /// Some clients send a list instead of a string.
-fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
+pub(super) fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
     let text = match members.get("scope") {
         Some(Value::Array(_)) => members.texts("scope")?.map(|words| words.join(" ")),
         _ => members.limited("scope", LONGEST_SCOPE)?,
@@ -167,7 +167,7 @@ fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
     }
 }
 
-fn contacts(members: &Members<'_>) -> Result<Vec<String>, OAuthError> {
+pub(super) fn contacts(members: &Members<'_>) -> Result<Vec<String>, OAuthError> {
     let contacts = members.texts("contacts")?.unwrap_or_default();
     if contacts.len() > MOST_CONTACTS || contacts.iter().any(|contact| contact.chars().count() > LONGEST_TEXT)
     {
@@ -183,14 +183,17 @@ fn refuse_keys(members: &Members<'_>) -> Result<(), OAuthError> {
     if members.url("jwks_uri")?.is_some() && keys.is_some() {
         return metadata_error("jwks and jwks_uri exclude each other");
     }
-    let holds_private =
-        |key: &Value| ["d", "p", "q", "k", "dp", "dq", "qi"].iter().any(|name| key.get(name).is_some());
     match keys.map(|keys| keys.get("keys").and_then(Value::as_array)) {
         None => Ok(()),
-        Some(Some(keys)) if !keys.iter().any(holds_private) => Ok(()),
+        Some(Some(keys)) if !keys.iter().any(is_private_key) => Ok(()),
         Some(Some(_)) => metadata_error("jwks holds a private key"),
         Some(None) => metadata_error("jwks is not a key set"),
     }
+}
+
+/// Whether a JSON Web Key has a member that no one but its owner may know (RFC 7518 section 6).
+pub(super) fn is_private_key(key: &Value) -> bool {
+    ["d", "p", "q", "k", "dp", "dq", "qi", "oth"].iter().any(|name| key.get(name).is_some())
 }
 
 fn metadata_error<T>(description: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, OAuthError> {
@@ -198,14 +201,14 @@ fn metadata_error<T>(description: impl Into<std::borrow::Cow<'static, str>>) -> 
 }
 
 /// Reads members of the object by type.
-struct Members<'a>(&'a Map<String, Value>);
+pub(super) struct Members<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Members<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null() && value.as_str() != Some(""))
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, OAuthError> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, OAuthError> {
         self.limited(name, LONGEST_TEXT)
     }
 
@@ -221,7 +224,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    fn texts(&self, name: &str) -> Result<Option<Vec<String>>, OAuthError> {
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, OAuthError> {
         let wrong =
             || OAuthError::new(ErrorCode::InvalidClientMetadata, format!("{name} is not a list of strings"));
         let Some(value) = self.get(name) else { return Ok(None) };
@@ -233,7 +236,7 @@ impl<'a> Members<'a> {
             .map(Some)
     }
 
-    fn url(&self, name: &str) -> Result<Option<String>, OAuthError> {
+    pub(super) fn url(&self, name: &str) -> Result<Option<String>, OAuthError> {
         let Some(text) = self.limited(name, LONGEST_URL)? else { return Ok(None) };
         let good = url::Url::parse(&text).is_ok_and(|url| {
             url.has_host()
