@@ -35,6 +35,8 @@ pub mod audit;
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
+pub mod client_documents;
+#[doc(hidden)]
 pub mod dev;
 #[doc(hidden)]
 pub mod fetch;

@@ -197,6 +197,11 @@ pub enum Event<'a> {
     Registration,
     /// The registration of a pangea-authn-fastmcp client was adopted.
     ClientTakenOver,
+    /// What is stored of a client's metadata document was changed.
+    ClientDocument {
+        /// `stored`, `changed` or `withdrawn`.
+        change: &'a str,
+    },
     ClientRemoval,
     /// A client got a new secret.
     SecretRotation,
@@ -308,6 +313,9 @@ impl Event<'_> {
                     target: "audit", event = "client_taken_over", result = "ok",
                     "client of pangea-authn-fastmcp taken over"
                 );
+            }
+            Self::ClientDocument { change } => {
+                info!(target: "audit", event = "client_document", result = "ok", change, "client metadata document {change}");
             }
             Self::ClientRemoval => {
                 info!(target: "audit", event = "client_removal", result = "ok", "client removed");

@@ -72,7 +72,9 @@ impl From<StartError> for Failure {
             StartError::Repository(_)
             | StartError::Database { .. }
             | StartError::Keys(KeyError::Repository(_)) => Exit::Unreachable,
-            StartError::Keys(_) | StartError::Folder { .. } => Exit::Configuration,
+            StartError::Keys(_) | StartError::Folder { .. } | StartError::ClientDocuments(_) => {
+                Exit::Configuration
+            }
             StartError::Tls(_)
             | StartError::Metadata(_)
             | StartError::NoAuthorities(_)

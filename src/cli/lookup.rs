@@ -28,7 +28,7 @@ pub(super) async fn client_id(administration: &Administration, text: &str) -> Re
         Found::Unreadable(record) => {
             ClientId::parse(&record.key).ok_or_else(|| RepositoryError::from(record).into())
         }
-        Found::Nothing => match ClientId::parse(text) {
+        Found::Nothing => match ClientId::of_request(text) {
             Some(gone) if administration.has_grants(&gone).await? => Ok(gone),
             _ => Err(no_client(administration, text).await?),
         },

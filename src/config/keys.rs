@@ -9,50 +9,6 @@ use super::{
     },
 };
 
-/// The chapters of the reference: the sections of the file, each with a description.
-pub(super) const CHAPTERS: &[(&str, &str)] = &[
-    ("", "Keys at the top of the file, before the first `[section]`."),
-    (
-        "authn",
-        "The upstream that signs users in: an OAuth client of the OAuth Server in Pangea AuthN, or of another provider.",
-    ),
-    (
-        "access",
-        "Who may sign in: users in any of the lists. Without this section, every user of the upstream may sign in; \
-         `everybody = true` says so explicitly. An empty list is an error, and so is `everybody = false` without a \
-         list.",
-    ),
-    (
-        "resources.#",
-        "One section for each MCP server; at least one. `introspection` contains the credentials of this MCP server for \
-         `/introspect`. Set both of its keys, or neither if the server verifies tokens as JWTs.",
-    ),
-    ("keys", "The keys that sign access tokens and encrypt records."),
-    (
-        "repository",
-        "Where clients, grants and signing keys are stored. A section `[repository.clients]`, `[repository.grants]`, \
-         `[repository.keys]` or `[repository.replays]` stores that kind of record in another repository; its missing \
-         keys default to those of `[repository]`.",
-    ),
-    ("registration", "Dynamic client registration (RFC 7591)."),
-    (
-        "tokens",
-        "Lifetimes. An access token must not live longer than a refresh token, and a refresh token not longer than a grant.",
-    ),
-    (
-        "limits",
-        "Rate limits per client address (for IPv6, per /64 network). Many users may share one address, so the limits \
-         are generous. Each 2 KiB of a registration count as one request. `failed_authentications` limits only wrong \
-         secrets and assertions: a correct one is never refused. Above the limit, the response is 429 with \
-         `Retry-After`.",
-    ),
-    (
-        "log",
-        "The log, on standard error. Audit events have the target `audit`: docs/audit-log.md lists them. Commands log \
-         the actions of an operator, and everything else with `-v`.",
-    ),
-];
-
 const PER_MINUTE: &str = "Average requests per minute; at least 1.";
 const BURST: &str = "Requests at once; at least 1.";
 
@@ -334,6 +290,45 @@ const OWN: &[Key] = &[
         Value("\"1s\""),
         "For `vault`: how long a value is cached, up to 10 minutes. A revocation by another process takes effect after \
          this time.",
+    ),
+    key(
+        "client_documents.enabled",
+        Kind::Boolean,
+        Value("true"),
+        "Whether clients with a metadata document may ask users to sign in.",
+    ),
+    key(
+        "client_documents.policy",
+        Kind::Choice(&["any", "listed"]),
+        Value("\"any\""),
+        "Whose documents are accepted: `any` host's, or only those of the hosts in `hosts`.",
+    ),
+    key(
+        "client_documents.hosts",
+        Kind::List,
+        Value("[]"),
+        "With `policy = \"listed\"`: the hosts whose documents are accepted, such as `\"claude.ai\"`. `\"*.example.org\"` \
+         means all hosts below `example.org`.",
+    ),
+    key(
+        "client_documents.blocked_hosts",
+        Kind::List,
+        Value("[]"),
+        "Hosts whose documents are not accepted, in the same form. Their clients can neither ask users to sign in nor use \
+         the tokens that they have.",
+    ),
+    key(
+        "client_documents.private_networks",
+        Kind::List,
+        Value("[]"),
+        "Networks or addresses from which documents are fetched although they are not public, such as `\"10.0.0.0/8\"`. \
+         With `--dev`, loopback is allowed too.",
+    ),
+    key(
+        "client_documents.ca_file",
+        Kind::Path,
+        Absent("the certificate authorities of this machine"),
+        "A PEM file with the certificate authorities to trust when documents are fetched.",
     ),
     key(
         "registration.enabled",

@@ -287,6 +287,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
     let resources = sections::resources(&mut reader);
     let keys = sections::keys(&mut reader);
     let repository = repositories::repositories(&mut reader, allows_memory(source));
+    let client_documents = sections::client_documents(&mut reader, dev.is_some());
     let registration = sections::registration(&mut reader);
     let lifetimes = sections::lifetimes(&mut reader);
     let claims = sections::claims(&mut reader);
@@ -324,6 +325,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
                 any_loopback_resource: dev.map(|dev| dev.any_loopback_resource.clone()),
                 keys,
                 repository,
+                client_documents,
                 registration,
                 lifetimes,
                 claims,

@@ -4,6 +4,7 @@
 //! `keys` is the table of all keys; `docs/configuration.md` is generated from it. `loading` merges the layers,
 //! `sections` builds types from them.
 
+mod chapters;
 mod dev;
 mod elsewhere;
 mod environment;
@@ -40,8 +41,8 @@ pub use self::{
     keyring::{APPLICATION, KeyringError},
     loading::{load, load_repositories, parse},
     model::{
-        Authn, AuthnService, Config, Introspection, Keys, Log, LogFormat, LoopbackResources, Repositories,
-        RepositoryConfig, ResourceConfig, ScopeConfig, VaultConfig,
+        Authn, AuthnService, ClientDocuments, Config, Introspection, Keys, Log, LogFormat, LoopbackResources,
+        Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, VaultConfig,
     },
     problem::{Place, Problem, Problems},
     secret_source::SecretPlace,

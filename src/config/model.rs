@@ -9,7 +9,7 @@ use super::{problem::Problem, secret_source::SecretPlace, settings::FromEnvironm
 use crate::{
     oauth::{
         issuer::Issuer,
-        policy::{AccessPolicy, Lifetimes, Rates, RegistrationPolicy},
+        policy::{AccessPolicy, DocumentPolicy, Lifetimes, Rates, RegistrationPolicy},
         resource::Resource,
         scope::{Scope, ScopeOffer},
         token::{PersonClaim, SigningAlgorithm},
@@ -45,6 +45,8 @@ pub struct Config {
     pub keys: Keys,
     /// Where records are stored.
     pub repository: Repositories,
+    /// Client metadata documents.
+    pub client_documents: ClientDocuments,
     /// Client registration.
     pub registration: RegistrationPolicy,
     /// How long tokens, grants and signing keys live.
@@ -267,6 +269,17 @@ pub struct VaultConfig {
     pub timeout: Duration,
     /// How long a value is cached.
     pub cache: Duration,
+}
+
+/// Client ID metadata documents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientDocuments {
+    /// Whose documents are accepted.
+    pub policy: DocumentPolicy,
+    /// Networks from which documents are fetched although they are not public.
+    pub private_networks: Vec<IpNet>,
+    /// A PEM file with certificate authorities, instead of this machine's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Format and level of the log.

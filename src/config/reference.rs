@@ -4,7 +4,8 @@ use std::fmt::{self, Write};
 
 use super::{
     EXAMPLE,
-    keys::{CHAPTERS, KEYS},
+    chapters::CHAPTERS,
+    keys::KEYS,
     lookup::find,
     table::{Fallback, Key, Kind, LEGACY, header},
 };

@@ -1,11 +1,19 @@
 //! Builds the configuration from the settings, with a function for each section.
 
-use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
 
 use super::{
-    model::{Authn, AuthnService, Introspection, Keys, Log, LogFormat, ResourceConfig, ScopeConfig},
+    model::{
+        Authn, AuthnService, ClientDocuments, Introspection, Keys, Log, LogFormat, ResourceConfig,
+        ScopeConfig,
+    },
     problem::Complaint,
     reader::Reader,
     settings::{Given, Value},
@@ -14,7 +22,7 @@ use super::{
 };
 use crate::oauth::{
     issuer::Issuer,
-    policy::{AccessPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy},
+    policy::{AccessPolicy, DocumentPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy},
     redirect::PrivateUseSchemes,
     resource::is_loopback,
     scope::Scope,
@@ -213,6 +221,33 @@ pub(super) fn keys(reader: &mut Reader<'_>) -> Option<Keys> {
     Some(Keys { sealing, sealing_place, algorithm: algorithm? })
 }
 
+pub(super) fn client_documents(reader: &mut Reader<'_>, dev: bool) -> ClientDocuments {
+    const POLICY: &str = "client_documents.policy";
+    const HOSTS: &str = "client_documents.hosts";
+    let is_listed = reader.choice(POLICY, &[("any", false), ("listed", true)]).unwrap_or_default();
+    let hosts = reader.texts(HOSTS, value::host_pattern);
+    if is_listed && hosts.is_empty() && !reader.has_complained(HOSTS) {
+        let fix = "Add `hosts = [\"claude.ai\"]`, or set `enabled = false` to accept no documents";
+        reader.complain(POLICY, Complaint::new("\"listed\" also needs `client_documents.hosts`", fix));
+    } else if !is_listed && !hosts.is_empty() {
+        let fix = "Set `policy = \"listed\"` to accept only these hosts, or remove the list";
+        reader.warn(HOSTS, Complaint::new("has no effect, because every host is accepted", fix));
+    }
+    let mut private_networks = reader.texts("client_documents.private_networks", value::network);
+    if dev {
+        private_networks.extend(LOOPBACK);
+    }
+    ClientDocuments {
+        policy: DocumentPolicy {
+            enabled: reader.boolean("client_documents.enabled"),
+            hosts: is_listed.then_some(hosts),
+            blocked_hosts: reader.texts("client_documents.blocked_hosts", value::host_pattern),
+        },
+        private_networks,
+        ca_file: reader.trusted_file("client_documents.ca_file"),
+    }
+}
+
 pub(super) fn registration(reader: &mut Reader<'_>) -> RegistrationPolicy {
     RegistrationPolicy {
         enabled: reader.boolean("registration.enabled"),
@@ -235,6 +270,11 @@ fn private_use_schemes(reader: &mut Reader<'_>) -> PrivateUseSchemes {
         _ => PrivateUseSchemes::Listed(reader.text_or_list(path, value::private_use_scheme)),
     }
 }
+
+const LOOPBACK: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
+];
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);

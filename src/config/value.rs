@@ -14,6 +14,7 @@ use url::Url;
 use super::{problem::Complaint, settings::Value};
 use crate::oauth::{
     issuer::{InvalidIssuer, Issuer},
+    policy::HostPattern,
     resource::{Resource, is_loopback},
     scheme::is_private_use,
 };
@@ -246,6 +247,14 @@ pub(super) fn host(text: &str) -> Result<String> {
         return Ok(text.to_ascii_lowercase());
     }
     Err(Complaint::new(format!("{} is not a host name", quoted(text)), "Write it like \"example.org\""))
+}
+
+/// A host name, or `*.` and a domain for all hosts below it.
+pub(super) fn host_pattern(text: &str) -> Result<HostPattern> {
+    match text.strip_prefix("*.") {
+        Some(domain) => host(domain).map(HostPattern::Below),
+        None => host(text).map(HostPattern::Exactly),
+    }
 }
 
 /// A private-use URI scheme, in lower case (RFC 3986 section 3.1).

@@ -37,9 +37,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    client_documents::ClientDocuments,
     clock::Clock,
     config::Config,
-    fetch::{Fetch, NoAuthorities},
+    fetch::{Fetch, NoAuthorities, PublicFetch, PublicSetupError},
     flow::{AuthorizationServer, Foundations},
     keys::{KeyError, Keys},
     repository::{Repository, RepositoryError},
@@ -106,6 +107,9 @@ pub enum StartError {
     /// TLS for outgoing connections cannot be set up.
     #[error("cannot set up TLS for outgoing connections: {0}")]
     Tls(String),
+    /// Client metadata documents cannot be fetched as configured.
+    #[error("client_documents: {0}")]
+    ClientDocuments(#[from] PublicSetupError),
     /// An `https` URL is configured, but this machine has no certificate authorities.
     #[error("{0}")]
     NoAuthorities(#[from] NoAuthorities),
@@ -258,8 +262,14 @@ async fn build(
         clock: Arc::clone(&clock),
     };
     let upstream = Arc::new(Pangea::new(settings_of_upstream, fetch));
-    let foundations = Foundations { repository, keys, sealer, upstream, clock, random };
-    let server = Arc::new(AuthorizationServer::new(settings(config), foundations));
+    let documents = &config.client_documents;
+    let public_fetch = PublicFetch::new(&documents.private_networks, documents.ca_file.as_deref())?;
+    let mut settings = settings(config);
+    // Without certificate authorities no document could be fetched.
+    settings.client_documents.enabled &= public_fetch.is_usable();
+    let documents = ClientDocuments::new(public_fetch, settings.registration.schemes.clone());
+    let foundations = Foundations { repository, keys, sealer, upstream, documents, clock, random };
+    let server = Arc::new(AuthorizationServer::new(settings, foundations));
     let web = Web::new(Arc::clone(&server), web_settings(config, algorithm))?;
     Ok((server, Arc::new(web), watch))
 }

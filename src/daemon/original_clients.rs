@@ -14,8 +14,12 @@ use crate::{
     },
 };
 
-/// Prefix of our own client IDs; the library's are UUIDs.
-const OURS: &str = "mcp_";
+/// Prefixes of the keys of our own clients; the library's are UUIDs.
+const OURS: [&str; 2] = ["mcp_", "document."];
+
+fn is_ours(key: &str) -> bool {
+    OURS.iter().any(|prefix| key.starts_with(prefix))
+}
 
 /// A Vault repository that takes over a client of the library when it is first read.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl Repository for OriginalClients {
 
     async fn get(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Versioned>> {
         let found = self.repository.get(kind, key, now).await?;
-        if found.is_some() || kind != Kind::Client || key.starts_with(OURS) {
+        if found.is_some() || kind != Kind::Client || is_ours(key) {
             return Ok(found);
         }
         let Some(client) = self.original(key, now).await? else { return Ok(None) };
@@ -72,7 +76,7 @@ impl Repository for OriginalClients {
 
     /// Deletes the original, too: a removed client must not be taken over again.
     async fn take(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Record>> {
-        if kind == Kind::Client && !key.starts_with(OURS) {
+        if kind == Kind::Client && !is_ours(key) {
             for secret in self.vault.foreign(key).await?.iter().filter(|found| client(found, now).is_some()) {
                 self.vault.delete_foreign(secret).await?;
             }

@@ -65,6 +65,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         claims: config.claims.clone(),
         lifetimes: config.lifetimes,
         registration: config.registration.clone(),
+        client_documents: config.client_documents.policy.clone(),
     }
 }
 

@@ -44,13 +44,18 @@ const fn v6([a, b]: [u16; 2], length: u8) -> Ipv6Net {
 }
 
 /// Whether an address belongs to a public host, or to one of `exceptions`. An IPv4 address inside an IPv6 one is
-/// judged as itself.
+/// judged as itself. An exception for 127.0.0.1 is one for ::1 too, because `localhost` is both.
 pub(super) fn is_allowed(address: IpAddr, exceptions: &[IpNet]) -> bool {
     let address = match address {
+        IpAddr::V6(Ipv6Addr::LOCALHOST) if excepts(exceptions, Ipv4Addr::LOCALHOST.into()) => return true,
         IpAddr::V6(address) => embedded(address).map_or(IpAddr::V6(address), IpAddr::V4),
         IpAddr::V4(_) => address,
     };
-    is_public(address) || exceptions.iter().any(|network| network.contains(&address))
+    is_public(address) || excepts(exceptions, address)
+}
+
+fn excepts(exceptions: &[IpNet], address: IpAddr) -> bool {
+    exceptions.iter().any(|network| network.contains(&address))
 }
 
 fn is_public(address: IpAddr) -> bool {
@@ -125,6 +130,10 @@ mod tests {
             let parsed = address.parse().unwrap();
             assert_eq!(is_allowed(parsed, &[]), public, "{address}");
             assert_eq!(is_allowed(parsed, &exceptions), excepted, "{address} with exceptions");
+        }
+        let loopback = ["127.0.0.0/8".parse().unwrap()];
+        for (address, allowed) in [("127.0.0.2", true), ("::1", true), ("::2", false), ("10.0.0.1", false)] {
+            assert_eq!(is_allowed(address.parse().unwrap(), &loopback), allowed, "{address}");
         }
     }
 }

@@ -78,8 +78,10 @@ impl AuthorizationServer {
             return Ok(Introspected::inactive());
         };
         let grant = read.value;
-        let visible = caller.resource.as_ref().is_none_or(|resource| *resource == grant.terms().resource);
-        tracing::debug!(grant = %grant.id(), resource = %grant.terms().resource, visible, "a token is asked about");
+        let terms = grant.terms();
+        let visible = caller.resource.as_ref().is_none_or(|resource| *resource == terms.resource)
+            && self.settings.client_documents.accepts(&terms.client_id);
+        tracing::debug!(grant = %grant.id(), resource = %terms.resource, visible, "a token is asked about");
         match grant.live_token(id.number, token, now).filter(|_| visible).cloned() {
             Some(live) => Ok(Introspected::Active(Box::new(self.active_token(grant, live, &id)))),
             None => Ok(Introspected::inactive()),

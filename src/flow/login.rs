@@ -7,7 +7,7 @@ mod granting;
 mod upstream_leg;
 mod visitor;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -22,15 +22,17 @@ use self::{
 };
 use super::{
     AuthorizationServer, PATIENCE, RETURN_PATIENCE, UPSTREAM_PATIENCE,
+    directory::{NoClient, UnusableDocument},
     returns::{Return, Round},
 };
 use crate::{
     audit::{self, Event},
+    client_documents::Admission,
     clock::UnixTime,
     oauth::{
         authorization::AuthorizationRequest,
-        client::{Client, ClientId},
-        error::{ErrorCode, OAuthError, refuse},
+        client::Client,
+        error::{ErrorCode, OAuthError},
         params::Params,
         redirect::ReturnAddress,
         token::GrantId,
@@ -83,6 +85,10 @@ pub struct Consent {
 pub enum Refusal {
     /// The client or its return address is unknown: the browser must not be redirected.
     Page(OAuthError),
+    /// The client's metadata document cannot be used.
+    Document(Box<UnusableDocument>),
+    /// Too many documents are fetched; how long to wait.
+    TooMany(Duration),
     Answer(Box<Answered>),
 }
 
@@ -187,6 +193,22 @@ fn audit_decision(request: &AuthorizationRequest, decision: PersonDecides, grant
     Event::Consent { decision: decision.as_str(), scope: &request.scope }.record();
 }
 
+impl From<NoClient> for Refusal {
+    fn from(error: NoClient) -> Self {
+        match error {
+            NoClient::Refused(error) => Self::Page(error),
+            NoClient::Document(unusable) => Self::Document(unusable),
+            NoClient::TooMany(wait) => Self::TooMany(wait),
+        }
+    }
+}
+
+impl From<OAuthError> for Refusal {
+    fn from(error: OAuthError) -> Self {
+        Self::Page(error)
+    }
+}
+
 impl Pending {
     /// Whether the returning browser could be the one that approved.
     fn was_approved_by(&self, visitor: &Visitor) -> bool {
@@ -196,14 +218,20 @@ impl Pending {
 }
 
 impl AuthorizationServer {
-    /// Judges an authorization request and prepares the consent page.
+    /// Judges an authorization request and prepares the consent page. `admission` decides whether the caller may cause
+    /// a fetch of the client's document.
     ///
     /// # Errors
     ///
     /// A page for the user, or an answer to the client.
-    pub async fn begin_login(&self, params: &Params<'_>, browser: &str) -> Result<Consent, Refusal> {
+    pub async fn begin_login(
+        &self,
+        params: &Params<'_>,
+        browser: &str,
+        admission: Admission<'_>,
+    ) -> Result<Consent, Refusal> {
         let now = self.now();
-        let (client, address) = self.who_asks(params, now).await.map_err(Refusal::Page)?;
+        let (client, address) = self.who_asks(params, admission, now).await?;
         let request = AuthorizationRequest::parse(
             params,
             client.client_id.clone(),
@@ -388,19 +416,17 @@ impl AuthorizationServer {
     async fn who_asks(
         &self,
         params: &Params<'_>,
+        admission: Admission<'_>,
         now: UnixTime,
-    ) -> Result<(Client, ReturnAddress), OAuthError> {
-        let unknown =
-            || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; it must register again");
-        let client_id = ClientId::parse(params.required("client_id")?).ok_or_else(unknown)?;
-        let client = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?.value;
+    ) -> Result<(Client, ReturnAddress), Refusal> {
+        let client = self.asking_client(params.required("client_id")?, admission, now).await?;
         audit::about(&client);
         let address = client.return_address(params.one("redirect_uri")?).map_err(OAuthError::of_a_client)?;
         audit::about(&address);
         Ok((client, address))
     }
 
-    /// The client, if it is still registered with this return address.
+    /// The client, if it is still known with this return address.
     async fn still_registered(
         &self,
         request: &AuthorizationRequest,
@@ -412,11 +438,9 @@ impl AuthorizationServer {
     }
 
     async fn registered(&self, request: &AuthorizationRequest, now: UnixTime) -> Result<Client, OAuthError> {
-        let Some(client) = self.clients.get(request.client_id.key(), now).await? else {
-            return refuse(ErrorCode::InvalidClient, "the client is unknown; it must register again");
-        };
-        client.value.return_address(Some(request.return_address.as_str()))?;
-        Ok(client.value)
+        let client = self.known_client(&request.client_id, now).await?;
+        client.return_address(Some(request.return_address.as_str()))?;
+        Ok(client)
     }
 
     fn seal(&self, context: &[&str], value: &impl Serialize) -> Result<String, OAuthError> {

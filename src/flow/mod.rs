@@ -3,6 +3,7 @@
 pub mod administration;
 mod authentication;
 mod background;
+mod directory;
 mod grants;
 mod introspection;
 mod login;
@@ -23,6 +24,7 @@ use tokio::{
 use self::authentication::SpentAssertion;
 pub(crate) use self::grants::{refresh_texts, resealed};
 pub use self::{
+    directory::{DocumentProblem, UnusableDocument},
     introspection::Introspected,
     login::{
         Answered, CallbackError, Consent, Decision, DecisionError, Ending, PersonDecides, Question, Refusal,
@@ -33,6 +35,7 @@ pub use self::{
 };
 use crate::{
     audit::Event,
+    client_documents::ClientDocuments,
     clock::{Clock, SKEW, UnixTime},
     keys::{KeyError, Keys, Turns},
     oauth::{
@@ -41,7 +44,7 @@ use crate::{
         error::{ErrorCode, OAuthError},
         grant::Grant,
         issuer::Issuer,
-        policy::{AccessPolicy, Lifetimes, RegistrationPolicy},
+        policy::{AccessPolicy, DocumentPolicy, Lifetimes, RegistrationPolicy},
         resource::Resource,
         token::PersonClaim,
     },
@@ -79,6 +82,8 @@ pub struct Settings {
     pub claims: Vec<PersonClaim>,
     pub lifetimes: Lifetimes,
     pub registration: RegistrationPolicy,
+    /// Whose client metadata documents are accepted.
+    pub client_documents: DocumentPolicy,
 }
 
 #[derive(Debug, Clone)]
@@ -100,6 +105,7 @@ pub struct AuthorizationServer {
     pub(crate) keys: Keys,
     sealer: Sealer,
     upstream: Arc<dyn Upstream>,
+    documents: ClientDocuments,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     returns: returns::Returns,
@@ -117,6 +123,8 @@ pub struct Foundations {
     /// Encrypts upstream sessions and logins, and derives codes and refresh tokens.
     pub sealer: Sealer,
     pub upstream: Arc<dyn Upstream>,
+    /// Fetches and caches client metadata documents.
+    pub documents: ClientDocuments,
     /// A test can pass a clock that stands still.
     pub clock: Arc<dyn Clock>,
     /// A test can pass predictable randomness.
@@ -136,6 +144,7 @@ impl AuthorizationServer {
             keys: on.keys,
             sealer: on.sealer,
             upstream: on.upstream,
+            documents: on.documents,
             clock: on.clock,
             random: on.random,
             returns: returns::Returns::default(),

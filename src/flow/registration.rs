@@ -54,6 +54,7 @@ impl AuthorizationServer {
             jwks: None,
             allowance: None,
             metadata,
+            document: None,
             operated: None,
         };
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {

@@ -69,8 +69,23 @@ pub enum Origin {
     /// The client. Its metadata is its own claim.
     SelfRegistered,
     Operator,
+    /// The client, in a document at the URL that is its ID. Its metadata is the claim of the document's host.
+    Document,
 }
 
+/// What is known about a client's metadata document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentState {
+    /// When it was fetched.
+    pub fetched_at: UnixTime,
+    /// When an authorization request fetches it again.
+    pub fresh_until: UnixTime,
+    /// Whether it has been removed or become invalid since. Existing grants continue.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub withdrawn: bool,
+}
+
+/// A client: one that registered, or one that describes itself in a document.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Client {
     /// As in requests and tokens.
@@ -81,7 +96,7 @@ pub struct Client {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<UnixTime>,
     /// Whether it registered itself and no user has signed in with it yet. Such a registration can be
-    /// evicted.
+    /// evicted. For a client with a document: whether the next sign-in stores what was fetched.
     #[serde(skip_serializing_if = "is_false", default)]
     pub unused: bool,
     /// `None` for a public client.
@@ -101,6 +116,9 @@ pub struct Client {
     pub allowance: Option<Allowance>,
     /// RFC 7591 section 2.
     pub metadata: ClientMetadata,
+    /// `None` for a registered client.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub document: Option<DocumentState>,
     /// The last operator command that changed it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub operated: Option<Operated>,

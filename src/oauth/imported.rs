@@ -78,6 +78,7 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
         jwks: None,
         allowance: None,
         metadata,
+        document: None,
         operated: None,
     })
 }

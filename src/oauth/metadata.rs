@@ -35,6 +35,8 @@ pub struct ServerMetadata<'a> {
     introspection_endpoint_auth_methods_supported: Option<[&'static str; 2]>,
     code_challenge_methods_supported: [&'static str; 1],
     authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    client_id_metadata_document_supported: bool,
     subject_types_supported: [&'static str; 1],
     id_token_signing_alg_values_supported: [&'a str; 1],
 }
@@ -44,6 +46,8 @@ pub struct ServerMetadata<'a> {
 pub struct Features {
     /// RFC 7591.
     pub registration: bool,
+    /// Clients that describe themselves in a document.
+    pub client_documents: bool,
     /// RFC 7662: a resource server has credentials for it.
     pub introspection: bool,
     /// All scopes of all resources.
@@ -84,6 +88,7 @@ impl<'a> ServerMetadata<'a> {
                 .then(|| [ClientSecretBasic, ClientSecretPost].map(AuthenticationMethod::as_str)),
             code_challenge_methods_supported: ["S256"],
             authorization_response_iss_parameter_supported: true,
+            client_id_metadata_document_supported: features.client_documents,
             subject_types_supported: ["public"],
             id_token_signing_alg_values_supported: [features.algorithm],
         }

@@ -43,6 +43,7 @@ impl Documents {
         let mut by_path = HashMap::new();
         let features = Features {
             registration: settings.registration.enabled,
+            client_documents: settings.client_documents.enabled,
             introspection: web.introspection,
             scopes: settings.resources.all_scopes(),
             algorithm: web.algorithm,

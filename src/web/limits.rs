@@ -18,10 +18,15 @@ pub struct Limits {
     pub(super) failures: Limiter,
     /// Codes that the upstream refused, by the browser's network.
     pub(super) refused_codes: Limiter,
+    /// Client metadata documents that are fetched, by the browser's network.
+    pub(super) client_documents: Limiter,
 }
 
 /// Browsers bring codes that the upstream issued, so refused codes are rare.
 const REFUSED_CODES: Rate = Rate { per_minute: 12, burst: 10 };
+
+/// Most documents are cached, so one network rarely causes a fetch.
+const CLIENT_DOCUMENTS: Rate = Rate { per_minute: 30, burst: 30 };
 
 impl Limits {
     #[must_use]
@@ -35,6 +40,7 @@ impl Limits {
             revoke: Limiter::new(rates.revoke),
             failures: Limiter::new(rates.failed_authentications),
             refused_codes: Limiter::new(REFUSED_CODES),
+            client_documents: Limiter::new(CLIENT_DOCUMENTS),
         }
     }
 }

@@ -8,6 +8,7 @@ mod browser_binding;
 mod chromium;
 mod client_assertions;
 pub mod client_authentication;
+mod client_documents;
 mod code;
 mod consent;
 mod cors;

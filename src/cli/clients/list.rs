@@ -44,11 +44,12 @@ impl List {
         let mut after = match &self.after {
             // The client may have been deleted since the previous page.
             Some(text) => match administration.find_client(text).await? {
-                Found::One(client) => Some(client.client_id.to_string()),
+                Found::One(client) => Some(client.client_id.key().to_owned()),
                 Found::Several(candidates) => return Err(ambiguous(text, &candidates)),
                 Found::Unreadable(record) => Some(record.key),
                 Found::Nothing => {
-                    Some(ClientId::parse(text).ok_or_else(|| not_found("client", text))?.to_string())
+                    let gone = ClientId::of_request(text).ok_or_else(|| not_found("client", text))?;
+                    Some(gone.key().to_owned())
                 }
             },
             None => None,

@@ -18,12 +18,15 @@ use crate::{
 };
 
 /// Remove a client and revoke its grants.
+///
+/// A client with a metadata document, whose ID is a URL, can ask users to sign in again. To refuse it, add its host to
+/// `client_documents.blocked_hosts`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pangea-mcp-auth clients revoke mcp_q7Zx --dry-run
   pangea-mcp-auth clients revoke mcp_q7ZxAmV0bT5cK2hYw1uLrA --yes")]
 pub(crate) struct Revoke {
-    /// Client ID, or the beginning of one.
+    /// Client ID, or the beginning of one; for a client with a metadata document, its URL.
     #[arg(value_name = "ID", add = ArgValueCompleter::new(completions::clients))]
     id: String,
     /// Do not ask for confirmation.
@@ -81,9 +84,15 @@ impl Revoke {
             removed |= outcome.map_err(|error| interrupted_by(error, tally.revoked))?;
         }
         output.done(client_id.as_str());
+        let host = client_id.document().map(|document| document.host().to_owned());
         let grants = Report::of(&tally, self.dry_run, config);
         let removal = Removal { client_id, removed, grants };
         output.outcome(&removal, &removal.words(self.dry_run));
+        if let Some(host) = host {
+            let sentence =
+                "This client can come back, because it does not register. To refuse it, add its host to";
+            output.remark(&format!("{sentence} client_documents.blocked_hosts: {host}"));
+        }
         unreadable::judge(&tally.unreadable, true)
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     clock::UnixTime,
     flow::administration::{ClientUse, WithSecret},
     oauth::{
-        client::{Client, Origin},
+        client::{Client, DocumentState, Origin},
         client_keys::ClientKeys,
         redirect::RedirectUri,
         resource::Resource,
@@ -33,6 +33,8 @@ pub(super) struct ClientRow {
     id: String,
     name: Option<String>,
     origin: &'static str,
+    /// The host of the client's metadata document, which is its identity.
+    host: Option<String>,
     confidential: bool,
     redirect_uris: Vec<String>,
     created_at: Moment,
@@ -51,7 +53,9 @@ impl ClientRow {
             origin: match client.origin {
                 Origin::SelfRegistered => "registered",
                 Origin::Operator => "operator",
+                Origin::Document => "document",
             },
+            host: client.client_id.document().map(|document| document.host().to_owned()),
             confidential: client.secret.is_some() || client.jwks.is_some(),
             redirect_uris: uris.map(str::to_owned).collect(),
             created_at: client.issued_at.into(),
@@ -69,10 +73,14 @@ impl Row for ClientRow {
 
     fn cells(&self, style: Style) -> Vec<String> {
         let last_used = self.last_used_at.map(|at| style.time(at.time()));
+        let origin = match &self.host {
+            Some(host) => format!("{} of {host}", self.origin),
+            None => self.origin.to_owned(),
+        };
         let mut cells = vec![
             style.id(&self.id),
             self.name.clone().unwrap_or_default(),
-            self.origin.to_owned(),
+            origin,
             self.live_grants.to_string(),
             last_used
                 .unwrap_or_else(|| if style.is_for_people() { "never".to_owned() } else { String::new() }),
@@ -86,12 +94,33 @@ impl Row for ClientRow {
     }
 }
 
+/// The metadata document of a client, as the daemon last saw it.
+#[derive(Debug, Serialize)]
+struct DocumentRow {
+    fetched_at: Moment,
+    fresh_until: Moment,
+    withdrawn: bool,
+}
+
+impl DocumentRow {
+    fn of(state: DocumentState) -> Self {
+        let DocumentState { fetched_at, fresh_until, withdrawn } = state;
+        Self { fetched_at: fetched_at.into(), fresh_until: fresh_until.into(), withdrawn }
+    }
+
+    fn words(&self, style: Style) -> String {
+        let fetched = format!("fetched {}", style.full_time(self.fetched_at.time()));
+        if self.withdrawn { format!("{fetched}, since then removed or invalid") } else { fetched }
+    }
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct ClientSheet {
     #[serde(flatten)]
     row: ClientRow,
     token_endpoint_auth_method: &'static str,
     grant_types: Vec<&'static str>,
+    document: Option<DocumentRow>,
     client_uri: Option<String>,
     contacts: Vec<String>,
     software_id: Option<String>,
@@ -117,6 +146,7 @@ impl ClientSheet {
             row: ClientRow::of(client, used),
             token_endpoint_auth_method: metadata.token_endpoint_auth_method.as_str(),
             grant_types: metadata.grant_types.iter().map(|grant| grant.as_str()).collect(),
+            document: client.document.map(DocumentRow::of),
             client_uri: metadata.client_uri.clone(),
             contacts: metadata.contacts.clone(),
             software_id: metadata.software_id.clone(),
@@ -153,6 +183,10 @@ impl Sheet for ClientSheet {
             ("live grants", row.live_grants.to_string()),
             ("last used", or_never(row.last_used_at)),
         ];
+        if let Some((host, document)) = row.host.as_ref().zip(self.document.as_ref()) {
+            lines.insert(3, ("host", host.clone()));
+            lines.insert(4, ("document", document.words(style)));
+        }
         for (at, uri) in row.redirect_uris.iter().enumerate() {
             lines.push((if at == 0 { "redirect URIs" } else { "" }, uri.clone()));
         }

@@ -41,6 +41,7 @@ fn dev_needs_nothing_and_leaves_the_usual_file_alone() {
     assert_eq!(config.authn.client_secret.expose(), "pck_dev");
     assert_eq!(config.authn.scopes, ["user"]);
     assert_eq!(config.claims, [PersonClaim::Email]);
+    assert_eq!(config.client_documents.private_networks.len(), 2, "loopback");
     assert!(config.resources.is_empty() && config.default_resource().is_none());
     assert_eq!(config.any_loopback_resource.as_ref().unwrap().offer().default_scope().to_string(), "user");
     let path = folder.path().join("state/dev.sqlite");

@@ -258,6 +258,22 @@ fn mistakes_of_keys_and_repository_have_their_words() {
 fn mistakes_of_the_other_tables_have_their_words() {
     assert_mistakes([
         (
+            format!("{MINIMAL}[client_documents]\npolicy = \"listed\""),
+            "config.toml:13: client_documents.policy: \"listed\" also needs `client_documents.hosts`. Add",
+        ),
+        (
+            format!("{MINIMAL}[client_documents]\nblocked_hosts = [\"https://app.example\"]"),
+            "client_documents.blocked_hosts: \"https://app.example\" is not a host name. Write it like",
+        ),
+        (
+            format!("{MINIMAL}[client_documents]\npolicy = \"listed\"\nhosts = [\"*.*.example\"]"),
+            "client_documents.hosts: \"*.example\" is not a host name. Write it like",
+        ),
+        (
+            format!("{MINIMAL}[client_documents]\nprivate_networks = [\"intranet\"]"),
+            "client_documents.private_networks: \"intranet\" is neither an address nor a network.",
+        ),
+        (
             format!("{MINIMAL}[registration]\nprivate_use_schemes = \"javascript\""),
             "registration.private_use_schemes: \"javascript\" is not a private-use scheme. Write",
         ),

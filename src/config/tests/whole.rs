@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::{super::keys::KEYS as EVERY_KEY, *};
 use crate::{
     oauth::{
+        policy::{DocumentPolicy, HostPattern},
         redirect::PrivateUseSchemes,
         token::{PersonClaim, SigningAlgorithm},
     },
@@ -30,6 +31,9 @@ fn the_minimal_configuration_has_the_documented_defaults() {
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Es256);
     assert_eq!(config.registration.schemes, PrivateUseSchemes::Any);
     assert_eq!(config.registration.trusted_hosts.len(), 8);
+    let documents = DocumentPolicy { enabled: true, hosts: None, blocked_hosts: Vec::new() };
+    assert_eq!(config.client_documents.policy, documents);
+    assert!(config.client_documents.private_networks.is_empty() && config.client_documents.ca_file.is_none());
     let days = |days: u64| Duration::from_hours(days * 24);
     assert_eq!(
         config.lifetimes,
@@ -89,6 +93,11 @@ algorithm = "RS256"
 kind = "sqlite"
 path = "db/x.sqlite"
 clients = { kind = "sqlite" }
+[client_documents]
+policy = "listed"
+hosts = ["Claude.ai", "*.Example.org"]
+blocked_hosts = ["evil.example.org"]
+private_networks = ["10.0.0.0/8", "192.0.2.7"]
 [registration]
 enabled = false
 unused_lifetime = "1h 30m"
@@ -134,6 +143,13 @@ level = "info,pangea_mcp_auth=debug"
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
     let schemes = PrivateUseSchemes::Listed(vec!["cursor".into(), "vscode".into()]);
     assert_eq!(config.registration.schemes, schemes);
+    let documents = &config.client_documents;
+    let exactly = |host: &str| HostPattern::Exactly(host.to_owned());
+    let hosts = vec![exactly("claude.ai"), HostPattern::Below("example.org".to_owned())];
+    assert_eq!(documents.policy.hosts.as_ref(), Some(&hosts));
+    assert_eq!(documents.policy.blocked_hosts, [exactly("evil.example.org")]);
+    let networks = ["10.0.0.0/8", "192.0.2.7/32"].map(|network| network.parse().unwrap());
+    assert_eq!(documents.private_networks, networks);
     assert_eq!(config.registration.unused, Duration::from_mins(90));
     assert!(!config.registration.enabled && config.registration.trusted_hosts.is_empty());
     assert_eq!(config.lifetimes.grant, Duration::from_hours(14 * 24));

@@ -160,6 +160,7 @@ impl Administration {
             jwks,
             allowance,
             metadata,
+            document: None,
             operated: self.operated(Action::Added, now),
         };
         let stored = self.clients.insert(client, now).await?;

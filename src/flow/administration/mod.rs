@@ -92,9 +92,11 @@ impl Administration {
         Self::find(&self.grants, text, self.now()).await
     }
 
-    /// The client whose ID is `text` or begins with it.
+    /// The client whose ID is `text` or begins with it. The URL of a document must be complete.
     pub async fn find_client(&self, text: &str) -> Result<Found<Client>, RepositoryError> {
-        Self::find(&self.clients, text, self.now()).await
+        let document = ClientId::of_document(text);
+        let key = document.as_ref().map_or(text, ClientId::key);
+        Self::find(&self.clients, key, self.now()).await
     }
 
     /// Whether the client exists.

@@ -67,7 +67,11 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<ProvenClient, OAuthError> {
         let unknown = || OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; register again");
-        let client_id = ClientId::parse(&presented.client_id).ok_or_else(unknown)?;
+        let client_id = ClientId::of_request(&presented.client_id).ok_or_else(unknown)?;
+        if !self.settings.client_documents.accepts(&client_id) {
+            return refuse(ErrorCode::InvalidClient, "clients of this host are not accepted here");
+        }
+        // A document is not fetched here: a client with grants has a record.
         let client = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?.value;
         audit::about(&client);
         let assertion = match &presented.proof {

@@ -80,7 +80,7 @@ impl AuthorizationServer {
         Ok(Some(code))
     }
 
-    /// Lets a self-registered client outlive the grant that it is about to get, which begins when the code is
+    /// Lets a client that registered itself, or describes itself, outlive the grant that it is about to get, which begins when the code is
     /// redeemed, but not its own secret. The client no longer counts as unused.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
@@ -90,6 +90,9 @@ impl AuthorizationServer {
         let worth_a_write = |expires_at: UnixTime| until.since(expires_at) >= policy.idle / 10;
         if !client.unused && !client.expires_at.is_some_and(worth_a_write) {
             return Ok(());
+        }
+        if client.client_id.document().is_some() {
+            return self.keep_document(client, until, policy.idle, now).await;
         }
         let updated = self.clients.update(client.client_id.key(), now, |client| {
             if !client.unused && !client.expires_at.is_some_and(worth_a_write) {

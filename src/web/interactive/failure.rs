@@ -9,8 +9,11 @@ use axum::{
 };
 
 use crate::{
-    flow::{CallbackError, DecisionError},
-    oauth::error::{ErrorCode, OAuthError},
+    flow::{CallbackError, DecisionError, DocumentProblem, UnusableDocument},
+    oauth::{
+        display_text::display_text,
+        error::{ErrorCode, OAuthError},
+    },
     web::{
         pages::NoticePage,
         reply::{Reply, WENT_WRONG},
@@ -28,6 +31,8 @@ pub(in crate::web) enum Failure {
         status: StatusCode,
         error: OAuthError,
     },
+    /// The client's metadata document cannot be used.
+    Document(Box<UnusableDocument>),
     /// A script or a frame made the request.
     NoNavigation,
     /// No click or key sent the form. The form can still be sent.
@@ -102,6 +107,7 @@ impl Failure {
         match self {
             Self::TooMany(wait) => reply.too_many_page(TOO_MANY, *wait),
             Self::Request { status, error } => reply.notice(status_of(error, *status), words(error), error),
+            Self::Document(unusable) => document_page(reply, unusable),
             Self::NoNavigation => {
                 let error = invalid("the browser reports no top-level navigation");
                 reply.notice(StatusCode::FORBIDDEN, NO_NAVIGATION, &error)
@@ -144,6 +150,35 @@ fn status_of(error: &OAuthError, otherwise: StatusCode) -> StatusCode {
         ErrorCode::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
         _ => otherwise,
     }
+}
+
+/// The page about a metadata document. It tells the client's developer what is wrong with the document, but nothing
+/// about the network.
+fn document_page(reply: &Reply, unusable: &UnusableDocument) -> Response {
+    let UnusableDocument { id, problem, error } = unusable;
+    let (url, host) = (display_text(id.as_str(), 200), id.host());
+    let (title, what_happened, what_to_do) = match problem {
+        DocumentProblem::Host => (
+            "This app is not accepted here",
+            format!("The operator of this service does not accept apps of {host}."),
+            "If you need this app, ask the operator of this service.",
+        ),
+        DocumentProblem::Unavailable => (
+            "This app cannot be looked up",
+            format!(
+                "The app describes itself at {url}. This server could not get that document: it must be on a public \
+                 https address, and be answered within five seconds with status 200, without a redirect."
+            ),
+            "Wait a minute, then try again from the app. If it happens again, send this page to the makers of the app.",
+        ),
+        DocumentProblem::Invalid(invalid) => (
+            "This app describes itself wrongly",
+            format!("The app describes itself at {url}. That document cannot be used: {invalid}."),
+            "Send this page to the makers of the app. They must correct the document.",
+        ),
+    };
+    let page = NoticePage { title, what_happened: &what_happened, what_to_do, reference: None };
+    reply.notice(StatusCode::BAD_REQUEST, page, error)
 }
 
 /// The page for an authorization request that must not be answered by redirect.

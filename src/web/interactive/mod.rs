@@ -21,7 +21,7 @@ use super::{
     fetch_metadata::{FetchMetadata, Submission},
     pages::ContinuePage,
     reply::Reply,
-    request::body,
+    request::{body, limit},
     visit::Visit,
 };
 use crate::{
@@ -45,12 +45,15 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
     };
     let params = Params::parse(&encoded)?;
     let (browser, set_cookie) = web.cookies(&headers).name_browser(web.server.random());
-    match web.server.begin_login(&params, &browser).await {
+    let admission = || limit(visit.caller, &web.limits.client_documents);
+    match web.server.begin_login(&params, &browser, &admission).await {
         Ok(consent) => {
             let page = reply.page(StatusCode::OK, consent_page(&web, &consent), true);
             Ok(with_cookies(page, set_cookie))
         }
         Err(Refusal::Page(error)) => Err(error.into()),
+        Err(Refusal::Document(unusable)) => Err(Failure::Document(unusable)),
+        Err(Refusal::TooMany(wait)) => Err(Failure::TooMany(wait)),
         Err(Refusal::Answer(answered)) => Ok(answer(reply, &answered)),
     }
 }

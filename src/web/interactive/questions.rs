@@ -31,6 +31,7 @@ pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
+            Origin::Document => ClientKind::Document,
         },
         client_id: client.client_id.as_str(),
         client_uri: metadata.client_uri.as_deref(),
@@ -65,6 +66,7 @@ pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> R
 struct Texts<'a> {
     redirect_host: String,
     client_name: Option<String>,
+    client_host: Option<String>,
     scopes: Vec<ScopeLine<'a>>,
     action: String,
 }
@@ -74,6 +76,7 @@ impl<'a> Texts<'a> {
         Self {
             redirect_host: request.return_address.host(),
             client_name: name_of(client),
+            client_host: client.client_id.document().map(|document| document.host().to_owned()),
             scopes: scope_lines(web, &request.scope),
             action: consent_path(web),
         }
@@ -88,6 +91,7 @@ impl<'a> Texts<'a> {
     ) -> Asked<'a> {
         Asked {
             client_name: self.client_name.as_deref(),
+            client_host: self.client_host.as_deref(),
             redirect_host: &self.redirect_host,
             redirect_trust: trust(web, client, &request.return_address),
             resource: request.resource.as_str(),

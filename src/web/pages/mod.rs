@@ -42,6 +42,8 @@ pub fn style_csp() -> &'static str {
 pub struct Asked<'a> {
     /// The client's name, if it gave one.
     pub client_name: Option<&'a str>,
+    /// The host of the document in which the client describes itself. It is the client's identity.
+    pub client_host: Option<&'a str>,
     /// Host of the redirect URI, in Punycode; for a private-use scheme, the scheme.
     pub redirect_host: &'a str,
     pub redirect_trust: RedirectTrust,
@@ -55,9 +57,10 @@ pub struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// The client's name, or without one its address.
+    /// What the client is called in headings: the host that vouches for it, the name that it gave itself, or the address
+    /// of its answer.
     fn shown_name(&self) -> &str {
-        self.client_name.unwrap_or(self.redirect_host)
+        self.client_host.or(self.client_name).unwrap_or(self.redirect_host)
     }
 
     fn shown_resource(&self) -> &str {
@@ -91,6 +94,8 @@ pub enum ClientKind {
     SelfRegistered,
     /// The operator, who registered it.
     Operator,
+    /// The host of its metadata document, which is shown in place of the name.
+    Document,
 }
 
 /// How far the user can trust the receiver of an answer.

@@ -8,6 +8,7 @@ fn consent() -> ConsentPage<'static> {
     ConsentPage {
         asked: Asked {
             client_name: Some("Claude"),
+            client_host: None,
             redirect_host: "claude.example",
             redirect_trust: RedirectTrust::Unknown,
             resource: "https://mcp.example.org/mcp",
@@ -80,6 +81,7 @@ fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
     SignedInPage {
         asked: Asked {
             client_name: Some(text),
+            client_host: Some(text),
             redirect_host: text,
             redirect_trust: RedirectTrust::AppLink,
             resource: text,
@@ -254,6 +256,16 @@ fn consent_3_the_page_says_who_vouches_for_the_name() {
     assert_eq!(leads[0], "X asks for access The app chose this name itself. No one has checked it.");
     assert_eq!(leads[1], "claude.example asks for access The app did not give a name.");
     assert_eq!(leads[2], "X asks for access The operator of this service registered this app.");
+    let described = |redirect_trust| {
+        let asked = Asked { client_host: Some("app.example"), redirect_trust, ..consent().asked };
+        let page = ConsentPage { asked, client_kind: ClientKind::Document, ..consent() }.render();
+        text(&page).split(" You will be sent back").next().unwrap().to_owned()
+    };
+    let lead = "app.example asks for access The website app.example publishes this app under the name Claude. No one has \
+                checked that name.";
+    assert_eq!(described(RedirectTrust::Unknown), lead);
+    let caution = "Another program on your device could pretend to be this app.";
+    assert_eq!(described(RedirectTrust::ThisComputer), format!("{lead} {caution}"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::tree::{self, File};
 
 /// Each room and the rooms that it uses. A room stands above all that it uses, so nothing goes in
 /// circles.
-const ROOMS: [(&str, &[&str]); 23] = [
+const ROOMS: [(&str, &[&str]); 24] = [
     ("main", &["cli"]),
     ("lib", &[]),
     // Commands look into the repository themselves: they must work while no daemon runs.
@@ -47,6 +47,7 @@ const ROOMS: [(&str, &[&str]); 23] = [
             "keys",
             "repository",
             "upstream",
+            "client_documents",
             "fetch",
             "oauth",
             "secret",
@@ -60,12 +61,13 @@ const ROOMS: [(&str, &[&str]); 23] = [
     ("telemetry", &["config", "audit"]),
     // It says where each kind of record is kept.
     ("config", &["repository", "oauth", "permissions", "secret"]),
-    ("flow", &["audit", "keys", "repository", "upstream", "jose", "oauth", "secret", "clock"]),
+    ("flow", &["audit", "keys", "repository", "client_documents", "upstream", "jose", "oauth", "secret", "clock"]),
     ("audit", &["oauth", "secret"]),
     // It reads from clients and grants which of two records is newer.
     ("migration", &["repository", "oauth", "secret", "clock"]),
     ("keys", &["repository", "jose", "oauth", "secret", "clock"]),
     ("repository", &["fetch", "permissions", "secret", "clock"]),
+    ("client_documents", &["fetch", "rate_limit", "oauth", "clock"]),
     ("upstream", &["jose", "fetch", "oauth", "secret", "clock"]),
     ("jose", &["fetch", "oauth", "secret", "clock"]),
     ("fetch", &["oauth", "secret", "clock"]),

@@ -132,11 +132,11 @@ async fn the_metadata_says_what_the_server_does() {
             "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
+            "client_id_metadata_document_supported": true,
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
         });
-        // Equality also shows that nothing of later versions is promised: client id metadata documents,
-        // DPoP, PAR.
+        // Equality also shows that nothing of later versions is promised: DPoP, PAR.
         assert_eq!(metadata(&server).await, expected);
     }
 }

@@ -8,6 +8,7 @@ mod chromium;
 mod client;
 mod daemon;
 mod documented;
+mod documents;
 mod engine;
 mod fastmcp;
 mod listener;
@@ -38,6 +39,7 @@ pub use self::{
     chromium::{Chromium, LAPTOP, PHONE},
     client::{Client, Tokens, VERIFIER, challenge},
     daemon::{Daemon, SEALING_KEY, free_port, lines, pangea, read_until},
+    documents::{Deed, DocumentServer},
     engine::{PATIENCE, RecordServer, Records},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,

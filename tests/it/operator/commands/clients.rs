@@ -144,6 +144,34 @@ async fn a_client_is_removed_with_its_grants_and_stays_so() {
     transcript.is("clients-revoke.txt");
 }
 
+/// A client with a metadata document is called by its URL.
+#[tokio::test]
+async fn a_client_with_a_document_is_shown_with_its_host_and_removed_by_its_url() {
+    const URL: &str = "https://app.example/client.json";
+    let records = Records::usual().await;
+    let mut client = records.client(URL, "Claude", &["https://app.example/cb"], -7200);
+    client["origin"] = json!("document");
+    let fetched_at = client["issued_at"].clone();
+    client["document"] = json!({ "fetched_at": fetched_at, "fresh_until": fetched_at, "withdrawn": true });
+    records.keep_clients(vec![client]).await;
+    let grant = records.active("165k9c3a0m6r0r5o8k8q7j0c2a4s6u8v", URL, -3600);
+    records.keep(vec![grant]).await;
+    let listed = fits("clients-list.json", &records.run("clients list -o json"));
+    let row = listed.as_array().unwrap().iter().find(|row| row["id"] == URL).unwrap();
+    assert_eq!((&row["origin"], &row["host"]), (&json!("document"), &json!("app.example")));
+    assert_eq!(row["live_grants"], 1);
+    let shown = fits("clients-show.json", &records.run(&format!("clients show {URL} -o json")));
+    assert_eq!(shown["document"]["withdrawn"], true, "{shown}");
+    assert!(records.run(&format!("clients show {URL}")).out.contains("app.example"));
+    let behind = records.run(&format!("clients list -q --after {URL}"));
+    assert_eq!((behind.code, behind.out.lines().count()), (Some(0), 4), "{behind:?}");
+    assert_eq!(records.run(&format!("tokens list -q --client {URL}")).out.lines().count(), 1);
+    let removal = fits("clients-revoke.json", &records.run(&format!("clients revoke {URL} --yes -o json")));
+    assert_eq!((&removal["removed"], &removal["revoked"]), (&json!(true), &json!(1)), "{removal}");
+    assert_eq!(records.run(&format!("clients show {URL}")).code, Some(3));
+    assert_eq!(records.run("clients show https://other.example/client").code, Some(3));
+}
+
 #[tokio::test]
 async fn the_dead_are_pruned_and_nobody_else() {
     let records = Records::usual().await;

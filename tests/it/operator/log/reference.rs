@@ -29,6 +29,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
         Event::ClientTakenOver,
         Event::ClientRemoval,
         Event::SecretRotation,
+        Event::ClientDocument { change: "stored" },
         Event::Consent { decision: "approve", scope: &scope },
         Event::Code,
         issue(Issued::Tokens),
@@ -59,6 +60,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
             | Event::ClientTakenOver
             | Event::ClientRemoval
             | Event::SecretRotation
+            | Event::ClientDocument { .. }
             | Event::Consent { .. }
             | Event::Code
             | Event::Issue { .. }

@@ -1,0 +1,189 @@
+//! What this process knows about the document at one URL, and what follows from the outcome of a fetch.
+
+use std::{sync::Arc, time::Duration};
+
+use super::DocumentError;
+use crate::{
+    clock::UnixTime,
+    oauth::client::{ClientMetadata, DocumentState},
+};
+
+/// How long a failed fetch is not repeated: long enough for a burst, short for a developer who corrects a document.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The same while the last good document is used, so that no user waits for a host that is down.
+const PAUSE_WITH_LAST_GOOD: Duration = Duration::from_mins(1);
+
+/// A valid document.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// What it says.
+    pub metadata: ClientMetadata,
+    /// When it was fetched.
+    pub state: DocumentState,
+}
+
+impl Document {
+    /// Whether it need not be fetched again.
+    #[must_use]
+    pub fn is_fresh(&self, now: UnixTime) -> bool {
+        now < self.state.fresh_until
+    }
+}
+
+/// The last good document, and the last failure. A failure is forgotten after a pause.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    document: Option<Arc<Document>>,
+    /// Documents that were fetched until then are not used.
+    withdrawn_at: Option<UnixTime>,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    error: DocumentError,
+    until: UnixTime,
+}
+
+impl Known {
+    /// Notes the outcome of a fetch.
+    pub(super) fn note(
+        &mut self,
+        outcome: Result<Document, DocumentError>,
+        stored: Option<&Arc<Document>>,
+        now: UnixTime,
+    ) {
+        match outcome {
+            Ok(document) => {
+                *self = Self { document: Some(Arc::new(document)), withdrawn_at: None, failure: None };
+            }
+            Err(error) => {
+                if error.withdraws() {
+                    (self.document, self.withdrawn_at) = (None, Some(now));
+                }
+                let pause = if self.usable(stored).is_some() { PAUSE_WITH_LAST_GOOD } else { PAUSE };
+                self.failure = Some(Failure { error, until: now.plus(pause) });
+            }
+        }
+    }
+
+    /// The newest document that was not withdrawn, of any age.
+    pub(super) fn usable(&self, stored: Option<&Arc<Document>>) -> Option<Arc<Document>> {
+        let is_valid = |document: &&Arc<Document>| {
+            let state = document.state;
+            !state.withdrawn && self.withdrawn_at.is_none_or(|at| at < state.fetched_at)
+        };
+        let known = self.document.iter().chain(stored).filter(is_valid);
+        known.max_by_key(|document| document.state.fetched_at).cloned()
+    }
+
+    /// The answer that needs no fetch; `None` if it is time to fetch.
+    pub(super) fn settled(
+        &self,
+        stored: Option<&Arc<Document>>,
+        now: UnixTime,
+    ) -> Option<Result<Arc<Document>, DocumentError>> {
+        let usable = self.usable(stored);
+        if let Some(fresh) = usable.as_ref().filter(|document| document.is_fresh(now)) {
+            return Some(Ok(Arc::clone(fresh)));
+        }
+        let failure = self.failure.as_ref().filter(|failure| now < failure.until)?;
+        Some(usable.ok_or_else(|| failure.error.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::client_document::InvalidDocument;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime::from_secs(1_000_000 + second)
+    }
+
+    fn fetched(second: u64) -> Document {
+        let body = br#"{"redirect_uris":["http://localhost/cb"],"token_endpoint_auth_method":"none"}"#;
+        let metadata = ClientMetadata::parse(body, &Default::default()).unwrap();
+        let fetched_at = at(second);
+        let state = DocumentState { fetched_at, fresh_until: fetched_at.plus(HOUR), withdrawn: false };
+        Document { metadata, state }
+    }
+
+    fn status(code: u16) -> DocumentError {
+        DocumentError::Status { code, is_bot_wall: false }
+    }
+
+    /// When the document that is answered was fetched; the error if there is none.
+    fn answer(
+        known: &Known,
+        stored: Option<&Arc<Document>>,
+        second: u64,
+    ) -> Option<Result<UnixTime, DocumentError>> {
+        known.settled(stored, at(second)).map(|settled| settled.map(|document| document.state.fetched_at))
+    }
+
+    #[test]
+    fn cimd_11_a_document_is_used_while_it_is_fresh() {
+        let mut known = Known::default();
+        assert_eq!(answer(&known, None, 0), None);
+        known.note(Ok(fetched(0)), None, at(0));
+        assert_eq!(answer(&known, None, 3599), Some(Ok(at(0))));
+        assert_eq!(answer(&known, None, 3600), None);
+    }
+
+    #[test]
+    fn cimd_11_a_failure_is_no_cache_entry() {
+        for error in [status(404), status(500), DocumentError::Invalid(InvalidDocument::NotAnObject)] {
+            let mut known = Known::default();
+            known.note(Err(error.clone()), None, at(0));
+            assert_eq!(answer(&known, None, 4), Some(Err(error)), "it is not fetched again at once");
+            assert_eq!(answer(&known, None, 5), None, "it is fetched again");
+            known.note(Ok(fetched(5)), None, at(5));
+            assert_eq!(answer(&known, None, 5), Some(Ok(at(5))));
+        }
+    }
+
+    #[test]
+    fn cimd_12_the_last_good_document_outlives_what_says_nothing_about_it() {
+        for (error, survives) in [
+            (DocumentError::Unreachable("no answer".to_owned()), true),
+            (status(403), true),
+            (status(429), true),
+            (status(500), true),
+            (status(503), true),
+            (status(404), false),
+            (status(410), false),
+            (status(301), false),
+            (status(204), false),
+            (status(401), false),
+            (DocumentError::Invalid(InvalidDocument::OtherClient), false),
+        ] {
+            for stored in [None, Some(Arc::new(fetched(0)))] {
+                let (stored, mut known) = (stored.as_ref(), Known::default());
+                if stored.is_none() {
+                    known.note(Ok(fetched(0)), None, at(0));
+                }
+                known.note(Err(error.clone()), stored, at(4000));
+                let expected = if survives { Ok(at(0)) } else { Err(error.clone()) };
+                assert_eq!(answer(&known, stored, 4001), Some(expected), "{error:?}");
+                assert_eq!(answer(&known, stored, 4059).is_some(), survives, "{error:?}");
+                // What was withdrawn does not come back because the host is down.
+                known.note(Err(status(500)), stored, at(4100));
+                assert_eq!(known.usable(stored).is_some(), survives, "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_document_counts() {
+        let (mut known, older, newer) = (Known::default(), Arc::new(fetched(0)), Arc::new(fetched(20)));
+        known.note(Ok(fetched(10)), None, at(10));
+        assert_eq!(answer(&known, Some(&older), 30), Some(Ok(at(10))));
+        assert_eq!(answer(&known, Some(&newer), 30), Some(Ok(at(20))));
+        let mut withdrawn = fetched(20);
+        withdrawn.state.withdrawn = true;
+        assert_eq!(answer(&known, Some(&Arc::new(withdrawn)), 30), Some(Ok(at(10))));
+    }
+}

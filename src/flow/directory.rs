@@ -1,0 +1,246 @@
+//! Finds the client of an authorization request: its registration, or its metadata document. A document is stored only
+//! when the upstream has vouched for a user, like everything else.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::AuthorizationServer;
+use crate::{
+    audit::{self, Event},
+    client_documents::{Admission, Document, DocumentError},
+    clock::UnixTime,
+    oauth::{
+        client::{Client, ClientId, DocumentState, Origin},
+        client_document::InvalidDocument,
+        client_id::DocumentId,
+        error::{ErrorCode, OAuthError, refuse},
+    },
+    repository::{Change, RepositoryError, Stored},
+};
+
+/// A client metadata document that cannot be used.
+#[derive(Debug)]
+pub struct UnusableDocument {
+    /// The client.
+    pub id: DocumentId,
+    /// What the user may know about it.
+    pub problem: DocumentProblem,
+    /// For the log.
+    pub error: OAuthError,
+}
+
+/// Why a client metadata document cannot be used. Of the network, callers learn nothing: they could use this server to
+/// explore what only it can reach.
+#[derive(Debug)]
+pub enum DocumentProblem {
+    /// The operator does not accept documents of this host.
+    Host,
+    /// It cannot be fetched.
+    Unavailable,
+    /// It is wrong.
+    Invalid(InvalidDocument),
+}
+
+/// Why an authorization request has no client. The browser must not be redirected.
+#[derive(Debug)]
+pub(super) enum NoClient {
+    Refused(OAuthError),
+    Document(Box<UnusableDocument>),
+    /// Too many documents are fetched; how long to wait.
+    TooMany(Duration),
+}
+
+impl From<OAuthError> for NoClient {
+    fn from(error: OAuthError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl NoClient {
+    fn of_document(id: &DocumentId, problem: DocumentProblem, cause: impl fmt::Display) -> Self {
+        let error =
+            OAuthError::new(ErrorCode::InvalidClient, "the client's metadata document cannot be used");
+        let error = error.caused_by(cause.to_string());
+        Self::Document(Box::new(UnusableDocument { id: id.clone(), problem, error }))
+    }
+
+    fn of_fetch(id: &DocumentId, error: DocumentError) -> Self {
+        match error {
+            DocumentError::Invalid(invalid) => {
+                let cause = invalid.to_string();
+                Self::of_document(id, DocumentProblem::Invalid(invalid), cause)
+            }
+            DocumentError::Status { .. } | DocumentError::Unreachable(_) => {
+                Self::of_document(id, DocumentProblem::Unavailable, error)
+            }
+            DocumentError::TooMany(wait) => Self::TooMany(wait),
+            DocumentError::Busy => Self::Refused(busy()),
+        }
+    }
+}
+
+fn busy() -> OAuthError {
+    OAuthError::new(ErrorCode::TemporarilyUnavailable, "too many client metadata documents are being fetched")
+}
+
+fn unknown() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidClient, "the client is unknown; it must register again")
+}
+
+/// A document as its record has it.
+fn stored_document(stored: &Stored<Client>) -> Option<Arc<Document>> {
+    let Client { metadata, document, .. } = &stored.value;
+    document.map(|state| Arc::new(Document { metadata: metadata.clone(), state }))
+}
+
+/// The client that a document describes. Its record is kept, and marked where the document is newer.
+fn described(id: &DocumentId, document: &Document, stored: Option<Stored<Client>>, now: UnixTime) -> Client {
+    match stored.map(|stored| stored.value) {
+        Some(client) if client.document == Some(document.state) => client,
+        Some(client) => Client {
+            metadata: document.metadata.clone(),
+            document: Some(document.state),
+            unused: true,
+            ..client
+        },
+        None => Client {
+            client_id: ClientId::Document(id.clone()),
+            origin: Origin::Document,
+            issued_at: now,
+            expires_at: None,
+            unused: true,
+            secret: None,
+            secret_expires_at: None,
+            previous_secret: None,
+            jwks: None,
+            allowance: None,
+            metadata: document.metadata.clone(),
+            document: Some(document.state),
+            operated: None,
+        },
+    }
+}
+
+impl AuthorizationServer {
+    /// The client that an authorization request names. Its document is fetched unless it is fresh.
+    pub(super) async fn asking_client(
+        &self,
+        client_id: &str,
+        admission: Admission<'_>,
+        now: UnixTime,
+    ) -> Result<Client, NoClient> {
+        let client_id = ClientId::of_request(client_id).ok_or_else(unknown)?;
+        let Some(id) = client_id.document() else {
+            return Ok(self.stored_client(&client_id, now).await?.ok_or_else(unknown)?.value);
+        };
+        if !self.settings.client_documents.enabled {
+            return Err(unknown().into());
+        }
+        audit::about(&client_id);
+        if !self.settings.client_documents.accepts(&client_id) {
+            let cause = "client_documents does not accept this host";
+            return Err(NoClient::of_document(id, DocumentProblem::Host, cause));
+        }
+        let stored = self.stored_client(&client_id, now).await?;
+        let known = stored.as_ref().and_then(stored_document);
+        match self.documents.current(id, known.as_ref(), admission, now).await {
+            Ok(document) => Ok(described(id, &document, stored, now)),
+            Err(error) => {
+                if let Some(stored) = stored.filter(|_| error.withdraws()) {
+                    self.note_withdrawal(stored, now).await?;
+                }
+                Err(NoClient::of_fetch(id, error))
+            }
+        }
+    }
+
+    /// The client of a request that was judged before. Its document was good minutes ago, so it is fetched only by a
+    /// process that does not know it.
+    pub(super) async fn known_client(
+        &self,
+        client_id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Client, OAuthError> {
+        let stored = self.stored_client(client_id, now).await?;
+        let Some(id) = client_id.document() else { return Ok(stored.ok_or_else(unknown)?.value) };
+        if !self.settings.client_documents.accepts(client_id) {
+            return refuse(ErrorCode::InvalidClient, "clients of this host are not accepted here");
+        }
+        let known = stored.as_ref().and_then(stored_document);
+        let document = match self.documents.known(id, known.as_ref()) {
+            Some(document) => document,
+            None => self.documents.current(id, known.as_ref(), &|| Ok(()), now).await.map_err(not_known)?,
+        };
+        Ok(described(id, &document, stored, now))
+    }
+
+    async fn stored_client(
+        &self,
+        client_id: &ClientId,
+        now: UnixTime,
+    ) -> Result<Option<Stored<Client>>, OAuthError> {
+        Ok(self.clients.get(client_id.key(), now).await?)
+    }
+
+    /// Marks a client whose document is gone or no longer valid, so that no process uses what it was.
+    async fn note_withdrawal(&self, stored: Stored<Client>, now: UnixTime) -> Result<(), OAuthError> {
+        let updated = self.clients.update_from(stored, now, |client| {
+            let Some(state) = client.document.filter(|state| !state.withdrawn) else {
+                return Ok::<_, RepositoryError>(Change::Leave(false));
+            };
+            let document = Some(DocumentState { withdrawn: true, ..state });
+            Ok(Change::Write(Client { document, ..client.clone() }, true))
+        });
+        if updated.await?.is_some_and(|updated| updated.outcome) {
+            Event::ClientDocument { change: "withdrawn" }.record();
+        }
+        Ok(())
+    }
+
+    /// Stores what was fetched of a client that is about to get a grant, until the client has been idle for long.
+    /// Whatever another process has stored since stays if it is newer.
+    pub(super) async fn keep_document(
+        &self,
+        fetched: &Client,
+        until: UnixTime,
+        idle: Duration,
+        now: UnixTime,
+    ) -> Result<(), OAuthError> {
+        let key = fetched.client_id.key();
+        let fetched_at = |client: &Client| client.document.map(|state| state.fetched_at);
+        let updated = self.clients.update(key, now, |stored| {
+            let is_newer = fetched_at(fetched) > fetched_at(stored);
+            let lives_on = stored.expires_at.is_none_or(|ends| until.since(ends) < idle / 10);
+            if !is_newer && lives_on {
+                return Change::Leave(None);
+            }
+            let newest = if is_newer { fetched } else { stored };
+            let changed = newest.metadata != stored.metadata;
+            let client = Client {
+                expires_at: stored.expires_at.map(|ends| ends.max(until)),
+                metadata: newest.metadata.clone(),
+                document: newest.document,
+                ..stored.clone()
+            };
+            Change::Write(client, changed.then_some("changed"))
+        });
+        let event = match updated.await? {
+            Some(updated) => updated.outcome,
+            None => {
+                let client = Client { expires_at: Some(until), unused: false, ..fetched.clone() };
+                // Another process may have been faster.
+                self.clients.insert(client, now).await?.map(|_| "stored")
+            }
+        };
+        if let Some(change) = event {
+            Event::ClientDocument { change }.record();
+        }
+        Ok(())
+    }
+}
+
+fn not_known(error: DocumentError) -> OAuthError {
+    match error {
+        DocumentError::TooMany(_) | DocumentError::Busy => busy(),
+        error => unknown().caused_by(error),
+    }
+}
