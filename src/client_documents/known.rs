@@ -95,7 +95,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::client_document::InvalidDocument;
+    use crate::oauth::{client_document::InvalidDocument, redirect::PrivateUseSchemes};
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -105,7 +105,7 @@ mod tests {
 
     fn fetched(second: u64) -> Document {
         let body = br#"{"redirect_uris":["http://localhost/cb"],"token_endpoint_auth_method":"none"}"#;
-        let metadata = ClientMetadata::parse(body, &Default::default()).unwrap();
+        let metadata = ClientMetadata::parse(body, &PrivateUseSchemes::default()).unwrap();
         let fetched_at = at(second);
         let state = DocumentState { fetched_at, fresh_until: fetched_at.plus(HOUR), withdrawn: false };
         Document { metadata, state }

@@ -3,6 +3,7 @@
 
 mod freshness;
 mod known;
+mod logo;
 mod table;
 
 use std::{
@@ -10,10 +11,20 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+use url::Url;
 
-pub use self::known::Document;
-use self::table::{Entry, Table};
+pub use self::{
+    known::Document,
+    logo::{KnownLogo, Logo},
+};
+use self::{
+    logo::{LARGEST_LOGO, Logos},
+    table::{Entry, Table},
+};
 use crate::{
     clock::UnixTime,
     fetch::{Answer, FetchError, PublicFetch},
@@ -31,6 +42,8 @@ use crate::{
 const MOST_FETCHES: usize = 32;
 /// How long a request waits for its turn to fetch.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request waits for another that fetches the same document: its turn, and the fetch.
+const FETCH_PATIENCE: Duration = Duration::from_secs(8);
 /// Fetches from one host.
 const PER_HOST: Rate = Rate { per_minute: 60, burst: 60 };
 
@@ -86,6 +99,7 @@ pub struct ClientDocuments {
     fetch: PublicFetch,
     schemes: PrivateUseSchemes,
     table: Table,
+    logos: Logos,
     fetches: Semaphore,
     hosts: Limiter,
 }
@@ -95,7 +109,7 @@ impl ClientDocuments {
     #[must_use]
     pub fn new(fetch: PublicFetch, schemes: PrivateUseSchemes) -> Self {
         let (table, fetches) = (Table::default(), Semaphore::new(MOST_FETCHES));
-        Self { fetch, schemes, table, fetches, hosts: Limiter::new(PER_HOST) }
+        Self { fetch, schemes, table, logos: Logos::default(), fetches, hosts: Limiter::new(PER_HOST) }
     }
 
     /// The document of a client for an authorization request. `stored` is what the repository has. A fresh document is
@@ -115,7 +129,7 @@ impl ClientDocuments {
             return Ok(fresh);
         }
         let entry = self.table.entry(id).ok_or(DocumentError::Busy)?;
-        let _turn = entry.turn.lock().await;
+        let _turn = timeout(FETCH_PATIENCE, entry.turn.lock()).await.map_err(|_| DocumentError::Busy)?;
         // The previous holder of the turn may have fetched it.
         if let Some(settled) = entry.known().settled(stored, now) {
             return settled;
@@ -147,8 +161,7 @@ impl ClientDocuments {
         now: UnixTime,
     ) -> Result<Result<Document, DocumentError>, DocumentError> {
         admission().and_then(|()| self.hosts.admit(id.host())).map_err(DocumentError::TooMany)?;
-        let turn = timeout(PATIENCE, self.fetches.acquire()).await;
-        let _turn = turn.ok().and_then(Result::ok).ok_or(DocumentError::Busy)?;
+        let _turn = self.turn().await.ok_or(DocumentError::Busy)?;
         let outcome = self.fetched(id, now).await;
         tracing::debug!(
             client_id = id.as_str(),
@@ -158,8 +171,33 @@ impl ClientDocuments {
         Ok(outcome)
     }
 
+    /// What is known about the logo at this URL. If it is due, the caller is to fetch it.
+    #[must_use]
+    pub fn known_logo(&self, url: &Url, now: UnixTime) -> KnownLogo {
+        self.logos.known(url.as_str(), now)
+    }
+
+    /// Fetches a logo. A client without a logo is as good as one with it, so failures have no reason.
+    pub async fn fetch_logo(&self, url: &Url, now: UnixTime) -> Option<Arc<Logo>> {
+        let logo = self.fetched_logo(url).await.map(Arc::new);
+        self.logos.note(url.as_str(), logo.clone(), now);
+        logo
+    }
+
+    async fn fetched_logo(&self, url: &Url) -> Option<Logo> {
+        self.hosts.admit(url.host_str()?).ok()?;
+        let _turn = self.turn().await?;
+        let answer = self.fetch.get(url, "image/png, image/jpeg, image/webp", LARGEST_LOGO).await.ok()?;
+        (answer.status == 200 && !is_compressed(&answer))
+            .then(|| Logo::of(answer.header("content-type"), &answer.body))?
+    }
+
+    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(PATIENCE, self.fetches.acquire()).await.ok()?.ok()
+    }
+
     async fn fetched(&self, id: &DocumentId, now: UnixTime) -> Result<Document, DocumentError> {
-        let answer = match self.fetch.get(id.url(), LARGEST_DOCUMENT).await {
+        let answer = match self.fetch.get(id.url(), "application/json", LARGEST_DOCUMENT).await {
             Ok(answer) => answer,
             Err(FetchError::TooLarge { status: 200, .. }) => {
                 return Err(DocumentError::Invalid(InvalidDocument::TooLarge));
@@ -179,12 +217,17 @@ impl ClientDocuments {
     }
 
     fn read(&self, id: &DocumentId, answer: &Answer) -> Result<ClientMetadata, InvalidDocument> {
-        if answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        if is_compressed(answer) {
             return Err(InvalidDocument::Compressed);
         }
         let fetched = Fetched { content_type: answer.header("content-type"), body: &answer.body };
         ClientMetadata::of_document(id, fetched, &self.schemes)
     }
+}
+
+/// No compression was asked for, and none is undone.
+fn is_compressed(answer: &Answer) -> bool {
+    answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
 }
 
 impl Entry {

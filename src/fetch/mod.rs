@@ -27,6 +27,9 @@ use crate::{oauth::resource::is_loopback, secret::Secret};
 /// Largest answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
 
+/// What most requests accept.
+const JSON: &str = "application/json";
+
 /// Most idle connections per host.
 const MOST_IDLE: usize = 16;
 
@@ -176,13 +179,14 @@ impl Fetch {
             return Err(FetchError::Forbidden { host: host() });
         }
         self.can_verify(&target.url)?;
-        answer_to(request, &host(), self.timeout, LARGEST).await
+        answer_to(request, JSON, &host(), self.timeout, LARGEST).await
     }
 }
 
-/// Sends a request and reads at most `largest` bytes of its answer.
+/// Sends a request for a document of the media type `accept`, and reads at most `largest` bytes.
 async fn answer_to(
     request: RequestBuilder,
+    accept: &'static str,
     host: &str,
     timeout: Duration,
     largest: usize,
@@ -193,7 +197,7 @@ async fn answer_to(
         }
         FetchError::Unreachable { host: host.to_owned(), reason: innermost(&error.without_url()) }
     };
-    let mut response = request.header(header::ACCEPT, "application/json").send().await.map_err(failed)?;
+    let mut response = request.header(header::ACCEPT, accept).send().await.map_err(failed)?;
     let status = response.status().as_u16();
     let headers = std::mem::take(response.headers_mut());
     let mut body = Vec::new();

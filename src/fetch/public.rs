@@ -84,12 +84,12 @@ impl PublicFetch {
         self.no_authorities.is_none()
     }
 
-    /// Gets a document of at most `largest` bytes.
+    /// Gets a document of the media type `accept`, of at most `largest` bytes.
     ///
     /// # Errors
     ///
     /// When there is no complete answer within five seconds, or it is too large.
-    pub async fn get(&self, url: &Url, largest: usize) -> Result<Answer, FetchError> {
+    pub async fn get(&self, url: &Url, accept: &'static str, largest: usize) -> Result<Answer, FetchError> {
         let host = url.host_str().unwrap_or_default();
         // The resolver is not asked about addresses.
         let address: Option<IpAddr> = match url.host() {
@@ -103,7 +103,7 @@ impl PublicFetch {
         if let Some(error) = &self.no_authorities {
             return Err(error.clone().into());
         }
-        answer_to(self.client.request(Method::GET, url.clone()), host, TIMEOUT, largest).await
+        answer_to(self.client.request(Method::GET, url.clone()), accept, host, TIMEOUT, largest).await
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
             "https://10.0.0.1:8443/",
         ] {
             let url = Url::parse(url).unwrap();
-            let outcome = fetch(&[]).get(&url, 10).await;
+            let outcome = fetch(&[]).get(&url, "application/json", 10).await;
             assert!(matches!(outcome, Err(FetchError::Forbidden { .. })), "{url} {outcome:?}");
         }
     }
@@ -162,7 +162,7 @@ mod tests {
             let accepted =
                 async { tokio::time::timeout(Duration::from_secs(1), listener.accept()).await.is_ok() };
             let fetch = fetch(networks);
-            let (outcome, accepted) = tokio::join!(fetch.get(&url, 10), accepted);
+            let (outcome, accepted) = tokio::join!(fetch.get(&url, "application/json", 10), accepted);
             assert_eq!((outcome.is_err(), accepted), (true, connects), "{networks:?}");
         }
     }
@@ -170,7 +170,7 @@ mod tests {
     #[tokio::test]
     async fn cimd_3_only_https_is_spoken() {
         let url = Url::parse("http://127.0.0.1:1/").unwrap();
-        assert!(fetch(&["127.0.0.0/8"]).get(&url, 10).await.is_err());
+        assert!(fetch(&["127.0.0.0/8"]).get(&url, "application/json", 10).await.is_err());
     }
 
     #[test]

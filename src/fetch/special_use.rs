@@ -44,7 +44,7 @@ const fn v6([a, b]: [u16; 2], length: u8) -> Ipv6Net {
 }
 
 /// Whether an address belongs to a public host, or to one of `exceptions`. An IPv4 address inside an IPv6 one is
-/// judged as itself. An exception for 127.0.0.1 is one for ::1 too, because `localhost` is both.
+/// judged as itself. An exception for 127.0.0.1 is one for `::1` too, because `localhost` is both.
 pub(super) fn is_allowed(address: IpAddr, exceptions: &[IpNet]) -> bool {
     let address = match address {
         IpAddr::V6(Ipv6Addr::LOCALHOST) if excepts(exceptions, Ipv4Addr::LOCALHOST.into()) => return true,

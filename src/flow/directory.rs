@@ -1,12 +1,14 @@
 //! Finds the client of an authorization request: its registration, or its metadata document. A document is stored only
 //! when the upstream has vouched for a user, like everything else.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+
+use url::Url;
 
 use super::AuthorizationServer;
 use crate::{
     audit::{self, Event},
-    client_documents::{Admission, Document, DocumentError},
+    client_documents::{Admission, Document, DocumentError, KnownLogo, Logo},
     clock::UnixTime,
     oauth::{
         client::{Client, ClientId, DocumentState, Origin},
@@ -16,6 +18,9 @@ use crate::{
     },
     repository::{Change, RepositoryError, Stored},
 };
+
+/// How long a user waits for a logo that is not known yet.
+const LOGO_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A client metadata document that cannot be used.
 #[derive(Debug)]
@@ -173,6 +178,23 @@ impl AuthorizationServer {
         Ok(described(id, &document, stored, now))
     }
 
+    /// The logo of a client, if its document names one on its own host. A user waits a moment for it; the fetch goes on.
+    pub(super) async fn logo(
+        &self,
+        client: &Client,
+        admission: Admission<'_>,
+        now: UnixTime,
+    ) -> Option<Arc<Logo>> {
+        let url = logo_url(client)?;
+        if let KnownLogo::Shown(logo) = self.documents.known_logo(&url, now) {
+            return logo;
+        }
+        admission().ok()?;
+        let documents = Arc::clone(&self.documents);
+        let fetch = async move { Ok::<_, Infallible>(documents.fetch_logo(&url, now).await) };
+        self.background.within(LOGO_PATIENCE, fetch).await?.ok()?
+    }
+
     async fn stored_client(
         &self,
         client_id: &ClientId,
@@ -223,19 +245,24 @@ impl AuthorizationServer {
             };
             Change::Write(client, changed.then_some("changed"))
         });
-        let event = match updated.await? {
-            Some(updated) => updated.outcome,
-            None => {
-                let client = Client { expires_at: Some(until), unused: false, ..fetched.clone() };
-                // Another process may have been faster.
-                self.clients.insert(client, now).await?.map(|_| "stored")
-            }
+        let event = if let Some(updated) = updated.await? {
+            updated.outcome
+        } else {
+            let client = Client { expires_at: Some(until), unused: false, ..fetched.clone() };
+            // Another process may have been faster.
+            self.clients.insert(client, now).await?.map(|_| "stored")
         };
         if let Some(change) = event {
             Event::ClientDocument { change }.record();
         }
         Ok(())
     }
+}
+
+fn logo_url(client: &Client) -> Option<Url> {
+    let host = client.client_id.document()?.host();
+    let url = Url::parse(client.metadata.logo_uri.as_deref()?).ok()?;
+    (url.scheme() == "https" && url.host_str() == Some(host)).then_some(url)
 }
 
 fn not_known(error: DocumentError) -> OAuthError {

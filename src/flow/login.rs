@@ -7,7 +7,7 @@ mod granting;
 mod upstream_leg;
 mod visitor;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     audit::{self, Event},
-    client_documents::Admission,
+    client_documents::{Admission, Logo},
     clock::UnixTime,
     oauth::{
         authorization::AuthorizationRequest,
@@ -78,6 +78,8 @@ pub struct Consent {
     pub request: AuthorizationRequest,
     /// What the form must send back.
     pub sealed: String,
+    /// Of a client with a document.
+    pub logo: Option<Arc<Logo>>,
 }
 
 /// Why the user gets no consent page.
@@ -257,7 +259,8 @@ impl AuthorizationServer {
         if sealed.len() > LONGEST_SEALED {
             return Err(Refusal::Page(OAuthError::new(ErrorCode::InvalidRequest, "the request is too long")));
         }
-        Ok(Consent { client, request: transaction.request, sealed })
+        let logo = self.logo(&client, admission, now).await;
+        Ok(Consent { client, request: transaction.request, sealed, logo })
     }
 
     /// Takes the user's answer to the consent page, or to the question after the sign-in.

@@ -166,7 +166,7 @@ pub struct ClientMetadata {
     pub application_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_uri: Option<String>,
-    /// Never fetched, never shown.
+    /// Of a registered client never fetched and never shown.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub logo_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -53,6 +53,25 @@ fn the_minimal_configuration_has_the_documented_defaults() {
 }
 
 #[test]
+fn whose_documents_are_accepted_arrives() {
+    let section = r#"[client_documents]
+policy = "listed"
+hosts = ["Claude.ai", "*.Example.org"]
+blocked_hosts = ["evil.example.org"]
+private_networks = ["10.0.0.0/8", "192.0.2.7"]
+"#;
+    let documents = parsed(&format!("{MINIMAL}{section}")).unwrap().client_documents;
+    let exactly = |host: &str| HostPattern::Exactly(host.to_owned());
+    let hosts = vec![exactly("claude.ai"), HostPattern::Below("example.org".to_owned())];
+    let blocked_hosts = vec![exactly("evil.example.org")];
+    assert_eq!(documents.policy, DocumentPolicy { enabled: true, hosts: Some(hosts), blocked_hosts });
+    let networks = ["10.0.0.0/8", "192.0.2.7/32"].map(|network| network.parse().unwrap());
+    assert_eq!(documents.private_networks, networks);
+    let useless = parsed(&format!("{MINIMAL}[client_documents]\nhosts = [\"claude.ai\"]")).unwrap();
+    assert!(useless.warnings.iter().any(|warning| warning.key == "client_documents.hosts"));
+}
+
+#[test]
 fn every_key_arrives() {
     let text = r#"
 public_url = "https://mcp.example.org/a"
@@ -93,11 +112,6 @@ algorithm = "RS256"
 kind = "sqlite"
 path = "db/x.sqlite"
 clients = { kind = "sqlite" }
-[client_documents]
-policy = "listed"
-hosts = ["Claude.ai", "*.Example.org"]
-blocked_hosts = ["evil.example.org"]
-private_networks = ["10.0.0.0/8", "192.0.2.7"]
 [registration]
 enabled = false
 unused_lifetime = "1h 30m"
@@ -143,13 +157,6 @@ level = "info,pangea_mcp_auth=debug"
     assert_eq!(config.keys.algorithm, SigningAlgorithm::Rs256);
     let schemes = PrivateUseSchemes::Listed(vec!["cursor".into(), "vscode".into()]);
     assert_eq!(config.registration.schemes, schemes);
-    let documents = &config.client_documents;
-    let exactly = |host: &str| HostPattern::Exactly(host.to_owned());
-    let hosts = vec![exactly("claude.ai"), HostPattern::Below("example.org".to_owned())];
-    assert_eq!(documents.policy.hosts.as_ref(), Some(&hosts));
-    assert_eq!(documents.policy.blocked_hosts, [exactly("evil.example.org")]);
-    let networks = ["10.0.0.0/8", "192.0.2.7/32"].map(|network| network.parse().unwrap());
-    assert_eq!(documents.private_networks, networks);
     assert_eq!(config.registration.unused, Duration::from_mins(90));
     assert!(!config.registration.enabled && config.registration.trusted_hosts.is_empty());
     assert_eq!(config.lifetimes.grant, Duration::from_hours(14 * 24));

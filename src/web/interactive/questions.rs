@@ -22,7 +22,7 @@ use crate::{
 
 /// The question before the sign-in.
 pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
-    let Consent { client, request, sealed } = consent;
+    let Consent { client, request, sealed, logo } = consent;
     let metadata = &client.metadata;
     let texts = Texts::of(web, client, request);
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
@@ -33,6 +33,7 @@ pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
             Origin::Operator => ClientKind::Operator,
             Origin::Document => ClientKind::Document,
         },
+        logo: logo.as_ref().map(|logo| logo.data_uri()),
         client_id: client.client_id.as_str(),
         client_uri: metadata.client_uri.as_deref(),
         policy_uri: metadata.policy_uri.as_deref(),

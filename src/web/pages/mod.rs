@@ -75,6 +75,8 @@ pub struct ConsentPage<'a> {
     /// What the user is asked to allow.
     pub asked: Asked<'a>,
     pub client_kind: ClientKind,
+    /// The client's logo as a `data:` URI: the browser asks no one for it.
+    pub logo: Option<&'a str>,
     /// The client's `client_id`.
     pub client_id: &'a str,
     /// The client's home page. Shown only if `http` or `https`, like the next two.
@@ -122,6 +124,11 @@ impl ConsentPage<'_> {
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
+    }
+
+    /// The logo, if no one needs to be asked for it.
+    fn contained_logo(&self) -> Option<&str> {
+        self.logo.filter(|uri| uri.starts_with("data:image/"))
     }
 
     fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -21,6 +21,7 @@ fn consent() -> ConsentPage<'static> {
             transaction: TRANSACTION,
         },
         client_kind: ClientKind::SelfRegistered,
+        logo: None,
         client_id: "c_1",
         client_uri: Some("https://claude.example/"),
         policy_uri: Some("http://claude.example/privacy"),
@@ -62,6 +63,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
                 ..signed_in_full_of(text).asked
             },
             client_kind: ClientKind::SelfRegistered,
+            logo: Some(text),
             client_id: text,
             client_uri: Some(text),
             policy_uri: Some(text),
@@ -352,6 +354,14 @@ fn consent_17_and_hdr_2_nothing_is_loaded_and_nothing_runs() {
             assert!(!tag.contains(" src=") && !tag.contains(" style=") && !tag.contains(" srcset="), "{tag}");
             assert!(name != "link" || tag == "link rel=\"icon\" href=\"data:,\"", "{tag}");
         }
+    }
+    let with_logo = |uri| ConsentPage { logo: Some(uri), ..consent() }.render();
+    assert!(
+        with_logo("data:image/png;base64,AAAA")
+            .contains("<img class=\"logo\" src=\"data:image/png;base64,AAAA\"")
+    );
+    for uri in ["https://app.example/logo.png", "//app.example/logo.png", "data:text/html,x"] {
+        assert!(!with_logo(uri).contains("<img"), "{uri}");
     }
     assert!(!STYLE.contains("url(") && !STYLE.contains("@import") && !STYLE.contains("://"));
 }

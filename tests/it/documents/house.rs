@@ -61,7 +61,10 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("telemetry", &["config", "audit"]),
     // It says where each kind of record is kept.
     ("config", &["repository", "oauth", "permissions", "secret"]),
-    ("flow", &["audit", "keys", "repository", "client_documents", "upstream", "jose", "oauth", "secret", "clock"]),
+    (
+        "flow",
+        &["audit", "keys", "repository", "client_documents", "upstream", "jose", "oauth", "secret", "clock"],
+    ),
     ("audit", &["oauth", "secret"]),
     // It reads from clients and grants which of two records is newer.
     ("migration", &["repository", "oauth", "secret", "clock"]),

@@ -1,7 +1,9 @@
 //! Clients that describe themselves in a document at the URL that is their ID.
 
 mod cache;
+mod cost;
 mod hostile;
+mod logo;
 
 use std::time::Duration;
 
@@ -40,7 +42,7 @@ fn stored_clients(server: &Server) -> i64 {
 async fn a_client_that_never_registered_signs_a_user_in() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     let tokens = client.login(&server).await;
     assert_eq!(claims(&tokens.access)["client_id"], client.id);
     let tokens = Tokens::of(client.refresh(&server, &tokens.refresh).await).await;
@@ -62,7 +64,7 @@ async fn what_is_switched_off_is_not_advertised_and_not_fetched() {
         let server = server_for(&documents, &format!("enabled = {enabled}")).await;
         let metadata = body(server.get("/.well-known/oauth-authorization-server").await).await;
         assert_eq!(metadata["client_id_metadata_document_supported"], advertised);
-        let page = asked_by(&documents.client(CLIENT, json!({})), &server).await;
+        let page = asked_by(&documents.client(CLIENT, &json!({})), &server).await;
         assert_eq!(page.status, if enabled == "true" { 200 } else { 400 });
         assert_eq!(documents.requests(), 1, "{enabled}");
     }
@@ -73,7 +75,7 @@ async fn what_is_switched_off_is_not_advertised_and_not_fetched() {
 async fn the_request_for_a_document_says_nothing_about_anyone() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     let mut browser = Browser::new().sending("cookie", "canary=1").sending("authorization", "Basic canary");
     assert_eq!(browser.get(&client.authorize_url(&server, &[])).await.status, 200);
     let asked = documents.asked(CLIENT);
@@ -92,7 +94,7 @@ async fn the_request_for_a_document_says_nothing_about_anyone() {
 async fn only_status_200_is_a_document() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    documents.client("/elsewhere", json!({ "client_id": documents.url("/client301") }));
+    documents.client("/elsewhere", &json!({ "client_id": documents.url("/client301") }));
     for status in [201, 204, 301, 302, 303, 307, 308, 400, 401, 404, 410, 418, 500, 503] {
         let path = format!("/client{status}");
         let location = format!("location: {}", documents.url("/elsewhere"));
@@ -125,7 +127,7 @@ async fn the_page_names_the_member_that_is_wrong() {
     .into_iter()
     .enumerate()
     {
-        let client = documents.client(&format!("/{number}"), json!({ name: value }));
+        let client = documents.client(&format!("/{number}"), &json!({ name: value }));
         let page = asked_by(&client, &server).await;
         assert!(is_refusal(&page), "{name}: {} {}", page.status, page.html);
         assert!(page.html.contains(name), "{name}: {}", page.html);
@@ -142,7 +144,7 @@ async fn the_page_names_the_member_that_is_wrong() {
 async fn the_page_names_the_host_and_not_what_the_client_calls_itself() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({ "client_name": "Trusted <b>Bank</b>" }));
+    let client = documents.client(CLIENT, &json!({ "client_name": "Trusted <b>Bank</b>" }));
     let page = asked_by(&client, &server).await;
     let heading = page.html.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap();
     assert!(heading.contains("127.0.0.1") && !heading.contains("Bank"), "{heading}");
@@ -157,7 +159,7 @@ async fn logins_with_one_client_id_do_not_end_each_other() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
     let client = documents
-        .client(CLIENT, json!({ "redirect_uris": ["http://localhost/callback", "https://a.example/cb"] }));
+        .client(CLIENT, &json!({ "redirect_uris": ["http://localhost/callback", "https://a.example/cb"] }));
     let web = Client { redirect_uri: "https://a.example/cb".to_owned(), ..client.clone() };
     let (first, second, third) =
         (client.login(&server).await, client.login(&server).await, web.login(&server).await);
@@ -174,7 +176,7 @@ async fn logins_with_one_client_id_do_not_end_each_other() {
 async fn a_document_is_stored_when_a_user_has_signed_in() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     let mut browser = Browser::new();
     let page = browser.get(&client.authorize_url(&server, &[])).await;
     let page = browser.decide(&page, "approve").await;
@@ -200,9 +202,9 @@ async fn the_client_of_a_blocked_host_is_refused_at_once_with_the_tokens_that_it
             "[[resources]]\nurl = \"https://mcp.example.org/mcp\"\nscopes = [\"user\"]\n\
             introspection = { client_id = \"rs-1\", client_secret = { env = \"RS_SECRET\" } }\n",
         );
-        Server::with(Options { sections, folder, resources, ..Options::default() }).await
+        Server::with(Options { sections, resources, folder, ..Options::default() }).await
     };
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     let of_resource =
         |server: &Server| client.authorize_url(server, &[("resource", "https://mcp.example.org/mcp")]);
     let server = with("").await;
@@ -235,7 +237,7 @@ async fn the_client_of_a_blocked_host_is_refused_at_once_with_the_tokens_that_it
 async fn the_token_endpoint_fetches_nothing() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     for answer in [
         client.redeem(&server, "mcp_ac_x").await,
         client.refresh(&server, "mcp_rt_x").await,
@@ -252,7 +254,7 @@ async fn the_token_endpoint_fetches_nothing() {
 async fn a_client_with_a_document_presents_no_secret() {
     let documents = DocumentServer::start();
     let server = server_for(&documents, "").await;
-    let client = documents.client(CLIENT, json!({}));
+    let client = documents.client(CLIENT, &json!({}));
     let code = client.code(&server).await;
     let pairs = [
         ("grant_type", "authorization_code"),

@@ -123,7 +123,7 @@ impl DocumentServer {
     }
 
     /// Publishes a right document with some members changed, and returns its client.
-    pub fn client(&self, path: &str, change: Value) -> Client {
+    pub fn client(&self, path: &str, change: &Value) -> Client {
         let mut document = self.document(path);
         for (name, value) in change.as_object().unwrap() {
             document[name] = value.clone();

@@ -61,7 +61,7 @@ async fn a_private_network_is_reached_only_if_the_operator_names_it() {
     {
         let sections = format!("[client_documents]\nprivate_networks = [\"{networks}\"]\n{ca_file}\n").leak();
         let server = Server::with(Options { sections, ..Options::default() }).await;
-        let page = asked_by(&documents.client(CLIENT, json!({})), &server).await;
+        let page = asked_by(&documents.client(CLIENT, &json!({})), &server).await;
         assert_eq!(page.status, status, "{networks}");
     }
 }
@@ -71,7 +71,7 @@ async fn a_private_network_is_reached_only_if_the_operator_names_it() {
 async fn a_certificate_that_nobody_vouches_for_is_not_accepted() {
     let (documents, others) = (DocumentServer::start(), DocumentServer::start());
     let server = server_for(&others, "").await;
-    assert!(is_refusal(&asked_by(&documents.client(CLIENT, json!({})), &server).await));
+    assert!(is_refusal(&asked_by(&documents.client(CLIENT, &json!({})), &server).await));
     assert_eq!(documents.requests(), 0);
 }
 
@@ -127,7 +127,7 @@ async fn one_network_causes_few_fetches() {
     let documents = DocumentServer::start();
     let top = "trusted_proxies = [\"127.0.0.1\"]";
     let server = Server::with(Options { top, sections: documents.section(""), ..Options::default() }).await;
-    let known = documents.client(CLIENT, json!({}));
+    let known = documents.client(CLIENT, &json!({}));
     let asked = async |client: &Client, address: &str| {
         let mut browser = Browser::new().sending("x-forwarded-for", address);
         browser.get(&client.authorize_url(&server, &[])).await
@@ -135,7 +135,7 @@ async fn one_network_causes_few_fetches() {
     assert_eq!(asked(&known, "203.0.113.9").await.status, 200);
     let mut refused = 0;
     for number in 0..50 {
-        let client = documents.client(&format!("/{number}"), json!({}));
+        let client = documents.client(&format!("/{number}"), &json!({}));
         let page = asked(&client, "203.0.113.9").await;
         if page.status == 429 {
             assert!(page.header("retry-after").parse::<u64>().is_ok_and(|wait| wait > 0));
@@ -145,7 +145,7 @@ async fn one_network_causes_few_fetches() {
     assert!(refused >= 15, "{refused}");
     assert_eq!(documents.requests(), 51 - refused);
     // Others pay nothing for that, and a document that is known needs no fetch.
-    assert_eq!(asked(&documents.client("/50", json!({})), "203.0.113.10").await.status, 200);
+    assert_eq!(asked(&documents.client("/50", &json!({})), "203.0.113.10").await.status, 200);
     assert_eq!(asked(&known, "203.0.113.9").await.status, 200);
 }
 
@@ -156,7 +156,7 @@ async fn one_host_is_asked_for_few_documents() {
     let server = server_for(&documents, "").await;
     // Programs on this machine have no network whose budget ends.
     let clients: Vec<Client> =
-        (0..120).map(|number| documents.client(&format!("/{number}"), json!({}))).collect();
+        (0..120).map(|number| documents.client(&format!("/{number}"), &json!({}))).collect();
     let mut pages = Vec::new();
     for client in &clients {
         pages.push(asked_by(client, &server).await.status);
@@ -207,7 +207,7 @@ async fn a_thousand_clients_of_mute_hosts_cost_few_connections_and_little_time_a
     const CLIENTS: usize = 1000;
     let (mute, documents) = (Mute::start().await, DocumentServer::start());
     let server = server_for(&documents, "").await;
-    let known = documents.client(CLIENT, json!({}));
+    let known = documents.client(CLIENT, &json!({}));
     assert_eq!(asked_by(&known, &server).await.status, 200);
     let asks = async |number: usize| {
         let id = format!("https://127.0.{}.{}:{}/client", number / 250, number % 250 + 3, mute.port);
