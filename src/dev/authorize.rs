@@ -17,9 +17,7 @@ use super::{
     ids,
     page::{problem_page, sign_in_page},
     people,
-    reply::wait,
     state::Code,
-    switches::{Answer, Authorize, IssParameter},
 };
 
 /// How long a code is valid.
@@ -31,13 +29,11 @@ const EXAMPLE_EMAIL: &str = "ada@example.com";
 pub(super) async fn ask(State(stand_in): State<StandIn>, RawQuery(query): RawQuery) -> Response {
     let request = match AuthorizationRequest::read(&stand_in, query.as_deref()) {
         Ok(request) => request,
-        Err(refusal) => return refusal.answer(&stand_in),
+        Err(refusal) => return refusal.answer(),
     };
-    let settings = stand_in.0.switches.authorize.peek();
-    wait(settings.delay_ms).await;
-    let remembered = request.login_hint.clone().or(settings.session).filter(|_| !request.asks_again);
-    let known = remembered.or(settings.sign_in_as);
-    if let Some(email) = known.as_deref().and_then(people::email) {
+    let hinted = request.login_hint.as_ref().filter(|_| !request.asks_again);
+    let known = hinted.or(stand_in.0.sign_in_as.as_ref());
+    if let Some(email) = known.and_then(|known| people::email(known)) {
         return request.sign_in(&stand_in, &email);
     }
     let last_email = stand_in.0.state.read(|state| state.last_email.clone());
@@ -54,12 +50,11 @@ pub(super) async fn answer(
 ) -> Response {
     let request = match AuthorizationRequest::read(&stand_in, query.as_deref()) {
         Ok(request) => request,
-        Err(refusal) => return refusal.answer(&stand_in),
+        Err(refusal) => return refusal.answer(),
     };
     let form = Form::parse(&body).unwrap_or_default();
     if form.get("decision") == Some("deny") {
-        let settings = stand_in.0.switches.authorize.take();
-        return request.back.error(&stand_in, &settings, "access_denied", Some("The person declined."));
+        return request.back.error("access_denied", "The person declined.");
     }
     let typed = form.get("email").unwrap_or_default();
     match people::email(typed) {
@@ -100,12 +95,10 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn answer(self, stand_in: &StandIn) -> Response {
+    fn answer(self) -> Response {
         match self {
             Self::Page(problem, detail) => problem_page(problem, &detail),
-            Self::Redirect(back, error, description) => {
-                back.error(stand_in, &stand_in.0.switches.authorize.take(), error, Some(description))
-            }
+            Self::Redirect(back, error, description) => back.error(error, description),
         }
     }
 }
@@ -136,24 +129,15 @@ impl AuthorizationRequest {
         }
     }
 
-    /// Sends the browser back with what the switches say, which is a code if they say nothing.
+    /// Sends the browser back with a code, unless the person is disabled.
     fn sign_in(self, stand_in: &StandIn, email: &str) -> Response {
-        let settings = stand_in.0.switches.authorize.take();
-        match &settings.answer {
-            Answer::Code => {}
-            Answer::Deny => return self.back.error(stand_in, &settings, "access_denied", None),
-            Answer::Error { error, error_description } => {
-                return self.back.error(stand_in, &settings, error, error_description.as_deref());
-            }
-            Answer::Nothing => return self.back.redirect(stand_in, &settings, &[]),
+        if stand_in.0.conduct.is_disabled(email) {
+            return self.back.error("access_denied", "The person is disabled.");
         }
         let Self { back, client_id, redirect_uri, scope, challenge, nonce, .. } = self;
         let now = stand_in.now();
         let code = ids::fresh("pmc", &*stand_in.0.random);
-        let signed_in = stand_in.0.state.change(|state| {
-            if state.is_disabled(email) {
-                return false;
-            }
+        stand_in.0.state.change(|state| {
             let person = state.person(email, now);
             person.last_login_at = Some(now);
             person.login_count += 1;
@@ -161,13 +145,8 @@ impl AuthorizationRequest {
             let email = email.to_owned();
             let value = Code { client_id, redirect_uri, challenge, nonce, email, scope };
             state.codes.insert(code.clone(), value, now.plus(CODE_LIFE), now);
-            true
         });
-        if signed_in {
-            back.redirect(stand_in, &settings, &[("code", &code)])
-        } else {
-            back.error(stand_in, &settings, "access_denied", Some("The person is disabled."))
-        }
+        back.redirect(&[("code", &code)])
     }
 }
 
@@ -221,27 +200,12 @@ impl ReturnAddress {
         self.uri.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    fn error(
-        self,
-        stand_in: &StandIn,
-        settings: &Authorize,
-        error: &str,
-        description: Option<&str>,
-    ) -> Response {
-        let mut parameters = vec![("error", error)];
-        parameters.extend(description.map(|description| ("error_description", description)));
-        self.redirect(stand_in, settings, &parameters)
+    fn error(self, error: &str, description: &str) -> Response {
+        self.redirect(&[("error", error), ("error_description", description)])
     }
 
-    fn redirect(mut self, stand_in: &StandIn, settings: &Authorize, parameters: &[(&str, &str)]) -> Response {
-        let mut query = self.uri.query_pairs_mut();
-        query.extend_pairs(parameters).append_pair("state", &self.state);
-        match settings.iss {
-            IssParameter::Absent => {}
-            IssParameter::Right => _ = query.append_pair("iss", &stand_in.0.issuer),
-            IssParameter::Wrong => _ = query.append_pair("iss", "https://another-issuer.example"),
-        }
-        drop(query);
+    fn redirect(mut self, parameters: &[(&str, &str)]) -> Response {
+        self.uri.query_pairs_mut().extend_pairs(parameters).append_pair("state", &self.state);
         (StatusCode::SEE_OTHER, [(LOCATION, self.uri.as_str())]).into_response()
     }
 }

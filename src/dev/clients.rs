@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 
 use super::{
     StandIn, StandInConfig,
+    envelope::timestamp,
     form::Form,
     ids,
     reply::{OAuthError, json_reply},
-    service::{holds_service_token, timestamp},
+    service::holds_service_token,
 };
 use crate::{clock::UnixTime, secret::TokenHash};
 

@@ -5,7 +5,8 @@ use data_encoding::BASE32_NOPAD;
 use crate::secret::{Random, sha256};
 
 /// A new one that cannot be guessed (160 bits).
-pub(super) fn fresh(prefix: &str, random: &dyn Random) -> String {
+#[must_use]
+pub fn fresh(prefix: &str, random: &dyn Random) -> String {
     let mut bytes = [0; 20];
     random.fill(&mut bytes);
     format!("{prefix}_{}", base32(&bytes))

@@ -3,23 +3,12 @@
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde_json::{Value, json};
 
-use super::{
-    StandIn,
-    reply::{json_reply, trouble},
-};
+use super::{StandIn, reply::json_reply};
 
 /// `GET /.well-known/oauth-authorization-server` and `…/openid-configuration`. Whether `AuthN` has
 /// either is not known.
 pub(super) async fn metadata(State(stand_in): State<StandIn>) -> Response {
-    let settings = stand_in.0.switches.metadata.take();
-    if let Some(answer) = trouble(settings.delay_ms, &settings.fault).await {
-        return answer;
-    }
-    let mut document = document(&stand_in);
-    if settings.iss_advertised {
-        document["authorization_response_iss_parameter_supported"] = json!(true);
-    }
-    json_reply(StatusCode::OK, &document)
+    json_reply(StatusCode::OK, &document(&stand_in))
 }
 
 fn document(stand_in: &StandIn) -> Value {
@@ -44,9 +33,5 @@ fn document(stand_in: &StandIn) -> Value {
 
 /// `GET /v2/oauth/jwks.json` and `/v1beta/oauth/jwks.json`.
 pub(super) async fn jwks(State(stand_in): State<StandIn>) -> Response {
-    let settings = stand_in.0.switches.jwks.take();
-    if let Some(answer) = trouble(settings.delay_ms, &settings.fault).await {
-        return answer;
-    }
     json_reply(StatusCode::OK, stand_in.0.keys.key_set())
 }

@@ -1,18 +1,20 @@
-//! The stand-in for Pangea `AuthN` and Vault: the OAuth server, the calls that tell who a person is,
-//! and the secrets, in this process and for loopback only. Any email address works; there is no
-//! password.
+//! The stand-in for Pangea `AuthN`: the OAuth server, and the calls that tell who a person is, in this process and for
+//! loopback only. Any email address works; there is no password.
 //!
-//! It is stricter than Pangea is known to be (redirect URI, `state`, scope, one-time codes, PKCE),
-//! and what is not known of Pangea, or goes wrong there, is a [switch](Switches).
+//! It is stricter than Pangea is known to be (redirect URI, `state`, scope, one-time codes, PKCE). What differs between
+//! Pangea projects is a [`Conduct`].
 
 mod authorize;
+mod claims;
 mod clients;
-mod control;
-mod dial;
+mod conduct;
+mod envelope;
 mod expiring;
 mod form;
 mod ids;
 mod introspection;
+mod issue;
+mod loopback;
 mod metadata;
 mod page;
 mod people;
@@ -20,34 +22,25 @@ mod reply;
 mod service;
 mod signing;
 mod state;
-mod switches;
-#[cfg(test)]
-mod tests;
 mod token;
-mod tokens;
-mod vault;
 
 use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    middleware::from_fn,
     routing::{get, post},
 };
 
 pub use self::{
-    control::RequestCounts,
-    dial::{Dial, DialError},
+    claims::Claims,
+    conduct::Conduct,
+    envelope::{Envelope, Verdict, timestamp},
+    ids::fresh as fresh_id,
+    reply::json_reply,
     service::SERVICE_TOKEN,
+    signing::SigningKeys,
     state::StateError,
-    switches::{
-        AccessTokenForm, Answer, Authorize, ExpiresIn, Fault, IdToken, Introspection, IssParameter, Metadata,
-        Pkce, Plain, SwitchError, Switches, Token,
-    },
-    vault::{
-        AtDisabledAt, FolderFilter, Habits, LastAtEnd, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault,
-        VaultSwitches,
-    },
 };
 use crate::{
     clock::{Clock, UnixTime},
@@ -98,9 +91,8 @@ struct Inner {
     random: Arc<dyn Random>,
     keys: signing::SigningKeys,
     state: state::Store,
-    switches: Switches,
-    requests: RequestCounts,
-    pending: vault::Pending,
+    sign_in_as: Option<String>,
+    conduct: Box<dyn Conduct>,
 }
 
 impl StandIn {
@@ -114,15 +106,28 @@ impl StandIn {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, StandInError> {
+        Self::conducted(config, Box::new(conduct::Ordinary), clock, random)
+    }
+
+    /// The same, with a conduct of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the state file cannot be read, or no signing key can be made.
+    pub fn conducted(
+        config: StandInConfig,
+        conduct: Box<dyn Conduct>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, StandInError> {
         let client = clients::Client::configured(&config, clock.now());
         Ok(Self(Arc::new(Inner {
             issuer: config.issuer.trim_end_matches('/').to_owned(),
             client,
             keys: signing::SigningKeys::generate(&*random)?,
             state: state::Store::open(config.state_file)?,
-            switches: Switches::new(config.sign_in_as),
-            requests: RequestCounts::default(),
-            pending: vault::Pending::default(),
+            sign_in_as: config.sign_in_as,
+            conduct,
             clock,
             random,
         })))
@@ -144,50 +149,8 @@ impl StandIn {
             .route("/v2/client/token/check", post(service::token_check))
             .route("/v2/user/profile/get", post(service::profile_get))
             .route("/v2/user/group/list", post(service::group_list))
-            .merge(vault::routes())
-            .nest("/vault", vault::routes())
-            .route(
-                "/__stand-in/switches",
-                get(control::show_switches).post(control::set_switches).delete(control::reset_switches),
-            )
-            .route("/__stand-in/disable", post(control::disable))
-            .route("/__stand-in/requests", get(control::show_requests))
-            .layer(from_fn_with_state(self.clone(), control::admit))
+            .layer(from_fn(loopback::admit))
             .with_state(self.clone())
-    }
-
-    /// The switches.
-    #[must_use]
-    pub fn switches(&self) -> &Switches {
-        &self.0.switches
-    }
-
-    /// How often each path was asked for.
-    #[must_use]
-    pub fn requests(&self) -> &RequestCounts {
-        &self.0.requests
-    }
-
-    /// Disables a person: no sign-in, no refresh, and every token is inactive.
-    pub fn disable(&self, email: &str) {
-        self.set_disabled(email, true);
-    }
-
-    /// Enables a disabled person. Tokens that were issued before work again.
-    pub fn enable(&self, email: &str) {
-        self.set_disabled(email, false);
-    }
-
-    /// The groups that a person is in from now on.
-    pub fn set_groups(&self, email: &str, groups: &[&str]) {
-        let groups = groups.iter().map(|&group| group.to_owned()).collect();
-        let (email, now) = (email.to_lowercase(), self.now());
-        self.0.state.change(|state| state.person(&email, now).groups = groups);
-    }
-
-    fn set_disabled(&self, email: &str, disabled: bool) {
-        let (email, now) = (email.to_lowercase(), self.now());
-        self.0.state.change(|state| state.person(&email, now).disabled = disabled);
     }
 
     fn now(&self) -> UnixTime {
@@ -199,5 +162,15 @@ impl StandIn {
             return Some(self.0.client.clone());
         }
         self.0.state.read(|state| state.clients.get(id).cloned())
+    }
+
+    /// An access token that works: alive, of a living session, of a person who is not disabled.
+    fn live_access_token<'a>(
+        &self,
+        state: &'a state::State,
+        token: &str,
+    ) -> Option<(&'a state::AccessToken, &'a state::Session)> {
+        let (access, session) = state.access_token(token, self.now())?;
+        (!self.0.conduct.is_disabled(&session.email)).then_some((access, session))
     }
 }

@@ -12,13 +12,11 @@ pub(super) struct Person {
     pub(super) created_at: UnixTime,
     pub(super) last_login_at: Option<UnixTime>,
     pub(super) login_count: u64,
-    pub(super) disabled: bool,
-    pub(super) groups: Vec<String>,
 }
 
 impl Person {
     pub(super) fn new(now: UnixTime) -> Self {
-        Self { created_at: now, last_login_at: None, login_count: 0, disabled: false, groups: Vec::new() }
+        Self { created_at: now, last_login_at: None, login_count: 0 }
     }
 }
 

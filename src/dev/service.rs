@@ -1,21 +1,20 @@
-//! The service API that tells who a person is. Its answers come in Pangea's envelope, whose six keys
-//! are exactly the ones that the official SDKs accept.
+//! The service API that tells who a person is.
 
 use axum::{
     body::Bytes,
     extract::State,
     http::{HeaderMap, StatusCode, header::AUTHORIZATION},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    StandIn, ids, people,
-    reply::{json_reply, trouble},
+    StandIn,
+    envelope::{Envelope, Verdict, timestamp},
+    ids, people,
     state::State as Remembered,
 };
-use crate::{clock::UnixTime, secret::constant_time_eq};
+use crate::secret::constant_time_eq;
 
 /// The service token that the stand-in accepts.
 pub const SERVICE_TOKEN: &str = "pts_standinstandinstandinstandinstan";
@@ -24,13 +23,6 @@ pub const SERVICE_TOKEN: &str = "pts_standinstandinstandinstandinstan";
 pub(super) fn holds_service_token(headers: &HeaderMap) -> bool {
     let expected = format!("Bearer {SERVICE_TOKEN}");
     headers.get(AUTHORIZATION).is_some_and(|value| constant_time_eq(value.as_bytes(), expected.as_bytes()))
-}
-
-/// A time as Pangea writes it.
-pub(super) fn timestamp(time: UnixTime) -> String {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or_default();
-    let timestamp = Timestamp::from_second(seconds).unwrap_or_default();
-    timestamp.strftime("%Y-%m-%dT%H:%M:%S.000000Z").to_string()
 }
 
 /// Why a call has no result.
@@ -43,16 +35,17 @@ enum Failure {
 }
 
 impl Failure {
-    /// `status`, HTTP status and summary. Which HTTP status Pangea gives is known of the second alone.
-    fn voice(&self) -> (&'static str, StatusCode, &'static str) {
-        match self {
+    /// Pangea documents the HTTP status of a validation error only.
+    fn verdict(&self) -> Verdict<'static> {
+        let (status, http_status, summary) = match self {
             Self::Unauthorized => {
                 ("Unauthorized", StatusCode::UNAUTHORIZED, "Not authorized to access this resource")
             }
             Self::Invalid(..) => ("ValidationError", StatusCode::BAD_REQUEST, "There was 1 validation error"),
             Self::InvalidToken => ("InvalidToken", StatusCode::BAD_REQUEST, "The token is not valid"),
             Self::NotFound => ("NotFound", StatusCode::NOT_FOUND, "There is no such user"),
-        }
+        };
+        Verdict { status, http_status, summary }
     }
 
     fn result(&self) -> Value {
@@ -74,7 +67,7 @@ pub(super) async fn token_check(
     call(&stand_in, &headers, &body, |request, state| {
         let token = text(request, "token").ok_or(Failure::Invalid("/token", "FieldRequired"))?;
         let now = stand_in.now();
-        let (access, session) = state.live_access_token(token, now).ok_or(Failure::InvalidToken)?;
+        let (access, session) = stand_in.live_access_token(state, token).ok_or(Failure::InvalidToken)?;
         Ok(json!({
             "id": access.session_id,
             "type": "user",
@@ -89,10 +82,9 @@ pub(super) async fn token_check(
             "created_at": timestamp(access.issued_at),
             "audience": [stand_in.0.issuer],
             "client_id": session.client_id,
-            "claims": {"groups": state.groups(&session.email)},
+            "claims": {"groups": stand_in.0.conduct.groups(&session.email)},
         }))
     })
-    .await
 }
 
 /// `POST /v2/user/profile/get`, by exactly one of `id`, `email` and `username`.
@@ -116,15 +108,14 @@ pub(super) async fn profile_get(
             "email": email,
             "username": email,
             "profile": people::profile(&email),
-            "verified": stand_in.0.switches.addresses.take().user_verified,
-            "disabled": person.disabled,
+            "verified": true,
+            "disabled": stand_in.0.conduct.is_disabled(&email),
             "locked_out": false,
             "last_login_at": person.last_login_at.map(timestamp),
             "created_at": timestamp(person.created_at),
             "login_count": person.login_count,
         }))
     })
-    .await
 }
 
 /// `POST /v2/user/group/list`, by `id`.
@@ -133,10 +124,9 @@ pub(super) async fn group_list(State(stand_in): State<StandIn>, headers: HeaderM
         let id = text(request, "id").ok_or(Failure::Invalid("/id", "FieldRequired"))?;
         let email = email_of(state, id).ok_or(Failure::NotFound)?;
         let group = |name: &String| json!({"id": ids::derived("pgi", name), "name": name, "type": "static"});
-        let groups: Vec<Value> = state.groups(&email).iter().map(group).collect();
+        let groups: Vec<Value> = stand_in.0.conduct.groups(&email).iter().map(group).collect();
         Ok(json!({"count": groups.len(), "groups": groups}))
     })
-    .await
 }
 
 fn text<'a>(request: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
@@ -148,47 +138,24 @@ fn email_of(state: &Remembered, id: &str) -> Option<String> {
 }
 
 /// Checks the token, reads the body, and puts what comes out into the envelope.
-async fn call(
+fn call(
     stand_in: &StandIn,
     headers: &HeaderMap,
     body: &[u8],
     look_up: impl FnOnce(&Map<String, Value>, &Remembered) -> Result<Value, Failure>,
 ) -> Response {
-    let settings = stand_in.0.switches.service.take();
-    if let Some(answer) = trouble(settings.delay_ms, &settings.fault).await {
-        return answer;
-    }
     let result = authorized(headers).and_then(|()| {
         let request = serde_json::from_slice(body).map_err(|_| Failure::Invalid("", "InvalidObject"))?;
         stand_in.0.state.read(|state| look_up(&request, state))
     });
     let request_id = ids::fresh("prq", &*stand_in.0.random);
+    let envelope = Envelope { time: stand_in.now(), request_id: &request_id };
     match result {
-        Ok(result) => enveloped(stand_in, &request_id, ("Success", StatusCode::OK, "Success"), &result),
-        Err(failure) => enveloped(stand_in, &request_id, failure.voice(), &failure.result()),
+        Ok(result) => envelope.around(&Verdict::SUCCESS, &result),
+        Err(failure) => envelope.around(&failure.verdict(), &failure.result()),
     }
 }
 
 fn authorized(headers: &HeaderMap) -> Result<(), Failure> {
     if holds_service_token(headers) { Ok(()) } else { Err(Failure::Unauthorized) }
-}
-
-/// A result in the envelope; `voice` is `status`, HTTP status and summary.
-pub(super) fn enveloped(
-    stand_in: &StandIn,
-    request_id: &str,
-    voice: (&str, StatusCode, &str),
-    result: &Value,
-) -> Response {
-    let (status, http_status, summary) = voice;
-    let time = timestamp(stand_in.now());
-    let envelope = json!({
-        "request_id": request_id,
-        "request_time": time,
-        "response_time": time,
-        "status": status,
-        "summary": summary,
-        "result": result,
-    });
-    ([("x-request-id", request_id)], json_reply(http_status, &envelope)).into_response()
 }

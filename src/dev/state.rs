@@ -10,14 +10,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{clients::Client, expiring::Expiring, people::Person, vault::Items};
+use super::{clients::Client, expiring::Expiring, people::Person};
 use crate::{
     clock::UnixTime,
     secret::{encode, sha256},
 };
 
-/// People, clients and tokens, and what is in Vault. Tokens are kept as hashes; codes do not survive a
-/// restart.
+/// People, clients and tokens. Tokens are kept as hashes; codes do not survive a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
@@ -33,8 +32,6 @@ pub(super) struct State {
     pub(super) access_tokens: Expiring<AccessToken>,
     /// Session id by hash.
     pub(super) refresh_tokens: Expiring<String>,
-    /// What is in Vault.
-    pub(super) vault: Items,
     /// By code.
     #[serde(skip)]
     pub(super) codes: Expiring<Code>,
@@ -74,21 +71,10 @@ impl State {
         self.people.entry(email.to_owned()).or_insert_with(|| Person::new(now))
     }
 
-    /// Whether the person may not sign in, nor use what was issued.
-    pub(super) fn is_disabled(&self, email: &str) -> bool {
-        self.people.get(email).is_some_and(|person| person.disabled)
-    }
-
-    /// The person's groups.
-    pub(super) fn groups(&self, email: &str) -> Vec<String> {
-        self.people.get(email).map(|person| person.groups.clone()).unwrap_or_default()
-    }
-
-    /// An access token that works: alive, of a living session, of a person who is not disabled.
-    pub(super) fn live_access_token(&self, token: &str, now: UnixTime) -> Option<(&AccessToken, &Session)> {
+    /// An access token that has not expired, of a session that has not.
+    pub(super) fn access_token(&self, token: &str, now: UnixTime) -> Option<(&AccessToken, &Session)> {
         let access = self.access_tokens.get(&hash(token), now)?;
-        let session = self.sessions.get(&access.session_id, now)?;
-        (!self.is_disabled(&session.email)).then_some((access, session))
+        Some((access, self.sessions.get(&access.session_id, now)?))
     }
 }
 
@@ -175,4 +161,23 @@ fn create_private(file: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_an_earlier_release_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("stand-in.json");
+        let ada = r#"{"created_at":1,"last_login_at":2,"login_count":3,"disabled":false,"groups":["staff"]}"#;
+        let text = format!(
+            r#"{{"people":{{"ada@example.com":{ada}}},"last_email":"ada@example.com","vault":{{}}}}"#
+        );
+        fs::write(&file, text).unwrap();
+        let store = Store::open(Some(file)).unwrap();
+        assert_eq!(store.read(|state| state.people["ada@example.com"].login_count), 3);
+        assert_eq!(store.read(|state| state.last_email.clone()).as_deref(), Some("ada@example.com"));
+    }
 }

@@ -4,9 +4,10 @@ A FastMCP server with the provider of pangea-authn-fastmcp 0.3.2 is pointed at t
 client connects to it, a scripted browser fills in the stand-in's sign-in page, and a tool then asks the
 official Pangea SDK who it is that called.
 
-    python3 sign_in.py STAND_IN_URL CLIENT_ID CLIENT_SECRET SERVICE_TOKEN MCP_PORT
+    python3 sign_in.py STAGE_URL CLIENT_ID CLIENT_SECRET SERVICE_TOKEN MCP_PORT
 
-The stand-in must allow the redirect URI http://127.0.0.1:MCP_PORT/pangea/callback and the scopes "user openid".
+The stage (tests/it/stage) must allow the redirect URI http://127.0.0.1:MCP_PORT/pangea/callback and the scopes
+"user openid".
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from pangea.services import AuthN
 from pangea_authn_fastmcp import InMemoryRepository, PangeaOAuthProvider
 
 EMAIL = "grace.hopper@example.com"
-STAND_IN, CLIENT_ID, CLIENT_SECRET, SERVICE_TOKEN, MCP_PORT = sys.argv[1:]
+STAGE, CLIENT_ID, CLIENT_SECRET, SERVICE_TOKEN, MCP_PORT = sys.argv[1:]
 MCP = f"http://127.0.0.1:{MCP_PORT}"
 
 
@@ -38,7 +39,7 @@ def check(holds: bool, what: object) -> None:
 
 
 def authn(token: str = SERVICE_TOKEN) -> AuthN:
-    return AuthN(token, PangeaConfig(base_url_template=STAND_IN))
+    return AuthN(token, PangeaConfig(base_url_template=STAGE))
 
 
 def server(token_of_client: InMemoryRepository) -> FastMCP:
@@ -46,7 +47,7 @@ def server(token_of_client: InMemoryRepository) -> FastMCP:
     provider = PangeaOAuthProvider(
         mcp_base_url=MCP,
         mcp_scopes=["tools"],
-        pangea_authn_issuer_url=STAND_IN,
+        pangea_authn_issuer_url=STAGE,
         pangea_authn_client_id=CLIENT_ID,
         pangea_authn_client_secret=CLIENT_SECRET,
         pangea_authn_scopes=["user", "openid"],
@@ -95,7 +96,7 @@ class ScriptedBrowser(OAuth):
     async def browse(self, url: str) -> None:
         async with httpx.AsyncClient(follow_redirects=True) as browser:
             page = await browser.get(url)
-            check(page.status_code == 200 and str(page.url).startswith(STAND_IN), page)
+            check(page.status_code == 200 and str(page.url).startswith(STAGE), page)
             form = SignInForm(page)
             check(form.method == "post" and list(form.fields) == ["email"], form.fields)
             answer = {"email": EMAIL} | dict(form.buttons[:1])
@@ -159,7 +160,7 @@ def check_refused(call: Callable[[], object]) -> None:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    httpx.post(f"{STAND_IN}/__stand-in/switches", json={"groups": {EMAIL: ["staff"]}}).raise_for_status()
+    httpx.post(f"{STAGE}/__stand-in/switches", json={"groups": {EMAIL: ["staff"]}}).raise_for_status()
     check_with_official_sdk(asyncio.run(call_tool()))
     print("signed in with the original library")
 

@@ -1,6 +1,6 @@
-"""Keeps values in the stand-in for Vault with the original library's own repository, unchanged.
+"""Keeps values in the simulator of Vault with the original library's own repository, unchanged.
 
-    python3 vault_repository.py STAND_IN_URL VAULT_TOKEN
+    python3 vault_repository.py STAGE_URL VAULT_TOKEN
 
 Leaves one value behind, so that it can be looked at.
 """
@@ -13,7 +13,7 @@ from pangea.asyncio.services.vault import VaultAsync
 from pangea_authn_fastmcp.repositories.pangea_vault_repository import PangeaVaultRepository
 from pydantic import BaseModel
 
-STAND_IN, TOKEN = sys.argv[1:]
+STAGE, TOKEN = sys.argv[1:]
 # As the original names an access token.
 KEY = "mcp_" + "0f" * 32
 
@@ -31,7 +31,7 @@ def check(holds: bool, what: object) -> None:
 async def main() -> None:
     repository = PangeaVaultRepository(Token, TOKEN, folder="/original/tokens")
     await repository._client.close()
-    repository._client = VaultAsync(TOKEN, PangeaConfig(base_url_template=STAND_IN))
+    repository._client = VaultAsync(TOKEN, PangeaConfig(base_url_template=STAGE))
     first, second = Token(token="ptu_1", scopes=["user"]), Token(token="ptu_2", scopes=[])
 
     check(await repository.get(KEY) is None, "nothing yet")

@@ -1,6 +1,6 @@
-"""Does with the stand-in for Vault, through the official Pangea SDK, all that a person might do with Vault.
+"""Does with the simulator of Vault, through the official Pangea SDK, all that a person might do with Vault.
 
-    python3 vault_sdk.py STAND_IN_URL VAULT_TOKEN PREFIX
+    python3 vault_sdk.py STAGE_URL VAULT_TOKEN PREFIX
 
 PREFIX goes behind the URL, in the SDK's own notation: nothing, or /{SERVICE_NAME}.
 """
@@ -17,7 +17,7 @@ from pangea.services import Vault
 from pangea.services.vault.models.common import ItemOrder, ItemOrderBy, ItemVersionState, RequestManualRotationState
 from requests.exceptions import ConnectionError as ConnectionLost
 
-STAND_IN, TOKEN, PREFIX = sys.argv[1:]
+STAGE, TOKEN, PREFIX = sys.argv[1:]
 
 
 def check(holds: bool, what: object) -> None:
@@ -26,14 +26,14 @@ def check(holds: bool, what: object) -> None:
 
 
 def client(token: str = TOKEN) -> Vault:
-    return Vault(token, PangeaConfig(base_url_template=STAND_IN + PREFIX))
+    return Vault(token, PangeaConfig(base_url_template=STAGE + PREFIX))
 
 
 VAULT = client()
 
 
 def switch(changes: dict) -> None:
-    httpx.post(f"{STAND_IN}/__stand-in/switches", json={"vault": changes}).raise_for_status()
+    httpx.post(f"{STAGE}/__stand-in/switches", json={"vault": changes}).raise_for_status()
 
 
 def refused(exception: type[Exception], call: Callable[[], object]) -> None:
@@ -45,7 +45,7 @@ def refused(exception: type[Exception], call: Callable[[], object]) -> None:
 
 
 def asked(path: str) -> int:
-    paths = httpx.get(f"{STAND_IN}/__stand-in/requests").json()["paths"]
+    paths = httpx.get(f"{STAGE}/__stand-in/requests").json()["paths"]
     return sum(count for asked, count in paths.items() if path in asked)
 
 

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "the binary is its own world")]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod stage;
 mod support;
 
 mod documents;

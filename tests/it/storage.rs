@@ -10,4 +10,3 @@ mod sealing;
 pub mod servers;
 mod trouble;
 pub mod vault;
-mod vault_outside;

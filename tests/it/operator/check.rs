@@ -12,12 +12,15 @@ mod upstream;
 
 use std::{fs, path::Path};
 
-use pangea_mcp_auth::{clock::UnixTime, dev::VAULT_TOKEN};
+use pangea_mcp_auth::clock::UnixTime;
 use serde_json::Value;
 
-use crate::support::{
-    pangea,
-    process::{Daemon, Home, PANGEA, free_port},
+use crate::{
+    stage::VAULT_TOKEN,
+    support::{
+        pangea,
+        process::{Daemon, Home, PANGEA, free_port},
+    },
 };
 
 /// Not everybody may sign in.

@@ -15,7 +15,6 @@ use std::{
 
 use pangea_mcp_auth::{
     config::{Log, LogFormat},
-    dev::{AccessTokenForm, Fault, IdToken},
     telemetry,
 };
 use serde_json::{Value, json};
@@ -24,7 +23,10 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use self::canaries::{Canaries, STATE, everything};
 pub(crate) use self::daemon::Daemon;
-use crate::support::{Browser, Client, Options, Page, RS_SECRET, Server, Tokens, query};
+use crate::{
+    stage::{AccessTokenForm, Fault, IdToken},
+    support::{Browser, Client, Options, Page, RS_SECRET, Server, Tokens, query},
+};
 
 /// Everything that was logged on this thread, at every level.
 #[derive(Clone, Default)]

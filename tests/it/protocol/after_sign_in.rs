@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use pangea_mcp_auth::dev::Answer;
 use serde_json::json;
 
-use crate::support::{Browser, Client, Options, Page, Server, Tokens, query};
+use crate::{
+    stage::Answer,
+    support::{Browser, Client, Options, Page, Server, Tokens, query},
+};
 
 const TOKEN_ENDPOINT: &str = "/v2/oauth/token";
 /// The MCP server at another port of the authorization server's host name.

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use pangea_mcp_auth::{
-    dev::Answer,
-    repository::{Kind, Page as List, Record, Repository, SqliteRepository},
-};
+use pangea_mcp_auth::repository::{Kind, Page as List, Record, Repository, SqliteRepository};
 use reqwest::{Method, Response};
 use serde_json::json;
 
-use crate::support::{Browser, Client, Options, Page, Server, Tokens, body, claims, query};
+use crate::{
+    stage::{Answer, Fault},
+    support::{Browser, Client, Options, Page, Server, Tokens, body, claims, query},
+};
 
 const TOKEN_ENDPOINT: &str = "/v2/oauth/token";
 /// So long the same decision has the same outcome.
@@ -114,7 +114,7 @@ async fn only_registration_writes_before_the_upstream_has_vouched_for_somebody()
         assert!(query(&refused.location().unwrap()).contains_key("error"));
     }
     server.upstream.switches().token.set_for_next(1, |token| {
-        token.fault = pangea_mcp_auth::dev::Fault::Status(500);
+        token.fault = Fault::Status(500);
     });
     client.authorize(&server, &mut Browser::new(), &[]).await;
     client.redeem(&server, "mcp_ac_unknown").await;

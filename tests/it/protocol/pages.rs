@@ -1,10 +1,12 @@
 //! What a person sees, and what goes with every page and answer.
 
-use pangea_mcp_auth::dev::Answer;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, Options, Page, Server};
+use crate::{
+    stage::Answer,
+    support::{Browser, Client, Options, Page, Server},
+};
 
 async fn consent_page(server: &Server, client: &Client, change: &[(&str, &str)]) -> Page {
     let page = Browser::new().get(&client.authorize_url(server, change)).await;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     protocol::authorization::{ask, assert_page, client_at, error_redirect},
+    stage::Fault,
     support::{Browser, Client, Options, Server, query},
 };
 
@@ -174,7 +175,7 @@ async fn a_failure_after_the_request_was_found_lawful_is_answered_to_the_client(
     let server = Server::start().await;
     let client = Client::public(&server).await;
     server.upstream.switches().token.set_for_next(1, |token| {
-        token.fault = pangea_mcp_auth::dev::Fault::Status(500);
+        token.fault = Fault::Status(500);
     });
     let page = client.authorize(&server, &mut Browser::new(), &[]).await;
     let answer = error_redirect(&server, &page, &client.redirect_uri);

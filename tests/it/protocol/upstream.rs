@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::{Router, routing::post};
-use pangea_mcp_auth::dev::{AccessTokenForm, Answer, Fault, IdToken, IssParameter};
 use reqwest::{Response, StatusCode};
 
-use crate::support::{
-    Browser, Client, Options, Page, Server, Tokens, at_once, body, challenge, claims, query,
+use crate::{
+    stage::{AccessTokenForm, Answer, Fault, IdToken, IssParameter},
+    support::{Browser, Client, Options, Page, Server, Tokens, at_once, body, challenge, claims, query},
 };
 
 const TOKEN: &str = "/v2/oauth/token";

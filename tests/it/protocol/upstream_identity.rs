@@ -1,10 +1,10 @@
 //! Who signed in, in whatever form the upstream says it, and whether they may.
 
-use pangea_mcp_auth::dev::{AccessTokenForm, ExpiresIn, Fault, IdToken};
 use serde_json::json;
 
 use crate::{
     protocol::upstream::{INTROSPECTION, counting, outcome},
+    stage::{AccessTokenForm, ExpiresIn, Fault, IdToken},
     support::{Client, Options, Scene, Scripted, Server, claims},
 };
 

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use pangea_mcp_auth::dev::{ExpiresIn, Fault, Switches};
 use reqwest::{Response, StatusCode};
 
-use crate::support::{Client, Options, Server, Tokens, at_once, body};
+use crate::{
+    stage::{ExpiresIn, Fault, Switches},
+    support::{Client, Options, Server, Tokens, at_once, body},
+};
 
 const ADA: &str = "ada@example.com";
 const TOKEN: &str = "/v2/oauth/token";

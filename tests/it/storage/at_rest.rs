@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use pangea_mcp_auth::{
-    dev::AccessTokenForm,
     repository::{Repository, SqliteRepository},
     secret::decode,
 };
@@ -12,6 +11,7 @@ use serde_json::json;
 
 use crate::{
     operator::log::{canaries::everything, contains, stored_bytes},
+    stage::AccessTokenForm,
     storage::custom_repository::directory::DirectoryRepository,
     storage::vault::{FOLDER, Vault},
     support::{

@@ -5,13 +5,13 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
-use pangea_mcp_auth::{
-    clock::{ManualClock, UnixTime},
-    dev::Fault,
-};
+use pangea_mcp_auth::clock::{ManualClock, UnixTime};
 use serde::Deserialize;
 
-use crate::support::{Client, Options, Server, Tokens};
+use crate::{
+    stage::Fault,
+    support::{Client, Options, Server, Tokens},
+};
 
 const RESOURCE: &str = r#"
 [[resources]]

@@ -12,12 +12,12 @@ use std::{
 
 use pangea_mcp_auth::{
     clock::{Clock, UnixTime},
-    dev::VAULT_TOKEN,
     repository::{Kind, Page, Repository, SqliteRepository, VaultRepository},
 };
 use serde_json::{Value, json};
 
 use crate::{
+    stage::VAULT_TOKEN,
     storage::vault::Vault,
     support::{
         Client, Options, PostgresDatabase, Records, Server, Tokens, at_once,

@@ -1,4 +1,4 @@
-//! Pangea Vault as the repository, against its stand-in.
+//! Pangea Vault as the repository, against its simulator.
 
 mod answers;
 mod import;
@@ -17,7 +17,7 @@ use axum::Router;
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock, UnixTime},
     daemon,
-    dev::{StandIn, StandInConfig, VAULT_TOKEN, VaultSwitches},
+    dev::StandInConfig,
     fetch::Fetch,
     repository::{
         Kind, Record, Repository, RepositoryError, TokenSource, VaultRepository, VaultSettings, Version,
@@ -29,14 +29,17 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Server, body, http};
+use crate::{
+    stage::{Stage, VAULT_TOKEN, VaultSwitches},
+    support::{Server, body, http},
+};
 
 /// Where the tests store.
 pub(crate) const FOLDER: &str = "/tests/vault";
 
-/// A stand-in for Vault, in this process.
+/// The simulator of Vault, in this process.
 pub(crate) struct Vault {
-    stand_in: StandIn,
+    stage: Stage,
     url: String,
     clock: Arc<ManualClock>,
     /// Holds the token.
@@ -64,18 +67,18 @@ impl Vault {
             sign_in_as: None,
             state_file: None,
         };
-        let stand_in = StandIn::new(config, clock.clone(), Arc::new(SystemRandom)).unwrap();
+        let stage = Stage::new(config, clock.clone(), Arc::new(SystemRandom));
         let stop = CancellationToken::new();
-        tokio::spawn(daemon::serve(vec![listener], layer(stand_in.router()), stop.clone()));
-        let vault = Self { stand_in, url, clock, folder: tempfile::tempdir().unwrap(), stop };
+        tokio::spawn(daemon::serve(vec![listener], layer(stage.router()), stop.clone()));
+        let vault = Self { stage, url, clock, folder: tempfile::tempdir().unwrap(), stop };
         vault.write_token(VAULT_TOKEN);
         vault
     }
 
-    /// The Vault of a server's stand-in.
+    /// The Vault of a server's upstream.
     pub(crate) fn of(server: &Server) -> Self {
         Self {
-            stand_in: server.upstream.clone(),
+            stage: server.upstream.clone(),
             url: server.upstream_url.clone(),
             clock: Arc::clone(&server.clock),
             folder: tempfile::tempdir().unwrap(),
@@ -158,15 +161,15 @@ impl Vault {
 
     /// How often an action was called.
     fn calls(&self, action: &str) -> u64 {
-        self.stand_in.requests().of(&format!("/v2/{action}"))
+        self.stage.requests().of(&format!("/v2/{action}"))
     }
 
     pub(crate) fn switches(&self) -> &VaultSwitches {
-        &self.stand_in.switches().vault
+        &self.stage.switches().vault
     }
 
     fn all_calls(&self) -> u64 {
-        self.stand_in.requests().total()
+        self.stage.requests().total()
     }
 }
 

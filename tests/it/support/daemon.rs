@@ -14,14 +14,11 @@ use std::{
     time::Duration,
 };
 
-use pangea_mcp_auth::{
-    clock::SystemClock,
-    daemon,
-    dev::{StandIn, StandInConfig},
-    secret::SystemRandom,
-};
+use pangea_mcp_auth::{clock::SystemClock, daemon, dev::StandInConfig, secret::SystemRandom};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::stage::Stage;
 
 /// A sealing key for configurations.
 pub const SEALING_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -109,8 +106,8 @@ pub async fn pangea(client: (&str, &str), redirect_uri: String) -> String {
         sign_in_as: None,
         state_file: None,
     };
-    let stand_in = StandIn::new(config, Arc::new(SystemClock), Arc::new(SystemRandom)).unwrap();
-    tokio::spawn(daemon::serve(vec![listener], stand_in.router(), CancellationToken::new()));
+    let stage = Stage::new(config, Arc::new(SystemClock), Arc::new(SystemRandom));
+    tokio::spawn(daemon::serve(vec![listener], stage.router(), CancellationToken::new()));
     issuer
 }
 

@@ -1,4 +1,4 @@
-//! A server in this process with a clock that stands still, its stand-in for Pangea, a browser and a
+//! A server in this process with a clock that stands still, its upstream, a browser and a
 //! client. Everything listens on free ports and ends with the test.
 
 mod authority;

@@ -6,7 +6,7 @@ use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SystemClock},
     config::{self, Config, Directories, Environment, KeyringError},
     daemon::{self, Assembled, Lease},
-    dev::{StandIn, StandInConfig},
+    dev::{SERVICE_TOKEN, StandInConfig},
     flow::AuthorizationServer,
     repository::Repository,
     sealing::SealingWatch,
@@ -15,6 +15,8 @@ use pangea_mcp_auth::{
 use reqwest::{RequestBuilder, Response};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+
+use crate::stage::{Stage, VAULT_TOKEN};
 
 /// What is different from the usual server.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +34,7 @@ pub struct Options {
     pub sections: &'static str,
     /// Replaces the `[[resources]]`; `{origin}` stands for the server's own origin.
     pub resources: Option<&'static str>,
-    /// Lines for `[authn]`; `{upstream}` stands for the stand-in's URL.
+    /// Lines for `[authn]`; `{upstream}` stands for the upstream's URL.
     pub authn: &'static str,
     /// Lines for `[keys]`.
     pub keys: &'static str,
@@ -41,7 +43,7 @@ pub struct Options {
     /// A folder to keep the database in; a fresh one otherwise.
     pub folder: Option<Arc<TempDir>>,
     /// Replaces the lines of `[repository]`, which name the database; `{upstream}` stands for the
-    /// stand-in's URL.
+    /// upstream's URL.
     pub storage: Option<&'static str>,
     /// A repository to use in place of the database.
     pub repository: Option<Arc<dyn Repository>>,
@@ -73,7 +75,7 @@ pub struct Server {
     /// Stands still.
     pub clock: Arc<ManualClock>,
     /// The upstream.
-    pub upstream: StandIn,
+    pub upstream: Stage,
     /// Where the upstream is.
     pub upstream_url: String,
     #[expect(clippy::struct_field_names, reason = "it is what the others call it")]
@@ -131,7 +133,7 @@ impl Server {
             .unwrap_or_else(|problems| panic!("{problems}\n{text}"));
         let random = Arc::new(SystemRandom);
         let repository = options.repository.clone();
-        let upstream = StandIn::new(
+        let upstream = Stage::new(
             StandInConfig {
                 issuer: upstream_url.clone(),
                 client_id: PANGEA.0.to_owned(),
@@ -144,11 +146,10 @@ impl Server {
             },
             clock.clone(),
             random,
-        )
-        .expect("a stand-in");
+        );
         let stop = CancellationToken::new();
         tokio::spawn(daemon::serve(vec![upstream_listener], upstream.router(), stop.clone()));
-        // The repository may be in the stand-in.
+        // The repository may be the upstream's Vault.
         let assembled = assemble(&config, repository.clone(), clock.clone()).await;
         tokio::spawn(daemon::serve(vec![listener], assembled.router, stop.clone()));
         let (http, server) = (http(), assembled.server);
@@ -362,8 +363,8 @@ impl Environment for Surroundings {
             ("PANGEA_SECRET", PANGEA.1),
             ("RS_SECRET", RS_SECRET),
             ("RS2_SECRET", RS2_SECRET),
-            ("SERVICE_TOKEN", pangea_mcp_auth::dev::SERVICE_TOKEN),
-            ("VAULT_TOKEN", pangea_mcp_auth::dev::VAULT_TOKEN),
+            ("SERVICE_TOKEN", SERVICE_TOKEN),
+            ("VAULT_TOKEN", VAULT_TOKEN),
             ("SEALING_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

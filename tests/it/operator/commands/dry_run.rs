@@ -9,7 +9,6 @@ use std::{
 
 use pangea_mcp_auth::{
     clock::UnixTime,
-    dev::VAULT_TOKEN,
     repository::{Repository, SqliteRepository},
 };
 
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     operator::help::{commands, words},
+    stage::VAULT_TOKEN,
     storage::vault::Vault,
     support::process::Outcome,
 };

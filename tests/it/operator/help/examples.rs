@@ -2,7 +2,7 @@
 
 use std::{any::Any, fs};
 
-use pangea_mcp_auth::{dev::VAULT_TOKEN, repository::SqliteRepository};
+use pangea_mcp_auth::repository::SqliteRepository;
 use serde_json::json;
 
 use super::{commands, examples, filled, in_shell, shell, words};
@@ -11,6 +11,7 @@ use crate::{
         Well,
         resource::{right, server},
     },
+    stage::VAULT_TOKEN,
     storage::vault::Vault,
     support::{
         Machine, PostgresDatabase, Records, Server, Signer, pangea,

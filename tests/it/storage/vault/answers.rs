@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use pangea_mcp_auth::dev::{Fault, UniqueNames, VaultCall, VaultFault};
-
 use super::*;
+use crate::stage::{Fault, UniqueNames, VaultCall, VaultFault};
 
 /// What becomes of one call before its answer.
 type Trouble = fn(&mut VaultCall);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use pangea_mcp_auth::{
     clock::{Clock, SystemClock},
-    dev::{VAULT_TOKEN, VaultFault},
     repository::{Kind, Page, Repository, SqliteRepository},
 };
 use serde_json::{Value, json};
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     operator::check::fits_schema,
+    stage::{UniqueNames, VAULT_TOKEN, VaultFault},
     support::{
         Client, Options, PostgresDatabase, Records, Server, Tokens,
         process::{Daemon, Home, Outcome},
@@ -28,7 +28,7 @@ async fn import(home: &Home, vault: &str, more: &[&str]) -> Outcome {
     run(home, &[&always[..], &source, more].concat()).await
 }
 
-/// The stand-in answers from this process, so nothing may block it.
+/// Vault answers from this process, so nothing may block it.
 async fn run(home: &Home, arguments: &[&str]) -> Outcome {
     home.write("vault-token", VAULT_TOKEN);
     let daemon = Daemon::start(&mut home.command(arguments));
@@ -173,7 +173,7 @@ async fn a_client_that_cannot_be_used_is_named_with_the_reason_and_the_others_ar
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_client_that_is_kept_twice_the_newest_counts() {
     let (vault, home) = (Vault::start().await, Home::new());
-    vault.switches().habits.set(|habits| habits.unique_names = pangea_mcp_auth::dev::UniqueNames::Off);
+    vault.switches().habits.set(|habits| habits.unique_names = UniqueNames::Off);
     for name in ["old", "new"] {
         keep(&vault, "twice", &client_of_the_library("twice", &json!({ "client_name": name }))).await;
         vault.clock.advance(Duration::from_secs(1));

@@ -8,7 +8,6 @@ use std::{
 use pangea_mcp_auth::{
     clock::{Clock, ManualClock, SKEW},
     daemon::{self, Lease, OneWriter, Tenure},
-    dev::{Fault, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault},
     repository::{Kind, Record, Repository, RepositoryError, WRITER_LEASE},
     secret::SystemRandom,
 };
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Vault, done, record};
 use crate::{
     operator::check::check,
+    stage::{Fault, UniqueNames, VAULT_TOKEN, VaultCall, VaultFault},
     support::{
         Browser, Client, Options, Server, Tokens, at_once, http,
         process::{Home, free_port},

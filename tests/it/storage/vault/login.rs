@@ -1,11 +1,16 @@
 //! Whole logins over Vault, and what they leave there.
 
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use super::Vault;
 use crate::{
     operator::log::canaries::{Canaries, everything},
-    support::{Client, Options, RS_SECRET, Server, Tokens, http},
+    stage::VAULT_TOKEN,
+    support::{
+        Client, Options, RS_SECRET, Server, Tokens, http,
+        process::{Daemon, Home},
+    },
 };
 
 const REPOSITORY: &str = r#"kind = "vault"
@@ -80,4 +85,23 @@ async fn the_largest_registration_fits_into_vault() {
 async fn the_server_is_ready_as_long_as_vault_answers() {
     let server = server().await;
     assert_eq!(http().get(format!("{}/readyz", server.url)).send().await.unwrap().status(), 200);
+}
+
+/// As `docs/repositories/vault.md` has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn development_stores_in_vault_if_the_configuration_says_so() {
+    let (vault, home) = (Vault::start().await, Home::new());
+    home.write("vault-token", VAULT_TOKEN);
+    let place = "[repository]\nkind = \"vault\"\ntoken = { file = \"vault-token\" }\nfolder = \"/trial\"\n";
+    home.write("trial.toml", &format!("{place}api_url = \"{}\"\n", vault.url()));
+    let free_ports = ["--listen", "127.0.0.1:0", "--dev-listen", "127.0.0.1:0"];
+    let mut daemon =
+        Daemon::start(home.command(&["serve", "--dev", "--config", "trial.toml"]).args(free_ports));
+    let outcome = block_in_place(|| {
+        daemon.out.wait_for("Stop with Ctrl-C.");
+        daemon.stop()
+    });
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    let key = |item: &Value| item["folder"] == "/trial/key/";
+    assert!(vault.secrets().await.iter().any(key), "the signing key is in Vault");
 }

@@ -2,11 +2,14 @@
 
 use std::{process::Command, time::Duration};
 
-use pangea_mcp_auth::{config::VaultConfig, dev::VAULT_TOKEN, secret::Secret};
+use pangea_mcp_auth::{config::VaultConfig, secret::Secret};
 use serde_json::Value;
 
 use super::Vault;
-use crate::support::{Client, Options, Server, Tokens, tool};
+use crate::{
+    stage::VAULT_TOKEN,
+    support::{Client, Options, Server, Tokens, tool},
+};
 
 const REPOSITORY: &str = r#"kind = "vault"
 token = { env = "VAULT_TOKEN" }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use pangea_mcp_auth::{
-    dev::{FolderFilter, LastAtEnd, UniqueNames},
-    repository::{Order, Page},
-};
+use pangea_mcp_auth::repository::{Order, Page};
 
 use super::*;
+use crate::stage::{FolderFilter, LastAtEnd, UniqueNames};
 
 /// Stores a second copy of an item, as a store whose answer was lost would have.
 async fn duplicate(vault: &Vault, item: &Value, secret: &str) {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -100,7 +100,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Dial<T> {
     }
 
     fn positions(&self) -> MutexGuard<'_, Positions<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pangea_mcp_auth::dev::fresh_id;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,7 +15,6 @@ use super::{
     items::{Items, path_of},
     switches::UniqueNames,
 };
-use crate::dev::ids;
 
 /// What a new item is given.
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ struct Store {
 impl Store {
     /// A secret, or a folder when it has no versions.
     fn into_item(self, kind: ItemKind, versions: Vec<ItemVersion>, context: &Context<'_>) -> Item {
-        let id = ids::fresh("pvi", context.random);
+        let id = fresh_id("pvi", context.random);
         Item {
             name: self.name.unwrap_or_else(|| id.clone()),
             id,

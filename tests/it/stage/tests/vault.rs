@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::*;
-use crate::dev::VAULT_TOKEN;
+use crate::stage::VAULT_TOKEN;
 
 pub(super) const NOBODY: &str = "pvi_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -383,15 +383,4 @@ async fn fifty_items_are_a_page_when_nothing_is_said() {
     }
     assert_eq!(served.names(json!({})).await.len(), 50);
     assert_eq!(served.names(json!({"size": 100})).await.len(), 51);
-}
-
-#[tokio::test]
-async fn what_is_in_vault_survives_a_restart_in_the_state_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("state.json");
-    let with_file = |config: &mut StandInConfig| config.state_file = Some(file.clone());
-    let id = serve(with_file).await.stored("kept", "/a").await;
-    let again = serve(with_file).await;
-    let got = again.vault_ok("get", json!({"id": id})).await;
-    assert_eq!((&got["name"], &got["item_versions"][0]["secret"]), (&json!("kept"), &json!("S")));
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::*;
-use crate::dev::Fault;
+use crate::stage::Fault;
 
 const SWITCHES: &str = "/__stand-in/switches";
 
@@ -14,7 +14,7 @@ async fn the_token_endpoint_fails_as_told_and_then_recovers() {
     let served = serve_ada().await;
     let code = served.code(&[]).await;
     let fail =
-        |fault: Value| served.stand_in.switches().token.apply(&json!({"fault": fault, "times": 1})).unwrap();
+        |fault: Value| served.stage.switches().token.apply(&json!({"fault": fault, "times": 1})).unwrap();
 
     fail(json!({"status": 503}));
     assert_eq!(served.redeem(&code, &[]).await.0, 503);
@@ -31,15 +31,15 @@ async fn the_token_endpoint_fails_as_told_and_then_recovers() {
     assert!(dropped.is_err() || dropped.unwrap().bytes().await.is_err());
 
     assert_eq!(served.redeem(&code, &[]).await.0, 200, "no failure spent the code");
-    assert_eq!(served.stand_in.requests().of("/v2/oauth/token"), 7);
-    assert_eq!(served.stand_in.requests().of("/elsewhere"), 0);
+    assert_eq!(served.stage.requests().of("/v2/oauth/token"), 7);
+    assert_eq!(served.stage.requests().of("/elsewhere"), 0);
 }
 
 #[tokio::test]
 async fn every_endpoint_fails_by_its_own_switch() {
     let served = serve_ada().await;
     let tokens = served.tokens(&[]).await;
-    let switches = served.stand_in.switches();
+    let switches = served.stage.switches();
     let fault = Fault::Status(404);
     switches.introspection.set_for_next(1, |settings| settings.fault = fault.clone());
     switches.revocation.set_for_next(1, |settings| settings.fault = fault.clone());
@@ -66,14 +66,14 @@ async fn every_endpoint_fails_by_its_own_switch() {
 async fn introspection_can_say_inactive() {
     let served = serve_ada().await;
     let tokens = served.tokens(&[]).await;
-    served.stand_in.switches().introspection.set(|settings| settings.inactive = true);
+    served.stage.switches().introspection.set(|settings| settings.inactive = true);
     assert_eq!(served.introspect(&tokens["access_token"]).await, json!({"active": false}));
 }
 
 #[tokio::test]
 async fn answers_can_be_slow() {
     let served = serve_ada().await;
-    served.stand_in.switches().jwks.set(|settings| settings.delay_ms = 50);
+    served.stage.switches().jwks.set(|settings| settings.delay_ms = 50);
     let start = Instant::now();
     assert_eq!(served.get("/v1beta/oauth/jwks.json").await.status(), 200);
     assert!(start.elapsed() >= Duration::from_millis(50));
@@ -86,7 +86,7 @@ async fn metadata_names_the_endpoints_and_claims_iss_when_told() {
     assert_eq!(document["issuer"], served.issuer);
     assert_eq!(document["token_endpoint"], format!("{}/v2/oauth/token", served.issuer));
     assert_eq!(document.get("authorization_response_iss_parameter_supported"), None);
-    served.stand_in.switches().metadata.set(|settings| settings.iss_advertised = true);
+    served.stage.switches().metadata.set(|settings| settings.iss_advertised = true);
     let document = served.get_json("/.well-known/openid-configuration").await;
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
 }
@@ -147,11 +147,19 @@ async fn people_are_disabled_over_http() {
 }
 
 #[tokio::test]
+async fn the_stand_in_of_development_has_no_switches_and_no_vault() {
+    let served = serve_stand_in_to_ada().await;
+    for path in [SWITCHES, "/__stand-in/disable", "/__stand-in/requests", "/v2/list", "/vault/v2/list"] {
+        assert_eq!(served.post_json(path, &json!({})).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn requests_are_counted_but_not_those_of_the_hand() {
     let served = serve_ada().await;
     served.tokens(&[]).await;
     served.get("/nowhere").await;
     let expected = json!({"/v2/oauth/authorize": 1, "/v2/oauth/token": 1, "/nowhere": 1});
     assert_eq!(served.get_json("/__stand-in/requests").await, json!({"total": 3, "paths": expected}));
-    assert_eq!(served.stand_in.requests().total(), 3);
+    assert_eq!(served.stage.requests().total(), 3);
 }

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use pangea_mcp_auth::{clock::UnixTime, dev::timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::switches::{AtDisabledAt, Habits};
-use crate::{clock::UnixTime, dev::service::timestamp};
 
 /// A secret or a folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::dev) struct Item {
+#[derive(Debug, Clone)]
+pub(super) struct Item {
     pub(super) id: String,
-    #[serde(rename = "type")]
     pub(super) kind: ItemKind,
     pub(super) name: String,
     /// Where it lies, `/a/b/`.
@@ -31,7 +30,7 @@ pub(in crate::dev) struct Item {
 }
 
 /// What an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ItemKind {
     Secret,
@@ -39,7 +38,7 @@ pub(super) enum ItemKind {
 }
 
 /// One value that a secret has or had.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct ItemVersion {
     pub(super) version: u64,
     pub(super) created_at: UnixTime,

@@ -6,7 +6,7 @@ use super::{
     vault::{NOBODY, id_of, told},
     *,
 };
-use crate::dev::{
+use crate::stage::{
     AtDisabledAt, Fault, FolderFilter, LastAtEnd, UniqueNames, VAULT_TOKEN, VaultFault, VaultSwitches,
 };
 
@@ -24,7 +24,7 @@ const CALLS: [(&str, &str); 9] = [
 
 impl Served {
     fn vault_switches(&self) -> &VaultSwitches {
-        &self.stand_in.switches().vault
+        &self.stage.switches().vault
     }
 
     async fn poll(&self, token: &str, request_id: &str) -> (u16, String, Value) {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use pangea_mcp_auth::dev::SERVICE_TOKEN;
 use serde_json::json;
 
 use super::*;
-use crate::dev::SERVICE_TOKEN;
 
 /// A service call; checks the envelope and gives HTTP status, `status` and result.
-async fn call(served: &Served, path: &str, token: &str, body: &str) -> (u16, String, Value) {
+async fn call<P>(served: &Served<P>, path: &str, token: &str, body: &str) -> (u16, String, Value) {
     let request = served.request(Method::POST, path).bearer_auth(token).body(body.to_owned());
     let response = request.send().await.unwrap();
     let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
@@ -26,7 +26,7 @@ async fn call(served: &Served, path: &str, token: &str, body: &str) -> (u16, Str
 #[tokio::test]
 async fn token_check_profile_and_groups_tell_who_a_person_is() {
     let served = serve(|config| config.sign_in_as = Some("ada.lovelace@example.com".to_owned())).await;
-    served.stand_in.set_groups("ada.lovelace@example.com", &["staff"]);
+    served.stage.set_groups("ada.lovelace@example.com", &["staff"]);
     let tokens = served.tokens(&[]).await;
     let ask = async |path, body: Value| call(&served, path, SERVICE_TOKEN, &body.to_string()).await;
 
@@ -48,7 +48,7 @@ async fn token_check_profile_and_groups_tell_who_a_person_is() {
     assert_eq!((&groups["count"], &groups["groups"][0]["name"]), (&json!(1), &json!("staff")));
     assert!(groups["groups"][0]["id"].as_str().unwrap().starts_with("pgi_"));
 
-    served.stand_in.disable("ada.lovelace@example.com");
+    served.stage.disable("ada.lovelace@example.com");
     let (_, word, _) = ask("/v2/client/token/check", json!({"token": tokens["access_token"]})).await;
     assert_eq!(word, "InvalidToken");
     let profile = ask("/v2/user/profile/get", json!({"id": checked["identity"]})).await.2;
@@ -57,7 +57,7 @@ async fn token_check_profile_and_groups_tell_who_a_person_is() {
 
 #[tokio::test]
 async fn bad_calls_are_told_apart() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let (check, profile) = ("/v2/client/token/check", "/v2/user/profile/get");
     for (path, token, body, expected) in [
         (check, "pts_wrong", "{}", (401, "Unauthorized")),
@@ -77,7 +77,7 @@ async fn bad_calls_are_told_apart() {
 
 #[tokio::test]
 async fn clients_are_registered_and_listed_with_a_service_token() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let register = async |token: &str, body: Value| {
         let request = served.request(Method::POST, "/v2/oauth/clients/register").bearer_auth(token);
         json_of(request.body(body.to_string()).send().await.unwrap()).await
@@ -133,7 +133,7 @@ async fn clients_are_registered_and_listed_with_a_service_token() {
 
 #[tokio::test]
 async fn a_code_is_for_its_own_client() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let wanted = json!({"redirect_uris": [CALLBACK], "scope": "user"});
     let request = served.request(Method::POST, "/v2/oauth/clients/register").bearer_auth(SERVICE_TOKEN);
     let (_, client) = json_of(request.body(wanted.to_string()).send().await.unwrap()).await;

@@ -5,13 +5,12 @@ use std::{
     collections::{BTreeMap, VecDeque},
 };
 
-use serde::{Deserialize, Serialize};
+use pangea_mcp_auth::{clock::UnixTime, dev::fresh_id, secret::Random};
 
 use super::{
     folder,
     item::{Item, ItemKind},
 };
-use crate::{clock::UnixTime, dev::ids, secret::Random};
 
 /// How many earlier changes are kept.
 const LONGEST_PAST: usize = 32;
@@ -20,14 +19,11 @@ const LONGEST_PAST: usize = 32;
 pub(super) type ById = BTreeMap<String, Item>;
 
 /// All items.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(in crate::dev) struct Items {
+#[derive(Debug, Default)]
+pub(super) struct Items {
     now: ById,
     /// What the last changes replaced.
-    #[serde(skip)]
     past: VecDeque<Replaced>,
-    #[serde(skip)]
     present: Replaced,
 }
 
@@ -111,7 +107,7 @@ pub(super) fn path_of(item: &Item) -> String {
 
 fn new_folder(parent: String, name: String, now: UnixTime, random: &dyn Random) -> Item {
     Item {
-        id: ids::fresh("pvi", random),
+        id: fresh_id("pvi", random),
         kind: ItemKind::Folder,
         name,
         folder: parent,

@@ -1,5 +1,9 @@
 //! The order of items in an answer, and how the next part of them is asked for.
 
+use pangea_mcp_auth::{
+    clock::UnixTime,
+    secret::{decode, encode},
+};
 use serde::Deserialize;
 
 use super::{
@@ -7,10 +11,6 @@ use super::{
     filter,
     item::Item,
     switches::{Habits, LastAtEnd},
-};
-use crate::{
-    clock::UnixTime,
-    secret::{decode, encode},
 };
 
 /// Ascending unless the request says otherwise.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ const MOST_PENDING: usize = 1000;
 
 /// Answers that were put off.
 #[derive(Debug, Default)]
-pub(in crate::dev) struct Pending(Mutex<VecDeque<Later>>);
+pub(super) struct Pending(Mutex<VecDeque<Later>>);
 
 /// What a call will have answered.
 #[derive(Debug, Clone)]
@@ -79,6 +79,6 @@ impl Pending {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Later>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap()
     }
 }

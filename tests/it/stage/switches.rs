@@ -1,10 +1,12 @@
-//! How the stand-in behaves: every doubt about Pangea, and every failure, is a switch.
+//! How Pangea behaves: every doubt about it, and every failure, is a switch.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
+    conduct::leave_out,
     dial::{Dial, DialError},
+    faults::Fault,
     vault::VaultSwitches,
 };
 
@@ -222,6 +224,17 @@ impl Default for Addresses {
     }
 }
 
+impl Addresses {
+    /// Puts `email_verified` into claims about a person.
+    pub(super) fn say_whether_verified(&self, claims: &mut Value) {
+        if self.email_verified.is_null() {
+            leave_out(claims, "email_verified");
+        } else {
+            claims["email_verified"] = self.email_verified.clone();
+        }
+    }
+}
+
 /// An endpoint with nothing of its own to turn.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Plain {
@@ -229,32 +242,6 @@ pub struct Plain {
     pub delay_ms: u64,
     /// A failure in place of the answer.
     pub fault: Fault,
-}
-
-/// A failure in place of an answer. The request has no effect then: no code is spent.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fault {
-    /// None.
-    #[default]
-    None,
-    /// A bare status with a page of text.
-    Status(u16),
-    /// An OAuth error in JSON, under any status; 200 too.
-    Error {
-        /// HTTP status.
-        status: u16,
-        /// The error code.
-        error: String,
-    },
-    /// 200 with a body that is not JSON, whatever its content type says.
-    NotJson,
-    /// 200 with five megabytes of JSON.
-    Huge,
-    /// 307 to somewhere else on this server.
-    Redirect,
-    /// The connection ends without an answer.
-    Drop,
 }
 
 /// Why a change of switches in JSON was refused.

@@ -1,6 +1,7 @@
 //! Filters: members that all have to fit, `{"folder": "/a", "name__contains": "x"}`.
 
 use jiff::Timestamp;
+use pangea_mcp_auth::{clock::UnixTime, dev::timestamp};
 use serde_json::Value;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     item::{Item, ItemKind},
     switches::{FolderFilter, Habits},
 };
-use crate::{clock::UnixTime, dev::service::timestamp};
 
 const TEXTS: [&str; 8] = ["id", "type", "name", "folder", "tags", "item_state", "algorithm", "purpose"];
 const TIMES: [&str; 5] = ["created_at", "destroyed_at", "expiration", "last_rotated", "next_rotation"];

@@ -4,10 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{VAULT_TOKEN, action::Action};
-use crate::dev::{
-    dial::Dial,
-    switches::{Fault, SwitchError},
-};
+use crate::stage::{dial::Dial, faults::Fault, switches::SwitchError};
 
 /// All switches of Vault. In JSON: `{"vault": {"store": {"fault": "unauthorized", "times": 1}}}`.
 #[derive(Debug)]
@@ -171,7 +168,7 @@ pub enum VaultFault {
 }
 
 impl VaultSwitches {
-    pub(in crate::dev) fn new() -> Self {
+    pub(in crate::stage) fn new() -> Self {
         let call = || Dial::new(VaultCall::default());
         Self {
             habits: Dial::new(Habits::default()),
@@ -218,7 +215,7 @@ impl VaultSwitches {
     }
 
     /// Applies changes given as JSON, one kind of call after the other.
-    pub(in crate::dev) fn apply(&self, changes: &Value) -> Result<(), SwitchError> {
+    pub(in crate::stage) fn apply(&self, changes: &Value) -> Result<(), SwitchError> {
         let unknown = |name: &str| SwitchError::Unknown(format!("vault {name}"));
         let changes: &Map<String, Value> = changes.as_object().ok_or_else(|| unknown("without calls"))?;
         for (name, change) in changes {
@@ -232,13 +229,13 @@ impl VaultSwitches {
         Ok(())
     }
 
-    pub(in crate::dev) fn reset(&self) {
+    pub(in crate::stage) fn reset(&self) {
         self.habits.reset();
         self.calls().iter().for_each(|(_, dial)| dial.reset());
     }
 
     /// What the next call of each kind will meet.
-    pub(in crate::dev) fn to_json(&self) -> Value {
+    pub(in crate::stage) fn to_json(&self) -> Value {
         let mut all: Map<String, Value> =
             self.calls().iter().map(|(name, dial)| ((*name).to_owned(), json!(dial.peek()))).collect();
         all.insert("habits".to_owned(), json!(self.habits.peek()));

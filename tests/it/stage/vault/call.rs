@@ -8,6 +8,11 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use pangea_mcp_auth::{
+    clock::UnixTime,
+    dev::{Envelope, Verdict, fresh_id},
+    secret::{Random, constant_time_eq},
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -18,10 +23,9 @@ use super::{
     schema,
     switches::{Habits, VaultCall, VaultFault},
 };
-use crate::{
-    clock::UnixTime,
-    dev::{StandIn, ids, reply, service::enveloped, switches::Fault},
-    secret::{Random, constant_time_eq},
+use crate::stage::{
+    Stage,
+    faults::{Fault, status_code},
 };
 
 /// What a call can see besides its body.
@@ -38,74 +42,73 @@ pub(super) fn typed<T: DeserializeOwned>(body: Body) -> Result<T, Failure> {
 }
 
 /// Answers one call.
-pub(super) async fn call(stand_in: &StandIn, action: Action, headers: &HeaderMap, body: &[u8]) -> Response {
-    let switches = &stand_in.0.switches.vault;
+pub(super) async fn call(stage: &Stage, action: Action, headers: &HeaderMap, body: &[u8]) -> Response {
+    let switches = &stage.0.switches.vault;
     let (habits, settings) = (switches.habits.take(), switches.of(action).take());
-    let request_id = ids::fresh("prq", &*stand_in.0.random);
+    let request_id = fresh_id("prq", &*stage.0.vault.random);
     if !settings.after_commit
-        && let Some(answer) = trouble(stand_in, &request_id, &settings).await
+        && let Some(answer) = trouble(stage, &request_id, &settings).await
     {
         return answer;
     }
-    let outcome = outcome(stand_in, action, headers, body, &habits, &settings);
+    let outcome = outcome(stage, action, headers, body, &habits, &settings);
     if settings.after_commit
-        && let Some(answer) = trouble(stand_in, &request_id, &settings).await
+        && let Some(answer) = trouble(stage, &request_id, &settings).await
     {
         return answer;
     }
     if settings.put_off > 0 && outcome.http_status != StatusCode::UNAUTHORIZED {
         let token = authorization(headers);
-        stand_in.0.pending.put_off(&request_id, token, settings.put_off, outcome);
-        return accepted(stand_in, &request_id, 0);
+        stage.0.vault.pending.put_off(&request_id, token, settings.put_off, outcome);
+        return accepted(stage, &request_id, 0);
     }
-    answer(stand_in, &request_id, &outcome)
+    answer(stage, &request_id, &outcome)
 }
 
 /// `GET /request/{request_id}`: the answer that was put off.
 pub(super) async fn poll(
-    State(stand_in): State<StandIn>,
+    State(stage): State<Stage>,
     Path(request_id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let switches = &stand_in.0.switches.vault;
+    let switches = &stage.0.switches.vault;
     let (habits, settings) = (switches.habits.take(), switches.request.take());
-    if let Some(answer) = trouble(&stand_in, &request_id, &settings).await {
+    if let Some(answer) = trouble(&stage, &request_id, &settings).await {
         return answer;
     }
     let polled = match authorized(&headers, &habits) {
-        Ok(()) => stand_in.0.pending.poll(&request_id, authorization(&headers)),
+        Ok(()) => stage.0.vault.pending.poll(&request_id, authorization(&headers)),
         Err(_) => Polled::AnotherToken,
     };
-    let refused = |failure: &Failure| answer(&stand_in, &request_id, &failed(failure, &habits));
+    let refused = |failure: &Failure| answer(&stage, &request_id, &failed(failure, &habits));
     match polled {
-        Polled::NotYet(asked) => accepted(&stand_in, &request_id, asked),
-        Polled::Done(outcome) => answer(&stand_in, &request_id, &outcome),
+        Polled::NotYet(asked) => accepted(&stage, &request_id, asked),
+        Polled::Done(outcome) => answer(&stage, &request_id, &outcome),
         Polled::AnotherToken => refused(&Failure::Unauthorized),
         Polled::Unknown => refused(&Failure::RequestNotFound),
     }
 }
 
 fn outcome(
-    stand_in: &StandIn,
+    stage: &Stage,
     action: Action,
     headers: &HeaderMap,
     body: &[u8],
     habits: &Habits,
     settings: &VaultCall,
 ) -> Outcome {
-    let context = Context { now: stand_in.now(), random: &*stand_in.0.random, habits, call: settings };
+    let context =
+        Context { now: stage.0.vault.clock.now(), random: &*stage.0.vault.random, habits, call: settings };
     let result = authorized(headers, habits).and_then(|()| {
+        let mut items = stage.0.vault.items();
         let body = schema::read(body, action.members())?;
         match action.deed() {
-            Deed::Look(look) => stand_in.0.state.read(|state| {
-                let items = state.vault.changes_ago(settings.stale);
-                look(&items, body, &context)
-            }),
-            Deed::Change(change) => stand_in.0.state.change(|state| {
-                let result = change(&mut state.vault, body, &context);
-                state.vault.end_change();
+            Deed::Look(look) => look(&items.changes_ago(settings.stale), body, &context),
+            Deed::Change(change) => {
+                let result = change(&mut items, body, &context);
+                items.end_change();
                 result
-            }),
+            }
         }
     });
     match result {
@@ -132,12 +135,12 @@ fn authorized(headers: &HeaderMap, habits: &Habits) -> Result<(), Failure> {
 }
 
 /// Waits as long as a switch asks for, and fails if it asks for that.
-async fn trouble(stand_in: &StandIn, request_id: &str, settings: &VaultCall) -> Option<Response> {
+async fn trouble(stage: &Stage, request_id: &str, settings: &VaultCall) -> Option<Response> {
     let foreign = match &settings.fault {
         VaultFault::Foreign(fault) => fault,
         _ => &Fault::None,
     };
-    if let Some(answer) = reply::trouble(settings.delay_ms, foreign).await {
+    if let Some(answer) = foreign.after(settings.delay_ms).await {
         return Some(answer);
     }
     let (status, http_status) = match &settings.fault {
@@ -149,26 +152,32 @@ async fn trouble(stand_in: &StandIn, request_id: &str, settings: &VaultCall) -> 
         VaultFault::NotAvailable => ("ServiceNotAvailable", 503),
         VaultFault::Refused { status, http_status } => (status.as_str(), *http_status),
     };
-    let http_status = StatusCode::from_u16(http_status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let voice = (status, http_status, "The stand-in was told to fail");
-    let answer = enveloped(stand_in, request_id, voice, &Value::Null);
+    let http_status = status_code(http_status);
+    let verdict = Verdict { status, http_status, summary: "Vault was told to fail" };
+    let answer = envelope(stage, request_id).around(&verdict, &Value::Null);
     Some(match &settings.fault {
         VaultFault::TooManyRequests(Some(after)) => ([(RETRY_AFTER, after.clone())], answer).into_response(),
         _ => answer,
     })
 }
 
-fn accepted(stand_in: &StandIn, request_id: &str, asked: u32) -> Response {
-    let location = format!("{}/request/{request_id}", stand_in.0.issuer);
+fn accepted(stage: &Stage, request_id: &str, asked: u32) -> Response {
+    let location = format!("{}/request/{request_id}", stage.0.issuer);
     let result = json!({"ttl_mins": 5760, "retry_counter": asked, "location": location});
-    enveloped(
-        stand_in,
-        request_id,
-        ("Accepted", StatusCode::ACCEPTED, "The request is being worked on"),
-        &result,
-    )
+    let verdict = Verdict {
+        status: "Accepted",
+        http_status: StatusCode::ACCEPTED,
+        summary: "The request is being worked on",
+    };
+    envelope(stage, request_id).around(&verdict, &result)
 }
 
-fn answer(stand_in: &StandIn, request_id: &str, outcome: &Outcome) -> Response {
-    enveloped(stand_in, request_id, (&outcome.status, outcome.http_status, outcome.summary), &outcome.result)
+fn answer(stage: &Stage, request_id: &str, outcome: &Outcome) -> Response {
+    let Outcome { status, http_status, summary, result } = outcome;
+    let verdict = Verdict { status, http_status: *http_status, summary };
+    envelope(stage, request_id).around(&verdict, result)
+}
+
+fn envelope<'a>(stage: &Stage, request_id: &'a str) -> Envelope<'a> {
+    Envelope { time: stage.0.vault.clock.now(), request_id }
 }

@@ -9,7 +9,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_code_becomes_tokens_in_pangeas_form() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let tokens = served.tokens(&[]).await;
     for (member, prefix) in [("access_token", "ptu_"), ("refresh_token", "ptr_")] {
         let token = tokens[member].as_str().unwrap();
@@ -33,7 +33,7 @@ async fn a_code_becomes_tokens_in_pangeas_form() {
 
 #[tokio::test]
 async fn a_code_works_once_and_only_as_it_was_issued() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let code = served.code(&[]).await;
     assert_eq!(served.redeem(&code, &[]).await.0, 200);
     assert_eq!(error_of(served.redeem(&code, &[]).await), refused(400, "invalid_grant"));
@@ -60,7 +60,7 @@ async fn a_code_works_once_and_only_as_it_was_issued() {
 
 #[tokio::test]
 async fn a_code_lives_a_minute() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let (in_time, late) = (served.code(&[]).await, served.code(&[]).await);
     served.clock.advance(Duration::from_secs(59));
     assert_eq!(served.redeem(&in_time, &[]).await.0, 200);
@@ -78,7 +78,7 @@ async fn pkce_is_not_needed_but_binds_once_used() {
     assert_eq!(error_of(served.redeem(&code, &[]).await), refused(400, "invalid_grant"));
 
     for (pkce, verifier, status) in [("lax", "", 200), ("lax", "wrong", 400), ("ignore", "wrong", 200)] {
-        served.stand_in.switches().token.apply(&json!({"pkce": pkce})).unwrap();
+        served.stage.switches().token.apply(&json!({"pkce": pkce})).unwrap();
         let code = served.code(&[]).await;
         assert_eq!(served.redeem(&code, &[("code_verifier", verifier)]).await.0, status, "{pkce} {verifier}");
     }
@@ -86,7 +86,7 @@ async fn pkce_is_not_needed_but_binds_once_used() {
 
 #[tokio::test]
 async fn clients_authenticate_with_basic_or_post() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let form = [("grant_type", "refresh_token"), ("refresh_token", "ptr_x")];
     let post =
         |id: &'static str, secret: &'static str| with(&form, &[("client_id", id), ("client_secret", secret)]);
@@ -123,7 +123,7 @@ async fn clients_authenticate_with_basic_or_post() {
 
 #[tokio::test]
 async fn malformed_token_requests_are_refused() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     for (form, error) in [
         (vec![], "invalid_request"),
         (vec![("grant_type", "authorization_code")], "invalid_request"),
@@ -141,7 +141,7 @@ async fn malformed_token_requests_are_refused() {
 
 #[tokio::test]
 async fn a_refresh_token_works_once() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let first = served.tokens(&[("scope", "user openid")]).await;
     let (status, second) = served.refresh(&first["refresh_token"]).await;
     assert_eq!((status, &second["scope"]), (200, &json!("user openid")));
@@ -153,7 +153,7 @@ async fn a_refresh_token_works_once() {
 
 #[tokio::test]
 async fn a_refresh_may_narrow_the_scope_only() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let tokens = served.tokens(&[("scope", "user openid")]).await;
     let form = |token, scope| [("grant_type", "refresh_token"), ("refresh_token", token), ("scope", scope)];
     let token = tokens["refresh_token"].as_str().unwrap();
@@ -163,7 +163,7 @@ async fn a_refresh_may_narrow_the_scope_only() {
 
 #[tokio::test]
 async fn tokens_expire() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let tokens = served.tokens(&[]).await;
     served.clock.advance(Duration::from_hours(1));
     assert_eq!(served.introspect(&tokens["access_token"]).await, json!({"active": false}));
@@ -176,18 +176,18 @@ async fn a_disabled_persons_tokens_are_dead() {
     let served = serve_ada().await;
     let tokens = served.tokens(&[]).await;
     let code = served.code(&[]).await;
-    served.stand_in.disable("ada@example.com");
+    served.stage.disable("ada@example.com");
     assert_eq!(served.introspect(&tokens["access_token"]).await, json!({"active": false}));
     assert_eq!(error_of(served.refresh(&tokens["refresh_token"]).await), refused(400, "invalid_grant"));
     assert_eq!(error_of(served.redeem(&code, &[]).await), refused(400, "invalid_grant"));
-    served.stand_in.enable("ada@example.com");
+    served.stage.enable("ada@example.com");
     assert_eq!(served.introspect(&tokens["access_token"]).await["active"], true);
     assert_eq!(served.refresh(&tokens["refresh_token"]).await.0, 200);
 }
 
 #[tokio::test]
 async fn revoked_tokens_are_dead() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let revoke = async |token: &Value| {
         served.as_client("/v2/oauth/token/revoke", &[("token", token.as_str().unwrap())]).await.0
     };
@@ -204,7 +204,7 @@ async fn revoked_tokens_are_dead() {
 #[tokio::test]
 async fn the_switches_change_the_token_response() {
     let served = serve_ada().await;
-    let dial = &served.stand_in.switches().token;
+    let dial = &served.stage.switches().token;
     dial.apply(&json!({"refresh_token": false, "expires_in": "string", "times": 1})).unwrap();
     let tokens = served.tokens(&[("scope", "openid")]).await;
     assert_eq!((tokens.get("refresh_token"), &tokens["expires_in"]), (None, &json!("3600")));
@@ -217,7 +217,11 @@ async fn the_switches_change_the_token_response() {
 }
 
 /// Checks a token as a client would: against the published keys.
-async fn verified(served: &Served, token: &Value, audience: &str) -> Result<TokenData<Value>, ErrorKind> {
+async fn verified<P>(
+    served: &Served<P>,
+    token: &Value,
+    audience: &str,
+) -> Result<TokenData<Value>, ErrorKind> {
     let keys: JwkSet = serde_json::from_value(served.get_json("/v2/oauth/jwks.json").await).unwrap();
     let token = token.as_str().unwrap();
     let key_id = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
@@ -232,8 +236,8 @@ async fn verified(served: &Served, token: &Value, audience: &str) -> Result<Toke
 #[tokio::test]
 async fn access_tokens_can_be_jwts() {
     let served = serve_ada().await;
-    served.stand_in.set_groups("ada@example.com", &["staff", "admins"]);
-    served.stand_in.switches().token.apply(&json!({"access_token": "jwt"})).unwrap();
+    served.stage.set_groups("ada@example.com", &["staff", "admins"]);
+    served.stage.switches().token.apply(&json!({"access_token": "jwt"})).unwrap();
     let tokens = served.tokens(&[]).await;
     let claims = verified(&served, &tokens["access_token"], &served.issuer).await.unwrap().claims;
     assert_eq!(claims["groups"], json!(["staff", "admins"]));
@@ -247,9 +251,20 @@ async fn access_tokens_can_be_jwts() {
 }
 
 #[tokio::test]
+async fn an_id_token_comes_when_it_is_asked_for() {
+    let served = serve_stand_in_to_ada().await;
+    let tokens = served.tokens(&[("scope", "user openid"), ("nonce", "our-nonce")]).await;
+    let claims = verified(&served, &tokens["id_token"], CLIENT_ID).await.unwrap().claims;
+    assert_eq!(claims["sub"], served.introspect(&tokens["access_token"]).await["sub"]);
+    assert_eq!((&claims["nonce"], &claims["email_verified"]), (&json!("our-nonce"), &json!(true)));
+    assert_eq!((&claims["iat"], &claims["exp"]), (&json!(1_800_000_000), &json!(1_800_003_600)));
+    assert_eq!(served.tokens(&[]).await.get("id_token"), None);
+}
+
+#[tokio::test]
 async fn id_tokens_are_right_or_wrong_in_one_way() {
     let served = serve_ada().await;
-    let switches = served.stand_in.switches();
+    let switches = served.stage.switches();
     let mut seen = Vec::new();
     for form in
         ["when_asked", "present", "wrong_nonce", "wrong_audience", "wrong_issuer", "bad_signature", "expired"]
@@ -285,13 +300,12 @@ async fn state_survives_a_restart_in_a_private_file_without_tokens_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("stand-in.json");
     let start = || {
-        serve(|config| {
+        serve_stand_in(|config| {
             config.state_file = Some(file.clone());
-            config.sign_in_as = Some("ada@example.com".to_owned());
+            sign_in_ada(config);
         })
     };
     let served = start().await;
-    served.stand_in.set_groups("ada@example.com", &["staff"]);
     let tokens = served.tokens(&[]).await;
     let kept = std::fs::read_to_string(&file).unwrap();
     for member in ["access_token", "refresh_token"] {
@@ -305,7 +319,7 @@ async fn state_survives_a_restart_in_a_private_file_without_tokens_in_it() {
 
     let served = start().await;
     let described = served.introspect(&tokens["access_token"]).await;
-    assert_eq!((&described["active"], &described["groups"]), (&json!(true), &json!(["staff"])));
+    assert_eq!((&described["active"], &described["email"]), (&json!(true), &json!("ada@example.com")));
     assert_eq!(served.refresh(&tokens["refresh_token"]).await.0, 200);
 
     std::fs::write(&file, "{").unwrap();

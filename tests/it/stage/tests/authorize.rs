@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_page_signs_in_whoever_is_typed() {
-    let served = serve(|_| {}).await;
+    let served = serve_stand_in(|_| {}).await;
     let page = served.authorize(&[]).await;
     assert_eq!(page.status(), 200);
     let html = page.text().await.unwrap();
@@ -24,7 +24,7 @@ async fn the_page_signs_in_whoever_is_typed() {
 
 #[tokio::test]
 async fn the_page_declines() {
-    let served = serve(|_| {}).await;
+    let served = serve_stand_in(|_| {}).await;
     let back = callback(&served.answer_page(&[("email", ""), ("decision", "deny")]).await);
     assert_eq!((back["error"].as_str(), back["state"].as_str()), ("access_denied", STATE));
     assert!(!back.contains_key("code"));
@@ -32,7 +32,7 @@ async fn the_page_declines() {
 
 #[tokio::test]
 async fn the_page_asks_again_for_what_is_no_address() {
-    let served = serve(|_| {}).await;
+    let served = serve_stand_in(|_| {}).await;
     let again = served.answer_page(&[("email", "<b>no address"), ("decision", "approve")]).await;
     assert_eq!(again.status(), 400);
     let html = again.text().await.unwrap();
@@ -41,7 +41,7 @@ async fn the_page_asks_again_for_what_is_no_address() {
 
 #[tokio::test]
 async fn pages_load_nothing_and_run_nothing() {
-    let served = serve(|_| {}).await;
+    let served = serve_stand_in(|_| {}).await;
     for page in [served.authorize(&[]).await, served.authorize(&[("state", "no")]).await] {
         let policy = page.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
         assert!(
@@ -58,18 +58,48 @@ async fn pages_load_nothing_and_run_nothing() {
 
 #[tokio::test]
 async fn who_is_known_sees_no_page() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let tokens = served.tokens(&[]).await;
     assert_eq!(served.introspect(&tokens["access_token"]).await["email"], "ada@example.com");
-    let tokens = served.tokens(&[("login_hint", "eve@example.com")]).await;
+    let hint = ("login_hint", "eve@example.com");
+    let tokens = served.tokens(&[hint]).await;
     assert_eq!(served.introspect(&tokens["access_token"]).await["email"], "eve@example.com");
-    served.stand_in.switches().authorize.set(|settings| settings.sign_in_as = None);
+    let tokens = served.tokens(&[hint, ("prompt", "login")]).await;
+    assert_eq!(served.introspect(&tokens["access_token"]).await["email"], "ada@example.com");
+
+    let served = serve_stand_in(|_| {}).await;
+    assert_eq!(served.authorize(&[]).await.status(), 200);
+    assert_eq!(served.authorize(&[hint]).await.status(), 303);
+    assert_eq!(served.authorize(&[hint, ("prompt", "login")]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_switch_says_who_is_known() {
+    let served = serve_ada().await;
+    let signed_in = async |changes: &[(&str, &str)]| {
+        let tokens = served.tokens(changes).await;
+        served.introspect(&tokens["access_token"]).await["email"].clone()
+    };
+    let (hint, again) = (("login_hint", "eve@example.com"), ("prompt", "login"));
+    assert_eq!(signed_in(&[]).await, "ada@example.com");
+    assert_eq!(signed_in(&[hint]).await, "eve@example.com");
+    assert_eq!(signed_in(&[hint, again]).await, "ada@example.com");
+
+    let authorize = &served.stage.switches().authorize;
+    authorize.set(|settings| settings.session = Some("bob@example.com".to_owned()));
+    assert_eq!(signed_in(&[]).await, "bob@example.com");
+    assert_eq!(signed_in(&[hint]).await, "eve@example.com");
+    assert_eq!(signed_in(&[again]).await, "ada@example.com");
+    authorize.set(|settings| settings.sign_in_as = None);
+    assert_eq!(signed_in(&[]).await, "bob@example.com");
+    assert_eq!(served.authorize(&[again]).await.status(), 200);
+    authorize.set(|settings| settings.session = None);
     assert_eq!(served.authorize(&[]).await.status(), 200);
 }
 
 #[tokio::test]
 async fn without_a_good_return_address_there_is_no_redirect() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let long = "a".repeat(1000);
     for changes in [
         [("client_id", "psa_other")],
@@ -86,13 +116,13 @@ async fn without_a_good_return_address_there_is_no_redirect() {
     ] {
         assert_eq!(served.authorize(&changes).await.status(), 400, "{changes:?}");
     }
-    let twice = format!("{}&state=another-state", Served::authorize_url(&[]));
+    let twice = format!("{}&state=another-state", authorize_url(&[]));
     assert_eq!(served.get(&twice).await.status(), 400);
 }
 
 #[tokio::test]
 async fn a_bad_request_goes_back_as_an_error() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     for (changes, error) in [
         ([("response_type", "token")], "unsupported_response_type"),
         ([("response_type", "")], "unsupported_response_type"),
@@ -110,7 +140,7 @@ async fn a_bad_request_goes_back_as_an_error() {
 
 #[tokio::test]
 async fn a_redirect_uri_keeps_its_own_query() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     let back = callback(&served.authorize(&[("redirect_uri", &format!("{CALLBACK}?tenant=1"))]).await);
     assert_eq!(back["tenant"], "1");
     assert!(back["code"].starts_with("pmc_") && back["code"].len() == 36);
@@ -118,7 +148,7 @@ async fn a_redirect_uri_keeps_its_own_query() {
 
 #[tokio::test]
 async fn scopes_are_those_asked_for_or_the_default_ones() {
-    let served = serve_ada().await;
+    let served = serve_stand_in_to_ada().await;
     assert_eq!(served.tokens(&[]).await["scope"], "user");
     assert_eq!(served.tokens(&[("scope", "openid files:*")]).await["scope"], "openid files:*");
 }
@@ -126,7 +156,7 @@ async fn scopes_are_those_asked_for_or_the_default_ones() {
 #[tokio::test]
 async fn the_browser_brings_back_what_the_switch_says() {
     let served = serve_ada().await;
-    let switches = served.stand_in.switches();
+    let switches = served.stage.switches();
 
     switches.apply(json!({"authorize": {"answer": "deny", "times": 1}}).as_object().unwrap()).unwrap();
     assert_eq!(callback(&served.authorize(&[]).await)["error"], "access_denied");
@@ -147,25 +177,24 @@ async fn the_browser_brings_back_what_the_switch_says() {
 #[tokio::test]
 async fn the_issuer_comes_back_when_switched_on() {
     let served = serve_ada().await;
-    served.stand_in.switches().authorize.apply(&json!({"iss": "right", "times": 1})).unwrap();
+    served.stage.switches().authorize.apply(&json!({"iss": "right", "times": 1})).unwrap();
     assert_eq!(callback(&served.authorize(&[]).await)["iss"], served.issuer);
-    served.stand_in.switches().authorize.apply(&json!({"iss": "wrong", "times": 1})).unwrap();
+    served.stage.switches().authorize.apply(&json!({"iss": "wrong", "times": 1})).unwrap();
     assert_ne!(callback(&served.authorize(&[]).await)["iss"], served.issuer);
 }
 
 #[tokio::test]
 async fn a_disabled_person_cannot_sign_in() {
     let served = serve_ada().await;
-    served.stand_in.disable("Ada@example.com");
+    served.stage.disable("Ada@example.com");
     assert_eq!(callback(&served.authorize(&[]).await)["error"], "access_denied");
-    served.stand_in.enable("ada@example.com");
+    served.stage.enable("ada@example.com");
     assert!(callback(&served.authorize(&[]).await).contains_key("code"));
 }
 
 #[tokio::test]
 async fn hosts_other_than_loopback_are_turned_away() {
-    let served = serve_ada().await;
-    let request =
-        served.request(Method::GET, &Served::authorize_url(&[])).header(header::HOST, "evil.example");
+    let served = serve_stand_in_to_ada().await;
+    let request = served.request(Method::GET, &authorize_url(&[])).header(header::HOST, "evil.example");
     assert_eq!(request.send().await.unwrap().status(), 421);
 }

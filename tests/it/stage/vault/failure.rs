@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::switches::Habits;
+use crate::stage::faults::status_code;
 
 /// Why a call has no result.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ impl From<Flaw> for Failure {
 impl Failure {
     /// `status`, HTTP status and summary.
     pub(super) fn voice<'a>(&self, habits: &'a Habits) -> (&'a str, StatusCode, &'static str) {
-        let not_found = StatusCode::from_u16(habits.not_found).unwrap_or(StatusCode::NOT_FOUND);
+        let not_found = status_code(habits.not_found);
         match self {
             Self::Unauthorized => {
                 ("Unauthorized", StatusCode::UNAUTHORIZED, "Not authorized to access this resource")

@@ -1,4 +1,4 @@
-//! The stand-in over HTTP: every rule it keeps and every switch it has.
+//! The stand-in and the stage over HTTP: every rule they keep and every switch they have.
 
 mod authorize;
 mod original;
@@ -6,20 +6,24 @@ mod service;
 mod switches;
 mod token;
 mod vault;
+mod vault_outside;
 mod vault_switches;
 
 use std::{collections::HashMap, sync::Arc};
 
-use reqwest::{Client, Method, RequestBuilder, Response, header, redirect};
+use axum::Router;
+use pangea_mcp_auth::{
+    clock::{Clock, ManualClock, UnixTime},
+    dev::{StandIn, StandInConfig},
+    secret::{Random, SystemRandom},
+};
+use reqwest::{Client, Method, RequestBuilder, Response, header};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{StandIn, StandInConfig};
-use crate::{
-    clock::{ManualClock, UnixTime},
-    secret::SystemRandom,
-};
+use super::Stage;
+use crate::support::http;
 
 const CLIENT_ID: &str = "psa_wuk7tvtpswyjtlsx52b7yyi2l7zotv4a";
 const CLIENT_SECRET: &str = "pck_aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbb";
@@ -29,9 +33,9 @@ const STATE: &str = "a-state-of-ours";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// A stand-in that listens, and a browser that follows no redirect.
-struct Served {
-    stand_in: StandIn,
+/// A stage or a stand-in that listens, and a browser that follows no redirect.
+struct Served<P = Stage> {
+    stage: P,
     issuer: String,
     clock: Arc<ManualClock>,
     http: Client,
@@ -50,24 +54,44 @@ fn config(issuer: &str) -> StandInConfig {
     }
 }
 
-/// Starts one, with `change` made to its configuration.
+/// Starts a stage, with `change` made to its configuration.
 async fn serve(change: impl FnOnce(&mut StandInConfig)) -> Served {
+    begin(change, Stage::new, Stage::router).await
+}
+
+/// The same where Ada is signed in without a page.
+async fn serve_ada() -> Served {
+    serve(sign_in_ada).await
+}
+
+/// Starts a stand-in as `serve --dev` does, with `change` made to its configuration.
+async fn serve_stand_in(change: impl FnOnce(&mut StandInConfig)) -> Served<StandIn> {
+    begin(change, |config, clock, random| StandIn::new(config, clock, random).unwrap(), StandIn::router).await
+}
+
+/// The same where Ada is signed in without a page.
+async fn serve_stand_in_to_ada() -> Served<StandIn> {
+    serve_stand_in(sign_in_ada).await
+}
+
+fn sign_in_ada(config: &mut StandInConfig) {
+    config.sign_in_as = Some("ada@example.com".to_owned());
+}
+
+async fn begin<P>(
+    change: impl FnOnce(&mut StandInConfig),
+    make: impl FnOnce(StandInConfig, Arc<dyn Clock>, Arc<dyn Random>) -> P,
+    router: impl FnOnce(&P) -> Router,
+) -> Served<P> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let mut config = config(&issuer);
     change(&mut config);
     let clock = Arc::new(ManualClock::at(UnixTime::from_secs(1_800_000_000)));
-    let stand_in = StandIn::new(config, clock.clone(), Arc::new(SystemRandom)).unwrap();
-    let router = stand_in.router();
+    let stage = make(config, clock.clone(), Arc::new(SystemRandom));
+    let router = router(&stage);
     tokio::spawn(async move { axum::serve(listener, router).await });
-    #[expect(clippy::disallowed_methods, reason = "a test is the other side of the wire")]
-    let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-    Served { stand_in, issuer, clock, http }
-}
-
-/// One where Ada is signed in without a page.
-async fn serve_ada() -> Served {
-    serve(|config| config.sign_in_as = Some("ada@example.com".to_owned())).await
+    Served { stage, issuer, clock, http: http() }
 }
 
 fn encoded(parameters: &[(&str, &str)]) -> String {
@@ -80,7 +104,7 @@ fn with<'a>(base: &[(&'a str, &'a str)], changes: &[(&'a str, &'a str)]) -> Vec<
     kept.chain(changes).filter(|(_, value)| !value.is_empty()).copied().collect()
 }
 
-impl Served {
+impl<P> Served<P> {
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.issuer))
     }
@@ -101,26 +125,13 @@ impl Served {
         json_of(request.send().await.unwrap()).await
     }
 
-    /// Path and query of an authorization request with some parameters changed.
-    fn authorize_url(changes: &[(&str, &str)]) -> String {
-        let usual = [
-            ("client_id", CLIENT_ID),
-            ("redirect_uri", CALLBACK),
-            ("response_type", "code"),
-            ("state", STATE),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-        ];
-        format!("/v2/oauth/authorize?{}", encoded(&with(&usual, changes)))
-    }
-
     async fn authorize(&self, changes: &[(&str, &str)]) -> Response {
-        self.get(&Self::authorize_url(changes)).await
+        self.get(&authorize_url(changes)).await
     }
 
     /// Answers the sign-in page.
     async fn answer_page(&self, form: &[(&str, &str)]) -> Response {
-        self.post_form(&Self::authorize_url(&[]), form).await
+        self.post_form(&authorize_url(&[]), form).await
     }
 
     async fn post_form(&self, path: &str, form: &[(&str, &str)]) -> Response {
@@ -175,6 +186,19 @@ impl Served {
     async fn introspect(&self, token: &Value) -> Value {
         self.as_client("/v2/oauth/token/introspect", &[("token", token.as_str().unwrap())]).await.1
     }
+}
+
+/// Path and query of an authorization request with some parameters changed.
+fn authorize_url(changes: &[(&str, &str)]) -> String {
+    let usual = [
+        ("client_id", CLIENT_ID),
+        ("redirect_uri", CALLBACK),
+        ("response_type", "code"),
+        ("state", STATE),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    format!("/v2/oauth/authorize?{}", encoded(&with(&usual, changes)))
 }
 
 /// Where a redirect leads, and its parameters.
