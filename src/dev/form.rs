@@ -1,5 +1,5 @@
-//! Parameters of a query or a form body. This is a parser of its own: the stand-in shares none with the code
-//! that it tests.
+//! Parameters of a query or a form body. The stand-in has a parser of its own, so that it doesn't share the daemon's
+//! mistakes.
 
 use std::collections::HashMap;
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     people::People,
-    switches::{AccessTokenForm, IdToken, Pkce, Switches, Token},
+    switches::{AccessTokenForm, IdToken, Pkce, Switches, TokenEndpoint},
 };
 
 /// The age of an ID token that is to be expired.
@@ -20,7 +20,7 @@ const LONG_AGO: Duration = Duration::from_hours(2);
 
 tokio::task_local! {
     /// The settings that the token request meets which this task answers.
-    pub(super) static SETTINGS: Token;
+    pub(super) static SETTINGS: TokenEndpoint;
 }
 
 /// Does what the switches say.

@@ -49,7 +49,9 @@ async fn set_switches(State(stage): State<Stage>, headers: HeaderMap, body: Byte
     if let Some(groups) = changes.remove("groups") {
         match serde_json::from_value::<BTreeMap<String, Vec<String>>>(groups) {
             Ok(groups) => {
-                groups.into_iter().for_each(|(email, groups)| stage.0.people.set_groups(&email, groups));
+                for (email, groups) in groups {
+                    stage.0.people.set_groups(&email, groups);
+                }
             }
             Err(error) => return refused(&error.to_string()),
         }

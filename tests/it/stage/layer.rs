@@ -20,7 +20,7 @@ use super::{
     control::CONTROL,
     dial::Dial,
     faults::wait,
-    switches::{Answer, Authorize, ExpiresIn, IssParameter, Plain, Token},
+    switches::{Answer, Authorize, ExpiresIn, IssParameter, Plain, TokenEndpoint},
 };
 
 /// Answers a request as the switches say.
@@ -88,7 +88,7 @@ async fn plain(dial: &Dial<Plain>, request: Request, next: Next) -> Response {
     }
 }
 
-impl Token {
+impl TokenEndpoint {
     fn change(&self, tokens: &mut Value) {
         if !self.refresh_token {
             leave_out(tokens, "refresh_token");

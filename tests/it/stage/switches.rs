@@ -17,7 +17,7 @@ pub struct Switches {
     /// Looked at when the browser is sent back.
     pub authorize: Dial<Authorize>,
     /// Looked at by each token request.
-    pub token: Dial<Token>,
+    pub token: Dial<TokenEndpoint>,
     /// Looked at by each introspection.
     pub introspection: Dial<Introspection>,
     /// Looked at by both metadata documents.
@@ -84,7 +84,7 @@ pub enum IssParameter {
 
 /// The token endpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Token {
+pub struct TokenEndpoint {
     /// Milliseconds before the answer.
     pub delay_ms: u64,
     /// A failure in place of the answer.
@@ -101,7 +101,7 @@ pub struct Token {
     pub pkce: Pkce,
 }
 
-impl Default for Token {
+impl Default for TokenEndpoint {
     fn default() -> Self {
         Self {
             delay_ms: 0,
@@ -259,7 +259,7 @@ impl Switches {
     pub(super) fn new(sign_in_as: Option<String>) -> Self {
         Self {
             authorize: Dial::new(Authorize { sign_in_as, ..Authorize::default() }),
-            token: Dial::new(Token::default()),
+            token: Dial::new(TokenEndpoint::default()),
             introspection: Dial::new(Introspection::default()),
             metadata: Dial::new(Metadata::default()),
             revocation: Dial::new(Plain::default()),
