@@ -21,7 +21,7 @@ use super::{
     form::Form,
     ids,
     reply::{OAuthError, json_reply},
-    service::holds_service_token,
+    service_token::holds_service_token,
 };
 use crate::{clock::UnixTime, secret::TokenHash};
 

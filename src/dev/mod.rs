@@ -20,6 +20,7 @@ mod page;
 mod people;
 mod reply;
 mod service;
+mod service_token;
 mod signing;
 mod state;
 mod token;
@@ -38,7 +39,7 @@ pub use self::{
     envelope::{Envelope, Verdict, timestamp},
     ids::fresh as fresh_id,
     reply::json_reply,
-    service::SERVICE_TOKEN,
+    service_token::SERVICE_TOKEN,
     signing::SigningKeys,
     state::StateError,
 };

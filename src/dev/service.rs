@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{HeaderMap, StatusCode},
     response::Response,
 };
 use serde_json::{Map, Value, json};
@@ -12,18 +12,9 @@ use super::{
     StandIn,
     envelope::{Envelope, Verdict, timestamp},
     ids, people,
+    service_token::holds_service_token,
     state::State as Remembered,
 };
-use crate::secret::constant_time_eq;
-
-/// The service token that the stand-in accepts.
-pub const SERVICE_TOKEN: &str = "pts_standinstandinstandinstandinstan";
-
-/// Whether the request carries the service token.
-pub(super) fn holds_service_token(headers: &HeaderMap) -> bool {
-    let expected = format!("Bearer {SERVICE_TOKEN}");
-    headers.get(AUTHORIZATION).is_some_and(|value| constant_time_eq(value.as_bytes(), expected.as_bytes()))
-}
 
 /// Why a call has no result.
 enum Failure {
