@@ -59,7 +59,7 @@ fn circles(files: &[File]) -> Vec<String> {
 
 /// A circle, if there is one.
 fn a_circle(mut uses: Uses) -> Option<Vec<String>> {
-    // Who uses nobody that is left is in no circle.
+    // A module that uses none of the others is in no circle.
     while let Some(free) = {
         let is_free = |used: &BTreeSet<String>| !used.iter().any(|used| uses.contains_key(used));
         uses.iter().find(|(_, used)| is_free(used)).map(|(user, _)| user.clone())
