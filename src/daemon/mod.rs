@@ -378,17 +378,18 @@ fn connection(
     let _ = stream.set_nodelay(true);
     let peer = Peer(peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
-        let (path, started, metrics) = (request.uri().clone(), Instant::now(), Arc::clone(&metrics));
-        let (router, place) = (router.clone(), Arc::clone(&place));
+        let (endpoint, started) = (Endpoint::label(request.uri().path()), Instant::now());
+        let (metrics, place) = (Arc::clone(&metrics), Arc::clone(&place));
+        let answer = web::answer(&router, peer, request);
         let answer = Finished(Some(Box::pin(async move {
-            let answer = web::answer(router, peer, request).await;
+            let answer = answer.await;
             // A request that continues after its client disconnected still counts as a connection.
             drop(place);
             answer
         })));
         async move {
             let answer = answer.await;
-            metrics.answered(Endpoint::label(path.path()), answer.status().as_u16(), started.elapsed());
+            metrics.answered(endpoint, answer.status().as_u16(), started.elapsed());
             Ok::<_, Infallible>(answer)
         }
     });

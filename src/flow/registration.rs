@@ -43,7 +43,7 @@ impl AuthorizationServer {
         let secret = (metadata.token_endpoint_auth_method != AuthenticationMethod::None)
             .then(|| new_secret(self.random()));
         let client = Client {
-            client_id: ClientId::made(self.random()),
+            client_id: ClientId::made(self.clock.millis(), self.random()),
             origin: Origin::SelfRegistered,
             issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
@@ -60,10 +60,10 @@ impl AuthorizationServer {
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {
             return Err(OAuthError::internal("the new client ID is taken"));
         };
-        let client = stored.value;
-        if let Err(error) = self.bound_with(&client).await {
+        if let Err(error) = self.bound_with(&stored).await {
             tracing::warn!(%error, "unused registrations cannot be counted or evicted");
         }
+        let client = stored.value;
         audit::about(&client);
         audit::about(&client.metadata.redirect_uris[0].itself());
         Event::Registration.record();

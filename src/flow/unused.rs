@@ -16,7 +16,7 @@ use crate::{
         client::{Client, ClientId},
         policy::MostUnused,
     },
-    repository::{Atomicity, Page, RepositoryError},
+    repository::{Atomicity, Page, RepositoryError, Stored},
 };
 
 /// The parent of unused registrations, so that they can be listed without other clients.
@@ -82,10 +82,9 @@ impl Unused {
     }
 
     /// Adds a client that has just been registered here.
-    pub(super) fn note(&self, client: &Client) {
-        let bytes = stored_size(client);
+    pub(super) fn note(&self, client: &Stored<Client>) {
         let mut known = self.known();
-        known.note(client, bytes);
+        known.note(&client.value, client.bytes);
         known.grown = true;
     }
 
@@ -104,7 +103,7 @@ impl AuthorizationServer {
     }
 
     /// Notes a new registration, and evicts the oldest ones above the limit.
-    pub(super) async fn bound_with(&self, client: &Client) -> Result<(), RepositoryError> {
+    pub(super) async fn bound_with(&self, client: &Stored<Client>) -> Result<(), RepositoryError> {
         self.unused.note(client);
         if !self.unused.known().counted {
             self.count_unused().await?;
@@ -171,7 +170,7 @@ impl AuthorizationServer {
     }
 }
 
-/// The part of a client's record that the client chooses.
+/// Length of a client's record.
 fn stored_size(client: &Client) -> usize {
     serde_json::to_vec(client).map_or(0, |text| text.len())
 }

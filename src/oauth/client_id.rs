@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::BASE32_DNSSEC;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use url::Url;
 
@@ -13,8 +14,8 @@ const LONGEST_URL: usize = 2048;
 
 /// How IDs begin that are made here.
 const MADE: &str = "mcp_";
-/// Length of the rest: 128 bits in base64url.
-const MADE_LENGTH: usize = 22;
+/// Length of the rest: 20 bytes in base32. Earlier releases made 16 bytes in base64url.
+const MADE_LENGTHS: [usize; 2] = [32, 22];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientId {
@@ -100,12 +101,18 @@ impl ClientId {
         }
     }
 
-    /// The ID of a client that registers here, or that an operator adds.
+    /// The ID of a client that registers here, or that an operator adds, at `millis` after the epoch. It begins with
+    /// that time, so byte order is chronological, and clients that register together stand together in the
+    /// repository's indexes. The rest is random.
     #[must_use]
-    pub fn made(random: &dyn Random) -> Self {
-        let mut unique = [0; 16];
-        random.fill(&mut unique);
-        Self::Registered(RegisteredId(format!("{MADE}{}", encode(&unique))))
+    pub fn made(millis: u64, random: &dyn Random) -> Self {
+        let [_, _, time @ ..] = millis.to_be_bytes();
+        let mut bytes = [0; 20];
+        let (start, rest) = bytes.split_at_mut(time.len());
+        start.copy_from_slice(&time);
+        random.fill(rest);
+        // Its byte order is numeric order (RFC 4648 section 7).
+        Self::Registered(RegisteredId(format!("{MADE}{}", BASE32_DNSSEC.encode(&bytes))))
     }
 
     /// Whether a text looks like an ID that is made here. No person can have such a subject: it could be taken
@@ -113,7 +120,7 @@ impl ClientId {
     #[must_use]
     pub fn is_made_like(text: &str) -> bool {
         text.strip_prefix(MADE).is_some_and(|rest| {
-            rest.len() == MADE_LENGTH
+            MADE_LENGTHS.contains(&rest.len())
                 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
         })
     }
@@ -194,10 +201,11 @@ mod tests {
     /// Shows: CC-5, JWT-4.
     #[test]
     fn an_id_that_is_made_here_is_recognised() {
-        let id = ClientId::made(&SystemRandom);
+        let id = ClientId::made(0, &SystemRandom);
         assert_eq!(ClientId::parse(id.as_str()).as_ref(), Some(&id));
         for (text, is_made) in [
             (id.as_str(), true),
+            ("mcp_2CvJPh3wUaTJJpYeJiPRZg", true),
             (&format!("{id}A"), false),
             (&id.as_str()[1..], false),
             ("mcp_ada@example.com______", false),
@@ -206,6 +214,14 @@ mod tests {
         ] {
             assert_eq!(ClientId::is_made_like(text), is_made, "{text}");
         }
+    }
+
+    #[test]
+    fn new_ids_are_ordered_by_time_and_differ_within_a_millisecond() {
+        let ids =
+            [1_000, 1_001, 1_256, 1_700_000_000_000].map(|millis| ClientId::made(millis, &SystemRandom));
+        assert!(ids.is_sorted());
+        assert_ne!(ClientId::made(1_000, &SystemRandom), ids[0]);
     }
 
     #[test]

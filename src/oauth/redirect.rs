@@ -278,15 +278,19 @@ fn authority(uri: &str) -> &str {
 
 /// Whether the host has the spelling of the URL standard, in any case.
 pub(super) fn has_canonical_host(text: &str, url: &Url) -> bool {
-    let host = match url.host() {
-        Some(Host::Domain(name)) => name.to_owned(),
-        Some(Host::Ipv4(address)) => address.to_string(),
-        Some(Host::Ipv6(address)) => format!("[{address}]"),
-        None => return false,
+    let authority = authority(text);
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
     };
-    let authority = authority(text).to_ascii_lowercase();
-    let rest = authority.strip_prefix(&host);
-    rest.is_some_and(|rest| rest.is_empty() || (rest.starts_with(':') && is_port(&rest[1..])))
+    let is_canonical = match url.host() {
+        Some(Host::Domain(name)) => host.eq_ignore_ascii_case(name),
+        // The standard library reads no other spelling of an IPv4 address.
+        Some(Host::Ipv4(address)) => host.parse() == Ok(address),
+        Some(Host::Ipv6(address)) => host.eq_ignore_ascii_case(&format!("[{address}]")),
+        None => false,
+    };
+    is_canonical && port.is_none_or(is_port)
 }
 
 /// The parts of an `http` loopback URI. An empty path is `/`.

@@ -33,6 +33,8 @@ pub const ATTEMPTS: usize = 64;
 pub struct Stored<T> {
     /// The record's JSON, parsed.
     pub value: T,
+    /// Length of the record's JSON.
+    pub bytes: usize,
     version: Version,
 }
 
@@ -146,7 +148,11 @@ impl<T: Entity> Collection<T> {
         let found = self.repository.get(T::KIND, key, now).await?;
         tracing::trace!(kind = ?T::KIND, key, found = found.is_some(), "read");
         let Some(found) = found else { return Ok(None) };
-        Ok(Some(parse(&found.record).map(|value| Stored { value, version: found.version })))
+        Ok(Some(parse(&found.record).map(|value| Stored {
+            value,
+            bytes: found.record.value.len(),
+            version: found.version,
+        })))
     }
 
     /// Stores a new value; `None` if its key is taken.
@@ -155,9 +161,10 @@ impl<T: Entity> Collection<T> {
     ///
     /// When the repository is unavailable.
     pub async fn insert(&self, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let write = self.repository.insert(T::KIND, &Self::record(&value)?, now).await?;
+        let record = Self::record(&value)?;
+        let write = self.repository.insert(T::KIND, &record, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "inserted");
-        Ok(done(write, value))
+        Ok(done(write, value, &record))
     }
 
     /// Stores `value` in place of the one that was read; `None` if the record has changed since.
@@ -213,9 +220,10 @@ impl<T: Entity> Collection<T> {
     }
 
     async fn write(&self, read: Version, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let write = self.repository.replace(T::KIND, &Self::record(&value)?, read, now).await?;
+        let record = Self::record(&value)?;
+        let write = self.repository.replace(T::KIND, &record, read, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "replaced");
-        Ok(done(write, value))
+        Ok(done(write, value, &record))
     }
 
     /// Removes a value; of many callers at most one gets it.
@@ -266,9 +274,9 @@ impl<T: Entity> Collection<T> {
     }
 }
 
-fn done<T>(write: Write, value: T) -> Option<Stored<T>> {
+fn done<T>(write: Write, value: T, record: &Record) -> Option<Stored<T>> {
     match write {
-        Write::Done(version) => Some(Stored { value, version }),
+        Write::Done(version) => Some(Stored { value, bytes: record.value.len(), version }),
         Write::Conflict => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Formats an event as one line: its fields, then those of its request.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write};
 
 use serde::{
     Serialize,
@@ -21,69 +21,8 @@ use tracing_subscriber::{
 
 use crate::{audit::each_known, config::LogFormat};
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-enum Value {
-    /// A text, possibly written by strangers.
-    Text(String),
-    /// A `Display` or `Debug` output.
-    Shown(String),
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-    Bool(bool),
-}
-
-/// Fields in order. The last one of a name wins.
-#[derive(Debug, Clone, Default)]
-struct Fields(Vec<(&'static str, Value)>);
-
-impl Fields {
-    fn set(&mut self, name: &'static str, value: Value) {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.0.push((name, value)),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| *known == name)
-    }
-
-    fn take_message(&mut self) -> Option<String> {
-        let at = self.0.iter().position(|(name, _)| *name == "message")?;
-        match self.0.remove(at).1 {
-            Value::Text(message) | Value::Shown(message) => Some(message),
-            _ => None,
-        }
-    }
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field.name(), Value::Text(value.to_owned()));
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field.name(), Value::Unsigned(value));
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field.name(), Value::Signed(value));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field.name(), Value::Float(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field.name(), Value::Bool(value));
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.set(field.name(), Value::Shown(format!("{value:?}")));
-    }
-}
+/// The field of an event that holds its sentence.
+const MESSAGE: &str = "message";
 
 /// Writes an event as a line.
 pub(super) struct Line(pub(super) LogFormat);
@@ -99,82 +38,162 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let message = fields.take_message().unwrap_or_default();
         let mut timestamp = String::with_capacity(27);
         time().format_time(&mut Writer::new(&mut timestamp))?;
-        let metadata = event.metadata();
-        let (level, target) = (metadata.level().as_str(), metadata.target());
+        let mut message = Message::default();
+        event.record(&mut message);
         match self.0 {
             LogFormat::Json => {
-                let line = JsonLine { timestamp: &timestamp, level, target, message: &message, fields };
-                writeln!(writer, "{}", serde_json::to_string(&line).map_err(|_| fmt::Error)?)
+                let line = JsonLine { timestamp: &timestamp, message: &message.0, event };
+                writer.write_str(&serde_json::to_string(&line).map_err(|_| fmt::Error)?)?;
             }
-            LogFormat::Text => {
-                write!(writer, "{timestamp} {level:>5} {target}: ")?;
-                write_readable(&mut writer, &message)?;
-                for (name, value) in &fields.0 {
-                    write_name(&mut writer, name)?;
-                    value.write(&mut writer)?;
-                }
-                each_known(|name, value| {
-                    if fields.has(name) {
-                        return Ok(());
-                    }
-                    write_name(&mut writer, name)?;
-                    write_quoted(&mut writer, value)
-                })?;
-                writeln!(writer)
-            }
+            LogFormat::Text => write_text(&mut writer, &timestamp, message, event)?,
         }
+        writer.write_char('\n')
+    }
+}
+
+fn write_text(writer: &mut Writer<'_>, timestamp: &str, message: Message, event: &Event<'_>) -> fmt::Result {
+    let metadata = event.metadata();
+    write!(writer, "{timestamp} {:>5} {}: ", metadata.level().as_str(), metadata.target())?;
+    write_readable(writer, &message.0)?;
+    let mut fields = TextFields { writer, shown: message.0, written: Ok(()) };
+    event.record(&mut fields);
+    fields.written?;
+    each_known(|name, value| {
+        if has(event, name) {
+            return Ok(());
+        }
+        write_name(writer, name)?;
+        write_quoted(writer, value)
+    })
+}
+
+/// Whether the event has a field of this name itself, which is then not repeated from its request.
+fn has(event: &Event<'_>, name: &str) -> bool {
+    event.metadata().fields().field(name).is_some()
+}
+
+/// The sentence of an event.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == MESSAGE {
+            self.0.push_str(value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == MESSAGE {
+            let _ = write!(self.0, "{value:?}");
+        }
+    }
+}
+
+/// Writes the fields of a text line. A text, possibly written by strangers, is quoted. A `Display` or `Debug`
+/// output is quoted if it has characters that could be misread.
+struct TextFields<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    /// Space for an output.
+    shown: String,
+    written: fmt::Result,
+}
+
+impl TextFields<'_, '_> {
+    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        if field.name() != MESSAGE && self.written.is_ok() {
+            self.written = write_name(self.writer, field.name()).and_then(|()| value(self.writer));
+        }
+    }
+}
+
+impl Visit for TextFields<'_, '_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, |writer| write_quoted(writer, value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let mut shown = std::mem::take(&mut self.shown);
+        shown.clear();
+        let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
+        self.write(field, |writer| {
+            write!(shown, "{value:?}")?;
+            if !shown.is_empty() && shown.bytes().all(is_plain) {
+                writer.write_str(&shown)
+            } else {
+                write_quoted(writer, &shown)
+            }
+        });
+        self.shown = shown;
     }
 }
 
 /// One flat object.
 struct JsonLine<'a> {
     timestamp: &'a str,
-    level: &'a str,
-    target: &'a str,
     message: &'a str,
-    fields: Fields,
+    event: &'a Event<'a>,
 }
 
 impl Serialize for JsonLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let metadata = self.event.metadata();
         let mut line = serializer.serialize_map(None)?;
-        for (name, value) in [
-            ("timestamp", self.timestamp),
-            ("level", self.level),
-            ("target", self.target),
-            ("message", self.message),
-        ] {
-            line.serialize_entry(name, value)?;
-        }
-        for (name, value) in &self.fields.0 {
-            line.serialize_entry(name, value)?;
-        }
+        line.serialize_entry("timestamp", self.timestamp)?;
+        line.serialize_entry("level", metadata.level().as_str())?;
+        line.serialize_entry("target", metadata.target())?;
+        line.serialize_entry(MESSAGE, self.message)?;
+        let mut fields = JsonFields { line: &mut line, written: Ok(()) };
+        self.event.record(&mut fields);
+        fields.written?;
         each_known(
             |name, value| {
-                if self.fields.has(name) { Ok(()) } else { line.serialize_entry(name, value) }
+                if has(self.event, name) { Ok(()) } else { line.serialize_entry(name, value) }
             },
         )?;
         line.end()
     }
 }
 
-impl Value {
-    /// A value in a text line: quoted if it is a text, and without line breaks.
-    fn write(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let is_plain = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-        match self {
-            Self::Shown(text) if !text.is_empty() && text.chars().all(is_plain) => writer.write_str(text),
-            Self::Text(text) | Self::Shown(text) => write_quoted(writer, text),
-            Self::Unsigned(number) => write!(writer, "{number}"),
-            Self::Signed(number) => write!(writer, "{number}"),
-            Self::Float(number) => write!(writer, "{number}"),
-            Self::Bool(is_so) => write!(writer, "{is_so}"),
+/// Writes the fields of a JSON line.
+struct JsonFields<'a, M: SerializeMap> {
+    line: &'a mut M,
+    written: Result<(), M::Error>,
+}
+
+impl<M: SerializeMap> JsonFields<'_, M> {
+    fn write(&mut self, field: &Field, value: &(impl Serialize + ?Sized)) {
+        if field.name() != MESSAGE && self.written.is_ok() {
+            self.written = self.line.serialize_entry(field.name(), value);
         }
+    }
+}
+
+impl<M: SerializeMap> Visit for JsonFields<'_, M> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, &value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.write(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, &value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.write(field, &format!("{value:?}"));
     }
 }
 

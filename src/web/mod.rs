@@ -159,18 +159,21 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<Arc<Web>>> {
 }
 
 /// Answers a request that came from `peer`.
-pub async fn answer<B>(mut router: Router, peer: Peer, request: Request<B>) -> Response
+pub fn answer<B>(router: &Router, peer: Peer, request: Request<B>) -> impl Future<Output = Response> + use<B>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if !host::names_one_host(&request) {
-        return host::no_host();
+    let answer = host::names_one_host(&request).then(|| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
+    async {
+        let Some(answer) = answer else { return host::no_host() };
+        let Ok(answer) = answer.await;
+        answer
     }
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    let Ok(answer) = router.call(request).await;
-    answer
 }
 
 /// Adds `GET /metrics`, which answers with `text`.

@@ -149,7 +149,7 @@ impl Administration {
             Some(Credential::Keys(keys)) => (None, Some(keys)),
         };
         let client = Client {
-            client_id: ClientId::made(random),
+            client_id: ClientId::made(self.clock.millis(), random),
             origin: Origin::Operator,
             issued_at: now,
             expires_at: None,
