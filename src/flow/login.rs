@@ -442,7 +442,7 @@ impl AuthorizationServer {
 
     async fn registered(&self, request: &AuthorizationRequest, now: UnixTime) -> Result<Client, OAuthError> {
         let client = self.known_client(&request.client_id, now).await?;
-        client.return_address(Some(request.return_address.as_str()))?;
+        client.still_has(&request.return_address)?;
         Ok(client)
     }
 

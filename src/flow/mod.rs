@@ -217,18 +217,13 @@ impl AuthorizationServer {
     pub async fn published_keys(&self) -> Bytes {
         let now = self.now();
         if self.keys.are_due(now) {
-            // Once a second. Boxed, so that all other requests need not make room for it.
-            Box::pin(self.read_keys_again(now)).await;
+            match timeout(KEYS_PATIENCE, self.keys.refresh(now)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "cannot read the signing keys again"),
+                Err(_) => tracing::warn!("cannot read the signing keys again: the repository is slow"),
+            }
         }
         self.keys.published()
-    }
-
-    async fn read_keys_again(&self, now: UnixTime) {
-        match timeout(KEYS_PATIENCE, self.keys.refresh(now)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot read the signing keys again"),
-            Err(_) => tracing::warn!("cannot read the signing keys again: the repository is slow"),
-        }
     }
 
     /// Checks that the repository answers and that every signing key that was last read from it is published.

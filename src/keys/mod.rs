@@ -197,7 +197,8 @@ impl Keys {
         if self.asked_at.swap(now.as_secs(), Ordering::Relaxed) == now.as_secs() {
             return Ok(());
         }
-        let outcome = self.reload_if_removed(now).await;
+        // Boxed, so that the requests that do not read need not make room for it.
+        let outcome = Box::pin(self.reload_if_removed(now)).await;
         if outcome.is_err() {
             self.asked_at.store(0, Ordering::Relaxed);
         }

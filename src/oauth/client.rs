@@ -204,12 +204,10 @@ impl Client {
                     "redirect_uri is missing, and several are registered",
                 );
             }
-            (Some(requested), _) => {
-                registered.iter().find_map(|uri| Some((uri, uri.matched(requested)?))).ok_or_else(|| {
-                    let description = "redirect_uri is not registered for this client";
-                    OAuthError::new(ErrorCode::InvalidRequest, description)
-                })?
-            }
+            (Some(requested), _) => registered
+                .iter()
+                .find_map(|uri| Some((uri, uri.matched(requested)?)))
+                .ok_or_else(not_registered)?,
         };
         if !uri.is_acceptable() {
             let description = "redirect_uri was registered under older rules and is no longer accepted; \
@@ -217,6 +215,17 @@ impl Client {
             return refuse(ErrorCode::InvalidRedirectUri, description);
         }
         Ok(address)
+    }
+
+    /// Checks that an address which [`Client::return_address`] gave to the same login is still registered.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request`. The browser must not be redirected.
+    pub fn still_has(&self, address: &ReturnAddress) -> Result<(), OAuthError> {
+        let registered = &self.metadata.redirect_uris;
+        let has = registered.iter().any(|uri| uri.matched(address.as_str()).is_some());
+        if has { Ok(()) } else { Err(not_registered()) }
     }
 
     /// Whether the client may use this grant type. A self-registered client can always refresh, because
@@ -258,4 +267,8 @@ impl Client {
     fn is_previous(&self, presented: &PresentedSecret, now: UnixTime) -> bool {
         self.previous_secret.as_ref().is_some_and(|previous| previous.is(presented, now))
     }
+}
+
+fn not_registered() -> OAuthError {
+    OAuthError::new(ErrorCode::InvalidRequest, "redirect_uri is not registered for this client")
 }

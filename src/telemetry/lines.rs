@@ -24,6 +24,9 @@ use crate::{audit::each_known, config::LogFormat};
 /// The field of an event that holds its sentence.
 const MESSAGE: &str = "message";
 
+/// Bytes that most lines fit into.
+const USUAL_LENGTH: usize = 512;
+
 /// Writes an event as a line.
 pub(super) struct Line(pub(super) LogFormat);
 
@@ -42,31 +45,35 @@ where
         time().format_time(&mut Writer::new(&mut timestamp))?;
         let mut message = Message::default();
         event.record(&mut message);
-        match self.0 {
+        let line = match self.0 {
             LogFormat::Json => {
                 let line = JsonLine { timestamp: &timestamp, message: &message.0, event };
-                writer.write_str(&serde_json::to_string(&line).map_err(|_| fmt::Error)?)?;
+                serde_json::to_string(&line).map_err(|_| fmt::Error)?
             }
-            LogFormat::Text => write_text(&mut writer, &timestamp, message, event)?,
-        }
+            LogFormat::Text => text(&timestamp, message, event)?,
+        };
+        writer.write_str(&line)?;
         writer.write_char('\n')
     }
 }
 
-fn write_text(writer: &mut Writer<'_>, timestamp: &str, message: Message, event: &Event<'_>) -> fmt::Result {
+fn text(timestamp: &str, message: Message, event: &Event<'_>) -> Result<String, fmt::Error> {
     let metadata = event.metadata();
-    write!(writer, "{timestamp} {:>5} {}: ", metadata.level().as_str(), metadata.target())?;
-    write_readable(writer, &message.0)?;
-    let mut fields = TextFields { writer, shown: message.0, written: Ok(()) };
+    let mut line = String::with_capacity(USUAL_LENGTH);
+    write!(line, "{timestamp} {:>5} {}: ", metadata.level().as_str(), metadata.target())?;
+    write_readable(&mut line, &message.0)?;
+    let mut fields = TextFields { line, shown: message.0, written: Ok(()) };
     event.record(&mut fields);
-    fields.written?;
+    let TextFields { mut line, written, .. } = fields;
+    written?;
     each_known(|name, value| {
         if has(event, name) {
             return Ok(());
         }
-        write_name(writer, name)?;
-        write_quoted(writer, value)
-    })
+        write_name(&mut line, name);
+        write_quoted(&mut line, value)
+    })?;
+    Ok(line)
 }
 
 /// Whether the event has a field of this name itself, which is then not repeated from its request.
@@ -94,39 +101,28 @@ impl Visit for Message {
 
 /// Writes the fields of a text line. A text, possibly written by strangers, is quoted. A `Display` or `Debug`
 /// output is quoted if it has characters that could be misread.
-struct TextFields<'a, 'w> {
-    writer: &'a mut Writer<'w>,
+struct TextFields {
+    line: String,
     /// Space for an output.
     shown: String,
     written: fmt::Result,
 }
 
-impl TextFields<'_, '_> {
-    fn write(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if field.name() != MESSAGE && self.written.is_ok() {
-            self.written = write_name(self.writer, field.name()).and_then(|()| value(self.writer));
-        }
-    }
-}
-
-impl Visit for TextFields<'_, '_> {
+impl Visit for TextFields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.write(field, |writer| write_quoted(writer, value));
+        if field.name() != MESSAGE && self.written.is_ok() {
+            write_name(&mut self.line, field.name());
+            self.written = write_quoted(&mut self.line, value);
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut shown = std::mem::take(&mut self.shown);
-        shown.clear();
-        let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
-        self.write(field, |writer| {
-            write!(shown, "{value:?}")?;
-            if !shown.is_empty() && shown.bytes().all(is_plain) {
-                writer.write_str(&shown)
-            } else {
-                write_quoted(writer, &shown)
-            }
-        });
-        self.shown = shown;
+        if field.name() != MESSAGE && self.written.is_ok() {
+            write_name(&mut self.line, field.name());
+            self.shown.clear();
+            self.written =
+                write!(self.shown, "{value:?}").and_then(|()| write_shown(&mut self.line, &self.shown));
+        }
     }
 }
 
@@ -197,33 +193,44 @@ impl<M: SerializeMap> Visit for JsonFields<'_, M> {
     }
 }
 
-fn write_name(writer: &mut Writer<'_>, name: &str) -> fmt::Result {
-    writer.write_char(' ')?;
-    writer.write_str(name)?;
-    writer.write_char('=')
+fn write_name(line: &mut String, name: &str) {
+    line.push(' ');
+    line.push_str(name);
+    line.push('=');
 }
 
-fn write_quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    let is_plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\');
-    if text.bytes().all(is_plain) {
-        writer.write_char('"')?;
-        writer.write_str(text)?;
-        writer.write_char('"')
-    } else {
-        write!(writer, "{text:?}")
+fn write_shown(line: &mut String, text: &str) -> fmt::Result {
+    let is_plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\');
+    if text.is_empty() || !text.bytes().all(is_plain) {
+        return write_quoted(line, text);
     }
+    line.push_str(text);
+    Ok(())
+}
+
+fn write_quoted(line: &mut String, text: &str) -> fmt::Result {
+    let is_plain = |b: u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\\');
+    if !text.bytes().all(is_plain) {
+        return write!(line, "{text:?}");
+    }
+    line.push('"');
+    line.push_str(text);
+    line.push('"');
+    Ok(())
 }
 
 /// A message with control characters escaped.
-fn write_readable(writer: &mut Writer<'_>, message: &str) -> fmt::Result {
+fn write_readable(line: &mut String, message: &str) -> fmt::Result {
     if message.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return writer.write_str(message);
+        line.push_str(message);
+        return Ok(());
     }
     message.chars().try_for_each(|c| {
         if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            write!(writer, "{}", c.escape_default())
+            write!(line, "{}", c.escape_default())
         } else {
-            writer.write_char(c)
+            line.push(c);
+            Ok(())
         }
     })
 }

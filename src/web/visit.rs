@@ -65,7 +65,10 @@ where
         let answer = context.scope(async {
             let answer = match turned_away::<E>(&web, &visit, &request) {
                 Some(answer) => answer,
-                None => handler(web, visit, request).await.unwrap_or_else(|failure| failure.answer(&reply)),
+                // Boxed: the layers around it move what they get, and a login's future is several KiB large.
+                None => Box::pin(handler(web, visit, request))
+                    .await
+                    .unwrap_or_else(|failure| failure.answer(&reply)),
             };
             tracing::debug!(status = answer.status().as_u16(), "answered");
             answer

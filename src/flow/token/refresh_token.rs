@@ -76,8 +76,10 @@ impl AuthorizationServer {
                     return Ok(issue);
                 }
                 // The grant is no longer due for a check afterwards, so this happens once.
-                Step::Check => self.check_upstream(updated.stored, now).await?,
-                Step::End(why) => return self.refuse_and_end(updated.stored, &refresh, why, now).await,
+                Step::Check => Box::pin(self.check_upstream(updated.stored, now)).await?,
+                Step::End(why) => {
+                    return Box::pin(self.refuse_and_end(updated.stored, &refresh, why, now)).await;
+                }
             }
         }
     }
