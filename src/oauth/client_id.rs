@@ -14,8 +14,8 @@ const LONGEST_URL: usize = 2048;
 
 /// How IDs begin that are made here.
 const MADE: &str = "mcp_";
-/// Length of the rest: 20 bytes in base32. Earlier releases made 16 bytes in base64url.
-const MADE_LENGTHS: [usize; 2] = [32, 22];
+/// Length of the rest: 22 bytes in base32. Earlier releases made 16 bytes in base64url.
+const MADE_LENGTHS: [usize; 2] = [36, 22];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClientId {
@@ -103,11 +103,11 @@ impl ClientId {
 
     /// The ID of a client that registers here, or that an operator adds, at `millis` after the epoch. It begins with
     /// that time, so byte order is chronological, and clients that register together stand together in the
-    /// repository's indexes. The rest is random.
+    /// repository's indexes. The rest is 128 random bits.
     #[must_use]
     pub fn made(millis: u64, random: &dyn Random) -> Self {
         let [_, _, time @ ..] = millis.to_be_bytes();
-        let mut bytes = [0; 20];
+        let mut bytes = [0; 22];
         let (start, rest) = bytes.split_at_mut(time.len());
         start.copy_from_slice(&time);
         random.fill(rest);

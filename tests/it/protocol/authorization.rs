@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use pangea_mcp_auth::secret::decode;
+use data_encoding::BASE32_DNSSEC;
+use pangea_mcp_auth::secret::{decode, encode};
 use reqwest::Method;
 use serde_json::json;
 
@@ -483,8 +484,11 @@ async fn what_must_not_be_guessed_holds_at_least_128_random_bits() {
         let refresh = Tokens::of(client.redeem(&server, &code).await).await.refresh;
         let cookies: Vec<_> =
             browser.cookies.iter().filter(|((_, name), _)| name.ends_with("browser")).collect();
+        // A client ID begins with the time.
+        let id = BASE32_DNSSEC.decode(client.id.strip_prefix("mcp_").unwrap().as_bytes()).unwrap();
+        let id = encode(&id[6..]);
         let values = [
-            ("client_id", client.id.strip_prefix("mcp_").unwrap(), 16),
+            ("client_id", &*id, 16),
             ("client_secret", client.secret.as_deref().unwrap().strip_prefix("mcp_cs_").unwrap(), 32),
             ("code", &code[code.len() - 43..], 32),
             ("refresh_token", &refresh[refresh.len() - 43..], 32),
