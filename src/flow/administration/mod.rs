@@ -141,3 +141,6 @@ impl Administration {
         Ok(one.or(unreadable).unwrap_or(Found::Nothing))
     }
 }
+
+#[cfg(test)]
+mod tests;
