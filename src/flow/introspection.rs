@@ -139,10 +139,4 @@ impl Introspected {
     const fn inactive() -> Self {
         Self::Inactive { active: false }
     }
-
-    /// Whether the token is valid.
-    #[must_use]
-    pub const fn is_active(&self) -> bool {
-        matches!(self, Self::Active(_))
-    }
 }
