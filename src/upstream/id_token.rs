@@ -47,16 +47,22 @@ pub(super) async fn verified(
     if claims["iss"].as_str() != Some(&endpoints.issuer) {
         return Err(unusable("another issuer signed it"));
     }
+    check_times(&claims, now).map_err(unusable)?;
+    Ok(claims)
+}
+
+/// Checks `exp` and `nbf`. The error says why the token is not valid at `now`.
+fn check_times(claims: &Value, now: UnixTime) -> Result<(), &'static str> {
     let time = |name: &str| claims[name].as_f64();
     #[expect(clippy::cast_precision_loss, reason = "seconds fit")]
     let (now, leeway) = (now.as_secs() as f64, LEEWAY.as_secs() as f64);
     if time("exp").is_none_or(|exp| exp + leeway <= now) {
-        return Err(unusable("it has expired, or has no expiry"));
+        return Err("it has expired, or has no expiry");
     }
     if time("nbf").is_some_and(|nbf| nbf > now + leeway) {
-        return Err(unusable("it is not valid yet"));
+        return Err("it is not valid yet");
     }
-    Ok(claims)
+    Ok(())
 }
 
 impl From<NoKey> for UpstreamError {
@@ -80,4 +86,29 @@ pub(super) fn is_for(claims: &Value, client_id: &str) -> bool {
 /// Whether `azp`, if there is one, names `client_id`.
 pub(super) fn is_authorized_party(claims: &Value, client_id: &str) -> bool {
     claims.get("azp").is_none_or(|party| party == client_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_valid_from_its_nbf_until_its_exp_give_or_take_the_leeway() {
+        let now = 1_800_000_000;
+        let leeway = LEEWAY.as_secs();
+        for (claims, valid) in [
+            (json!({"exp": now + 1}), true),
+            (json!({"exp": now - leeway + 1}), true),
+            (json!({"exp": now - leeway}), false),
+            (json!({"exp": (now + 1).to_string()}), false),
+            (json!({}), false),
+            (json!({"exp": now + 600, "nbf": now}), true),
+            (json!({"exp": now + 600, "nbf": now + leeway}), true),
+            (json!({"exp": now + 600, "nbf": now + leeway + 1}), false),
+        ] {
+            assert_eq!(check_times(&claims, UnixTime::from_secs(now)).is_ok(), valid, "{claims}");
+        }
+    }
 }
