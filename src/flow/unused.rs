@@ -174,3 +174,41 @@ impl AuthorizationServer {
 fn stored_size(client: &Client) -> usize {
     serde_json::to_vec(client).map_or(0, |text| text.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client that registered `seconds` after the epoch.
+    fn client(id: &str, seconds: u64) -> Client {
+        let client = serde_json::json!({
+            "client_id": id, "origin": "self_registered", "issued_at": seconds,
+            "metadata": {
+                "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none",
+                "grant_types": ["authorization_code"], "response_types": ["code"],
+            },
+        });
+        serde_json::from_value(client).unwrap()
+    }
+
+    fn popped(known: &mut Known, clients: usize, bytes: usize) -> Option<String> {
+        known.pop_surplus(MostUnused { clients, bytes }).map(|id| id.to_string())
+    }
+
+    #[test]
+    fn the_oldest_is_evicted_above_either_limit_and_what_is_forgotten_does_not_count() {
+        let mut known = Known::default();
+        for (id, issued_at, bytes) in [("old", 1, 100), ("oldest", 0, 200), ("new", 1, 300), ("used", 0, 400)]
+        {
+            known.note(&client(id, issued_at), bytes);
+        }
+        known.forget(&client("used", 0).client_id);
+        known.note(&client("new", 1), 50);
+        assert_eq!(popped(&mut known, 3, 350), None);
+        assert_eq!(popped(&mut known, 3, 349).as_deref(), Some("oldest"));
+        assert_eq!(popped(&mut known, 3, 150), None);
+        assert_eq!(popped(&mut known, 1, 150).as_deref(), Some("old"));
+        assert_eq!(popped(&mut known, 1, 49).as_deref(), Some("new"));
+        assert_eq!(popped(&mut known, 0, 0), None);
+    }
+}

@@ -283,8 +283,8 @@ mod tests {
     use super::*;
     use crate::{
         oauth::{issuer::Issuer, resource::Resource, scope::Scope, token::PersonClaims},
-        repository::{MemoryRepository, Repository},
-        secret::{SealingKey, SystemRandom as Random},
+        repository::{Kind, MemoryRepository, Record, Repository, Write},
+        secret::{KeyRing, SealingKey, SystemRandom as Random},
     };
 
     const HOUR: Duration = Duration::from_hours(1);
@@ -382,6 +382,37 @@ mod tests {
         assert!(verifies(&old, &other));
         other.reload(last_old_token_ends.plus(PUBLISHED_AFTER)).await.unwrap();
         assert!(!verifies(&old, &other) && verifies(&new, &other));
+    }
+
+    #[tokio::test]
+    async fn signing_keys_move_to_the_sealing_key_that_became_active() {
+        let repository: Arc<dyn Repository> = Arc::new(MemoryRepository::default());
+        let (old, new) = (SealingKey::generate(&Random), SealingKey::generate(&Random));
+        let (before, after) = (KeyRing::from(old.clone()), KeyRing::from(new.clone()));
+        let elsewhere = async |ring| sealed_elsewhere(Arc::clone(&repository), ring, now()).await.unwrap();
+        let sealer = Sealer::new(&old, Arc::new(Random));
+        let keys = load(&repository, &sealer, SigningAlgorithm::Es256).await;
+        keys.rotate(Turns { lifetime: 48 * HOUR, access_lifetime: HOUR }, now()).await.unwrap();
+        assert_eq!(keys.reseal(now()).await.unwrap(), 0);
+        assert_eq!((elsewhere(&before).await, elsewhere(&after).await), (0, 2));
+
+        let _ = sealer.install(&before.clone().with(new, now()), now());
+        assert_eq!(keys.reseal(now()).await.unwrap(), 2);
+        assert_eq!((elsewhere(&before).await, elsewhere(&after).await), (2, 0));
+        assert_eq!(keys.reseal(now()).await.unwrap(), 0);
+
+        for key in ["damaged-1", "damaged-2"] {
+            let damaged =
+                Record { key: key.to_owned(), value: "{}".to_owned(), parent: None, expires_at: None };
+            assert!(matches!(repository.insert(Kind::Key, &damaged, now()).await.unwrap(), Write::Done(_)));
+        }
+        assert_eq!((elsewhere(&before).await, elsewhere(&after).await), (4, 2));
+    }
+
+    #[test]
+    fn each_state_of_a_key_has_its_word() {
+        let words = [KeyState::Next, KeyState::Signing, KeyState::Retiring].map(KeyState::as_str);
+        assert_eq!(words, ["next", "signing", "retiring"]);
     }
 
     #[tokio::test]

@@ -312,6 +312,41 @@ mod tests {
     }
 
     #[test]
+    fn a_name_means_a_resource_that_is_served_and_no_other() {
+        let resource = |url: &str| Resource::parse(url).unwrap();
+        let (served, local) = (resource("https://h/a"), resource("http://localhost:1/mcp"));
+        let any = Resources {
+            any_loopback: Some(ScopeOffer::Any { default: Scope::parse("user").unwrap() }),
+            ..resources()
+        };
+        for (resources, resource, name, meant) in [
+            (&any, &served, "https://h/a", true),
+            (&any, &served, "https://h/b", false),
+            (&any, &served, "https://h/c", false),
+            (&any, &resource("https://h/c"), "https://h/c", false),
+            (&any, &local, "http://LOCALHOST:1/mcp", true),
+            (&any, &local, "http://localhost:2/mcp", false),
+            (&resources(), &local, "http://localhost:1/mcp", false),
+        ] {
+            assert_eq!(resources.mean(resource, name), meant, "{resource} {name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_resource_is_quoted_if_it_is_one_and_not_too_long() {
+        let at_length = |length: usize| format!("https://h/{}", "x".repeat(length - "https://h/".len()));
+        for (name, quoted) in [
+            (at_length(LONGEST_ECHO), true),
+            (at_length(LONGEST_ECHO + 1), false),
+            ("call 555-1234".to_owned(), false),
+        ] {
+            let error = resources().resolve([name.as_str()].into_iter()).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::InvalidTarget);
+            assert_eq!(error.description().contains(&name), quoted, "{error}");
+        }
+    }
+
+    #[test]
     fn authz_9_11_12_13_14_17_24_25_each_defect_has_its_code() {
         use ErrorCode::*;
         let pkce = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");

@@ -197,6 +197,11 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_does_not_show_itself() {
+        assert_eq!(format!("{:?}", Proof::of_body(Some("hunter2"))), "Secret(PresentedSecret)");
+    }
+
+    #[test]
     fn cauth_1_three_ways_are_read() {
         assert_eq!(read(&[], "client_id=a"), credentials("a", None));
         assert_eq!(read(&[], "client_id=a&client_secret=s"), credentials("a", Some("s")));

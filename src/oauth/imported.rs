@@ -157,6 +157,11 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_kept_for_thirty_days() {
+        assert_eq!(KEPT.as_secs(), 2_592_000);
+    }
+
+    #[test]
     fn a_client_is_what_it_was_and_its_secret_a_hash() {
         let client = read(&original()).unwrap();
         assert_eq!(client.metadata.client_name.as_deref(), Some("Inspector"));

@@ -133,6 +133,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_begins_behind_the_host_however_short_that_is() {
+        for (text, origin, path) in [
+            ("https://a.b", "https://a.b", ""),
+            ("https://a.b/t1", "https://a.b", "/t1"),
+            ("http://localhost:8000/a/b", "http://localhost:8000", "/a/b"),
+        ] {
+            let issuer = Issuer::parse(text).unwrap();
+            assert_eq!((issuer.origin(), issuer.path()), (origin, path));
+        }
+    }
+
+    #[test]
     fn a_host_is_shared_whatever_the_port_and_the_spelling() {
         for (public_url, resource, shared) in [
             ("https://a.example", "https://a.example/mcp", true),

@@ -49,3 +49,15 @@ pub struct Operated {
     #[serde(flatten)]
     pub by: Operator,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_output_of_commands_names_actions_as_records_do() {
+        for action in [Action::Added, Action::Revoked, Action::TokenRevoked] {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
+        }
+    }
+}

@@ -267,6 +267,25 @@ mod tests {
     }
 
     #[test]
+    fn ids_have_one_spelling() {
+        let id = grant();
+        let id = id.as_str();
+        for other in ["", "0", &id[1..], &format!("{id}0"), &id.to_uppercase(), &format!("w{}", &id[1..])] {
+            assert_eq!(GrantId::parse(other), None, "{other}");
+        }
+        for number in ["", "+1", "-1", "x", "00000000000000000001", "99999999999999999999"] {
+            assert_eq!(TokenId::parse(&format!("{id}.{number}")), None, "{number}");
+            let refresh = format!("{REFRESH}{id}{number}_{}", "x".repeat(UNGUESSABLE));
+            assert_eq!(RefreshToken::parse(&refresh), None, "{number}");
+        }
+        for unguessable in ["x".repeat(UNGUESSABLE - 1), "x".repeat(UNGUESSABLE + 1), "=".repeat(UNGUESSABLE)]
+        {
+            assert_eq!(grant_of_code(&format!("{CODE}{id}{unguessable}")), None);
+            assert_eq!(RefreshToken::parse(&format!("{REFRESH}{id}0_{unguessable}")), None);
+        }
+    }
+
+    #[test]
     fn texts_keep_to_the_safe_alphabet() {
         let token = RefreshToken { grant: grant(), generation: 12 }.text(&random_token(&SystemRandom));
         assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));

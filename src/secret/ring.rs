@@ -224,6 +224,8 @@ mod tests {
             assert_eq!(ring.sealing_first(at(now)).count(), 3);
         }
         assert_eq!(*ring.to_text(), lines);
+        let since = |now| ring.sealing_since(at(now));
+        assert_eq!((since(99), since(100), since(200)), (None, Some(at(100)), Some(at(200))));
         assert_eq!((ring.next_change(at(0)), ring.next_change(at(200))), (Some(at(100)), None));
         let ids = |now| ring.without_old(at(now)).map(|kept| kept.ids().collect::<Vec<_>>());
         assert_eq!(ids(99), None, "the one that seals and those to come stay");

@@ -210,6 +210,11 @@ mod tests {
     }
 
     #[test]
+    fn a_sealer_does_not_show_its_keys() {
+        assert_eq!(format!("{:?}", sealer()), "<sealer>");
+    }
+
+    #[test]
     fn another_key_opens_nothing() {
         let sealed = sealer().seal(&["a"], b"value");
         assert!(sealer().open(&["a"], &sealed).is_none());
@@ -224,6 +229,7 @@ mod tests {
         let ring = KeyRing::from(old.clone()).with(new.clone(), START);
         assert_eq!(sealer.install(&ring, UnixTime::from_secs(99)), Installed::AsBefore);
         assert!(!sealer.is_outdated(&sealed));
+        assert!(sealer.has_others() && sealer.holds(KeyId::of(&new)));
         assert_eq!(sealer.install(&ring, START), Installed::SealsUnder(KeyId::of(&new)));
         assert!(sealer.is_outdated(&sealed) && !sealer.is_outdated(&clone.seal(&["a"], b"value")));
         assert_eq!(clone.open(&["a"], &sealed).as_deref().map(Vec::as_slice), Some(&b"value"[..]));
@@ -232,6 +238,7 @@ mod tests {
         assert_eq!(sealer.derive_under(id, &["a"]), Some(derived));
         assert_eq!(sealer.install(&KeyRing::from(new), START), Installed::AsBefore);
         assert!(clone.open(&["a"], &sealed).is_none() && clone.derive_under(id, &["a"]).is_none());
+        assert!(!clone.has_others() && !clone.holds(id));
     }
 
     #[test]

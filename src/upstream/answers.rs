@@ -185,6 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn what_the_upstream_says_of_a_person_is_bounded_and_readable() {
+        let of = |subject: &str, username: &str, email: &str| {
+            described(&json!({"sub": subject, "username": username, "email": email}), "sub")
+        };
+        let text = |length: usize| "x".repeat(length);
+        for (subject, taken) in
+            [(text(255), true), (text(256), false), ("a\nb".to_owned(), false), (text(0), false)]
+        {
+            assert_eq!(of(&subject, "", "").is_some(), taken, "{subject}");
+        }
+        for (username, taken) in [(text(255), true), (text(256), false), ("a\nb".to_owned(), false)] {
+            assert_eq!(of("p", &username, "").unwrap().username.is_some(), taken, "{username}");
+        }
+        for (email, taken) in [(text(320), true), (text(321), false), ("a\nb".to_owned(), false)] {
+            assert_eq!(of("p", "", &email).unwrap().address.is_some(), taken, "{email}");
+        }
+    }
+
+    #[test]
     fn up_8_an_address_is_verified_by_true_alone() {
         let verified = |value: Value| {
             let claims = json!({"sub": "p", "email": "a@b", "email_verified": value});
@@ -215,6 +234,21 @@ mod tests {
         let foreign = described(json!({"sub": "p", "email": "a@b", "verified": true})).unwrap();
         assert!(!foreign.address.unwrap().verified, "`verified` belongs to the user record alone");
         assert_eq!(described(json!({"email": "a@b", "email_verified": true})), None);
+    }
+
+    #[test]
+    fn a_list_of_groups_goes_on_while_it_names_a_group_and_the_next_page() {
+        let groups = |groups: Value, last: Value| {
+            let body = json!({"status": "Success", "result": {"groups": groups, "last": last}});
+            let answer =
+                Answer { status: 200, headers: http::HeaderMap::new(), body: body.to_string().into_bytes() };
+            group_list(&answer).unwrap()
+        };
+        let (one, next) = (json!([{"name": "staff"}]), Some("next".to_owned()));
+        assert_eq!(groups(one.clone(), json!("next")), (vec!["staff".to_owned()], next));
+        assert_eq!(groups(one.clone(), json!("")), (vec!["staff".to_owned()], None));
+        assert_eq!(groups(one, json!(null)), (vec!["staff".to_owned()], None));
+        assert_eq!(groups(json!([]), json!("next")), (vec![], None));
     }
 
     #[test]

@@ -101,6 +101,45 @@ mod tests {
     use std::io::Seek;
 
     use super::*;
+    use crate::oauth::error::ErrorCode;
+
+    /// What `log` writes at `info` and above.
+    fn logged(log: impl FnOnce()) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        let writer = Mutex::new(file.try_clone().unwrap());
+        tracing::subscriber::with_default(
+            tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish(),
+            log,
+        );
+        file.rewind().unwrap();
+        std::io::read_to_string(file).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_has_a_line_if_it_concerns_a_known_client_or_the_operator() {
+        let error = |code| OAuthError::new(code, "no");
+        for (error, has_line) in [
+            (error(ErrorCode::InvalidGrant), false),
+            (error(ErrorCode::InvalidGrant).of_a_client(), true),
+            (error(ErrorCode::InvalidGrant).caused_by("the reason"), true),
+            (error(ErrorCode::ServerError), true),
+        ] {
+            let told = logged(|| Refusals::default().note("token", &error));
+            assert_eq!(told.lines().count(), usize::from(has_line), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_secrets_have_few_lines_per_client_and_some_more_in_all() {
+        let refusals = Refusals::default();
+        let guess =
+            |client: &str| logged(|| refusals.note_wrong_secret("token", client, None)).lines().count();
+        let lines = (0..10).map(|_| guess("one")).sum::<usize>();
+        assert_eq!(lines, usize::try_from(GUESSES.burst).unwrap());
+        assert_eq!(guess("two"), 1, "another client has its own count");
+        let lines = (0..100).map(|number| guess(&format!("client-{number}"))).sum::<usize>();
+        assert_eq!(lines, usize::try_from(MOST).unwrap() - 4);
+    }
 
     #[test]
     fn a_flood_is_counted_and_told_of_once_a_minute() {
@@ -127,12 +166,7 @@ mod tests {
         for count in refusals.counts.lock().unwrap().values_mut() {
             count.since = count.since.checked_sub(MINUTE).unwrap();
         }
-        let mut file = tempfile::tempfile().unwrap();
-        let writer = Mutex::new(file.try_clone().unwrap());
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(writer).finish();
-        tracing::subscriber::with_default(log, || refusals.note_limited("token"));
-        file.rewind().unwrap();
-        let told = std::io::read_to_string(file).unwrap();
+        let told = logged(|| refusals.note_limited("token"));
         assert!(told.contains(" refused=3"), "{told}");
     }
 }

@@ -140,6 +140,40 @@ fn revoking_forgets_the_upstream_and_keeps_the_first_reason() {
 }
 
 #[test]
+fn codes_and_tokens_end_at_the_second_that_they_name() {
+    let waiting = with_code();
+    assert_eq!([59, 60].map(|now| waiting.standing(at(now))), [Standing::Pending, Standing::Expired]);
+    let grant = active();
+    assert_eq!([3599, 3600].map(|now| grant.standing(at(now))), [Standing::Active, Standing::Expired]);
+    assert_eq!([600, 601].map(|now| grant.live_tokens(at(now)).count()), [1, 0]);
+    for grant in [grant, revoked(RevokedBy::Client)] {
+        assert_eq!([600, 601].map(|now| grant.accepted_until(at(now))), [Some(at(601)), None]);
+    }
+    assert_eq!(waiting.accepted_until(at(1)), None);
+}
+
+#[test]
+fn a_session_is_resealed_without_a_check() {
+    let grant = active();
+    let before = grant.session().unwrap().checked_at();
+    let resealed = grant.held_session().unwrap().resealed("other".to_owned());
+    assert_eq!(resealed.held_session().unwrap().sealed(), "other");
+    assert_eq!(resealed.session().unwrap().checked_at(), before);
+}
+
+#[test]
+fn each_standing_has_its_word_and_two_of_them_are_live() {
+    for (standing, word, live) in [
+        (Standing::Pending, "pending", true),
+        (Standing::Active, "active", true),
+        (Standing::Expired, "expired", false),
+        (Standing::Revoked, "revoked", false),
+    ] {
+        assert_eq!((standing.as_str(), standing.is_live()), (word, live));
+    }
+}
+
+#[test]
 fn a_session_is_checked_once_a_minute_by_one_process() {
     let grant = active();
     let due = |grant: &Grant, seconds| grant.held_session().unwrap().is_due(at(seconds));

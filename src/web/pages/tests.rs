@@ -126,6 +126,17 @@ fn pages() -> [String; 7] {
     ]
 }
 
+#[test]
+fn a_resource_without_a_name_is_called_by_its_address() {
+    let asked = consent().asked;
+    for (asked, shown) in
+        [(asked, "Team wiki"), (Asked { resource_name: None, ..asked }, "https://mcp.example.org/mcp")]
+    {
+        let page = SignedInPage { asked, account: "ada", refusal: None }.render();
+        assert!(page.contains(&format!("<bdi>{shown}</bdi>?</h1>")), "{page}");
+    }
+}
+
 /// The tags of a page in order, `<` and `>` left out, the style's text left out.
 fn tags(page: &str) -> Vec<&str> {
     let (head, rest) = page.split_once("<style>").unwrap();

@@ -299,6 +299,10 @@ async fn where_the_browser_says_so_pages_are_for_windows_and_decisions_for_users
         }
     }
 
+    let mut second_click = telling(&browser, "same-origin navigate document - Firefox/140.0");
+    assert_eq!(second_click.decide(&page, "approve").await.status, 303, "half of a double click");
+    assert_eq!(second_click.decide(&page, "approve_other_account").await.status, 403, "another decision");
+
     let mut browser = telling(&browser, good);
     let approved = browser.decide(&page, "approve").await;
     let callback = signed_in(&server, &mut browser, approved).await;

@@ -74,6 +74,7 @@ async fn an_address_admits_only_when_the_upstream_says_that_it_is_verified() {
         ("", json!("false"), true, "access_denied"),
         ("", json!(1), true, "access_denied"),
         ("", json!(null), true, "access_denied"),
+        (SERVICE, json!(true), false, "code"),
         (SERVICE, json!(false), true, "code"),
         (SERVICE, json!(null), true, "code"),
         (SERVICE, json!(null), false, "access_denied"),
@@ -117,8 +118,11 @@ async fn groups_that_matter_and_cannot_be_learnt_let_nobody_in() {
     assert_eq!(server.stored_grants().len(), 0);
 
     let server = Server::with(Options { authn: SERVICE, ..Options::default() }).await;
+    server.upstream.switches().addresses.set(|addresses| addresses.email_verified = json!(false));
     assert_eq!(outcome(&server).await, "code");
-    assert_eq!(server.upstream.requests().of("/v2/user/group/list"), 0, "what does not matter is not asked");
+    for path in ["/v2/user/group/list", "/v2/user/profile/get"] {
+        assert_eq!(server.upstream.requests().of(path), 0, "what does not matter is not asked");
+    }
 }
 
 /// Shows: UP-8.
