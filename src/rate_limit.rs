@@ -152,6 +152,14 @@ mod tests {
     }
 
     #[test]
+    fn the_budget_comes_back_with_time() {
+        let mut limiter = Limiter::new(Rate { per_minute: 1, burst: 1 });
+        assert!(limiter.admit("a").is_ok() && limiter.admit("a").is_err());
+        limiter.started = limiter.started.checked_sub(Duration::from_mins(1)).unwrap();
+        assert!(limiter.would_admit("a").is_ok() && limiter.admit("a").is_ok());
+    }
+
+    #[test]
     fn a_large_request_counts_as_several_and_is_paid_for_afterwards() {
         let limiter = Limiter::new(Rate { per_minute: 60, burst: 3 });
         let second = 1_000_000;

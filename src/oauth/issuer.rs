@@ -125,6 +125,10 @@ mod tests {
             "https://a.example#f",
             "https://u@a.example",
             "https://a.example/t1/",
+            "https://a.example/t1?x",
+            "https://a.example/t1#f",
+            "https://u@a.example/t1",
+            "https://:p@a.example/t1",
             "https://a.example/a/../b",
             "",
         ] {

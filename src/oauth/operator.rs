@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_output_of_commands_names_actions_as_records_do() {
-        for action in [Action::Added, Action::Revoked, Action::TokenRevoked] {
+        for action in [Action::Added, Action::SecretRotated, Action::Revoked, Action::TokenRevoked] {
             assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
         }
     }

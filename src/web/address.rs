@@ -114,6 +114,16 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_network_has_64_bits() {
+        let of = |address: &str| Network::of(address.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:4:5:6:7"));
+        for other in ["2002:db8:1:2::3", "2001:db9:1:2::3", "2001:db8:2:2::3", "2001:db8:1:3::3"] {
+            assert_ne!(of("2001:db8:1:2::3"), of(other), "{other}");
+        }
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
     fn tls_3_only_a_trusted_proxy_is_believed() {
         for (peer, forwarded, client) in [
             ("203.0.113.9", "198.51.100.1", "203.0.113.9"),
