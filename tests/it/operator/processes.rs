@@ -341,7 +341,7 @@ fn a_volatile_repository_is_served_when_asked_for() {
     let home = home();
     home.reconfigure("path = \"records.sqlite\"", "kind = \"memory\"");
     let mut daemon = home.serve_with(&["--allow-volatile"]);
-    daemon.err.wait_for("the repository is in memory");
+    daemon.err.said("the repository is in memory");
 }
 
 #[test]

@@ -175,9 +175,7 @@ fn a_daemon_whose_clock_is_not_the_upstreams_says_so_at_its_start() {
     {
         let public_url = format!("http://127.0.0.1:{}", free_port());
         let home = Home::with_configuration(&public_url, &upstream_ahead_by(seconds));
-        // The line may come before the daemon says that it is ready.
-        let mut daemon = Daemon::start(&mut home.command(&["serve", "--config", "config.toml"]));
-        let said = daemon.err.wait_for("this machine's clock");
+        let said = home.serve().err.said("this machine's clock");
         for words in [level, direction, "seconds="] {
             assert!(said.contains(words), "{said}");
         }

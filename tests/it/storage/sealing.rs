@@ -383,7 +383,7 @@ async fn a_daemon_seals_anew_at_its_start_what_it_missed() {
     let new = SealingKey::generate(&SystemRandom);
     home.write("sealing-key", &format!("{SEALING_KEY}\n{}@2026-01-01T00:00:00Z\n", &*new.to_text()));
     let mut daemon = home.serve();
-    let said = daemon.err.wait_for("everything is encrypted with the current sealing key");
+    let said = daemon.err.said("everything is encrypted with the current sealing key");
     assert!(said.contains("keys=1"), "{said}");
     daemon.stop();
     home.write("sealing-key", &new.to_text());

@@ -232,6 +232,15 @@ impl Lines {
         Self { coming, seen: String::new() }
     }
 
+    /// The first line with these words, whether it was read already or is to come. A daemon says several things
+    /// while it starts, before or after it is ready.
+    pub(crate) fn said(&mut self, words: &str) -> String {
+        match self.seen.lines().find(|line| line.contains(words)) {
+            Some(line) => line.to_owned(),
+            None => self.wait_for(words),
+        }
+    }
+
     /// Waits for a line with these words and returns it.
     pub(crate) fn wait_for(&mut self, words: &str) -> String {
         loop {

@@ -112,7 +112,7 @@ async fn serve_and_check_tell_what_is_wrong_and_what_may_be_lost() {
     server.run(&["CONFIG", "SET", "appendfsync", "everysec"]);
     let (home, _) = home(&server).await;
     let mut daemon = home.serve();
-    daemon.err.wait_for("`appendfsync everysec`");
+    daemon.err.said("`appendfsync everysec`");
     let checked = home.run(&["check", "--config", "config.toml"]);
     assert!(checked.out.contains("appendfsync everysec"), "{checked:?}");
     assert_eq!(daemon.stop().code, Some(0));

@@ -86,7 +86,7 @@ async fn a_daemon_that_is_killed_while_it_seals_anew_goes_on_at_its_next_start()
     daemon.kill();
     let before = resealed();
     let mut daemon = home.serve();
-    let said = daemon.err.wait_for("everything is encrypted with the current sealing key");
+    let said = daemon.err.said("everything is encrypted with the current sealing key");
     assert!(said.contains(&format!("sessions={}", 130 - before)), "{before} before: {said}");
     daemon.stop();
     assert!(is_all_resealed(&server));
