@@ -69,9 +69,13 @@ impl Known {
 
     /// The newest document that was not withdrawn, of any age.
     pub(super) fn usable(&self, stored: Option<&Arc<Document>>) -> Option<Arc<Document>> {
+        // Another process may have seen that the document is gone.
+        let seen_elsewhere =
+            stored.filter(|stored| stored.state.withdrawn).map(|stored| stored.state.fetched_at);
+        let withdrawn_at = self.withdrawn_at.max(seen_elsewhere);
         let is_valid = |document: &&Arc<Document>| {
             let state = document.state;
-            !state.withdrawn && self.withdrawn_at.is_none_or(|at| at < state.fetched_at)
+            !state.withdrawn && withdrawn_at.is_none_or(|at| at < state.fetched_at)
         };
         let known = self.document.iter().chain(stored).filter(is_valid);
         known.max_by_key(|document| document.state.fetched_at).cloned()
@@ -184,6 +188,11 @@ mod tests {
         assert_eq!(answer(&known, Some(&newer), 30), Some(Ok(at(20))));
         let mut withdrawn = fetched(20);
         withdrawn.state.withdrawn = true;
-        assert_eq!(answer(&known, Some(&Arc::new(withdrawn)), 30), Some(Ok(at(10))));
+        let withdrawn = Arc::new(withdrawn);
+        assert_eq!(answer(&known, Some(&withdrawn), 30), None, "another process saw later that it is gone");
+        known.note(Err(status(503)), Some(&withdrawn), at(30));
+        assert_eq!(answer(&known, Some(&withdrawn), 31), Some(Err(status(503))));
+        known.note(Ok(fetched(40)), Some(&withdrawn), at(40));
+        assert_eq!(answer(&known, Some(&withdrawn), 41), Some(Ok(at(40))));
     }
 }

@@ -40,6 +40,8 @@ use crate::{
 
 /// Most fetches at once. Each needs one file descriptor and at most a few kilobytes.
 const MOST_FETCHES: usize = 32;
+/// How many of them are kept for clients that users have signed in with.
+const MOST_REFETCHES: usize = 8;
 /// How long a request waits for its turn to fetch.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a request waits for another that fetches the same document: its turn, and the fetch.
@@ -101,6 +103,8 @@ pub struct ClientDocuments {
     table: Table,
     logos: Logos,
     fetches: Semaphore,
+    /// For documents of clients that users have signed in with. What strangers invent does not hold these up.
+    refetches: Semaphore,
     hosts: Limiter,
 }
 
@@ -108,8 +112,15 @@ impl ClientDocuments {
     /// `schemes` may be used in redirect URIs.
     #[must_use]
     pub fn new(fetch: PublicFetch, schemes: PrivateUseSchemes) -> Self {
-        let (table, fetches) = (Table::default(), Semaphore::new(MOST_FETCHES));
-        Self { fetch, schemes, table, logos: Logos::default(), fetches, hosts: Limiter::new(PER_HOST) }
+        Self {
+            fetch,
+            schemes,
+            table: Table::default(),
+            logos: Logos::default(),
+            fetches: Semaphore::new(MOST_FETCHES - MOST_REFETCHES),
+            refetches: Semaphore::new(MOST_REFETCHES),
+            hosts: Limiter::new(PER_HOST),
+        }
     }
 
     /// The document of a client for an authorization request. `stored` is what the repository has. A fresh document is
@@ -128,13 +139,14 @@ impl ClientDocuments {
         if let Some(fresh) = self.known(id, stored).filter(|known| known.is_fresh(now)) {
             return Ok(fresh);
         }
-        let entry = self.table.entry(id).ok_or(DocumentError::Busy)?;
-        let _turn = timeout(FETCH_PATIENCE, entry.turn.lock()).await.map_err(|_| DocumentError::Busy)?;
+        let busy = || self.known(id, stored).ok_or(DocumentError::Busy);
+        let Some(entry) = self.table.entry(id) else { return busy() };
+        let Ok(_turn) = timeout(FETCH_PATIENCE, entry.turn.lock()).await else { return busy() };
         // The previous holder of the turn may have fetched it.
         if let Some(settled) = entry.known().settled(stored, now) {
             return settled;
         }
-        match self.admitted_fetch(id, admission, now).await {
+        match self.admitted_fetch(id, stored.is_some(), admission, now).await {
             Ok(outcome) => {
                 let mut known = entry.known();
                 known.note(outcome, stored, now);
@@ -157,11 +169,15 @@ impl ClientDocuments {
     async fn admitted_fetch(
         &self,
         id: &DocumentId,
+        has_users: bool,
         admission: Admission<'_>,
         now: UnixTime,
     ) -> Result<Result<Document, DocumentError>, DocumentError> {
-        admission().and_then(|()| self.hosts.admit(id.host())).map_err(DocumentError::TooMany)?;
-        let _turn = self.turn().await.ok_or(DocumentError::Busy)?;
+        admission()
+            .and_then(|()| self.hosts.admit((id.host(), has_users)))
+            .map_err(DocumentError::TooMany)?;
+        let fetches = if has_users { &self.refetches } else { &self.fetches };
+        let _turn = turn(fetches).await.ok_or(DocumentError::Busy)?;
         let outcome = self.fetched(id, now).await;
         tracing::debug!(
             client_id = id.as_str(),
@@ -185,15 +201,11 @@ impl ClientDocuments {
     }
 
     async fn fetched_logo(&self, url: &Url) -> Option<Logo> {
-        self.hosts.admit(url.host_str()?).ok()?;
-        let _turn = self.turn().await?;
+        self.hosts.admit((url.host_str()?, false)).ok()?;
+        let _turn = turn(&self.fetches).await?;
         let answer = self.fetch.get(url, "image/png, image/jpeg, image/webp", LARGEST_LOGO).await.ok()?;
         (answer.status == 200 && !is_compressed(&answer))
             .then(|| Logo::of(answer.header("content-type"), &answer.body))?
-    }
-
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        timeout(PATIENCE, self.fetches.acquire()).await.ok()?.ok()
     }
 
     async fn fetched(&self, id: &DocumentId, now: UnixTime) -> Result<Document, DocumentError> {
@@ -223,6 +235,10 @@ impl ClientDocuments {
         let fetched = Fetched { content_type: answer.header("content-type"), body: &answer.body };
         ClientMetadata::of_document(id, fetched, &self.schemes)
     }
+}
+
+async fn turn(fetches: &Semaphore) -> Option<SemaphorePermit<'_>> {
+    timeout(PATIENCE, fetches.acquire()).await.ok()?.ok()
 }
 
 /// No compression was asked for, and none is undone.

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,12 +14,15 @@ use reqwest::{
     Client, Method,
     dns::{Addrs, Name, Resolve, Resolving},
 };
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use url::{Host, Url};
 
 use super::{Answer, FetchError, NoAuthorities, answer_to, careful, special_use::is_allowed, tls};
 
 /// Longest time to connect, name resolution included.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Names that are looked up at the same time. Each takes a thread of those for blocking work, which are 512.
+const MOST_LOOKUPS: usize = 64;
 /// Longest time to a complete answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,6 +55,14 @@ pub struct PublicFetch {
 #[derive(Debug, Clone)]
 struct PrivateNetworks(Arc<[IpNet]>);
 
+/// Resolves names with the system's resolver, and refuses a name if one of its addresses is not allowed. The connection
+/// uses the checked addresses.
+struct Resolver {
+    private_networks: PrivateNetworks,
+    /// A look-up that nobody waits for any more still holds a thread until the system gives up.
+    lookups: Arc<Semaphore>,
+}
+
 impl PublicFetch {
     /// `private_networks` may be reached although they are not public. `ca_file` has the certificate authorities to
     /// trust instead of those of this machine.
@@ -73,7 +84,10 @@ impl PublicFetch {
             .https_only(true)
             .no_proxy()
             .pool_max_idle_per_host(0)
-            .dns_resolver(Arc::new(private_networks.clone()))
+            .dns_resolver(Arc::new(Resolver {
+                private_networks: private_networks.clone(),
+                lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)),
+            }))
             .build()?;
         Ok(Self { client, private_networks, no_authorities })
     }
@@ -107,16 +121,28 @@ impl PublicFetch {
     }
 }
 
-/// Resolves names with the system's resolver, and refuses a name if one of its addresses is not allowed. The connection
-/// uses the checked addresses.
-impl Resolve for PrivateNetworks {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let networks = Arc::clone(&self.0);
+        let (networks, lookups) = (Arc::clone(&self.private_networks.0), Arc::clone(&self.lookups));
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found =
+                in_turn(lookups, move || (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)).await?;
             Ok(Box::new(judged(found, &networks)?.into_iter()) as Addrs)
         })
     }
+}
+
+/// Runs a look-up on a thread. Its turn ends with the thread's work, not with the caller's patience.
+async fn in_turn<T: Send + 'static>(
+    lookups: Arc<Semaphore>,
+    lookup: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let turn = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let found = spawn_blocking(move || {
+        let _turn = turn;
+        lookup()
+    });
+    found.await.map_err(io::Error::other)?
 }
 
 fn judged(found: Vec<SocketAddr>, private_networks: &[IpNet]) -> io::Result<Vec<SocketAddr>> {
@@ -133,6 +159,16 @@ mod tests {
     fn fetch(private_networks: &[&str]) -> PublicFetch {
         let networks: Vec<IpNet> = private_networks.iter().map(|net| net.parse().unwrap()).collect();
         PublicFetch::new(&networks, None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_nobody_waits_for_keeps_its_turn_until_it_ends() {
+        let (lookups, (end, ended)) = (Arc::new(Semaphore::new(1)), std::sync::mpsc::channel::<()>());
+        let hanging = in_turn(Arc::clone(&lookups), move || ended.recv().map_err(io::Error::other));
+        assert!(tokio::time::timeout(Duration::from_millis(50), hanging).await.is_err());
+        assert_eq!(lookups.available_permits(), 0);
+        end.send(()).unwrap();
+        in_turn(lookups, || Ok(())).await.unwrap();
     }
 
     #[tokio::test]

@@ -209,7 +209,7 @@ impl AuthorizationServer {
             let Some(state) = client.document.filter(|state| !state.withdrawn) else {
                 return Ok::<_, RepositoryError>(Change::Leave(false));
             };
-            let document = Some(DocumentState { withdrawn: true, ..state });
+            let document = Some(DocumentState { withdrawn: true, fetched_at: now, ..state });
             Ok(Change::Write(Client { document, ..client.clone() }, true))
         });
         if updated.await?.is_some_and(|updated| updated.outcome) {
