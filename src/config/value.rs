@@ -243,7 +243,7 @@ pub(super) fn email(text: &str) -> Result<String> {
 /// A host name, in lower case.
 pub(super) fn host(text: &str) -> Result<String> {
     let is_host = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
-    if is_host && !text.starts_with('.') && !text.is_empty() {
+    if is_host && !text.starts_with('.') && !text.ends_with('.') && !text.is_empty() {
         return Ok(text.to_ascii_lowercase());
     }
     Err(Complaint::new(format!("{} is not a host name", quoted(text)), "Write it like \"example.org\""))
@@ -253,7 +253,10 @@ pub(super) fn host(text: &str) -> Result<String> {
 pub(super) fn host_pattern(text: &str) -> Result<HostPattern> {
     match text.strip_prefix("*.") {
         Some(domain) => host(domain).map(HostPattern::Below),
-        None => host(text).map(HostPattern::Exactly),
+        None => match url::Host::parse(text) {
+            Ok(address @ url::Host::Ipv6(_)) => Ok(HostPattern::Exactly(address.to_string())),
+            _ => host(text).map(HostPattern::Exactly),
+        },
     }
 }
 

@@ -266,6 +266,10 @@ fn mistakes_of_the_other_tables_have_their_words() {
             "client_documents.blocked_hosts: \"https://app.example\" is not a host name. Write it like",
         ),
         (
+            format!("{MINIMAL}[client_documents]\nblocked_hosts = [\"evil.example.\"]"),
+            "client_documents.blocked_hosts: \"evil.example.\" is not a host name. Write it like",
+        ),
+        (
             format!("{MINIMAL}[client_documents]\npolicy = \"listed\"\nhosts = [\"*.*.example\"]"),
             "client_documents.hosts: \"*.example\" is not a host name. Write it like",
         ),

@@ -57,13 +57,13 @@ fn whose_documents_are_accepted_arrives() {
     let section = r#"[client_documents]
 policy = "listed"
 hosts = ["Claude.ai", "*.Example.org"]
-blocked_hosts = ["evil.example.org"]
+blocked_hosts = ["evil.example.org", "[2001:DB8::0:1]"]
 private_networks = ["10.0.0.0/8", "192.0.2.7"]
 "#;
     let documents = parsed(&format!("{MINIMAL}{section}")).unwrap().client_documents;
     let exactly = |host: &str| HostPattern::Exactly(host.to_owned());
     let hosts = vec![exactly("claude.ai"), HostPattern::Below("example.org".to_owned())];
-    let blocked_hosts = vec![exactly("evil.example.org")];
+    let blocked_hosts = vec![exactly("evil.example.org"), exactly("[2001:db8::1]")];
     assert_eq!(documents.policy, DocumentPolicy { enabled: true, hosts: Some(hosts), blocked_hosts });
     let networks = ["10.0.0.0/8", "192.0.2.7/32"].map(|network| network.parse().unwrap());
     assert_eq!(documents.private_networks, networks);

@@ -102,7 +102,12 @@ impl AuthorizationServer {
             }
             GrantType::ClientCredentials => {
                 let client = self.prove(credentials, now).await?;
-                self.issue_to_machine(params, &client, now).await
+                let issue = self.issue_to_machine(params, &client, now).await;
+                if issue.is_err() {
+                    // An assertion is accepted once, whatever comes of it.
+                    self.spend_if_unspent(&client, now).await?;
+                }
+                issue
             }
         };
         issue.map(|issue| self.response(issue)).map_err(OAuthError::of_a_client)

@@ -102,6 +102,23 @@ async fn a_person_signs_in_with_a_client_that_signs() {
     assert_eq!(server.introspect(&refreshed.access).await["active"], false);
 }
 
+/// Shows: CAUTH-10.
+#[tokio::test]
+async fn an_assertion_is_used_up_by_a_request_that_is_refused() {
+    let server = Server::start().await;
+    let machine = SigningMachine::usual(&server, "ES256").await;
+    for (name, value, error) in [
+        ("scope", "never-offered", "invalid_scope"),
+        ("resource", "https://other.example/mcp", "invalid_target"),
+    ] {
+        let assertion = machine.assertion(&server);
+        let asked = [("grant_type", "client_credentials"), (name, value)];
+        let denied = server.form("/token", &form(&assertion, &asked)).send().await.unwrap();
+        refused(denied, 400, error, name).await;
+        refused(machine.ask(&server, &assertion).await, 401, "invalid_client", "the same assertion").await;
+    }
+}
+
 /// Shows: CAUTH-10, CAUTH-11.
 #[tokio::test]
 async fn one_defect_at_a_time_is_refused_at_every_endpoint() {
