@@ -36,8 +36,8 @@ its directory passes that group on (`chmod g+s`). None of their directories may 
 directories and the roots of mounted volumes, which get a warning.
 
 **Environment.** Every key has a variable. An empty variable counts as not set, except for the lists of `[access]`, where
-it is an error. Separate the items of a list by commas; a single comma is an empty list. At start, the daemon logs the
-variables that set a value, and those that override the file. A secret's variable contains the secret itself; the same
+it is an error. Separate the items of a list by commas; a single comma is an empty list. At start, the daemon logs which
+variables set a value, and which of them override the file. A secret's variable contains the secret itself; the same
 name with the suffix `_FILE` contains the path of a file. `RESOURCES__0__` is the first resource, `RESOURCES__1__` the
 second, and so on.
 
