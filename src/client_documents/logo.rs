@@ -1,5 +1,5 @@
-//! Logos of clients. Browsers never fetch them from the client's host, which would learn who is asked; the page contains
-//! them. Only raster images are accepted, because others can contain scripts and links.
+//! Logos of clients. The page contains them: if browsers fetched them, the client's host would learn which users are
+//! asked. Only raster images are accepted, because others can contain scripts and links.
 
 use std::{
     collections::HashMap,

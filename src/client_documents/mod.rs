@@ -92,7 +92,7 @@ impl DocumentError {
     }
 }
 
-/// Permission of the one who asks to cause a fetch. The error is how long to wait.
+/// Whether the caller may cause a fetch. The error is how long to wait.
 pub type Admission<'a> = &'a (dyn Fn() -> Result<(), Duration> + Send + Sync);
 
 /// The documents that this process knows, and the means to fetch others.
@@ -193,7 +193,7 @@ impl ClientDocuments {
         self.logos.known(url.as_str(), now)
     }
 
-    /// Fetches a logo. A client without a logo is as good as one with it, so failures have no reason.
+    /// Fetches a logo. A page without a logo is complete, so failures are not explained.
     pub async fn fetch_logo(&self, url: &Url, now: UnixTime) -> Option<Arc<Logo>> {
         let logo = self.fetched_logo(url).await.map(Arc::new);
         self.logos.note(url.as_str(), logo.clone(), now);

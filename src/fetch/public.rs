@@ -1,5 +1,5 @@
 //! Gets documents at URLs that strangers choose. Such a request could make this server reach what only it can reach
-//! (server-side request forgery), or bind its memory, its time and its file descriptors.
+//! (server-side request forgery), or tie up its memory, its time and its file descriptors.
 
 use std::{
     io,

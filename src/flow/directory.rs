@@ -33,8 +33,8 @@ pub struct UnusableDocument {
     pub error: OAuthError,
 }
 
-/// Why a client metadata document cannot be used. Of the network, callers learn nothing: they could use this server to
-/// explore what only it can reach.
+/// Why a client metadata document cannot be used. It says nothing about the network: callers could otherwise use this
+/// server to explore what only it can reach.
 #[derive(Debug)]
 pub enum DocumentProblem {
     /// The operator does not accept documents of this host.
@@ -178,7 +178,8 @@ impl AuthorizationServer {
         Ok(described(id, &document, stored, now))
     }
 
-    /// The logo of a client, if its document names one on its own host. A user waits a moment for it; the fetch goes on.
+    /// The logo of a client, if its document names one on its own host. A user waits a second for it; then the fetch
+    /// continues without the user.
     pub(super) async fn logo(
         &self,
         client: &Client,
@@ -203,7 +204,7 @@ impl AuthorizationServer {
         Ok(self.clients.get(client_id.key(), now).await?)
     }
 
-    /// Marks a client whose document is gone or no longer valid, so that no process uses what it was.
+    /// Marks a client whose document is gone or no longer valid, so that no process uses the stored one.
     async fn note_withdrawal(&self, stored: Stored<Client>, now: UnixTime) -> Result<(), OAuthError> {
         let updated = self.clients.update_from(stored, now, |client| {
             let Some(state) = client.document.filter(|state| !state.withdrawn) else {
@@ -219,7 +220,7 @@ impl AuthorizationServer {
     }
 
     /// Stores what was fetched of a client that is about to get a grant, until the client has been idle for long.
-    /// Whatever another process has stored since stays if it is newer.
+    /// A newer document that another process has stored meanwhile is kept.
     pub(super) async fn keep_document(
         &self,
         fetched: &Client,

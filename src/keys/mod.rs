@@ -197,7 +197,7 @@ impl Keys {
         if self.asked_at.swap(now.as_secs(), Ordering::Relaxed) == now.as_secs() {
             return Ok(());
         }
-        // Boxed, so that the requests that do not read need not make room for it.
+        // Boxed, so that the futures of requests that do not read stay small.
         let outcome = Box::pin(self.reload_if_removed(now)).await;
         if outcome.is_err() {
             self.asked_at.store(0, Ordering::Relaxed);

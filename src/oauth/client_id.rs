@@ -102,7 +102,7 @@ impl ClientId {
     }
 
     /// The ID of a client that registers here, or that an operator adds, at `millis` after the epoch. It begins with
-    /// that time, so byte order is chronological, and clients that register together stand together in the
+    /// that time, so byte order is chronological, and clients that register at the same time are adjacent in the
     /// repository's indexes. The rest is 128 random bits.
     #[must_use]
     pub fn made(millis: u64, random: &dyn Random) -> Self {

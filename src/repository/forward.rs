@@ -1,8 +1,8 @@
 //! Forwards methods of [`Repository`](super::Repository) from a decorator to the repository behind it.
 
 /// Implements methods of [`Repository`](crate::repository::Repository) by calling those of a field, inside
-/// `#[async_trait] impl Repository for …`. The signatures are those that `async_trait` makes, so that a call that is
-/// forwarded costs nothing.
+/// `#[async_trait] impl Repository for …`. The signatures are what `async_trait` generates, so forwarding a call costs
+/// nothing.
 macro_rules! forward_to_repository {
     ($field:tt: $($method:ident),+) => {
         $($crate::repository::forward_to_repository!(@$method $field);)+

@@ -152,8 +152,8 @@ fn status_of(error: &OAuthError, otherwise: StatusCode) -> StatusCode {
     }
 }
 
-/// The page about a metadata document. It tells the client's developer what is wrong with the document, but nothing
-/// about the network.
+/// The page about a metadata document. It tells the client's developer which rule the document breaks, but
+/// nothing about the network.
 fn document_page(reply: &Reply, unusable: &UnusableDocument) -> Response {
     let UnusableDocument { id, problem, error } = unusable;
     let (url, host) = (display_text(id.as_str(), 200), id.host());
