@@ -82,22 +82,6 @@ impl AuthorizationServer {
         Ok(ProvenClient { registration: client, assertion })
     }
 
-    /// Marks the client's assertion as used after a request that may have done so itself before it failed.
-    ///
-    /// # Errors
-    ///
-    /// When the repository does not answer.
-    pub(super) async fn spend_if_unspent(
-        &self,
-        client: &ProvenClient,
-        now: UnixTime,
-    ) -> Result<(), OAuthError> {
-        if let Some(assertion) = &client.assertion {
-            self.spent_assertions.insert(assertion.clone(), now).await?;
-        }
-        Ok(())
-    }
-
     /// Marks the client's assertion as used, if it proved itself with one.
     ///
     /// # Errors

@@ -16,6 +16,12 @@ use crate::{
     },
 };
 
+/// A token for a machine client, and the grant that is to be stored before the client gets it.
+struct Made {
+    issue: Issue,
+    grant: Grant,
+}
+
 impl AuthorizationServer {
     pub(super) async fn issue_to_machine(
         &self,
@@ -23,6 +29,25 @@ impl AuthorizationServer {
         client: &ProvenClient,
         now: UnixTime,
     ) -> Result<Issue, OAuthError> {
+        match self.made_for_machine(params, client, now).await {
+            Ok(Made { issue, grant }) => {
+                self.store_for(client, grant, now).await?;
+                Ok(issue)
+            }
+            Err(refusal) => {
+                // An assertion is accepted once, whatever comes of it.
+                self.spend(client, now).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn made_for_machine(
+        &self,
+        params: &Params<'_>,
+        client: &ProvenClient,
+        now: UnixTime,
+    ) -> Result<Made, OAuthError> {
         let registration = client.registration();
         let allowance = registration.allowance.as_ref().ok_or_else(unauthorized)?;
         let offer = allowance.offer(&self.settings.resources, params.all("resource"))?;
@@ -34,8 +59,8 @@ impl AuthorizationServer {
         let token_id = TokenId { grant: id.clone(), number: 1 };
         let Signed { text: access_token, live } = self.access_token(&token_id, &terms, None, now)?;
         let kept_until = live.expires_at.plus(CHECK_EVERY);
-        self.store_for(client, Grant::of_machine(id, terms, live, kept_until), now).await?;
-        Ok(Issue { access_token, refresh_token: None, scope })
+        let grant = Grant::of_machine(id, terms, live, kept_until);
+        Ok(Made { issue: Issue { access_token, refresh_token: None, scope }, grant })
     }
 
     /// Stores the grant of a token and marks the client's assertion as used, in one commit where the repository

@@ -102,12 +102,7 @@ impl AuthorizationServer {
             }
             GrantType::ClientCredentials => {
                 let client = self.prove(credentials, now).await?;
-                let issue = self.issue_to_machine(params, &client, now).await;
-                if issue.is_err() {
-                    // An assertion is accepted once, whatever comes of it.
-                    self.spend_if_unspent(&client, now).await?;
-                }
-                issue
+                self.issue_to_machine(params, &client, now).await
             }
         };
         issue.map(|issue| self.response(issue)).map_err(OAuthError::of_a_client)
