@@ -22,6 +22,7 @@ pub use self::{
     logo::{KnownLogo, Logo},
 };
 use self::{
+    known::Known,
     logo::{LARGEST_LOGO, Logos},
     table::{Entry, Table},
 };
@@ -75,20 +76,15 @@ pub enum DocumentError {
 }
 
 impl DocumentError {
-    /// Whether the last good document can still be used. A host that is down or that stops programs says nothing about
-    /// the document.
-    const fn keeps_last_good(&self) -> bool {
-        match self {
-            Self::Invalid(_) => false,
-            Self::Status { code, .. } => matches!(*code, 403 | 429 | 500..=599),
-            Self::Unreachable(_) | Self::TooMany(_) | Self::Busy => true,
-        }
-    }
-
-    /// Whether the document has been removed or has become invalid.
+    /// Whether the document has been removed or has become invalid, so that the last good one is not used either. A host
+    /// that is down or that stops programs says nothing about the document.
     #[must_use]
     pub const fn withdraws(&self) -> bool {
-        !self.keeps_last_good()
+        match self {
+            Self::Invalid(_) => true,
+            Self::Status { code, .. } => !matches!(*code, 403 | 429 | 500..=599),
+            Self::Unreachable(_) | Self::TooMany(_) | Self::Busy => false,
+        }
     }
 }
 
@@ -162,7 +158,7 @@ impl ClientDocuments {
     pub fn known(&self, id: &DocumentId, stored: Option<&Arc<Document>>) -> Option<Arc<Document>> {
         match self.table.existing(id) {
             Some(entry) => entry.known().usable(stored),
-            None => stored.filter(|stored| !stored.state.withdrawn).cloned(),
+            None => Known::default().usable(stored),
         }
     }
 
@@ -247,7 +243,7 @@ fn is_compressed(answer: &Answer) -> bool {
 }
 
 impl Entry {
-    fn known(&self) -> std::sync::MutexGuard<'_, known::Known> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

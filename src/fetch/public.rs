@@ -59,7 +59,7 @@ struct PrivateNetworks(Arc<[IpNet]>);
 /// uses the checked addresses.
 struct Resolver {
     private_networks: PrivateNetworks,
-    /// A look-up that nobody waits for any more still holds a thread until the system gives up.
+    /// Each look-up holds a thread until the system ends it, even after the request has timed out.
     lookups: Arc<Semaphore>,
 }
 

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use super::{
     client::{AuthenticationMethod, ClientMetadata, GrantType},
     client_id::DocumentId,
+    client_keys::is_private_key,
     display_text::display_text,
     redirect::{InvalidRedirectUri, PrivateUseSchemes, RedirectUri},
-    registration::{LONGEST_TEXT, MOST_REDIRECT_URIS, Members, contacts, is_private_key, scope},
+    registration::{LONGEST_TEXT, MOST_REDIRECT_URIS, Members, contacts, scope},
 };
 
 /// Largest document, in bytes (draft section 6.6).

@@ -133,7 +133,7 @@ impl ClientKeys {
     pub fn parse(json: &[u8]) -> Result<Self, UnusableKeys> {
         let set: Value = serde_json::from_slice(json).map_err(|_| UnusableKeys::NotASet)?;
         let keys = set.get("keys").and_then(Value::as_array).ok_or(UnusableKeys::NotASet)?;
-        if keys.iter().any(is_private) {
+        if keys.iter().any(is_private_key) {
             return Err(UnusableKeys::Private);
         }
         Self::of(keys.iter().filter_map(|key| Jwk::deserialize(key).ok()?.try_into().ok()).collect())
@@ -165,9 +165,9 @@ impl ClientKeys {
     }
 }
 
-/// Members that only private and symmetric keys have (RFC 7518 section 6).
-fn is_private(key: &Value) -> bool {
-    ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| key.get(name).is_some())
+/// Whether a JSON Web Key has a member that no one but its owner may know (RFC 7518 section 6).
+pub(super) fn is_private_key(key: &Value) -> bool {
+    ["d", "p", "q", "k", "dp", "dq", "qi", "oth"].iter().any(|name| key.get(name).is_some())
 }
 
 /// The members of a JSON Web Key that count here.

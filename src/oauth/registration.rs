@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     client::{AuthenticationMethod, ClientMetadata, GrantType},
+    client_keys::is_private_key,
     display_text::display_text,
     error::{ErrorCode, OAuthError, refuse},
     redirect::{Destination, PrivateUseSchemes, RedirectUri},
@@ -189,11 +190,6 @@ fn refuse_keys(members: &Members<'_>) -> Result<(), OAuthError> {
         Some(Some(_)) => metadata_error("jwks holds a private key"),
         Some(None) => metadata_error("jwks is not a key set"),
     }
-}
-
-/// Whether a JSON Web Key has a member that no one but its owner may know (RFC 7518 section 6).
-pub(super) fn is_private_key(key: &Value) -> bool {
-    ["d", "p", "q", "k", "dp", "dq", "qi", "oth"].iter().any(|name| key.get(name).is_some())
 }
 
 fn metadata_error<T>(description: impl Into<std::borrow::Cow<'static, str>>) -> Result<T, OAuthError> {

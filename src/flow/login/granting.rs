@@ -80,8 +80,9 @@ impl AuthorizationServer {
         Ok(Some(code))
     }
 
-    /// Lets a client that registered itself, or describes itself, outlive the grant that it is about to get, which begins when the code is
-    /// redeemed, but not its own secret. The client no longer counts as unused.
+    /// Lets a client that registered itself, or describes itself, outlive the grant that it is about to get. The
+    /// grant begins when the code is redeemed. The client does not outlive its own secret, and no longer counts as
+    /// unused.
     async fn keep_client(&self, client: &Client, now: UnixTime) -> Result<(), OAuthError> {
         let policy = &self.settings.registration;
         let lifetimes = &self.settings.lifetimes;

@@ -35,7 +35,7 @@ impl AuthorizationServer {
                 Ok(issue)
             }
             Err(refusal) => {
-                // An assertion is accepted once, whatever comes of it.
+                // An assertion is accepted once, even for a request that is refused.
                 self.spend(client, now).await?;
                 Err(refusal)
             }
