@@ -15,7 +15,10 @@ use super::{
     Web, WebSettings,
     endpoint::Endpoint,
     https::Https,
-    pages::NoticePage,
+    pages::{
+        NoticePage,
+        texts::{Notice, Notices, Texts, fill},
+    },
     reply::{Reply, allow_all_origins, with_cors},
     request::{reads, wants_page},
     visit::Visit,
@@ -131,9 +134,9 @@ fn missing(web: &Web, request: &Request) -> Response {
     if !well_known && reads(request.method()) && wants_page(request.headers()) {
         let at_the_root = ["", web.public_url.path()].contains(&path.trim_end_matches('/'));
         let (status, page) = if at_the_root {
-            (StatusCode::OK, root_page(&web.presentation.upstream_name))
+            (StatusCode::OK, root_page(reply.texts, &web.presentation.upstream_name))
         } else {
-            (StatusCode::NOT_FOUND, NO_PAGE.render())
+            (StatusCode::NOT_FOUND, NoticePage::new(reply.texts, reply.texts.notices.no_page, None).render())
         };
         return reply.page(status, page, false);
     }
@@ -143,26 +146,11 @@ fn missing(web: &Web, request: &Request) -> Response {
 }
 
 /// Tells a person who opens the server's address what the server is.
-fn root_page(upstream_name: &str) -> String {
-    let what_happened = format!(
-        "When you connect an app to one of the servers behind this service, the app sends you here. You decide \
-         what it may do, then sign in with {upstream_name}."
-    );
-    let page = NoticePage {
-        title: "This is a sign-in service",
-        what_happened: &what_happened,
-        what_to_do: "There is nothing to do on this page. To connect an app, start in the app.",
-        reference: None,
-    };
-    page.render()
+fn root_page(texts: &'static Texts, upstream_name: &str) -> String {
+    let Notices { root_title: title, root_happened, root_to_do: what_to_do, .. } = texts.notices;
+    let what_happened = fill(root_happened, upstream_name);
+    NoticePage::new(texts, Notice { title, what_happened: &what_happened, what_to_do }, None).render()
 }
-
-const NO_PAGE: NoticePage<'_> = NoticePage {
-    title: "There is no page here",
-    what_happened: "The address may be incomplete or out of date.",
-    what_to_do: "If an app sent you here, go back to it and start the sign-in again.",
-    reference: None,
-};
 
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {
     let keys = if reads(request.method()) { web.server.published_keys().await } else { Bytes::new() };

@@ -1,5 +1,6 @@
 //! HTTP: parses requests, calls `flow`, renders answers. Decisions are made elsewhere.
 
+mod accept_language;
 mod address;
 mod attended;
 mod cookies;

@@ -13,7 +13,10 @@ use serde::Serialize;
 use super::{
     endpoint::Endpoint,
     https::Https,
-    pages::{NoticePage, style_csp},
+    pages::{
+        NoticePage, style_csp,
+        texts::{Notice, Texts},
+    },
     refusals::Refusals,
 };
 use crate::{
@@ -39,13 +42,6 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
      Mcp-Name, DPoP",
 );
 
-/// A page about a failure of this server.
-pub(super) const WENT_WRONG: NoticePage<'_> = NoticePage {
-    title: "Something went wrong here",
-    what_happened: "The server could not handle the request.",
-    what_to_do: "Try again from the app. If it happens again, send the code below to the operator of this service.",
-    reference: None,
-};
 const UNWRITABLE: &str = "the answer cannot be written";
 const UNWRITABLE_BODY: &[u8] =
     br#"{"error":"server_error","error_description":"the answer cannot be written"}"#;
@@ -57,6 +53,8 @@ pub(super) struct Reply {
     pub(super) reference: Reference,
     pub(super) refusals: Arc<Refusals>,
     pub(super) https: Https,
+    /// The words of pages, in the user's language.
+    pub(super) texts: &'static Texts,
 }
 
 /// The HTTP status of a code at an endpoint for programs (RFC 6749 section 5.2).
@@ -155,7 +153,8 @@ impl Reply {
             Ok(location) => location,
             Err(cause) => {
                 let error = OAuthError::new(ErrorCode::ServerError, "an address is no header value");
-                return self.notice(StatusCode::INTERNAL_SERVER_ERROR, WENT_WRONG, &error.caused_by(cause));
+                let went_wrong = self.texts.notices.went_wrong;
+                return self.notice(StatusCode::INTERNAL_SERVER_ERROR, went_wrong, &error.caused_by(cause));
             }
         };
         let mut response = self.bare(StatusCode::SEE_OTHER, Bytes::new());
@@ -171,6 +170,7 @@ impl Reply {
         let mut response = self.bare(status, html.into());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HTML);
+        headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(self.texts.tag));
         headers.insert(header::CACHE_CONTROL, NO_STORE);
         if let Ok(policy) = HeaderValue::from_str(style_csp()) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
@@ -188,18 +188,18 @@ impl Reply {
     }
 
     /// A page about an error, which is logged here, once, under the reference that the page shows.
-    pub(super) fn notice(&self, status: StatusCode, page: NoticePage<'_>, error: &OAuthError) -> Response {
+    pub(super) fn notice(&self, status: StatusCode, notice: Notice<'_>, error: &OAuthError) -> Response {
         self.log(error);
-        self.notice_answer(status, page)
+        self.notice_answer(status, notice)
     }
 
-    pub(super) fn too_many_page(&self, page: NoticePage<'_>, wait: Duration) -> Response {
+    pub(super) fn too_many_page(&self, notice: Notice<'_>, wait: Duration) -> Response {
         self.refusals.note_limited(self.endpoint.name());
-        with_retry_after(self.notice_answer(StatusCode::TOO_MANY_REQUESTS, page), wait)
+        with_retry_after(self.notice_answer(StatusCode::TOO_MANY_REQUESTS, notice), wait)
     }
 
-    fn notice_answer(&self, status: StatusCode, page: NoticePage<'_>) -> Response {
-        let page = NoticePage { reference: Some(self.reference.as_str()), ..page };
+    fn notice_answer(&self, status: StatusCode, notice: Notice<'_>) -> Response {
+        let page = NoticePage::new(self.texts, notice, Some(self.reference.as_str()));
         let mut response = self.page(status, page.render(), false);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

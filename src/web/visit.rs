@@ -11,6 +11,7 @@ use axum::{
 
 use super::{
     Web,
+    accept_language::preferred,
     address::Caller,
     endpoint::Endpoint,
     reply::{Reply, with_cors},
@@ -39,7 +40,9 @@ pub(super) trait Failure {
 impl Visit {
     pub(super) fn new(web: &Web, endpoint: Endpoint, request: &Request) -> Self {
         let reference = web.references.next();
-        let reply = Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https };
+        let texts = preferred(request.headers());
+        let reply =
+            Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https, texts };
         Self { caller: caller(web, request), reply }
     }
 

@@ -15,8 +15,11 @@ use crate::{
         error::{ErrorCode, OAuthError},
     },
     web::{
-        pages::NoticePage,
-        reply::{Reply, WENT_WRONG},
+        pages::{
+            NoticePage,
+            texts::{Notice, Notices, fill},
+        },
+        reply::Reply,
         request::{BodyError, reads, wants_page},
         visit,
     },
@@ -88,7 +91,7 @@ impl visit::Failure for Failure {
     }
 
     fn too_many(reply: &Reply, wait: Duration) -> Response {
-        reply.too_many_page(TOO_MANY, wait)
+        reply.too_many_page(reply.texts.notices.too_many, wait)
     }
 
     /// `GET /consent` is a reload, or an entry of the browser's history.
@@ -96,7 +99,8 @@ impl visit::Failure for Failure {
         if !reads(request.method()) || !wants_page(request.headers()) {
             return reply.method_not_allowed();
         }
-        let mut response = reply.page(StatusCode::METHOD_NOT_ALLOWED, NOT_TO_BE_OPENED.render(), false);
+        let page = NoticePage::new(reply.texts, reply.texts.notices.not_to_be_opened, None).render();
+        let mut response = reply.page(StatusCode::METHOD_NOT_ALLOWED, page, false);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(reply.endpoint.allow()));
         response
     }
@@ -104,36 +108,43 @@ impl visit::Failure for Failure {
 
 impl Failure {
     pub(super) fn page(&self, reply: &Reply) -> Response {
+        let notices = &reply.texts.notices;
         match self {
-            Self::TooMany(wait) => reply.too_many_page(TOO_MANY, *wait),
-            Self::Request { status, error } => reply.notice(status_of(error, *status), words(error), error),
+            Self::TooMany(wait) => reply.too_many_page(notices.too_many, *wait),
+            Self::Request { status, error } => {
+                reply.notice(status_of(error, *status), words(notices, error), error)
+            }
             Self::Document(unusable) => document_page(reply, unusable),
             Self::NoNavigation => {
                 let error = invalid("the browser reports no top-level navigation");
-                reply.notice(StatusCode::FORBIDDEN, NO_NAVIGATION, &error)
+                reply.notice(StatusCode::FORBIDDEN, notices.no_navigation, &error)
             }
             Self::Unattended => {
                 let error = invalid("the browser reports no user activation");
-                reply.notice(StatusCode::FORBIDDEN, UNATTENDED, &error)
+                reply.notice(StatusCode::FORBIDDEN, notices.unattended, &error)
             }
-            Self::Forged => {
-                reply.notice(StatusCode::FORBIDDEN, FORGED, &invalid("the form does not fit the browser"))
-            }
+            Self::Forged => reply.notice(
+                StatusCode::FORBIDDEN,
+                notices.forged,
+                &invalid("the form does not fit the browser"),
+            ),
             Self::Decided => {
                 let error = invalid("the request was answered before").of_a_client();
-                reply.notice(StatusCode::BAD_REQUEST, DECIDED, &error)
+                reply.notice(StatusCode::BAD_REQUEST, notices.decided, &error)
             }
             Self::Busy => {
                 let reason = "too many upstream calls are in progress";
                 let error = OAuthError::new(ErrorCode::TemporarilyUnavailable, reason);
-                reply.notice(StatusCode::SERVICE_UNAVAILABLE, BUSY, &error)
+                reply.notice(StatusCode::SERVICE_UNAVAILABLE, notices.busy, &error)
             }
-            Self::Lost => {
-                reply.notice(StatusCode::BAD_REQUEST, LOST, &invalid("the browser does not hold this login"))
-            }
+            Self::Lost => reply.notice(
+                StatusCode::BAD_REQUEST,
+                notices.lost,
+                &invalid("the browser does not hold this login"),
+            ),
             Self::Completed => {
                 let error = invalid("the login was completed before").of_a_client();
-                reply.notice(StatusCode::BAD_REQUEST, COMPLETED, &error)
+                reply.notice(StatusCode::BAD_REQUEST, notices.completed, &error)
             }
         }
     }
@@ -152,136 +163,34 @@ fn status_of(error: &OAuthError, otherwise: StatusCode) -> StatusCode {
     }
 }
 
-/// The page about a metadata document. It tells the client's developer which rule the document breaks, but
-/// nothing about the network.
+/// The page about a metadata document. It tells the client's developer which rule the document breaks, in English,
+/// but nothing about the network.
 fn document_page(reply: &Reply, unusable: &UnusableDocument) -> Response {
     let UnusableDocument { id, problem, error } = unusable;
     let (url, host) = (display_text(id.as_str(), 200), id.host());
+    let texts = &reply.texts.documents;
     let (title, what_happened, what_to_do) = match problem {
-        DocumentProblem::Host => (
-            "This app is not accepted here",
-            format!("The operator of this service does not accept apps of {host}."),
-            "If you need this app, ask the operator of this service.",
-        ),
-        DocumentProblem::Unavailable => (
-            "This app cannot be looked up",
-            format!(
-                "The app describes itself at {url}. This server could not get that document: it must be on a public \
-                 https address, and be answered within five seconds with status 200, without a redirect."
-            ),
-            "Wait a minute, then try again from the app. If it happens again, send this page to the makers of the app.",
-        ),
-        DocumentProblem::Invalid(invalid) => (
-            "This app describes itself wrongly",
-            format!("The app describes itself at {url}. That document cannot be used: {invalid}."),
-            "Send this page to the makers of the app. They must correct the document.",
-        ),
+        DocumentProblem::Host => (texts.host_title, fill(texts.host_happened, host), texts.host_to_do),
+        DocumentProblem::Unavailable => {
+            (texts.unavailable_title, fill(texts.unavailable_happened, url), texts.unavailable_to_do)
+        }
+        DocumentProblem::Invalid(invalid) => {
+            let [before, between, after] = texts.invalid_happened;
+            let what_happened = format!("{before}{url}{between}{invalid}{after}");
+            (texts.invalid_title, what_happened, texts.invalid_to_do)
+        }
     };
-    let page = NoticePage { title, what_happened: &what_happened, what_to_do, reference: None };
-    reply.notice(StatusCode::BAD_REQUEST, page, error)
+    let notice = Notice { title, what_happened: &what_happened, what_to_do };
+    reply.notice(StatusCode::BAD_REQUEST, notice, error)
 }
 
 /// The page for an authorization request that must not be answered by redirect.
-fn words(error: &OAuthError) -> NoticePage<'static> {
+const fn words(notices: &Notices, error: &OAuthError) -> Notice<'static> {
     match error.code() {
-        ErrorCode::InvalidClient => UNKNOWN_APP,
-        ErrorCode::InvalidRedirectUri => BAD_ADDRESS,
-        ErrorCode::TemporarilyUnavailable => UNAVAILABLE,
-        ErrorCode::ServerError => WENT_WRONG,
-        _ => UNUSABLE,
+        ErrorCode::InvalidClient => notices.unknown_app,
+        ErrorCode::InvalidRedirectUri => notices.bad_address,
+        ErrorCode::TemporarilyUnavailable => notices.unavailable,
+        ErrorCode::ServerError => notices.went_wrong,
+        _ => notices.unusable,
     }
 }
-
-const TOO_MANY: NoticePage<'_> = NoticePage {
-    title: "Too many requests",
-    what_happened: "More sign-ins come from your network than usual.",
-    what_to_do: "Wait a moment, then try again.",
-    reference: None,
-};
-
-const UNKNOWN_APP: NoticePage<'_> = NoticePage {
-    title: "This app is not known here",
-    what_happened: "The app that sent you is not registered with this server. Its registration may have expired.",
-    what_to_do: "Go back to the app, remove this connection and add it again. The app then registers again.",
-    reference: None,
-};
-
-const BAD_ADDRESS: NoticePage<'_> = NoticePage {
-    title: "This app's return address is not accepted",
-    what_happened: "This server no longer sends anyone to the address that the app registered. Following it could \
-                    start another program or change the answer.",
-    what_to_do: "Update the app, remove this connection and add it again. If that does not help, send the code below \
-                 to the makers of the app.",
-    reference: None,
-};
-
-const UNAVAILABLE: NoticePage<'_> = NoticePage {
-    title: "Not available right now",
-    what_happened: "The server cannot look up the app at the moment.",
-    what_to_do: "Wait a moment, then try again from the app.",
-    reference: None,
-};
-
-const UNUSABLE: NoticePage<'_> = NoticePage {
-    title: "This request cannot be used",
-    what_happened: "The app that sent you made a request that this server cannot answer safely.",
-    what_to_do: "Go back to the app and start again. If it happens again, send the code below to the makers of the app.",
-    reference: None,
-};
-
-const NOT_TO_BE_OPENED: NoticePage<'_> = NoticePage {
-    title: "There is no page here",
-    what_happened: "This address only takes your answer to an earlier question.",
-    what_to_do: "If an app sent you here, go back to it and start the sign-in again.",
-    reference: None,
-};
-
-const FORGED: NoticePage<'_> = NoticePage {
-    title: "This form does not belong to this browser",
-    what_happened: "Your answer did not come from the page that this browser was shown, or the browser does not keep \
-                    cookies.",
-    what_to_do: "Allow cookies for this site, then go back to the app and start the sign-in again.",
-    reference: None,
-};
-
-const DECIDED: NoticePage<'_> = NoticePage {
-    title: "This request has been answered",
-    what_happened: "You have already answered this request. Each request can be answered only once.",
-    what_to_do: "If the app is not connected yet, go back to it and start the sign-in again.",
-    reference: None,
-};
-
-const UNATTENDED: NoticePage<'_> = NoticePage {
-    title: "Please press the button yourself",
-    what_happened: "Your browser did not confirm that you pressed a button, so nothing has been decided.",
-    what_to_do: "Go back one page and press the button again.",
-    reference: None,
-};
-
-const NO_NAVIGATION: NoticePage<'_> = NoticePage {
-    title: "This page opens only in its own window",
-    what_happened: "Another page requested it in a script or a frame.",
-    what_to_do: "Go back to the app and start the sign-in again.",
-    reference: None,
-};
-
-const BUSY: NoticePage<'_> = NoticePage {
-    title: "Too many sign-ins at the moment",
-    what_happened: "The server is completing as many sign-ins as it can.",
-    what_to_do: "Wait a few seconds, then reload this page.",
-    reference: None,
-};
-
-const LOST: NoticePage<'_> = NoticePage {
-    title: "This sign-in cannot be completed",
-    what_happened: "It was started in another browser, took too long, or has already been completed.",
-    what_to_do: "If the app is not connected yet, go back to it and start the sign-in again in this browser.",
-    reference: None,
-};
-
-const COMPLETED: NoticePage<'_> = NoticePage {
-    title: "This sign-in has been completed",
-    what_happened: "Each sign-in can be completed only once.",
-    what_to_do: "If the app is not connected yet, go back to it and start the sign-in again.",
-    reference: None,
-};

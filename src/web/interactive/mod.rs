@@ -19,7 +19,7 @@ use super::{
     Web,
     endpoint::Endpoint,
     fetch_metadata::{FetchMetadata, Submission},
-    pages::ContinuePage,
+    pages::{ContinuePage, texts::fill},
     reply::Reply,
     request::{body, limit},
     visit::Visit,
@@ -48,7 +48,7 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
     let admission = || limit(visit.caller, &web.limits.client_documents);
     match web.server.begin_login(&params, &browser, &admission).await {
         Ok(consent) => {
-            let page = reply.page(StatusCode::OK, consent_page(&web, &consent), true);
+            let page = reply.page(StatusCode::OK, consent_page(&web, reply.texts, &consent), true);
             Ok(with_cookies(page, set_cookie))
         }
         Err(Refusal::Page(error)) => Err(error.into()),
@@ -194,23 +194,20 @@ fn answer(reply: &Reply, answered: &Answered) -> Response {
     if answered.by_itself {
         return reply.see_other(&location);
     }
+    let texts = &reply.texts.continuing;
     let (status, title, what_happened) = match &answered.ending {
-        Ending::Declined(_) => (StatusCode::OK, "You declined", "The app gets no access.".to_owned()),
-        Ending::TooLate(_) => (
-            StatusCode::BAD_REQUEST,
-            "This took too long",
-            "The sign-in was not finished in time. Go back to the app and start it again.".to_owned(),
-        ),
+        Ending::Declined(_) => (StatusCode::OK, texts.declined, texts.gets_no_access.to_owned()),
+        Ending::TooLate(_) => {
+            (StatusCode::BAD_REQUEST, texts.took_too_long, texts.not_finished_in_time.to_owned())
+        }
         Ending::Code(_) | Ending::CodeRefused(_) | Ending::Failed(_) => {
+            // For the app's developer: it stays English.
             let description = answered.error().map(OAuthError::description).unwrap_or_default();
-            (
-                StatusCode::BAD_REQUEST,
-                "This request cannot be granted",
-                format!("The app asked for something that is not possible here: {description}."),
-            )
+            (StatusCode::BAD_REQUEST, texts.not_granted, fill(texts.not_possible, description))
         }
     };
     let page = ContinuePage {
+        texts: reply.texts,
         title,
         what_happened: &what_happened,
         href: &location,

@@ -15,19 +15,23 @@ use crate::{
     web::{
         Web,
         endpoint::Endpoint,
-        pages::{Asked, ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage},
+        pages::{
+            Asked, ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage,
+            texts::{AccessTexts, Texts},
+        },
         reply::Reply,
     },
 };
 
 /// The question before the sign-in.
-pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
+pub(super) fn consent_page(web: &Web, texts: &'static Texts, consent: &Consent) -> String {
     let Consent { client, request, sealed, logo } = consent;
     let metadata = &client.metadata;
-    let texts = Texts::of(web, client, request);
+    let shown = Shown::of(web, texts, client, request);
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        asked: texts.asked(web, client, request, sealed),
+        texts,
+        asked: shown.asked(web, client, request, sealed),
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
             Origin::Operator => ClientKind::Operator,
@@ -48,14 +52,15 @@ pub(super) fn consent_page(web: &Web, consent: &Consent) -> String {
 /// The question after the sign-in.
 pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> Response {
     let Question { client, request, person, is_admitted, sealed } = question;
-    let texts = Texts::of(web, client, request);
+    let shown = Shown::of(web, reply.texts, client, request);
     let address = person.known_email().unwrap_or(&person.subject);
     if !is_admitted {
         let error = OAuthError::new(ErrorCode::AccessDenied, "this person is not allowed to sign in here");
         reply.log(&error.of_a_client());
     }
     let page = SignedInPage {
-        asked: texts.asked(web, client, request, sealed),
+        texts: reply.texts,
+        asked: shown.asked(web, client, request, sealed),
         account: &display_text(address, 80),
         refusal: (!is_admitted).then_some(reply.reference.as_str()),
     };
@@ -64,7 +69,7 @@ pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> R
 }
 
 /// What both pages show and is not kept elsewhere.
-struct Texts<'a> {
+struct Shown<'a> {
     redirect_host: String,
     client_name: Option<String>,
     client_host: Option<String>,
@@ -72,13 +77,13 @@ struct Texts<'a> {
     action: String,
 }
 
-impl<'a> Texts<'a> {
-    fn of(web: &'a Web, client: &Client, request: &'a AuthorizationRequest) -> Self {
+impl<'a> Shown<'a> {
+    fn of(web: &'a Web, texts: &'static Texts, client: &Client, request: &'a AuthorizationRequest) -> Self {
         Self {
             redirect_host: request.return_address.host(),
             client_name: name_of(client),
             client_host: client.client_id.document().map(|document| document.host().to_owned()),
-            scopes: scope_lines(web, &request.scope),
+            scopes: scope_lines(web, &texts.access, &request.scope),
             action: consent_path(web),
         }
     }
@@ -127,15 +132,15 @@ fn trust(web: &Web, client: &Client, address: &ReturnAddress) -> RedirectTrust {
     }
 }
 
-fn scope_lines<'a>(web: &'a Web, scope: &'a Scope) -> Vec<ScopeLine<'a>> {
-    scope.words().map(|word| ScopeLine { name: word, description: describe(web, word) }).collect()
+fn scope_lines<'a>(web: &'a Web, texts: &'static AccessTexts, scope: &'a Scope) -> Vec<ScopeLine<'a>> {
+    scope.words().map(|word| ScopeLine { name: word, description: describe(web, texts, word) }).collect()
 }
 
-fn describe<'a>(web: &'a Web, scope: &str) -> Option<&'a str> {
+fn describe<'a>(web: &'a Web, texts: &'static AccessTexts, scope: &str) -> Option<&'a str> {
     let configured = web.presentation.scope_descriptions.get(scope).map(String::as_str);
     configured.or(match scope {
-        "user" => Some("Know who you are"),
-        "offline_access" => Some("Keep access while you are away, until you or the operator ends it"),
+        "user" => Some(texts.user),
+        "offline_access" => Some(texts.offline_access),
         _ => None,
     })
 }

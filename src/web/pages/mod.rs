@@ -1,4 +1,4 @@
-//! The HTML pages: consent, "return to the app", and notices.
+//! The HTML pages: consent, "return to the app", and notices. Their words are in [`texts`].
 //!
 //! They have no scripts, no external resources, and one inline style, whose hash is in the
 //! `Content-Security-Policy`. The templates escape every value. Text that strangers chose goes through
@@ -9,7 +9,10 @@ use std::sync::LazyLock;
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+use self::texts::{ConsentTexts, Notice, Texts};
 use crate::{oauth::scheme::is_private_use, secret::sha256};
+
+pub mod texts;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +75,7 @@ impl Asked<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "consent.html", config = "src/web/pages/askama.toml")]
 pub struct ConsentPage<'a> {
+    pub texts: &'static Texts,
     /// What the user is asked to allow.
     pub asked: Asked<'a>,
     pub client_kind: ClientKind,
@@ -132,7 +136,8 @@ impl ConsentPage<'_> {
     }
 
     fn links(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [("Website", self.client_uri), ("Privacy policy", self.policy_uri), ("Terms", self.tos_uri)]
+        let ConsentTexts { website, privacy_policy, terms, .. } = &self.texts.consent;
+        [(*website, self.client_uri), (*privacy_policy, self.policy_uri), (*terms, self.tos_uri)]
             .into_iter()
             .filter_map(|(label, uri)| uri.filter(|uri| is_web_link(uri)).map(|uri| (label, uri)))
     }
@@ -142,6 +147,7 @@ impl ConsentPage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "signed_in.html", config = "src/web/pages/askama.toml")]
 pub struct SignedInPage<'a> {
+    pub texts: &'static Texts,
     pub asked: Asked<'a>,
     /// The account that has signed in.
     pub account: &'a str,
@@ -161,6 +167,7 @@ impl SignedInPage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "continue.html", config = "src/web/pages/askama.toml")]
 pub struct ContinuePage<'a> {
+    pub texts: &'static Texts,
     pub title: &'a str,
     pub what_happened: &'a str,
     /// The answer's redirect. Linked if its scheme opens a website or an application.
@@ -186,6 +193,7 @@ impl ContinuePage<'_> {
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "notice.html", config = "src/web/pages/askama.toml")]
 pub struct NoticePage<'a> {
+    pub texts: &'static Texts,
     pub title: &'a str,
     pub what_happened: &'a str,
     pub what_to_do: &'a str,
@@ -193,7 +201,13 @@ pub struct NoticePage<'a> {
     pub reference: Option<&'a str>,
 }
 
-impl NoticePage<'_> {
+impl<'a> NoticePage<'a> {
+    #[must_use]
+    pub const fn new(texts: &'static Texts, notice: Notice<'a>, reference: Option<&'a str>) -> Self {
+        let Notice { title, what_happened, what_to_do } = notice;
+        Self { texts, title, what_happened, what_to_do, reference }
+    }
+
     #[must_use]
     pub fn render(&self) -> String {
         html(self)

@@ -1,11 +1,15 @@
 //! What the pages promise: see the rows named in the tests.
 
-use super::*;
+use super::{texts::EN, *};
+
+mod colours;
+mod languages;
 
 const TRANSACTION: &str = "AAAAsealed-transaction_";
 
 fn consent() -> ConsentPage<'static> {
     ConsentPage {
+        texts: &EN,
         asked: Asked {
             client_name: Some("Claude"),
             client_host: None,
@@ -34,6 +38,7 @@ fn consent() -> ConsentPage<'static> {
 
 fn continuing() -> ContinuePage<'static> {
     ContinuePage {
+        texts: &EN,
         title: "This sign-in cannot go on",
         what_happened: "The application asked for an unknown permission.",
         href: "https://claude.example/callback?error=invalid_scope&state=s",
@@ -44,6 +49,7 @@ fn continuing() -> ContinuePage<'static> {
 
 fn notice() -> NoticePage<'static> {
     NoticePage {
+        texts: &EN,
         title: "This page has expired",
         what_happened: "The sign-in was started too long ago.",
         what_to_do: "Go back to the application and start again.",
@@ -57,6 +63,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
         [ScopeLine { name: text, description: Some(text) }, ScopeLine { name: text, description: None }];
     [
         ConsentPage {
+            texts: &EN,
             asked: Asked {
                 redirect_trust: RedirectTrust::ThisComputer,
                 scopes: &scopes,
@@ -74,13 +81,23 @@ fn pages_full_of(text: &str) -> [String; 4] {
         }
         .render(),
         signed_in_full_of(text).render(),
-        ContinuePage { title: text, what_happened: text, href: text, host: text, reference: text }.render(),
-        NoticePage { title: text, what_happened: text, what_to_do: text, reference: Some(text) }.render(),
+        ContinuePage {
+            texts: &EN,
+            title: text,
+            what_happened: text,
+            href: text,
+            host: text,
+            reference: text,
+        }
+        .render(),
+        NoticePage { texts: &EN, title: text, what_happened: text, what_to_do: text, reference: Some(text) }
+            .render(),
     ]
 }
 
 fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
     SignedInPage {
+        texts: &EN,
         asked: Asked {
             client_name: Some(text),
             client_host: Some(text),
@@ -132,7 +149,7 @@ fn a_resource_without_a_name_is_called_by_its_address() {
     for (asked, shown) in
         [(asked, "Team wiki"), (Asked { resource_name: None, ..asked }, "https://mcp.example.org/mcp")]
     {
-        let page = SignedInPage { asked, account: "ada", refusal: None }.render();
+        let page = SignedInPage { texts: &EN, asked, account: "ada", refusal: None }.render();
         assert!(page.contains(&format!("<bdi>{shown}</bdi>?</h1>")), "{page}");
     }
 }
@@ -454,38 +471,4 @@ fn a_notice_says_what_happened_what_to_do_and_the_reference() {
     }
     let plain = NoticePage { reference: None, ..notice() }.render();
     assert_eq!(count(&plain, "section"), 0);
-}
-
-#[test]
-fn colours_of_text_have_the_contrast_of_wcag_aaa() {
-    let (light, dark) = STYLE.split_once("prefers-color-scheme: dark").unwrap();
-    for theme in [light, dark] {
-        let luminance = |name: &str| {
-            let hex = theme.split_once(&format!("--{name}: #")).unwrap().1;
-            let channel = |at: usize| {
-                let value = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
-                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
-            };
-            0.0722_f64.mul_add(channel(4), 0.2126_f64.mul_add(channel(0), 0.7152 * channel(2)))
-        };
-        let contrast = |one: &str, two: &str| {
-            let (one, two) = (luminance(one), luminance(two));
-            (one.max(two) + 0.05) / (one.min(two) + 0.05)
-        };
-        for (text, ground, wanted) in [
-            ("text", "card", 7.0),
-            ("text", "page", 7.0),
-            ("text", "caution", 7.0),
-            ("text", "warning", 7.0),
-            ("quiet", "card", 7.0),
-            ("quiet", "page", 7.0),
-            ("accent", "card", 7.0),
-            ("on-accent", "accent", 7.0),
-            ("edge", "card", 3.0),
-            ("caution-edge", "caution", 3.0),
-            ("warning-edge", "warning", 3.0),
-        ] {
-            assert!(contrast(text, ground) >= wanted, "{text} on {ground}: {}", contrast(text, ground));
-        }
-    }
 }

@@ -100,6 +100,36 @@ async fn a_browser_is_shown_a_page_wherever_it_goes() {
     }
 }
 
+/// The question, an error and a page without a reference. Answers for programs stay English.
+#[tokio::test]
+async fn pages_are_in_the_language_that_the_browser_asks_for() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    for (wanted, tag) in [
+        ("de-CH, en;q=0.5", "de"),
+        ("fr", "fr"),
+        ("es", "es"),
+        ("ja", "ja"),
+        ("zh-CN", "zh-Hans"),
+        ("it", "en"),
+        ("de;q=0, *", "en"),
+    ] {
+        let mut browser = Browser::new().sending("accept", "text/html").sending("accept-language", wanted);
+        let consent = browser.get(&client.authorize_url(&server, &[])).await;
+        let unknown = browser.get(&client.authorize_url(&server, &[("client_id", "mcp_unknown")])).await;
+        let form = browser.get(&format!("{}/consent", server.url)).await;
+        for (page, status) in [(consent, 200), (unknown, 400), (form, 405)] {
+            assert_eq!(page.status, status, "{wanted}: {}", page.html);
+            assert_eq!(page.header("content-language"), tag, "{wanted}");
+            assert!(page.html.contains(&format!("<html lang=\"{tag}\">")), "{wanted}: {}", page.html);
+        }
+    }
+    let huge = "de,".repeat(3000);
+    let page =
+        Browser::new().sending("accept-language", &huge).get(&client.authorize_url(&server, &[])).await;
+    assert_eq!(page.header("content-language"), "de");
+}
+
 /// The root names the sign-in and nothing that is configured.
 #[tokio::test]
 async fn the_root_tells_no_stranger_which_servers_there_are() {

@@ -1,0 +1,63 @@
+//! The pages in every language.
+
+use super::{
+    super::texts::{LANGUAGES, Texts},
+    *,
+};
+
+fn pages_in(texts: &'static Texts) -> Vec<String> {
+    let mut pages = Vec::new();
+    let trusts =
+        [RedirectTrust::Known, RedirectTrust::ThisComputer, RedirectTrust::AppLink, RedirectTrust::Unknown];
+    for redirect_trust in trusts {
+        for client_kind in [ClientKind::SelfRegistered, ClientKind::Operator, ClientKind::Document] {
+            for client_name in [Some("Claude"), None] {
+                let asked = Asked { client_name, redirect_trust, ..consent().asked };
+                pages.push(ConsentPage { texts, asked, client_kind, ..consent() }.render());
+            }
+        }
+    }
+    for refusal in [None, Some("7F3K-22Q1")] {
+        pages.push(SignedInPage { texts, refusal, asked: consent().asked, account: "ada" }.render());
+    }
+    pages.push(ContinuePage { texts, ..continuing() }.render());
+    pages.push(NoticePage { texts, ..notice() }.render());
+    pages
+}
+
+#[test]
+fn pages_have_the_same_elements_and_values_in_every_language() {
+    for texts in LANGUAGES {
+        for (page, english) in pages_in(texts).iter().zip(&pages_in(&EN)) {
+            assert!(page.contains(&format!("<html lang=\"{}\">", texts.tag)));
+            assert_eq!(skeleton(page), skeleton(english), "{}", texts.tag);
+            assert_eq!(values(page), values(english), "{}", texts.tag);
+        }
+    }
+}
+
+/// What the page isolates, in order.
+fn values(page: &str) -> Vec<&str> {
+    page.split("<bdi").skip(1).map(|rest| rest.split("</bdi>").next().unwrap()).collect()
+}
+
+#[test]
+fn no_text_is_missing_or_left_in_english() {
+    let lines = |texts: &Texts| format!("{texts:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
+    let english = lines(&EN);
+    for texts in LANGUAGES {
+        for (line, english) in lines(texts).iter().zip(&english) {
+            assert!(!line.contains(": \"\""), "{}: {line}", texts.tag);
+            assert!(!line.contains(['<', '>', '&']), "{}: {line}", texts.tag);
+            let is_sentence = english.trim().split(' ').count() > 3 && english.contains('"');
+            assert!(texts.tag == EN.tag || !is_sentence || line != english, "{}: {line}", texts.tag);
+        }
+    }
+}
+
+#[test]
+fn each_language_has_a_tag_of_its_own() {
+    let mut tags = LANGUAGES.map(|texts| texts.tag);
+    tags.sort_unstable();
+    assert!(tags.windows(2).all(|pair| pair[0] != pair[1]), "{tags:?}");
+}

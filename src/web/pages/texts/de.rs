@@ -1,0 +1,171 @@
+//! German.
+
+use super::{
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    ReferenceTexts, SignedInTexts, Texts,
+};
+
+pub(super) static DE: Texts = Texts {
+    tag: "de",
+    consent: ConsentTexts {
+        asks_for_access: ["", " bittet um Zugriff"],
+        registered_by_operator: "Diese App hat der Betreiber dieses Dienstes registriert.",
+        published_by: ["Die Website ", " veröffentlicht diese App"],
+        under_the_name: [" unter dem Namen ", ". Diesen Namen hat niemand überprüft."],
+        without_name: ".",
+        could_be_imitated: "Ein anderes Programm auf Ihrem Gerät könnte sich als diese App ausgeben.",
+        chose_its_name: "Diesen Namen hat sich die App selbst gegeben. Niemand hat ihn überprüft.",
+        gave_no_name: "Die App hat keinen Namen angegeben.",
+        allow: "Zulassen",
+        decline: "Ablehnen",
+        allow_with_another_account: "Mit anderem Konto zulassen",
+        next_sign_in: ["Als Nächstes melden Sie sich bei ", " an."],
+        asked_to_share: ["Von dort werden diese Angaben erbeten: ", "."],
+        about_this_app: "Über diese App",
+        website: "Website",
+        privacy_policy: "Datenschutzerklärung",
+        terms: "Nutzungsbedingungen",
+        full_address: "Vollständige Adresse",
+        app_id: "App-ID",
+    },
+    destination: DestinationTexts {
+        sent_back_to: "Sie werden zurückgeleitet zu",
+        known: "Dieser Dienst kennt diese Adresse.",
+        this_computer: "Das ist eine App auf Ihrem eigenen Computer. Lassen Sie den Zugriff nur zu, wenn Sie das gerade selbst gestartet haben.",
+        app_link: [
+            "Das öffnet auf Ihrem Gerät die App, die Links der Art ",
+            " verarbeitet. Lassen Sie den Zugriff nur zu, wenn Sie das gerade selbst gestartet haben.",
+        ],
+        unknown: "Dieser Dienst kennt diese Website nicht.",
+        decline_if_unknown: "Wenn Sie sie nicht kennen, lehnen Sie ab. Sie bekäme sonst in Ihrem Namen Zugriff.",
+    },
+    access: AccessTexts {
+        access_to: "Zugriff auf",
+        what_it_may_do: "Was die App darf",
+        no_permission: "Diesen Server in Ihrem Namen nutzen. Die App bittet um keine besondere Berechtigung.",
+        user: "Wissen, wer Sie sind",
+        offline_access: "Auch in Ihrer Abwesenheit zugreifen, bis Sie oder der Betreiber den Zugriff beenden",
+    },
+    signed_in: SignedInTexts {
+        no_access: "Dieses Konto hat keinen Zugriff",
+        let_app_use: ["Darf ", " auf ", " zugreifen?"],
+        signed_in_as: ["Sie sind angemeldet als ", "."],
+        not_given_access: "Der Betreiber dieses Dienstes hat diesem Konto keinen Zugriff gegeben.",
+        use_another_or_ask: "Verwenden Sie ein anderes Konto, oder fragen Sie den Betreiber.",
+        use_another_account: "Anderes Konto verwenden",
+        cancel: "Abbrechen",
+    },
+    reference: ReferenceTexts {
+        reference: "Referenz",
+        quote_it: "Wenn Sie um Hilfe bitten, nennen Sie diesen Code.",
+    },
+    continuing: ContinueTexts {
+        declined: "Sie haben abgelehnt",
+        gets_no_access: "Die App bekommt keinen Zugriff.",
+        took_too_long: "Das hat zu lange gedauert",
+        not_finished_in_time: "Die Anmeldung wurde nicht rechtzeitig abgeschlossen. Gehen Sie zurück zur App, und starten Sie sie erneut.",
+        not_granted: "Diese Anfrage kann nicht erfüllt werden",
+        not_possible: ["Die App hat um etwas gebeten, das hier nicht möglich ist: ", "."],
+        app_is_at: "Die Adresse der App",
+        not_been_sent: "Sie wurden nicht dorthin geleitet.",
+        return_if_known: "Dieser Dienst kennt diese Adresse nicht. Kehren Sie nur zurück, wenn Sie sie kennen. Schließen Sie sonst diese Seite.",
+        return_to: ["Zurück zu ", ""],
+    },
+    notices: Notices {
+        went_wrong: Notice {
+            title: "Hier ist etwas schiefgegangen",
+            what_happened: "Der Server konnte die Anfrage nicht bearbeiten.",
+            what_to_do: "Versuchen Sie es von der App aus noch einmal. Wenn es wieder passiert, senden Sie den Code unten an den Betreiber dieses Dienstes.",
+        },
+        too_many: Notice {
+            title: "Zu viele Anfragen",
+            what_happened: "Aus Ihrem Netzwerk kommen mehr Anmeldungen als üblich.",
+            what_to_do: "Warten Sie einen Moment, und versuchen Sie es dann noch einmal.",
+        },
+        unknown_app: Notice {
+            title: "Diese App ist hier nicht bekannt",
+            what_happened: "Die App, von der Sie kommen, ist bei diesem Server nicht registriert. Vielleicht ist ihre Registrierung abgelaufen.",
+            what_to_do: "Gehen Sie zurück zur App, entfernen Sie diese Verbindung, und fügen Sie sie wieder hinzu. Die App registriert sich dann neu.",
+        },
+        bad_address: Notice {
+            title: "Die Rücksprungadresse dieser App wird nicht akzeptiert",
+            what_happened: "Dieser Server leitet niemanden mehr an die Adresse, die die App registriert hat. Sie könnte ein anderes Programm starten oder die Antwort verändern.",
+            what_to_do: "Aktualisieren Sie die App, entfernen Sie diese Verbindung, und fügen Sie sie wieder hinzu. Wenn das nicht hilft, senden Sie den Code unten an die Hersteller der App.",
+        },
+        unavailable: Notice {
+            title: "Zurzeit nicht verfügbar",
+            what_happened: "Der Server kann die App im Moment nicht nachschlagen.",
+            what_to_do: "Warten Sie einen Moment, und versuchen Sie es dann von der App aus noch einmal.",
+        },
+        unusable: Notice {
+            title: "Diese Anfrage ist nicht verwendbar",
+            what_happened: "Die App, von der Sie kommen, hat eine Anfrage gestellt, die dieser Server nicht sicher beantworten kann.",
+            what_to_do: "Gehen Sie zurück zur App, und beginnen Sie von vorn. Wenn es wieder passiert, senden Sie den Code unten an die Hersteller der App.",
+        },
+        not_to_be_opened: Notice {
+            title: "Hier gibt es keine Seite",
+            what_happened: "Diese Adresse nimmt nur Ihre Antwort auf eine frühere Frage entgegen.",
+            what_to_do: "Wenn eine App Sie hierher geschickt hat, gehen Sie zu ihr zurück, und starten Sie die Anmeldung erneut.",
+        },
+        forged: Notice {
+            title: "Dieses Formular gehört nicht zu diesem Browser",
+            what_happened: "Ihre Antwort kam nicht von der Seite, die dieser Browser angezeigt hat, oder der Browser speichert keine Cookies.",
+            what_to_do: "Erlauben Sie Cookies für diese Website. Gehen Sie dann zurück zur App, und starten Sie die Anmeldung erneut.",
+        },
+        decided: Notice {
+            title: "Diese Anfrage ist schon beantwortet",
+            what_happened: "Sie haben diese Anfrage bereits beantwortet. Jede Anfrage kann nur einmal beantwortet werden.",
+            what_to_do: "Wenn die App noch nicht verbunden ist, gehen Sie zu ihr zurück, und starten Sie die Anmeldung erneut.",
+        },
+        unattended: Notice {
+            title: "Bitte drücken Sie die Schaltfläche selbst",
+            what_happened: "Ihr Browser hat nicht bestätigt, dass Sie eine Schaltfläche gedrückt haben. Es wurde noch nichts entschieden.",
+            what_to_do: "Gehen Sie eine Seite zurück, und drücken Sie die Schaltfläche noch einmal.",
+        },
+        no_navigation: Notice {
+            title: "Diese Seite öffnet sich nur in einem eigenen Fenster",
+            what_happened: "Eine andere Seite hat sie mit einem Skript oder in einem Frame angefordert.",
+            what_to_do: "Gehen Sie zurück zur App, und starten Sie die Anmeldung erneut.",
+        },
+        busy: Notice {
+            title: "Zurzeit gibt es zu viele Anmeldungen",
+            what_happened: "Der Server schließt gerade so viele Anmeldungen ab, wie er kann.",
+            what_to_do: "Warten Sie ein paar Sekunden, und laden Sie diese Seite dann neu.",
+        },
+        lost: Notice {
+            title: "Diese Anmeldung kann nicht abgeschlossen werden",
+            what_happened: "Sie wurde in einem anderen Browser begonnen, hat zu lange gedauert oder ist bereits abgeschlossen.",
+            what_to_do: "Wenn die App noch nicht verbunden ist, gehen Sie zu ihr zurück, und starten Sie die Anmeldung in diesem Browser erneut.",
+        },
+        completed: Notice {
+            title: "Diese Anmeldung ist abgeschlossen",
+            what_happened: "Jede Anmeldung kann nur einmal abgeschlossen werden.",
+            what_to_do: "Wenn die App noch nicht verbunden ist, gehen Sie zu ihr zurück, und starten Sie die Anmeldung erneut.",
+        },
+        no_page: Notice {
+            title: "Hier gibt es keine Seite",
+            what_happened: "Die Adresse ist vielleicht unvollständig oder veraltet.",
+            what_to_do: "Wenn eine App Sie hierher geschickt hat, gehen Sie zu ihr zurück, und starten Sie die Anmeldung erneut.",
+        },
+        root_title: "Dies ist ein Anmeldedienst",
+        root_happened: [
+            "Wenn Sie eine App mit einem der Server hinter diesem Dienst verbinden, schickt die App Sie hierher. Sie entscheiden, was sie darf. Dann melden Sie sich bei ",
+            " an.",
+        ],
+        root_to_do: "Auf dieser Seite gibt es nichts zu tun. Um eine App zu verbinden, beginnen Sie in der App.",
+    },
+    documents: DocumentTexts {
+        host_title: "Diese App wird hier nicht akzeptiert",
+        host_happened: ["Der Betreiber dieses Dienstes akzeptiert keine Apps von ", "."],
+        host_to_do: "Wenn Sie diese App brauchen, wenden Sie sich an den Betreiber dieses Dienstes.",
+        unavailable_title: "Diese App kann nicht nachgeschlagen werden",
+        unavailable_happened: [
+            "Die App beschreibt sich unter ",
+            ". Dieser Server konnte das Dokument nicht abrufen: Es muss unter einer öffentlichen https-Adresse liegen und innerhalb von fünf Sekunden mit Status 200 und ohne Weiterleitung geliefert werden.",
+        ],
+        unavailable_to_do: "Warten Sie eine Minute, und versuchen Sie es dann von der App aus noch einmal. Wenn es wieder passiert, senden Sie diese Seite an die Hersteller der App.",
+        invalid_title: "Diese App beschreibt sich falsch",
+        invalid_happened: ["Die App beschreibt sich unter ", ". Dieses Dokument ist nicht verwendbar: ", "."],
+        invalid_to_do: "Senden Sie diese Seite an die Hersteller der App. Sie müssen das Dokument korrigieren.",
+    },
+};

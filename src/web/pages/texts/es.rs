@@ -1,0 +1,168 @@
+//! Spanish.
+
+use super::{
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    ReferenceTexts, SignedInTexts, Texts,
+};
+
+pub(super) static ES: Texts = Texts {
+    tag: "es",
+    consent: ConsentTexts {
+        asks_for_access: ["", " solicita acceso"],
+        registered_by_operator: "El operador de este servicio registró esta aplicación.",
+        published_by: ["El sitio web ", " publica esta aplicación"],
+        under_the_name: [" con el nombre ", ". Nadie ha comprobado ese nombre."],
+        without_name: ".",
+        could_be_imitated: "Otro programa de su dispositivo podría hacerse pasar por esta aplicación.",
+        chose_its_name: "La aplicación eligió este nombre. Nadie lo ha comprobado.",
+        gave_no_name: "La aplicación no indicó ningún nombre.",
+        allow: "Permitir",
+        decline: "Rechazar",
+        allow_with_another_account: "Permitir con otra cuenta",
+        next_sign_in: ["A continuación, usted inicia sesión con ", "."],
+        asked_to_share: ["Se le piden estos datos: ", "."],
+        about_this_app: "Acerca de esta aplicación",
+        website: "Sitio web",
+        privacy_policy: "Política de privacidad",
+        terms: "Condiciones de uso",
+        full_address: "Dirección completa",
+        app_id: "ID de la aplicación",
+    },
+    destination: DestinationTexts {
+        sent_back_to: "Usted volverá a",
+        known: "Este servicio conoce esta dirección.",
+        this_computer: "Es una aplicación de su propio ordenador. Permita el acceso solo si usted acaba de iniciar esta solicitud.",
+        app_link: [
+            "Se abre la aplicación de su dispositivo que gestiona los enlaces ",
+            ". Permita el acceso solo si usted acaba de iniciar esta solicitud.",
+        ],
+        unknown: "Este servicio no conoce este sitio web.",
+        decline_if_unknown: "Si usted no lo reconoce, rechace la solicitud. El sitio obtendría acceso en su nombre.",
+    },
+    access: AccessTexts {
+        access_to: "Acceso a",
+        what_it_may_do: "Lo que podrá hacer",
+        no_permission: "Usar este servidor en su nombre. La aplicación no pide ningún permiso concreto.",
+        user: "Saber quién es usted",
+        offline_access: "Mantener el acceso en su ausencia, hasta que usted o el operador lo terminen",
+    },
+    signed_in: SignedInTexts {
+        no_access: "Esta cuenta no tiene acceso",
+        let_app_use: ["¿Permitir que ", " use ", "?"],
+        signed_in_as: ["Ha iniciado sesión como ", "."],
+        not_given_access: "El operador de este servicio no ha dado acceso a esta cuenta.",
+        use_another_or_ask: "Use otra cuenta o consulte al operador.",
+        use_another_account: "Usar otra cuenta",
+        cancel: "Cancelar",
+    },
+    reference: ReferenceTexts { reference: "Referencia", quote_it: "Si pide ayuda, indique este código." },
+    continuing: ContinueTexts {
+        declined: "Usted rechazó la solicitud",
+        gets_no_access: "La aplicación no obtiene acceso.",
+        took_too_long: "Se agotó el tiempo",
+        not_finished_in_time: "El inicio de sesión no terminó a tiempo. Vuelva a la aplicación y empiece de nuevo.",
+        not_granted: "No se puede conceder esta solicitud",
+        not_possible: ["La aplicación pidió algo que aquí no es posible: ", "."],
+        app_is_at: "Dirección de la aplicación",
+        not_been_sent: "No se le ha enviado allí.",
+        return_if_known: "Este servicio no conoce esta dirección. Vuelva solo si la reconoce; si no, cierre esta página.",
+        return_to: ["Volver a ", ""],
+    },
+    notices: Notices {
+        went_wrong: Notice {
+            title: "Algo ha fallado",
+            what_happened: "El servidor no pudo procesar la solicitud.",
+            what_to_do: "Inténtelo de nuevo desde la aplicación. Si vuelve a ocurrir, envíe el código que aparece abajo al operador de este servicio.",
+        },
+        too_many: Notice {
+            title: "Demasiadas solicitudes",
+            what_happened: "Desde su red llegan más inicios de sesión de lo habitual.",
+            what_to_do: "Espere un momento y vuelva a intentarlo.",
+        },
+        unknown_app: Notice {
+            title: "Aquí no se conoce esta aplicación",
+            what_happened: "La aplicación desde la que viene no está registrada en este servidor. Es posible que su registro haya caducado.",
+            what_to_do: "Vuelva a la aplicación, elimine esta conexión y añádala de nuevo. La aplicación se registrará otra vez.",
+        },
+        bad_address: Notice {
+            title: "No se acepta la dirección de retorno de esta aplicación",
+            what_happened: "Este servidor ya no envía a nadie a la dirección que registró la aplicación. Podría abrir otro programa o cambiar la respuesta.",
+            what_to_do: "Actualice la aplicación, elimine esta conexión y añádala de nuevo. Si no funciona, envíe el código que aparece abajo a los creadores de la aplicación.",
+        },
+        unavailable: Notice {
+            title: "No disponible en este momento",
+            what_happened: "El servidor no puede consultar la aplicación en este momento.",
+            what_to_do: "Espere un momento y vuelva a intentarlo desde la aplicación.",
+        },
+        unusable: Notice {
+            title: "No se puede usar esta solicitud",
+            what_happened: "La aplicación desde la que viene hizo una solicitud que este servidor no puede responder de forma segura.",
+            what_to_do: "Vuelva a la aplicación y empiece de nuevo. Si vuelve a ocurrir, envíe el código que aparece abajo a los creadores de la aplicación.",
+        },
+        not_to_be_opened: Notice {
+            title: "Aquí no hay ninguna página",
+            what_happened: "Esta dirección solo recibe su respuesta a una pregunta anterior.",
+            what_to_do: "Si una aplicación le envió aquí, vuelva a ella e inicie sesión de nuevo.",
+        },
+        forged: Notice {
+            title: "Este formulario no pertenece a este navegador",
+            what_happened: "Su respuesta no vino de la página que se mostró en este navegador, o el navegador no guarda cookies.",
+            what_to_do: "Permita las cookies de este sitio. Después, vuelva a la aplicación e inicie sesión de nuevo.",
+        },
+        decided: Notice {
+            title: "Esta solicitud ya tiene respuesta",
+            what_happened: "Usted ya respondió a esta solicitud. Cada solicitud admite una sola respuesta.",
+            what_to_do: "Si la aplicación aún no está conectada, vuelva a ella e inicie sesión de nuevo.",
+        },
+        unattended: Notice {
+            title: "Pulse el botón usted mismo",
+            what_happened: "Su navegador no confirmó que usted pulsara un botón, así que no se ha decidido nada.",
+            what_to_do: "Vuelva a la página anterior y pulse el botón de nuevo.",
+        },
+        no_navigation: Notice {
+            title: "Esta página solo se abre en su propia ventana",
+            what_happened: "Otra página la solicitó en un script o en un marco.",
+            what_to_do: "Vuelva a la aplicación e inicie sesión de nuevo.",
+        },
+        busy: Notice {
+            title: "Demasiados inicios de sesión en este momento",
+            what_happened: "El servidor está procesando todos los inicios de sesión que puede.",
+            what_to_do: "Espere unos segundos y vuelva a cargar esta página.",
+        },
+        lost: Notice {
+            title: "No se puede completar este inicio de sesión",
+            what_happened: "Empezó en otro navegador, tardó demasiado o ya se completó.",
+            what_to_do: "Si la aplicación aún no está conectada, vuelva a ella e inicie sesión de nuevo en este navegador.",
+        },
+        completed: Notice {
+            title: "Este inicio de sesión ya se completó",
+            what_happened: "Cada inicio de sesión se puede completar una sola vez.",
+            what_to_do: "Si la aplicación aún no está conectada, vuelva a ella e inicie sesión de nuevo.",
+        },
+        no_page: Notice {
+            title: "Aquí no hay ninguna página",
+            what_happened: "Es posible que la dirección esté incompleta o ya no sea válida.",
+            what_to_do: "Si una aplicación le envió aquí, vuelva a ella e inicie sesión de nuevo.",
+        },
+        root_title: "Este es un servicio de inicio de sesión",
+        root_happened: [
+            "Cuando usted conecta una aplicación a uno de los servidores de este servicio, la aplicación le envía aquí. Usted decide qué puede hacer y después inicia sesión con ",
+            ".",
+        ],
+        root_to_do: "En esta página no hay nada que hacer. Para conectar una aplicación, empiece en la aplicación.",
+    },
+    documents: DocumentTexts {
+        host_title: "Aquí no se acepta esta aplicación",
+        host_happened: ["El operador de este servicio no acepta aplicaciones de ", "."],
+        host_to_do: "Si necesita esta aplicación, consulte al operador de este servicio.",
+        unavailable_title: "No se puede consultar esta aplicación",
+        unavailable_happened: [
+            "La aplicación se describe en ",
+            ". Este servidor no pudo obtener ese documento: debe estar en una dirección https pública y entregarse en menos de cinco segundos con el estado 200, sin redirección.",
+        ],
+        unavailable_to_do: "Espere un minuto y vuelva a intentarlo desde la aplicación. Si vuelve a ocurrir, envíe esta página a los creadores de la aplicación.",
+        invalid_title: "La descripción de esta aplicación es incorrecta",
+        invalid_happened: ["La aplicación se describe en ", ". Ese documento no se puede usar: ", "."],
+        invalid_to_do: "Envíe esta página a los creadores de la aplicación. Deben corregir el documento.",
+    },
+};

@@ -1,0 +1,175 @@
+//! French.
+
+use super::{
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    ReferenceTexts, SignedInTexts, Texts,
+};
+
+pub(super) static FR: Texts = Texts {
+    tag: "fr",
+    consent: ConsentTexts {
+        asks_for_access: ["", " demande un accès"],
+        registered_by_operator: "L’exploitant de ce service a enregistré cette application.",
+        published_by: ["Le site ", " publie cette application"],
+        under_the_name: [" sous le nom ", ". Personne n’a vérifié ce nom."],
+        without_name: ".",
+        could_be_imitated: "Un autre programme de votre appareil pourrait se faire passer pour cette application.",
+        chose_its_name: "L’application a choisi ce nom elle-même. Personne ne l’a vérifié.",
+        gave_no_name: "L’application n’a pas indiqué de nom.",
+        allow: "Autoriser",
+        decline: "Refuser",
+        allow_with_another_account: "Autoriser avec un autre compte",
+        next_sign_in: ["Ensuite, vous vous connectez avec ", "."],
+        asked_to_share: ["Les informations suivantes lui sont demandées : ", "."],
+        about_this_app: "À propos de cette application",
+        website: "Site web",
+        privacy_policy: "Politique de confidentialité",
+        terms: "Conditions d’utilisation",
+        full_address: "Adresse complète",
+        app_id: "Identifiant de l’application",
+    },
+    destination: DestinationTexts {
+        sent_back_to: "Vous serez redirigé vers",
+        known: "Ce service connaît cette adresse.",
+        this_computer: "C’est une application sur votre propre ordinateur. N’autorisez que si vous venez de lancer cette demande vous-même.",
+        app_link: [
+            "Cela ouvre l’application de votre appareil qui gère les liens ",
+            ". N’autorisez que si vous venez de lancer cette demande vous-même.",
+        ],
+        unknown: "Ce service ne connaît pas ce site.",
+        decline_if_unknown: "Si vous ne le reconnaissez pas, refusez. Il obtiendrait un accès en votre nom.",
+    },
+    access: AccessTexts {
+        access_to: "Accès à",
+        what_it_may_do: "Ce que l’application pourra faire",
+        no_permission: "Utiliser ce serveur en votre nom. L’application ne demande aucune autorisation particulière.",
+        user: "Savoir qui vous êtes",
+        offline_access: "Garder l’accès en votre absence, jusqu’à ce que vous ou l’exploitant y mettiez fin",
+    },
+    signed_in: SignedInTexts {
+        no_access: "Ce compte n’a pas d’accès",
+        let_app_use: ["Autoriser ", " à utiliser ", " ?"],
+        signed_in_as: ["Vous êtes connecté avec le compte ", "."],
+        not_given_access: "L’exploitant de ce service n’a pas donné d’accès à ce compte.",
+        use_another_or_ask: "Utilisez un autre compte ou adressez-vous à l’exploitant.",
+        use_another_account: "Utiliser un autre compte",
+        cancel: "Annuler",
+    },
+    reference: ReferenceTexts {
+        reference: "Référence",
+        quote_it: "Si vous demandez de l’aide, indiquez ce code.",
+    },
+    continuing: ContinueTexts {
+        declined: "Vous avez refusé",
+        gets_no_access: "L’application n’obtient aucun accès.",
+        took_too_long: "Le délai est dépassé",
+        not_finished_in_time: "La connexion n’a pas été terminée à temps. Retournez dans l’application et recommencez.",
+        not_granted: "Cette demande ne peut pas être acceptée",
+        not_possible: ["L’application a demandé quelque chose qui n’est pas possible ici : ", "."],
+        app_is_at: "Adresse de l’application",
+        not_been_sent: "Vous n’y avez pas été envoyé.",
+        return_if_known: "Ce service ne connaît pas cette adresse. N’y retournez que si vous la reconnaissez ; sinon, fermez cette page.",
+        return_to: ["Retourner à ", ""],
+    },
+    notices: Notices {
+        went_wrong: Notice {
+            title: "Une erreur s’est produite",
+            what_happened: "Le serveur n’a pas pu traiter la demande.",
+            what_to_do: "Réessayez depuis l’application. Si l’erreur se reproduit, envoyez le code ci-dessous à l’exploitant de ce service.",
+        },
+        too_many: Notice {
+            title: "Trop de demandes",
+            what_happened: "Votre réseau envoie plus de connexions que d’habitude.",
+            what_to_do: "Attendez un instant, puis réessayez.",
+        },
+        unknown_app: Notice {
+            title: "Cette application n’est pas connue ici",
+            what_happened: "L’application d’où vous venez n’est pas enregistrée sur ce serveur. Son enregistrement a peut-être expiré.",
+            what_to_do: "Retournez dans l’application, supprimez cette connexion et ajoutez-la à nouveau. L’application s’enregistre alors de nouveau.",
+        },
+        bad_address: Notice {
+            title: "L’adresse de retour de cette application n’est pas acceptée",
+            what_happened: "Ce serveur n’envoie plus personne à l’adresse que l’application a enregistrée. Elle pourrait lancer un autre programme ou modifier la réponse.",
+            what_to_do: "Mettez l’application à jour, supprimez cette connexion et ajoutez-la à nouveau. Si cela ne suffit pas, envoyez le code ci-dessous aux créateurs de l’application.",
+        },
+        unavailable: Notice {
+            title: "Indisponible pour le moment",
+            what_happened: "Le serveur ne peut pas rechercher l’application en ce moment.",
+            what_to_do: "Attendez un instant, puis réessayez depuis l’application.",
+        },
+        unusable: Notice {
+            title: "Cette demande n’est pas utilisable",
+            what_happened: "L’application d’où vous venez a fait une demande à laquelle ce serveur ne peut pas répondre en toute sécurité.",
+            what_to_do: "Retournez dans l’application et recommencez. Si l’erreur se reproduit, envoyez le code ci-dessous aux créateurs de l’application.",
+        },
+        not_to_be_opened: Notice {
+            title: "Il n’y a pas de page ici",
+            what_happened: "Cette adresse reçoit seulement votre réponse à une question précédente.",
+            what_to_do: "Si une application vous a envoyé ici, retournez-y et recommencez la connexion.",
+        },
+        forged: Notice {
+            title: "Ce formulaire n’appartient pas à ce navigateur",
+            what_happened: "Votre réponse ne vient pas de la page affichée dans ce navigateur, ou le navigateur ne conserve pas les cookies.",
+            what_to_do: "Autorisez les cookies pour ce site, puis retournez dans l’application et recommencez la connexion.",
+        },
+        decided: Notice {
+            title: "Cette demande a déjà reçu une réponse",
+            what_happened: "Vous avez déjà répondu à cette demande. Chaque demande n’accepte qu’une seule réponse.",
+            what_to_do: "Si l’application n’est pas encore connectée, retournez-y et recommencez la connexion.",
+        },
+        unattended: Notice {
+            title: "Appuyez vous-même sur le bouton",
+            what_happened: "Votre navigateur n’a pas confirmé que vous avez appuyé sur un bouton. Rien n’a donc été décidé.",
+            what_to_do: "Revenez à la page précédente et appuyez de nouveau sur le bouton.",
+        },
+        no_navigation: Notice {
+            title: "Cette page s’ouvre uniquement dans sa propre fenêtre",
+            what_happened: "Une autre page l’a demandée dans un script ou dans un cadre.",
+            what_to_do: "Retournez dans l’application et recommencez la connexion.",
+        },
+        busy: Notice {
+            title: "Trop de connexions en ce moment",
+            what_happened: "Le serveur traite déjà autant de connexions que possible.",
+            what_to_do: "Attendez quelques secondes, puis rechargez cette page.",
+        },
+        lost: Notice {
+            title: "Cette connexion ne peut pas être terminée",
+            what_happened: "Elle a été commencée dans un autre navigateur, a pris trop de temps ou est déjà terminée.",
+            what_to_do: "Si l’application n’est pas encore connectée, retournez-y et recommencez la connexion dans ce navigateur.",
+        },
+        completed: Notice {
+            title: "Cette connexion est terminée",
+            what_happened: "Chaque connexion ne peut être terminée qu’une seule fois.",
+            what_to_do: "Si l’application n’est pas encore connectée, retournez-y et recommencez la connexion.",
+        },
+        no_page: Notice {
+            title: "Il n’y a pas de page ici",
+            what_happened: "L’adresse est peut-être incomplète ou périmée.",
+            what_to_do: "Si une application vous a envoyé ici, retournez-y et recommencez la connexion.",
+        },
+        root_title: "Ceci est un service de connexion",
+        root_happened: [
+            "Quand vous connectez une application à l’un des serveurs de ce service, l’application vous envoie ici. Vous décidez de ce qu’elle peut faire, puis vous vous connectez avec ",
+            ".",
+        ],
+        root_to_do: "Il n’y a rien à faire sur cette page. Pour connecter une application, commencez dans l’application.",
+    },
+    documents: DocumentTexts {
+        host_title: "Cette application n’est pas acceptée ici",
+        host_happened: ["L’exploitant de ce service n’accepte pas les applications de ", "."],
+        host_to_do: "Si vous avez besoin de cette application, adressez-vous à l’exploitant de ce service.",
+        unavailable_title: "Cette application est introuvable",
+        unavailable_happened: [
+            "L’application se décrit à l’adresse ",
+            ". Ce serveur n’a pas pu obtenir ce document : il doit se trouver à une adresse https publique et être fourni en moins de cinq secondes avec le statut 200, sans redirection.",
+        ],
+        unavailable_to_do: "Attendez une minute, puis réessayez depuis l’application. Si l’erreur se reproduit, envoyez cette page aux créateurs de l’application.",
+        invalid_title: "La description de cette application est incorrecte",
+        invalid_happened: [
+            "L’application se décrit à l’adresse ",
+            ". Ce document n’est pas utilisable : ",
+            ".",
+        ],
+        invalid_to_do: "Envoyez cette page aux créateurs de l’application. Ils doivent corriger le document.",
+    },
+};

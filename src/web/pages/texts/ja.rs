@@ -1,0 +1,171 @@
+//! Japanese.
+
+use super::{
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    ReferenceTexts, SignedInTexts, Texts,
+};
+
+pub(super) static JA: Texts = Texts {
+    tag: "ja",
+    consent: ConsentTexts {
+        asks_for_access: ["", " がアクセスを求めています"],
+        registered_by_operator: "このアプリは、このサービスの運営者が登録しました。",
+        published_by: ["ウェブサイト ", " が公開しているアプリです"],
+        under_the_name: ["。アプリが名乗る名前は ", " ですが、誰も確認していません。"],
+        without_name: "。",
+        could_be_imitated: "お使いのデバイスにある別のプログラムが、このアプリを装っている可能性があります。",
+        chose_its_name: "この名前はアプリ自身が付けたもので、誰も確認していません。",
+        gave_no_name: "アプリの名前は示されていません。",
+        allow: "許可",
+        decline: "拒否",
+        allow_with_another_account: "別のアカウントで許可",
+        next_sign_in: ["次に ", " でサインインします。"],
+        asked_to_share: ["共有を求める情報: ", "。"],
+        about_this_app: "このアプリについて",
+        website: "ウェブサイト",
+        privacy_policy: "プライバシーポリシー",
+        terms: "利用規約",
+        full_address: "完全なアドレス",
+        app_id: "アプリ ID",
+    },
+    destination: DestinationTexts {
+        sent_back_to: "サインイン後の戻り先",
+        known: "このサービスが把握しているアドレスです。",
+        this_computer: "お使いのコンピューター上のアプリです。ご自身で今この操作を始めた場合にのみ許可してください。",
+        app_link: [
+            "お使いのデバイスで ",
+            " リンクを扱うアプリが開きます。ご自身で今この操作を始めた場合にのみ許可してください。",
+        ],
+        unknown: "このサービスが把握していないウェブサイトです。",
+        decline_if_unknown: "心当たりがなければ拒否してください。許可すると、このサイトがあなたとしてアクセスできるようになります。",
+    },
+    access: AccessTexts {
+        access_to: "アクセス先",
+        what_it_may_do: "許可される操作",
+        no_permission: "あなたとしてこのサーバーを使用します。特別な権限は求めていません。",
+        user: "あなたが誰であるかを知る",
+        offline_access: "あなたか運営者が終了するまで、不在の間もアクセスを続ける",
+    },
+    signed_in: SignedInTexts {
+        no_access: "このアカウントにはアクセス権がありません",
+        let_app_use: ["", " に ", " の使用を許可しますか？"],
+        signed_in_as: ["", " としてサインインしています。"],
+        not_given_access: "このサービスの運営者は、このアカウントにアクセス権を与えていません。",
+        use_another_or_ask: "別のアカウントを使うか、運営者にお問い合わせください。",
+        use_another_account: "別のアカウントを使う",
+        cancel: "キャンセル",
+    },
+    reference: ReferenceTexts {
+        reference: "照会番号",
+        quote_it: "お問い合わせの際は、このコードをお伝えください。",
+    },
+    continuing: ContinueTexts {
+        declined: "拒否しました",
+        gets_no_access: "アプリはアクセスできません。",
+        took_too_long: "時間切れです",
+        not_finished_in_time: "サインインが時間内に完了しませんでした。アプリに戻って、もう一度始めてください。",
+        not_granted: "このリクエストは許可できません",
+        not_possible: ["アプリが、ここではできないことを求めました: ", "。"],
+        app_is_at: "アプリのアドレス",
+        not_been_sent: "まだ移動していません。",
+        return_if_known: "このサービスが把握していないアドレスです。心当たりがある場合にのみ戻り、なければこのページを閉じてください。",
+        return_to: ["", " に戻る"],
+    },
+    notices: Notices {
+        went_wrong: Notice {
+            title: "エラーが発生しました",
+            what_happened: "サーバーがリクエストを処理できませんでした。",
+            what_to_do: "アプリからもう一度お試しください。同じことが起きる場合は、下のコードをこのサービスの運営者にお送りください。",
+        },
+        too_many: Notice {
+            title: "リクエストが多すぎます",
+            what_happened: "お使いのネットワークからのサインインが、通常より多くなっています。",
+            what_to_do: "しばらく待ってから、もう一度お試しください。",
+        },
+        unknown_app: Notice {
+            title: "このアプリは登録されていません",
+            what_happened: "接続元のアプリは、このサーバーに登録されていません。登録の有効期限が切れた可能性があります。",
+            what_to_do: "アプリに戻り、この接続を削除して追加し直してください。アプリが改めて登録されます。",
+        },
+        bad_address: Notice {
+            title: "このアプリの戻り先アドレスは使用できません",
+            what_happened: "アプリが登録したアドレスには移動できなくなりました。別のプログラムが起動したり、応答が書き換えられたりするおそれがあります。",
+            what_to_do: "アプリを更新し、この接続を削除して追加し直してください。解決しない場合は、下のコードをアプリの開発元にお送りください。",
+        },
+        unavailable: Notice {
+            title: "現在ご利用いただけません",
+            what_happened: "サーバーは現在、アプリの情報を確認できません。",
+            what_to_do: "しばらく待ってから、アプリからもう一度お試しください。",
+        },
+        unusable: Notice {
+            title: "このリクエストは使用できません",
+            what_happened: "接続元のアプリのリクエストには、このサーバーが安全に応答できません。",
+            what_to_do: "アプリに戻って、もう一度始めてください。同じことが起きる場合は、下のコードをアプリの開発元にお送りください。",
+        },
+        not_to_be_opened: Notice {
+            title: "ここにページはありません",
+            what_happened: "このアドレスは、前のページでの回答を受け取るためのものです。",
+            what_to_do: "アプリからここに来た場合は、アプリに戻ってサインインをやり直してください。",
+        },
+        forged: Notice {
+            title: "このフォームはこのブラウザーのものではありません",
+            what_happened: "回答がこのブラウザーで表示したページから送られていないか、ブラウザーが Cookie を保存していません。",
+            what_to_do: "このサイトの Cookie を許可してから、アプリに戻ってサインインをやり直してください。",
+        },
+        decided: Notice {
+            title: "このリクエストは回答済みです",
+            what_happened: "このリクエストにはすでに回答しました。回答できるのは、リクエストごとに一度だけです。",
+            what_to_do: "アプリがまだ接続されていない場合は、アプリに戻ってサインインをやり直してください。",
+        },
+        unattended: Notice {
+            title: "ご自身でボタンを押してください",
+            what_happened: "ボタンが押されたことをブラウザーで確認できなかったため、まだ何も決まっていません。",
+            what_to_do: "前のページに戻り、もう一度ボタンを押してください。",
+        },
+        no_navigation: Notice {
+            title: "このページは単独のウィンドウでのみ開けます",
+            what_happened: "別のページが、スクリプトまたはフレームの中でこのページを開こうとしました。",
+            what_to_do: "アプリに戻って、サインインをやり直してください。",
+        },
+        busy: Notice {
+            title: "現在サインインが集中しています",
+            what_happened: "サーバーで同時に処理できるサインインの数が上限に達しています。",
+            what_to_do: "数秒待ってから、このページを再読み込みしてください。",
+        },
+        lost: Notice {
+            title: "このサインインは完了できません",
+            what_happened: "別のブラウザーで始めたか、時間がかかりすぎたか、すでに完了しています。",
+            what_to_do: "アプリがまだ接続されていない場合は、アプリに戻り、このブラウザーでサインインをやり直してください。",
+        },
+        completed: Notice {
+            title: "このサインインは完了しています",
+            what_happened: "サインインを完了できるのは一度だけです。",
+            what_to_do: "アプリがまだ接続されていない場合は、アプリに戻ってサインインをやり直してください。",
+        },
+        no_page: Notice {
+            title: "ここにページはありません",
+            what_happened: "アドレスが不完全か、古くなっている可能性があります。",
+            what_to_do: "アプリからここに来た場合は、アプリに戻ってサインインをやり直してください。",
+        },
+        root_title: "ここはサインインのためのサービスです",
+        root_happened: [
+            "このサービスを利用するサーバーにアプリを接続すると、アプリからここに移動します。アプリに許可する操作を決めてから、 ",
+            " でサインインします。",
+        ],
+        root_to_do: "このページで行う操作はありません。アプリを接続するには、アプリから始めてください。",
+    },
+    documents: DocumentTexts {
+        host_title: "このアプリはここでは使用できません",
+        host_happened: ["このサービスの運営者は、次のホストのアプリを受け付けていません: ", "。"],
+        host_to_do: "このアプリが必要な場合は、このサービスの運営者にお問い合わせください。",
+        unavailable_title: "このアプリの情報を確認できません",
+        unavailable_happened: [
+            "アプリの説明は次のアドレスにあります: ",
+            "。サーバーはこの文書を取得できませんでした。文書は公開された https アドレスに置き、5 秒以内にステータス 200 で、リダイレクトせずに返す必要があります。",
+        ],
+        unavailable_to_do: "1 分ほど待ってから、アプリからもう一度お試しください。同じことが起きる場合は、このページをアプリの開発元にお送りください。",
+        invalid_title: "このアプリの説明に誤りがあります",
+        invalid_happened: ["アプリの説明は次のアドレスにあります: ", "。この文書は使用できません: ", "。"],
+        invalid_to_do: "このページをアプリの開発元にお送りください。文書の修正が必要です。",
+    },
+};
