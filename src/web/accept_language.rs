@@ -47,7 +47,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let fraction: u16 = format!("{decimals:0<3}").parse().ok()?;
+    let digits = decimals.bytes().chain([b'0'; 3]).take(3);
+    let fraction = digits.fold(0, |fraction, digit| fraction * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(fraction),
         "1" if fraction == 0 => Some(1000),
