@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use pangea_mcp_auth::oauth::{
-    client::{AuthenticationMethod, ClientMetadata},
-    client_document::{Fetched, LARGEST_DOCUMENT},
+    client::AuthenticationMethod,
+    client_document::{Description, Fetched, LARGEST_DOCUMENT},
     client_id::ClientId,
     redirect::{PrivateUseSchemes, RedirectUri},
 };
@@ -18,9 +18,16 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(document.as_str().as_bytes(), url);
     assert!(!document.host().is_empty() && document.url().query().is_none());
     let fetched = Fetched { content_type: Some("application/json"), body };
-    if let Ok(metadata) = ClientMetadata::of_document(document, fetched, &PrivateUseSchemes::Any) {
+    if let Ok(Description { metadata, jwks }) =
+        Description::of_document(document, fetched, &PrivateUseSchemes::Any)
+    {
         assert!(body.len() <= LARGEST_DOCUMENT && metadata.client_name.is_some());
-        assert_eq!(metadata.token_endpoint_auth_method, AuthenticationMethod::None);
+        let keys = usize::from(jwks.is_some()) + usize::from(metadata.jwks_uri.is_some());
+        match metadata.token_endpoint_auth_method {
+            AuthenticationMethod::None => assert!(keys <= 1),
+            AuthenticationMethod::PrivateKeyJwt => assert_eq!(keys, 1),
+            other => panic!("{other:?} needs a secret"),
+        }
         assert!(!metadata.redirect_uris.is_empty());
         assert!(metadata.redirect_uris.iter().all(RedirectUri::is_acceptable));
     }

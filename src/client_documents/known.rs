@@ -1,11 +1,11 @@
-//! What this process knows about the document at one URL, and what follows from the outcome of a fetch.
+//! What this process knows about one URL, and what follows from the outcome of a fetch.
 
 use std::{sync::Arc, time::Duration};
 
 use super::DocumentError;
 use crate::{
     clock::UnixTime,
-    oauth::client::{ClientMetadata, DocumentState},
+    oauth::{client::DocumentState, client_document::Description, client_keys::ClientKeys},
 };
 
 /// How long a failed fetch is not repeated: long enough for a burst, short for a developer who corrects a document.
@@ -13,28 +13,45 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The same while the last good document is used, so that no user waits for a host that is down.
 const PAUSE_WITH_LAST_GOOD: Duration = Duration::from_mins(1);
 
-/// A valid document.
+/// Valid content of a URL.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct Kept<T> {
     /// What it says.
-    pub metadata: ClientMetadata,
+    pub content: T,
     /// When it was fetched.
     pub state: DocumentState,
 }
 
-impl Document {
-    /// Whether it need not be fetched again.
+/// A client's metadata document.
+pub type Document = Kept<Description>;
+/// What is at the `jwks_uri` of a client.
+pub type KeySet = Kept<ClientKeys>;
+
+/// What must be fetched again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What is no longer fresh.
+    Fresh,
+    /// Everything that was not fetched just now: what is known did not serve.
+    Newer,
+}
+
+impl Need {
+    /// Whether the content that was fetched in this state will do.
     #[must_use]
-    pub fn is_fresh(&self, now: UnixTime) -> bool {
-        now < self.state.fresh_until
+    pub fn is_met_by(self, state: DocumentState, now: UnixTime) -> bool {
+        match self {
+            Self::Fresh => now < state.fresh_until,
+            Self::Newer => now < state.fetched_at.plus(PAUSE_WITH_LAST_GOOD),
+        }
     }
 }
 
-/// The last good document, and the last failure. A failure is forgotten after a pause.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    document: Option<Arc<Document>>,
-    /// Documents that were fetched until then are not used.
+/// The last good content, and the last failure. A failure is forgotten after a pause.
+#[derive(Debug)]
+pub(super) struct Known<T> {
+    last_good: Option<Arc<Kept<T>>>,
+    /// What was fetched until then is not used.
     withdrawn_at: Option<UnixTime>,
     failure: Option<Failure>,
 }
@@ -45,21 +62,25 @@ struct Failure {
     until: UnixTime,
 }
 
-impl Known {
+impl<T> Default for Known<T> {
+    fn default() -> Self {
+        Self { last_good: None, withdrawn_at: None, failure: None }
+    }
+}
+
+impl<T> Known<T> {
     /// Notes the outcome of a fetch.
     pub(super) fn note(
         &mut self,
-        outcome: Result<Document, DocumentError>,
-        stored: Option<&Arc<Document>>,
+        outcome: Result<Kept<T>, DocumentError>,
+        stored: Option<&Arc<Kept<T>>>,
         now: UnixTime,
     ) {
         match outcome {
-            Ok(document) => {
-                *self = Self { document: Some(Arc::new(document)), withdrawn_at: None, failure: None };
-            }
+            Ok(good) => *self = Self { last_good: Some(Arc::new(good)), withdrawn_at: None, failure: None },
             Err(error) => {
                 if error.withdraws() {
-                    (self.document, self.withdrawn_at) = (None, Some(now));
+                    (self.last_good, self.withdrawn_at) = (None, Some(now));
                 }
                 let pause = if self.usable(stored).is_some() { PAUSE_WITH_LAST_GOOD } else { PAUSE };
                 self.failure = Some(Failure { error, until: now.plus(pause) });
@@ -67,29 +88,30 @@ impl Known {
         }
     }
 
-    /// The newest document that was not withdrawn, of any age.
-    pub(super) fn usable(&self, stored: Option<&Arc<Document>>) -> Option<Arc<Document>> {
-        // Another process may have seen that the document is gone.
+    /// The newest content that was not withdrawn, of any age.
+    pub(super) fn usable(&self, stored: Option<&Arc<Kept<T>>>) -> Option<Arc<Kept<T>>> {
+        // Another process may have seen that it is gone.
         let seen_elsewhere =
             stored.filter(|stored| stored.state.withdrawn).map(|stored| stored.state.fetched_at);
         let withdrawn_at = self.withdrawn_at.max(seen_elsewhere);
-        let is_valid = |document: &&Arc<Document>| {
-            let state = document.state;
+        let is_valid = |kept: &&Arc<Kept<T>>| {
+            let state = kept.state;
             !state.withdrawn && withdrawn_at.is_none_or(|at| at < state.fetched_at)
         };
-        let known = self.document.iter().chain(stored).filter(is_valid);
-        known.max_by_key(|document| document.state.fetched_at).cloned()
+        let known = self.last_good.iter().chain(stored).filter(is_valid);
+        known.max_by_key(|kept| kept.state.fetched_at).cloned()
     }
 
     /// The answer that needs no fetch; `None` if it is time to fetch.
     pub(super) fn settled(
         &self,
-        stored: Option<&Arc<Document>>,
+        stored: Option<&Arc<Kept<T>>>,
+        need: Need,
         now: UnixTime,
-    ) -> Option<Result<Arc<Document>, DocumentError>> {
+    ) -> Option<Result<Arc<Kept<T>>, DocumentError>> {
         let usable = self.usable(stored);
-        if let Some(fresh) = usable.as_ref().filter(|document| document.is_fresh(now)) {
-            return Some(Ok(Arc::clone(fresh)));
+        if let Some(enough) = usable.as_ref().filter(|kept| need.is_met_by(kept.state, now)) {
+            return Some(Ok(Arc::clone(enough)));
         }
         let failure = self.failure.as_ref().filter(|failure| now < failure.until)?;
         Some(usable.ok_or_else(|| failure.error.clone()))
@@ -99,7 +121,9 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::{client_document::InvalidDocument, redirect::PrivateUseSchemes};
+    use crate::oauth::{
+        client::ClientMetadata, client_document::InvalidDocument, redirect::PrivateUseSchemes,
+    };
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -112,7 +136,7 @@ mod tests {
         let metadata = ClientMetadata::parse(body, &PrivateUseSchemes::default()).unwrap();
         let fetched_at = at(second);
         let state = DocumentState { fetched_at, fresh_until: fetched_at.plus(HOUR), withdrawn: false };
-        Document { metadata, state }
+        Document { content: Description { metadata, jwks: None }, state }
     }
 
     fn status(code: u16) -> DocumentError {
@@ -121,16 +145,18 @@ mod tests {
 
     /// When the document that is answered was fetched; the error if there is none.
     fn answer(
-        known: &Known,
+        known: &Known<Description>,
         stored: Option<&Arc<Document>>,
         second: u64,
     ) -> Option<Result<UnixTime, DocumentError>> {
-        known.settled(stored, at(second)).map(|settled| settled.map(|document| document.state.fetched_at))
+        known
+            .settled(stored, Need::Fresh, at(second))
+            .map(|settled| settled.map(|document| document.state.fetched_at))
     }
 
     #[test]
     fn cimd_11_a_document_is_used_while_it_is_fresh() {
-        let mut known = Known::default();
+        let mut known = Known::<Description>::default();
         assert_eq!(answer(&known, None, 0), None);
         known.note(Ok(fetched(0)), None, at(0));
         assert_eq!(answer(&known, None, 3599), Some(Ok(at(0))));
@@ -140,7 +166,7 @@ mod tests {
     #[test]
     fn cimd_11_a_failure_is_no_cache_entry() {
         for error in [status(404), status(500), DocumentError::Invalid(InvalidDocument::NotAnObject)] {
-            let mut known = Known::default();
+            let mut known = Known::<Description>::default();
             known.note(Err(error.clone()), None, at(0));
             assert_eq!(answer(&known, None, 4), Some(Err(error)), "it is not fetched again at once");
             assert_eq!(answer(&known, None, 5), None, "it is fetched again");
@@ -165,7 +191,7 @@ mod tests {
             (DocumentError::Invalid(InvalidDocument::OtherClient), false),
         ] {
             for stored in [None, Some(Arc::new(fetched(0)))] {
-                let (stored, mut known) = (stored.as_ref(), Known::default());
+                let (stored, mut known) = (stored.as_ref(), Known::<Description>::default());
                 if stored.is_none() {
                     known.note(Ok(fetched(0)), None, at(0));
                 }
@@ -182,7 +208,8 @@ mod tests {
 
     #[test]
     fn the_newest_document_counts() {
-        let (mut known, older, newer) = (Known::default(), Arc::new(fetched(0)), Arc::new(fetched(20)));
+        let (mut known, older, newer) =
+            (Known::<Description>::default(), Arc::new(fetched(0)), Arc::new(fetched(20)));
         known.note(Ok(fetched(10)), None, at(10));
         assert_eq!(answer(&known, Some(&older), 30), Some(Ok(at(10))));
         assert_eq!(answer(&known, Some(&newer), 30), Some(Ok(at(20))));

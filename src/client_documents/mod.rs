@@ -1,15 +1,14 @@
-//! Client metadata documents: fetched when an authorization request needs them, cached by the rules of HTTP within
-//! bounds, one fetch at a time for each URL. What a document means is decided in [`crate::oauth::client_document`].
+//! Client metadata documents, and the key sets that they point to: fetched when a request needs them, cached by the
+//! rules of HTTP within bounds, one fetch at a time for each URL. What a document means is decided in
+//! [`crate::oauth::client_document`].
 
+mod cache;
 mod freshness;
 mod known;
 mod logo;
 mod table;
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -17,22 +16,22 @@ use tokio::{
 };
 use url::Url;
 
-pub use self::{
-    known::Document,
-    logo::{KnownLogo, Logo},
-};
 use self::{
-    known::Known,
+    cache::Cache,
     logo::{LARGEST_LOGO, Logos},
-    table::{Entry, Table},
+};
+pub use self::{
+    known::{Document, Kept, KeySet, Need},
+    logo::{KnownLogo, Logo},
 };
 use crate::{
     clock::UnixTime,
     fetch::{Answer, FetchError, PublicFetch},
     oauth::{
-        client::{ClientMetadata, DocumentState},
-        client_document::{Fetched, InvalidDocument, LARGEST_DOCUMENT},
+        client::DocumentState,
+        client_document::{Description, Fetched, InvalidDocument, LARGEST_DOCUMENT},
         client_id::DocumentId,
+        client_keys::{ClientKeys, UnusableKeys},
         policy::Rate,
         redirect::PrivateUseSchemes,
     },
@@ -45,10 +44,12 @@ const MOST_FETCHES: usize = 32;
 const MOST_REFETCHES: usize = 8;
 /// How long a request waits for its turn to fetch.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a request waits for another that fetches the same document: its turn, and the fetch.
-const FETCH_PATIENCE: Duration = Duration::from_secs(8);
 /// Fetches from one host.
 const PER_HOST: Rate = Rate { per_minute: 60, burst: 60 };
+/// Largest key set, in bytes. Some have a certificate with each key.
+const LARGEST_KEY_SET: usize = 64 * 1024;
+/// Longest time that a key is accepted which the client has removed from its key set.
+const LONGEST_KEY_SET_LIFETIME: Duration = Duration::from_hours(1);
 
 /// Why there is no document. The texts are for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,8 +57,11 @@ pub enum DocumentError {
     /// The document is wrong.
     #[error("{0}")]
     Invalid(InvalidDocument),
+    /// What is at `jwks_uri` is wrong.
+    #[error("the key set at jwks_uri cannot be used: {0}")]
+    Keys(UnusableKeys),
     /// The host answered with another status than 200.
-    #[error("the host of the document answered with status {code}{}", if *.is_bot_wall { ": its bot protection stopped the request" } else { "" })]
+    #[error("the host answered with status {code}{}", if *.is_bot_wall { ": its bot protection stopped the request" } else { "" })]
     Status {
         /// HTTP status code.
         code: u16,
@@ -81,7 +85,7 @@ impl DocumentError {
     #[must_use]
     pub const fn withdraws(&self) -> bool {
         match self {
-            Self::Invalid(_) => true,
+            Self::Invalid(_) | Self::Keys(_) => true,
             Self::Status { code, .. } => !matches!(*code, 403 | 429 | 500..=599),
             Self::Unreachable(_) | Self::TooMany(_) | Self::Busy => false,
         }
@@ -96,7 +100,8 @@ pub type Admission<'a> = &'a (dyn Fn() -> Result<(), Duration> + Send + Sync);
 pub struct ClientDocuments {
     fetch: PublicFetch,
     schemes: PrivateUseSchemes,
-    table: Table,
+    documents: Cache<Description>,
+    key_sets: Cache<ClientKeys>,
     logos: Logos,
     fetches: Semaphore,
     /// For documents of clients that users have signed in with. What strangers invent does not hold these up.
@@ -111,7 +116,8 @@ impl ClientDocuments {
         Self {
             fetch,
             schemes,
-            table: Table::default(),
+            documents: Cache::default(),
+            key_sets: Cache::default(),
             logos: Logos::default(),
             fetches: Semaphore::new(MOST_FETCHES - MOST_REFETCHES),
             refetches: Semaphore::new(MOST_REFETCHES),
@@ -119,68 +125,55 @@ impl ClientDocuments {
         }
     }
 
-    /// The document of a client for an authorization request. `stored` is what the repository has. A fresh document is
-    /// returned without waiting. Otherwise it is fetched, after `admission`.
+    /// The document of a client. `stored` is what the repository has. What meets the need is returned without waiting.
+    /// Otherwise the document is fetched, after `admission`.
     ///
     /// # Errors
     ///
     /// When it cannot be fetched and the last good one cannot be used.
-    pub async fn current(
+    pub async fn document(
         &self,
         id: &DocumentId,
         stored: Option<&Arc<Document>>,
+        need: Need,
         admission: Admission<'_>,
         now: UnixTime,
     ) -> Result<Arc<Document>, DocumentError> {
-        if let Some(fresh) = self.known(id, stored).filter(|known| known.is_fresh(now)) {
-            return Ok(fresh);
-        }
-        let busy = || self.known(id, stored).ok_or(DocumentError::Busy);
-        let Some(entry) = self.table.entry(id) else { return busy() };
-        let Ok(_turn) = timeout(FETCH_PATIENCE, entry.turn.lock()).await else { return busy() };
-        // The previous holder of the turn may have fetched it.
-        if let Some(settled) = entry.known().settled(stored, now) {
-            return settled;
-        }
-        match self.admitted_fetch(id, stored.is_some(), admission, now).await {
-            Ok(outcome) => {
-                let mut known = entry.known();
-                known.note(outcome, stored, now);
-                known.settled(stored, now).unwrap_or(Err(DocumentError::Busy))
-            }
-            // Nothing was fetched, so nothing is noted.
-            Err(refused) => entry.known().usable(stored).ok_or(refused),
-        }
+        let fetch = async {
+            admission().map_err(DocumentError::TooMany)?;
+            let _turn = self.turn_for(id.host(), stored.is_some()).await?;
+            self.fetched(id, now).await
+        };
+        self.documents.current(id.as_str(), stored, need, now, fetch).await
     }
 
     /// The newest document of a client that can be used, of any age.
     #[must_use]
     pub fn known(&self, id: &DocumentId, stored: Option<&Arc<Document>>) -> Option<Arc<Document>> {
-        match self.table.existing(id) {
-            Some(entry) => entry.known().usable(stored),
-            None => Known::default().usable(stored),
-        }
+        self.documents.known(id.as_str(), stored)
     }
 
-    async fn admitted_fetch(
+    /// The keys at the `jwks_uri` of a client that users have signed in with. `stored` are those that the repository
+    /// has, however old.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be fetched and none are known.
+    pub async fn key_set(
         &self,
-        id: &DocumentId,
-        has_users: bool,
-        admission: Admission<'_>,
+        uri: &str,
+        stored: Option<&Arc<KeySet>>,
+        need: Need,
         now: UnixTime,
-    ) -> Result<Result<Document, DocumentError>, DocumentError> {
-        admission()
-            .and_then(|()| self.hosts.admit((id.host(), has_users)))
-            .map_err(DocumentError::TooMany)?;
+    ) -> Result<Arc<KeySet>, DocumentError> {
+        self.key_sets.current(uri, stored, need, now, self.fetched_keys(uri, now)).await
+    }
+
+    /// The right to fetch from a host, until it is dropped.
+    async fn turn_for(&self, host: &str, has_users: bool) -> Result<SemaphorePermit<'_>, DocumentError> {
+        self.hosts.admit((host, has_users)).map_err(DocumentError::TooMany)?;
         let fetches = if has_users { &self.refetches } else { &self.fetches };
-        let _turn = turn(fetches).await.ok_or(DocumentError::Busy)?;
-        let outcome = self.fetched(id, now).await;
-        tracing::debug!(
-            client_id = id.as_str(),
-            error = outcome.as_ref().err().map(tracing::field::display),
-            "document fetched"
-        );
-        Ok(outcome)
+        turn(fetches).await.ok_or(DocumentError::Busy)
     }
 
     /// What is known about the logo at this URL. If it is due, the caller is to fetch it.
@@ -205,31 +198,53 @@ impl ClientDocuments {
     }
 
     async fn fetched(&self, id: &DocumentId, now: UnixTime) -> Result<Document, DocumentError> {
-        let answer = match self.fetch.get(id.url(), "application/json", LARGEST_DOCUMENT).await {
-            Ok(answer) => answer,
-            Err(FetchError::TooLarge { status: 200, .. }) => {
-                return Err(DocumentError::Invalid(InvalidDocument::TooLarge));
-            }
-            Err(FetchError::TooLarge { status: code, .. }) => {
-                return Err(DocumentError::Status { code, is_bot_wall: false });
-            }
-            Err(error) => return Err(DocumentError::Unreachable(error.to_string())),
-        };
-        if answer.status != 200 {
-            let is_bot_wall = answer.header("cf-mitigated").is_some();
-            return Err(DocumentError::Status { code: answer.status, is_bot_wall });
-        }
-        let metadata = self.read(id, &answer).map_err(DocumentError::Invalid)?;
+        let too_large = DocumentError::Invalid(InvalidDocument::TooLarge);
+        let answer = self.answer(id.url(), "application/json", LARGEST_DOCUMENT, too_large).await?;
+        let content = self.read(id, &answer).map_err(DocumentError::Invalid)?;
         let fresh_until = now.plus(freshness::lifetime(&answer.headers, now));
-        Ok(Document { metadata, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } })
+        Ok(Kept { content, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } })
     }
 
-    fn read(&self, id: &DocumentId, answer: &Answer) -> Result<ClientMetadata, InvalidDocument> {
+    async fn fetched_keys(&self, uri: &str, now: UnixTime) -> Result<KeySet, DocumentError> {
+        let url = Url::parse(uri).map_err(|error| DocumentError::Unreachable(error.to_string()))?;
+        let _turn = self.turn_for(url.host_str().unwrap_or_default(), true).await?;
+        let too_large = DocumentError::Keys(UnusableKeys::TooMany);
+        let accept = "application/jwk-set+json, application/json";
+        let answer = self.answer(&url, accept, LARGEST_KEY_SET, too_large).await?;
+        let content = ClientKeys::parse(&answer.body).map_err(DocumentError::Keys)?;
+        let lifetime = freshness::lifetime(&answer.headers, now).min(LONGEST_KEY_SET_LIFETIME);
+        let fresh_until = now.plus(lifetime);
+        Ok(Kept { content, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } })
+    }
+
+    /// An answer with status 200.
+    async fn answer(
+        &self,
+        url: &Url,
+        accept: &'static str,
+        largest: usize,
+        too_large: DocumentError,
+    ) -> Result<Answer, DocumentError> {
+        match self.fetch.get(url, accept, largest).await {
+            Ok(answer) if answer.status == 200 => Ok(answer),
+            Ok(answer) => {
+                let is_bot_wall = answer.header("cf-mitigated").is_some();
+                Err(DocumentError::Status { code: answer.status, is_bot_wall })
+            }
+            Err(FetchError::TooLarge { status: 200, .. }) => Err(too_large),
+            Err(FetchError::TooLarge { status: code, .. }) => {
+                Err(DocumentError::Status { code, is_bot_wall: false })
+            }
+            Err(error) => Err(DocumentError::Unreachable(error.to_string())),
+        }
+    }
+
+    fn read(&self, id: &DocumentId, answer: &Answer) -> Result<Description, InvalidDocument> {
         if is_compressed(answer) {
             return Err(InvalidDocument::Compressed);
         }
         let fetched = Fetched { content_type: answer.header("content-type"), body: &answer.body };
-        ClientMetadata::of_document(id, fetched, &self.schemes)
+        Description::of_document(id, fetched, &self.schemes)
     }
 }
 
@@ -240,10 +255,4 @@ async fn turn(fetches: &Semaphore) -> Option<SemaphorePermit<'_>> {
 /// No compression was asked for, and none is undone.
 fn is_compressed(answer: &Answer) -> bool {
     answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
-}
-
-impl Entry {
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

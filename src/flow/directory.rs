@@ -8,12 +8,13 @@ use url::Url;
 use super::AuthorizationServer;
 use crate::{
     audit::{self, Event},
-    client_documents::{Admission, Document, DocumentError, KnownLogo, Logo},
+    client_documents::{Admission, Document, DocumentError, KnownLogo, Logo, Need},
     clock::UnixTime,
     oauth::{
-        client::{Client, ClientId, DocumentState, Origin},
-        client_document::InvalidDocument,
+        client::{Client, ClientId, ClientMetadata, DocumentState, Origin},
+        client_document::{Description, InvalidDocument},
         client_id::DocumentId,
+        client_keys::ClientKeys,
         error::{ErrorCode, OAuthError, refuse},
     },
     repository::{Change, RepositoryError, Stored},
@@ -74,7 +75,7 @@ impl NoClient {
                 let cause = invalid.to_string();
                 Self::of_document(id, DocumentProblem::Invalid(invalid), cause)
             }
-            DocumentError::Status { .. } | DocumentError::Unreachable(_) => {
+            DocumentError::Keys(_) | DocumentError::Status { .. } | DocumentError::Unreachable(_) => {
                 Self::of_document(id, DocumentProblem::Unavailable, error)
             }
             DocumentError::TooMany(wait) => Self::TooMany(wait),
@@ -92,37 +93,47 @@ fn unknown() -> OAuthError {
 }
 
 /// A document as its record has it.
-fn stored_document(stored: &Stored<Client>) -> Option<Arc<Document>> {
-    let Client { metadata, document, .. } = &stored.value;
-    document.map(|state| Arc::new(Document { metadata: metadata.clone(), state }))
+fn stored_document(client: &Client) -> Option<Arc<Document>> {
+    let Client { metadata, document, jwks, .. } = client;
+    let listed = || jwks.clone().filter(|_| metadata.jwks_uri.is_none());
+    document.map(|state| {
+        let content = Description { metadata: metadata.clone(), jwks: listed() };
+        Arc::new(Document { content, state })
+    })
 }
 
 /// The client that a document describes. Its record is kept, and marked where the document is newer.
 fn described(id: &DocumentId, document: &Document, stored: Option<Stored<Client>>, now: UnixTime) -> Client {
-    match stored.map(|stored| stored.value) {
-        Some(client) if client.document == Some(document.state) => client,
-        Some(client) => Client {
-            metadata: document.metadata.clone(),
-            document: Some(document.state),
-            unused: true,
-            ..client
-        },
-        None => Client {
-            client_id: ClientId::Document(id.clone()),
-            origin: Origin::Document,
-            issued_at: now,
-            expires_at: None,
-            unused: true,
-            secret: None,
-            secret_expires_at: None,
-            previous_secret: None,
-            jwks: None,
-            allowance: None,
-            metadata: document.metadata.clone(),
-            document: Some(document.state),
-            operated: None,
-        },
+    let Document { content: Description { metadata, jwks }, state } = document;
+    let client = match stored.map(|stored| stored.value) {
+        Some(client) if client.document == Some(*state) => return client,
+        Some(client) => client,
+        None => Client::new(ClientId::Document(id.clone()), Origin::Document, metadata.clone(), now),
+    };
+    Client {
+        jwks: jwks.clone().or_else(|| published_keys(&client, metadata)),
+        metadata: metadata.clone(),
+        document: Some(*state),
+        unused: true,
+        ..client
     }
+}
+
+/// The keys that are known of a client whose document still names the same `jwks_uri`.
+fn published_keys(client: &Client, metadata: &ClientMetadata) -> Option<ClientKeys> {
+    let is_same = metadata.jwks_uri.is_some() && metadata.jwks_uri == client.metadata.jwks_uri;
+    client.jwks.clone().filter(|_| is_same)
+}
+
+/// The stored client with what was fetched of it, if that is newer.
+fn renewed(stored: &Client, fetched: &Client) -> Option<Client> {
+    let fetched_at = |client: &Client| client.document.map(|state| state.fetched_at);
+    (fetched_at(fetched) > fetched_at(stored)).then(|| Client {
+        jwks: fetched.jwks.clone(),
+        metadata: fetched.metadata.clone(),
+        document: fetched.document,
+        ..stored.clone()
+    })
 }
 
 impl AuthorizationServer {
@@ -146,8 +157,8 @@ impl AuthorizationServer {
             return Err(NoClient::of_document(id, DocumentProblem::Host, cause));
         }
         let stored = self.stored_client(&client_id, now).await?;
-        let known = stored.as_ref().and_then(stored_document);
-        match self.documents.current(id, known.as_ref(), admission, now).await {
+        let known = stored.as_ref().and_then(|stored| stored_document(&stored.value));
+        match self.documents.document(id, known.as_ref(), Need::Fresh, admission, now).await {
             Ok(document) => Ok(described(id, &document, stored, now)),
             Err(error) => {
                 if let Some(stored) = stored.filter(|_| error.withdraws()) {
@@ -170,10 +181,12 @@ impl AuthorizationServer {
         if !self.settings.client_documents.accepts(client_id) {
             return refuse(ErrorCode::InvalidClient, "clients of this host are not accepted here");
         }
-        let known = stored.as_ref().and_then(stored_document);
-        let document = match self.documents.known(id, known.as_ref()) {
-            Some(document) => document,
-            None => self.documents.current(id, known.as_ref(), &|| Ok(()), now).await.map_err(not_known)?,
+        let known = stored.as_ref().and_then(|stored| stored_document(&stored.value));
+        let document = if let Some(document) = self.documents.known(id, known.as_ref()) {
+            document
+        } else {
+            let fetched = self.documents.document(id, known.as_ref(), Need::Fresh, &|| Ok(()), now);
+            fetched.await.map_err(not_known)?
         };
         Ok(described(id, &document, stored, now))
     }
@@ -219,6 +232,28 @@ impl AuthorizationServer {
         Ok(())
     }
 
+    /// The client as its document describes it now, because what is known of it did not serve. It is fetched at most once
+    /// a minute. `None` if it says nothing newer.
+    pub(super) async fn described_again(
+        &self,
+        client: &Stored<Client>,
+        now: UnixTime,
+    ) -> Result<Option<Client>, OAuthError> {
+        let Some(id) = client.value.client_id.document() else { return Ok(None) };
+        let known = stored_document(&client.value);
+        let fetched = self.documents.document(id, known.as_ref(), Need::Newer, &|| Ok(()), now);
+        // Whatever keeps the document from being fetched says nothing about the client, which is known.
+        let Ok(document) = fetched.await else { return Ok(None) };
+        let described = described(id, &document, Some(client.clone()), now);
+        let updated =
+            self.clients.update_from(client.clone(), now, |stored| match renewed(stored, &described) {
+                Some(client) => Ok::<_, RepositoryError>(Change::Write(client, true)),
+                None => Ok(Change::Leave(false)),
+            });
+        let newer = updated.await?.filter(|updated| updated.outcome);
+        Ok(newer.map(|updated| updated.stored.value))
+    }
+
     /// Stores what was fetched of a client that is about to get a grant, until the client has been idle for long.
     /// A newer document that another process has stored meanwhile is kept.
     pub(super) async fn keep_document(
@@ -228,22 +263,15 @@ impl AuthorizationServer {
         idle: Duration,
         now: UnixTime,
     ) -> Result<(), OAuthError> {
-        let key = fetched.client_id.key();
-        let fetched_at = |client: &Client| client.document.map(|state| state.fetched_at);
-        let updated = self.clients.update(key, now, |stored| {
-            let is_newer = fetched_at(fetched) > fetched_at(stored);
+        let updated = self.clients.update(fetched.client_id.key(), now, |stored| {
+            let renewed = renewed(stored, fetched);
             let lives_on = stored.expires_at.is_none_or(|ends| until.since(ends) < idle / 10);
-            if !is_newer && lives_on {
+            if renewed.is_none() && lives_on {
                 return Change::Leave(None);
             }
-            let newest = if is_newer { fetched } else { stored };
-            let changed = newest.metadata != stored.metadata;
-            let client = Client {
-                expires_at: stored.expires_at.map(|ends| ends.max(until)),
-                metadata: newest.metadata.clone(),
-                document: newest.document,
-                ..stored.clone()
-            };
+            let newest = renewed.unwrap_or_else(|| stored.clone());
+            let changed = newest.metadata != stored.metadata || newest.jwks != stored.jwks;
+            let client = Client { expires_at: stored.expires_at.map(|ends| ends.max(until)), ..newest };
             Change::Write(client, changed.then_some("changed"))
         });
         let event = if let Some(updated) = updated.await? {

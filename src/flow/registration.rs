@@ -42,20 +42,12 @@ impl AuthorizationServer {
         let metadata = ClientMetadata::parse(body, &policy.schemes)?;
         let secret = (metadata.token_endpoint_auth_method != AuthenticationMethod::None)
             .then(|| new_secret(self.random()));
+        let client_id = ClientId::made(self.clock.millis(), self.random());
         let client = Client {
-            client_id: ClientId::made(self.clock.millis(), self.random()),
-            origin: Origin::SelfRegistered,
-            issued_at: now,
             expires_at: Some(now.plus(policy.unused)),
             unused: true,
             secret: secret.as_deref().map(TokenHash::of),
-            secret_expires_at: None,
-            previous_secret: None,
-            jwks: None,
-            allowance: None,
-            metadata,
-            document: None,
-            operated: None,
+            ..Client::new(client_id, Origin::SelfRegistered, metadata, now)
         };
         let Some(stored) = self.clients.insert(client, now).await.map_err(not_registered)? else {
             return Err(OAuthError::internal("the new client ID is taken"));

@@ -108,7 +108,8 @@ pub struct Client {
     /// The secret before the last rotation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous_secret: Option<PreviousSecret>,
-    /// The keys of a client that signs assertions.
+    /// The keys of a client that signs assertions. If its document has a `jwks_uri`: those that were there when they
+    /// last changed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jwks: Option<ClientKeys>,
     /// What a machine client may do; `None` for a client that asks users.
@@ -181,9 +182,32 @@ pub struct ClientMetadata {
     pub software_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub software_version: Option<String>,
+    /// Where the client publishes the keys that it signs with. Only a document names it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub jwks_uri: Option<String>,
 }
 
 impl Client {
+    /// A client that has neither a secret nor keys, and does not expire.
+    #[must_use]
+    pub const fn new(client_id: ClientId, origin: Origin, metadata: ClientMetadata, now: UnixTime) -> Self {
+        Self {
+            client_id,
+            origin,
+            issued_at: now,
+            expires_at: None,
+            unused: false,
+            secret: None,
+            secret_expires_at: None,
+            previous_secret: None,
+            jwks: None,
+            allowance: None,
+            metadata,
+            document: None,
+            operated: None,
+        }
+    }
+
     /// The return address: the requested one if it is registered, or the only registered one if none was
     /// requested (OAuth 2.1 section 2.3.2). Addresses that an earlier release registered must pass today's
     /// rules.

@@ -131,7 +131,15 @@ impl ClientKeys {
     ///
     /// When no key is left, there are too many, or a key is private.
     pub fn parse(json: &[u8]) -> Result<Self, UnusableKeys> {
-        let set: Value = serde_json::from_slice(json).map_err(|_| UnusableKeys::NotASet)?;
+        Self::of_set(&serde_json::from_slice(json).map_err(|_| UnusableKeys::NotASet)?)
+    }
+
+    /// Like [`ClientKeys::parse`], with a value.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn of_set(set: &Value) -> Result<Self, UnusableKeys> {
         let keys = set.get("keys").and_then(Value::as_array).ok_or(UnusableKeys::NotASet)?;
         if keys.iter().any(is_private_key) {
             return Err(UnusableKeys::Private);

@@ -66,20 +66,12 @@ pub fn client(id: &str, text: &str, expires_at: UnixTime) -> Result<Client, NoCl
     let metadata = metadata(&original, secret.is_some())?;
     let is_public = metadata.token_endpoint_auth_method == AuthenticationMethod::None;
     let secret_ends = number("client_secret_expires_at").map(UnixTime::from_secs).filter(|_| !is_public);
+    let issued_at = UnixTime::from_secs(number("client_id_issued_at").unwrap_or_default());
     Ok(Client {
-        client_id,
-        origin: Origin::SelfRegistered,
-        issued_at: UnixTime::from_secs(number("client_id_issued_at").unwrap_or_default()),
         expires_at: Some(secret_ends.map_or(expires_at, |ends| ends.min(expires_at))),
-        unused: false,
         secret: secret.filter(|_| !is_public).map(TokenHash::of),
         secret_expires_at: secret_ends,
-        previous_secret: None,
-        jwks: None,
-        allowance: None,
-        metadata,
-        document: None,
-        operated: None,
+        ..Client::new(client_id, Origin::SelfRegistered, metadata, issued_at)
     })
 }
 

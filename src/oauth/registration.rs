@@ -53,6 +53,7 @@ impl ClientMetadata {
             contacts: contacts(&members)?,
             software_id: members.text("software_id")?,
             software_version: members.text("software_version")?,
+            jwks_uri: None,
         };
         Ok(metadata)
     }
@@ -75,6 +76,7 @@ impl ClientMetadata {
             contacts: Vec::new(),
             software_id: None,
             software_version: None,
+            jwks_uri: None,
         }
     }
 }

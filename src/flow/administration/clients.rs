@@ -148,20 +148,13 @@ impl Administration {
             Some(Credential::Secret) => (Some(new_secret(random)), None),
             Some(Credential::Keys(keys)) => (None, Some(keys)),
         };
+        let client_id = ClientId::made(self.clock.millis(), random);
         let client = Client {
-            client_id: ClientId::made(self.clock.millis(), random),
-            origin: Origin::Operator,
-            issued_at: now,
-            expires_at: None,
-            unused: false,
             secret: secret.as_deref().map(TokenHash::of),
-            secret_expires_at: None,
-            previous_secret: None,
             jwks,
             allowance,
-            metadata,
-            document: None,
             operated: self.operated(Action::Added, now),
+            ..Client::new(client_id, Origin::Operator, metadata, now)
         };
         let stored = self.clients.insert(client, now).await?;
         let stored = stored.ok_or_else(|| OAuthError::internal("the new client ID is taken"))?;

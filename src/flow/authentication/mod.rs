@@ -72,14 +72,15 @@ impl AuthorizationServer {
             return refuse(ErrorCode::InvalidClient, "clients of this host are not accepted here");
         }
         // A document is not fetched here: a client with grants has a record.
-        let client = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?.value;
-        audit::about(&client);
+        let stored = self.clients.get(client_id.key(), now).await?.ok_or_else(unknown)?;
+        let client = &stored.value;
+        audit::about(client);
         let assertion = match &presented.proof {
             Proof::None => client.authenticate(None, now).map(|()| None),
             Proof::Secret(secret) => client.authenticate(Some(secret), now).map(|()| None),
-            Proof::Assertion(assertion) => self.accept(assertion, &client, now).map(Some),
+            Proof::Assertion(assertion) => Box::pin(self.accept(assertion, &stored, now)).await.map(Some),
         }?;
-        Ok(ProvenClient { registration: client, assertion })
+        Ok(ProvenClient { registration: stored.value, assertion })
     }
 
     /// Marks the client's assertion as used, if it proved itself with one.

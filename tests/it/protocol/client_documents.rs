@@ -3,6 +3,7 @@
 mod cache;
 mod cost;
 mod hostile;
+mod keys;
 mod logo;
 
 use std::time::Duration;

@@ -1,12 +1,15 @@
 //! Client metadata documents (draft-ietf-oauth-client-id-metadata-document section 4): a client describes itself at the
 //! URL that is its ID. Checks and completes what was fetched there.
 
+mod authentication;
+
 use serde_json::{Map, Value};
 
+use self::authentication::Authentication;
 use super::{
-    client::{AuthenticationMethod, ClientMetadata, GrantType},
+    client::{ClientMetadata, GrantType},
     client_id::DocumentId,
-    client_keys::is_private_key,
+    client_keys::{ClientKeys, UnusableKeys},
     display_text::display_text,
     redirect::{InvalidRedirectUri, PrivateUseSchemes, RedirectUri},
     registration::{LONGEST_TEXT, MOST_REDIRECT_URIS, Members, contacts, scope},
@@ -59,17 +62,27 @@ pub enum InvalidDocument {
     /// Everyone can read the document.
     #[error("the member {0} is for secrets, and the document is public: remove it")]
     Secret(&'static str),
-    /// A private or symmetric key.
-    #[error("the member jwks contains a private key: replace that key, and publish only public keys")]
-    PrivateKey,
+    /// The keys in the document.
+    #[error("the member jwks cannot be used: {0}")]
+    Keys(UnusableKeys),
+    /// Without keys an assertion cannot be verified.
+    #[error("the client authenticates with private_key_jwt: publish its keys as jwks or jwks_uri")]
+    NoKeys,
+    /// It would be fetched.
+    #[error("the member jwks_uri is not an https URL")]
+    KeysUri,
     /// RFC 7591 section 2.
     #[error("the members jwks and jwks_uri exclude each other")]
     TwoKeySets,
     /// It needs a secret, and a document cannot have one.
-    #[error("the member token_endpoint_auth_method names a method with a shared secret: use none")]
+    #[error(
+        "the member token_endpoint_auth_method names a method with a shared secret: use none or private_key_jwt"
+    )]
     SharedSecret,
     /// No method that both sides can use.
-    #[error("the member token_endpoint_auth_method names a method that is not supported here: use none")]
+    #[error(
+        "the member token_endpoint_auth_method names a method that is not supported here: use none or private_key_jwt"
+    )]
     Method,
     /// Empty or too long.
     #[error("the member redirect_uris must contain 1 to {MOST_REDIRECT_URIS} URIs")]
@@ -92,7 +105,16 @@ pub enum InvalidDocument {
 
 type Result<T> = std::result::Result<T, InvalidDocument>;
 
-impl ClientMetadata {
+/// What a client says about itself in its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Validated.
+    pub metadata: ClientMetadata,
+    /// The keys in the document itself, of a client that can sign assertions.
+    pub jwks: Option<ClientKeys>,
+}
+
+impl Description {
     /// Reads the document of the client `id`. Unknown members and unsupported grant types are ignored. So are members
     /// that are only shown, if they are unusable. A member that is `null` or an empty string counts as absent.
     ///
@@ -113,7 +135,7 @@ impl ClientMetadata {
         if required_text(&members, "client_id")? != id.as_str() {
             return Err(InvalidDocument::OtherClient);
         }
-        refuse_secrets(&object, &members)?;
+        refuse_secrets(&object)?;
         let client_name = display_text(required_text(&members, "client_name")?, LONGEST_TEXT);
         if client_name.is_empty() {
             return Err(InvalidDocument::Missing("client_name"));
@@ -121,12 +143,13 @@ impl ClientMetadata {
         let redirect_uris = redirect_uris(&members, schemes)?;
         require(&members, "grant_types", GrantType::AuthorizationCode.as_str(), InvalidDocument::GrantTypes)?;
         require(&members, "response_types", "code", InvalidDocument::ResponseTypes)?;
+        let authentication = Authentication::of(&members)?;
         let shown = |name| members.url(name).ok().flatten();
         let told = |name| members.text(name).ok().flatten();
-        Ok(Self {
+        let metadata = ClientMetadata {
             client_name: Some(client_name),
             redirect_uris,
-            token_endpoint_auth_method: authentication_method(&members)?,
+            token_endpoint_auth_method: authentication.method,
             grant_types: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
             response_types: vec!["code".to_owned()],
             scope: scope(&members).ok().flatten(),
@@ -138,7 +161,9 @@ impl ClientMetadata {
             contacts: contacts(&members).unwrap_or_default(),
             software_id: told("software_id"),
             software_version: told("software_version"),
-        })
+            jwks_uri: authentication.jwks_uri,
+        };
+        Ok(Self { metadata, jwks: authentication.jwks })
     }
 }
 
@@ -157,21 +182,9 @@ fn required_text<'a>(members: &Members<'a>, name: &'static str) -> Result<&'a st
     }
 }
 
-fn refuse_secrets(object: &Map<String, Value>, members: &Members<'_>) -> Result<()> {
-    if let Some(name) =
-        SECRETS.into_iter().find(|name| object.get(*name).is_some_and(|value| !value.is_null()))
-    {
-        return Err(InvalidDocument::Secret(name));
-    }
-    let keys = members.get("jwks");
-    if keys.is_some() && members.get("jwks_uri").is_some() {
-        return Err(InvalidDocument::TwoKeySets);
-    }
-    match keys.map(|keys| keys.get("keys").and_then(Value::as_array)) {
-        Some(Some(keys)) if keys.iter().any(is_private_key) => Err(InvalidDocument::PrivateKey),
-        Some(None) => Err(InvalidDocument::Type { name: "jwks", expected: "a JSON Web Key Set" }),
-        Some(Some(_)) | None => Ok(()),
-    }
+fn refuse_secrets(object: &Map<String, Value>) -> Result<()> {
+    let is_given = |name: &&str| object.get(*name).is_some_and(|value| !value.is_null());
+    SECRETS.into_iter().find(is_given).map_or(Ok(()), |name| Err(InvalidDocument::Secret(name)))
 }
 
 fn redirect_uris(members: &Members<'_>, schemes: &PrivateUseSchemes) -> Result<Vec<RedirectUri>> {
@@ -184,20 +197,6 @@ fn redirect_uris(members: &Members<'_>, schemes: &PrivateUseSchemes) -> Result<V
         RedirectUri::parse(uri, schemes).map_err(|problem| InvalidDocument::RedirectUri { index, problem })
     };
     uris.iter().enumerate().map(parse).collect()
-}
-
-/// The default for a document is `none`, because the default of RFC 7591 needs a secret. A document that also lists
-/// `none` as supported can be used without keys.
-fn authentication_method(members: &Members<'_>) -> Result<AuthenticationMethod> {
-    const NAME: &str = "token_endpoint_auth_method";
-    let preferred = members.get(NAME).map(|_| required_text(members, NAME)).transpose()?;
-    let others = list(members, "token_endpoint_auth_methods_supported")?.unwrap_or_default();
-    match preferred {
-        Some(method) if method.starts_with("client_secret_") => Err(InvalidDocument::SharedSecret),
-        None | Some("none") => Ok(AuthenticationMethod::None),
-        Some(_) if others.iter().any(|method| method == "none") => Ok(AuthenticationMethod::None),
-        Some(_) => Err(InvalidDocument::Method),
-    }
 }
 
 /// A list that is given must have this element.
@@ -230,7 +229,8 @@ mod tests {
     }
 
     fn read_bytes(content_type: Option<&str>, body: &[u8]) -> Result<ClientMetadata> {
-        ClientMetadata::of_document(&id(), Fetched { content_type, body }, &PrivateUseSchemes::Any)
+        Description::of_document(&id(), Fetched { content_type, body }, &PrivateUseSchemes::Any)
+            .map(|description| description.metadata)
     }
 
     fn read(document: &Value) -> Result<ClientMetadata> {
@@ -325,26 +325,24 @@ mod tests {
             ("token_endpoint_auth_method", json!("client_secret_jwt"), Err(InvalidDocument::SharedSecret)),
             ("token_endpoint_auth_method", json!("tls_client_auth"), Err(InvalidDocument::Method)),
             ("token_endpoint_auth_method", json!("none"), Ok(())),
-            ("jwks", json!({ "keys": [{ "kty": "EC", "d": "x" }] }), Err(InvalidDocument::PrivateKey)),
-            ("jwks", json!({ "keys": [{ "kty": "oct", "k": "x" }] }), Err(InvalidDocument::PrivateKey)),
+            (
+                "jwks",
+                json!({ "keys": [{ "kty": "EC", "d": "x" }] }),
+                Err(InvalidDocument::Keys(UnusableKeys::Private)),
+            ),
+            (
+                "jwks",
+                json!({ "keys": [{ "kty": "oct", "k": "x" }] }),
+                Err(InvalidDocument::Keys(UnusableKeys::Private)),
+            ),
             ("jwks", public.clone(), Ok(())),
         ] {
             assert_eq!(read(&with(name, value.clone())).map(|_| ()), outcome, "{name} {value}");
         }
-        assert!(matches!(read(&with("jwks", json!([]))), Err(InvalidDocument::Type { name: "jwks", .. })));
+        assert_eq!(read(&with("jwks", json!([]))), Err(InvalidDocument::Keys(UnusableKeys::NotASet)));
         let mut both = with("jwks", public);
         both["jwks_uri"] = json!("https://app.example/keys");
         assert_eq!(read(&both), Err(InvalidDocument::TwoKeySets));
-    }
-
-    #[test]
-    fn a_client_that_can_also_do_without_keys_does_without() {
-        let mut document = with("token_endpoint_auth_method", json!("private_key_jwt"));
-        assert_eq!(read(&document), Err(InvalidDocument::Method));
-        document["token_endpoint_auth_methods_supported"] = json!(["private_key_jwt", "none"]);
-        assert_eq!(read(&document).unwrap().token_endpoint_auth_method, AuthenticationMethod::None);
-        document["token_endpoint_auth_method"] = json!("client_secret_post");
-        assert_eq!(read(&document), Err(InvalidDocument::SharedSecret));
     }
 
     #[test]
