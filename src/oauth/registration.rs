@@ -21,8 +21,9 @@ const LONGEST_URL: usize = 2048;
 const MOST_CONTACTS: usize = 10;
 
 impl ClientMetadata {
-    /// Parses the JSON object that a client sent. Unknown members, and members that only the server may set,
-    /// are ignored. A member that is `null` or an empty string counts as absent.
+    /// Parses the JSON object that a client sent. Unknown members, and members that only the server may set, are
+    /// ignored. A member that is `null` or an empty string counts as absent. So does a member that is only shown or
+    /// recorded, if its value is unusable.
     ///
     /// # Errors
     ///
@@ -46,13 +47,13 @@ impl ClientMetadata {
             grant_types,
             scope: scope(&members)?,
             application_type,
-            client_uri: members.url("client_uri")?,
-            logo_uri: members.url("logo_uri")?,
-            tos_uri: members.url("tos_uri")?,
-            policy_uri: members.url("policy_uri")?,
+            client_uri: members.shown("client_uri", Members::url)?,
+            logo_uri: members.shown("logo_uri", Members::url)?,
+            tos_uri: members.shown("tos_uri", Members::url)?,
+            policy_uri: members.shown("policy_uri", Members::url)?,
             contacts: contacts(&members)?,
-            software_id: members.text("software_id")?,
-            software_version: members.text("software_version")?,
+            software_id: members.shown("software_id", Members::text)?,
+            software_version: members.shown("software_version", Members::text)?,
             jwks_uri: None,
         };
         Ok(metadata)
@@ -170,13 +171,12 @@ pub(super) fn scope(members: &Members<'_>) -> Result<Option<String>, OAuthError>
     }
 }
 
+/// None if there are too many, or one is too long.
 pub(super) fn contacts(members: &Members<'_>) -> Result<Vec<String>, OAuthError> {
     let contacts = members.texts("contacts")?.unwrap_or_default();
-    if contacts.len() > MOST_CONTACTS || contacts.iter().any(|contact| contact.chars().count() > LONGEST_TEXT)
-    {
-        return metadata_error("contacts is too long");
-    }
-    Ok(contacts)
+    let fits = contacts.len() <= MOST_CONTACTS
+        && contacts.iter().all(|contact| contact.chars().count() <= LONGEST_TEXT);
+    Ok(if fits { contacts } else { Vec::new() })
 }
 
 /// Keys are for `private_key_jwt`, which cannot be registered. Contradictions and private keys are refused
@@ -232,6 +232,18 @@ impl<'a> Members<'a> {
             .map(|value| value.as_str().map(str::to_owned).ok_or_else(wrong))
             .collect::<Result<_, _>>()
             .map(Some)
+    }
+
+    /// A member that nothing depends on. Only another type than a string is an error.
+    fn shown(
+        &self,
+        name: &str,
+        read: impl Fn(&Self, &str) -> Result<Option<String>, OAuthError>,
+    ) -> Result<Option<String>, OAuthError> {
+        match self.get(name) {
+            Some(Value::String(_)) => Ok(read(self, name).ok().flatten()),
+            _ => read(self, name),
+        }
     }
 
     pub(super) fn url(&self, name: &str) -> Result<Option<String>, OAuthError> {
@@ -335,15 +347,11 @@ mod tests {
             ("response_types", json!(["code", "id_token"]), Metadata),
             ("response_types", json!([]), Metadata),
             ("client_name", json!(7), Metadata),
-            ("client_uri", json!("http://app.example"), Metadata),
-            ("client_uri", json!("javascript:alert(1)"), Metadata),
-            ("logo_uri", json!("/logo.png"), Metadata),
-            ("tos_uri", json!("https://a.example/\"onclick="), Metadata),
-            ("policy_uri", json!("https://u:p@a.example/"), Metadata),
+            ("client_uri", json!(7), Metadata),
+            ("jwks_uri", json!("http://app.example"), Metadata),
             ("scope", json!("a\"b"), Metadata),
-            ("contacts", json!(vec!["a"; 11]), Metadata),
-            ("contacts", json!(["a", "é".repeat(257)]), Metadata),
-            ("software_id", json!("x".repeat(257)), Metadata),
+            ("contacts", json!("me"), Metadata),
+            ("software_id", json!(7), Metadata),
             ("jwks", json!({"keys":[{"kty":"EC","d":"x"}]}), Metadata),
             ("jwks", json!({"keys":"x"}), Metadata),
         ] {
@@ -352,6 +360,24 @@ mod tests {
         let both =
             json!({"redirect_uris":["http://localhost/"],"jwks_uri":"https://a.example/","jwks":{"keys":[]}});
         assert_eq!(parse(&both), Err(Metadata));
+    }
+
+    #[test]
+    fn what_is_only_shown_or_recorded_is_left_out_if_it_is_unusable() {
+        let plain = parse(&with("client_uri", json!(null))).unwrap();
+        for (name, value) in [
+            ("client_uri", json!("http://app.example")),
+            ("client_uri", json!("javascript:alert(1)")),
+            ("logo_uri", json!("/logo.png")),
+            ("tos_uri", json!("https://a.example/\"onclick=")),
+            ("policy_uri", json!("https://u:p@a.example/")),
+            ("contacts", json!(vec!["a"; 11])),
+            ("contacts", json!(["a", "é".repeat(257)])),
+            ("software_id", json!("x".repeat(257))),
+            ("software_version", json!("x".repeat(257))),
+        ] {
+            assert_eq!(parse(&with(name, value.clone())).as_ref(), Ok(&plain), "{name} {value}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub(super) static DE: Texts = Texts {
             what_to_do: "Gehen Sie zurück zur App, entfernen Sie diese Verbindung, und fügen Sie sie wieder hinzu. Die App registriert sich dann neu.",
         },
         bad_address: Notice {
-            title: "Die Rücksprungadresse dieser App wird nicht akzeptiert",
+            title: "Die Rückkehradresse dieser App wird nicht akzeptiert",
             what_happened: "Dieser Server leitet niemanden mehr an die Adresse, die die App registriert hat. Sie könnte ein anderes Programm starten oder die Antwort verändern.",
             what_to_do: "Aktualisieren Sie die App, entfernen Sie diese Verbindung, und fügen Sie sie wieder hinzu. Wenn das nicht hilft, senden Sie den Code unten an die Hersteller der App.",
         },

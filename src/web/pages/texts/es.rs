@@ -44,7 +44,7 @@ pub(super) static ES: Texts = Texts {
         what_it_may_do: "Lo que podrá hacer",
         no_permission: "Usar este servidor en su nombre. La aplicación no pide ningún permiso concreto.",
         user: "Saber quién es usted",
-        offline_access: "Mantener el acceso en su ausencia, hasta que usted o el operador lo terminen",
+        offline_access: "Mantener el acceso en su ausencia, hasta que usted o el operador le pongan fin",
     },
     signed_in: SignedInTexts {
         no_access: "Esta cuenta no tiene acceso",

@@ -158,7 +158,7 @@ pub(super) static FR: Texts = Texts {
         host_title: "Cette application n’est pas acceptée ici",
         host_happened: ["L’exploitant de ce service n’accepte pas les applications de ", "."],
         host_to_do: "Si vous avez besoin de cette application, adressez-vous à l’exploitant de ce service.",
-        unavailable_title: "Cette application est introuvable",
+        unavailable_title: "Impossible de consulter la description de cette application",
         unavailable_happened: [
             "L’application se décrit à l’adresse ",
             ". Ce serveur n’a pas pu obtenir ce document : il doit se trouver à une adresse https publique et être fourni en moins de cinq secondes avec le statut 200, sans redirection.",

@@ -80,7 +80,7 @@ pub(super) static ZH: Texts = Texts {
         },
         unknown_app: Notice {
             title: "此应用未在此处注册",
-            what_happened: "您来自的应用未在此服务器上注册。其注册可能已过期。",
+            what_happened: "将您带到这里的应用未在此服务器上注册。其注册可能已过期。",
             what_to_do: "请返回应用，删除此连接后重新添加。应用随后会重新注册。",
         },
         bad_address: Notice {
@@ -95,7 +95,7 @@ pub(super) static ZH: Texts = Texts {
         },
         unusable: Notice {
             title: "此请求无法使用",
-            what_happened: "您来自的应用发出了一个此服务器无法安全应答的请求。",
+            what_happened: "将您带到这里的应用发出了一个请求，此服务器无法安全地应答。",
             what_to_do: "请返回应用，重新开始。如果再次发生，请将下面的代码发送给应用的开发者。",
         },
         not_to_be_opened: Notice {
