@@ -94,10 +94,8 @@ fn unknown() -> OAuthError {
 
 /// A document as its record has it.
 fn stored_document(client: &Client) -> Option<Arc<Document>> {
-    let Client { metadata, document, jwks, .. } = client;
-    let listed = || jwks.clone().filter(|_| metadata.jwks_uri.is_none());
-    document.map(|state| {
-        let content = Description { metadata: metadata.clone(), jwks: listed() };
+    client.document.map(|state| {
+        let content = Description { metadata: client.metadata.clone(), jwks: client.jwks.clone() };
         Arc::new(Document { content, state })
     })
 }

@@ -151,14 +151,14 @@ async fn a_new_key_is_found_by_one_fetch_a_minute() {
         assert_eq!(error(signing.refresh(&server, &second, &refresh).await).await, invalid_client());
     }
     assert_eq!(documents.asked(KEYS).len(), 1, "it was fetched less than a minute ago");
-    publish(&documents, &second);
+    documents.publishes(KEYS, &second.jwks(), &["cache-control: max-age=86400"]);
     server.advance(MINUTE);
     refresh = signing.refreshed(&server, &second, &refresh).await;
     assert_eq!(documents.asked(KEYS).len(), 2);
     assert_eq!(error(signing.refresh(&server, first, &refresh).await).await, invalid_client());
     assert_eq!(documents.asked(KEYS).len(), 2);
     // A key that was removed is accepted for an hour at most, whatever the headers say.
-    documents.publishes(KEYS, &first.jwks(), &["cache-control: max-age=86400"]);
+    publish(&documents, first);
     server.advance(HOUR);
     assert_eq!(error(signing.refresh(&server, &second, &refresh).await).await, invalid_client());
     assert_eq!(documents.asked(KEYS).len(), 3);
@@ -209,6 +209,24 @@ async fn a_key_set_that_cannot_be_fetched_does_not_end_a_session() {
     publish(&documents, key);
     server.advance(MINUTE);
     signing.refreshed(&server, key, &refresh).await;
+}
+
+/// Shows: CIMD-9, CIMD-12.
+#[tokio::test]
+async fn the_keys_of_an_earlier_jwks_uri_do_not_count() {
+    let documents = DocumentServer::start();
+    let server = server_for(&documents, "").await;
+    let signing = Signing::publishing(&documents, Signer::new("ES256", "k"));
+    signing.login(&server).await;
+    let change =
+        json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": documents.url("/moved") });
+    documents.client(CLIENT, &change);
+    documents.does("/moved", Deed::HangUp);
+    server.advance(2 * HOUR);
+    let code = signing.client.code(&server).await;
+    let pairs = [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", VERIFIER)];
+    let failed = signing.ask(&server, "/token", &signing.machine.signer, &pairs).await;
+    assert_eq!(error(failed).await, (503, "temporarily_unavailable".to_owned()));
 }
 
 /// Shows: CIMD-9.
