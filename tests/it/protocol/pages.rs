@@ -378,8 +378,8 @@ async fn what_a_client_says_of_itself_is_text_and_nothing_is_fetched_for_it() {
     }
     assert!(page.header("content-security-policy").contains("img-src 'self' data:;"));
     for bad in ["javascript:alert(1)", "data:text/html,x", "https://a.example/\"onclick=x", "//a.example/"] {
-        let mut metadata = uris(bad);
-        metadata["redirect_uris"] = json!(["http://localhost/"]);
-        assert_eq!(server.json("/register", &metadata).send().await.unwrap().status(), 400, "{bad}");
+        let client = Client::registered(&server, uris(bad)).await;
+        let page = consent_page(&server, &client, &[]).await;
+        assert!(!page.html.contains("<a ") && !page.html.contains("<img"), "{bad}: {}", page.html);
     }
 }
