@@ -86,10 +86,12 @@ impl AuthorizationServer {
         let stored = client.value.jwks.clone().map(stored_keys);
         let fetched = |need| self.documents.key_set(uri, stored.as_ref(), need, now);
         let mut set = fetched(Need::Fresh).await.map_err(no_keys)?;
-        if assertion.verified(&set.content, is_signed).is_err() {
+        let mut verified = assertion.verified(&set.content, is_signed);
+        if verified.is_err() {
             set = fetched(Need::Newer).await.map_err(no_keys)?;
+            verified = assertion.verified(&set.content, is_signed);
         }
-        let verified = assertion.verified(&set.content, is_signed)?;
+        let verified = verified?;
         self.keep_published(client, &set.content, now).await?;
         Ok(verified)
     }
