@@ -37,8 +37,8 @@ impl<T> Cache<T> {
         }
     }
 
-    /// The content that meets the need, or what `fetch` brings, or else the last good content. `stored` is what the
-    /// repository has.
+    /// The known content if it meets the need, otherwise what `fetch` brings. If the fetch fails, the last good content.
+    /// `stored` is what the repository has.
     pub(super) async fn current(
         &self,
         url: &str,

@@ -22,6 +22,14 @@ pub struct Kept<T> {
     pub state: DocumentState,
 }
 
+impl<T> Kept<T> {
+    /// Content that was fetched now and stays fresh for this long.
+    pub(super) const fn fetched(content: T, lifetime: Duration, now: UnixTime) -> Self {
+        let fresh_until = now.plus(lifetime);
+        Self { content, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } }
+    }
+}
+
 /// A client's metadata document.
 pub type Document = Kept<Description>;
 /// What is at the `jwks_uri` of a client.
@@ -134,9 +142,7 @@ mod tests {
     fn fetched(second: u64) -> Document {
         let body = br#"{"redirect_uris":["http://localhost/cb"],"token_endpoint_auth_method":"none"}"#;
         let metadata = ClientMetadata::parse(body, &PrivateUseSchemes::default()).unwrap();
-        let fetched_at = at(second);
-        let state = DocumentState { fetched_at, fresh_until: fetched_at.plus(HOUR), withdrawn: false };
-        Document { content: Description { metadata, jwks: None }, state }
+        Document::fetched(Description { metadata, jwks: None }, HOUR, at(second))
     }
 
     fn status(code: u16) -> DocumentError {

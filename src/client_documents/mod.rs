@@ -28,7 +28,6 @@ use crate::{
     clock::UnixTime,
     fetch::{Answer, FetchError, PublicFetch},
     oauth::{
-        client::DocumentState,
         client_document::{Description, Fetched, InvalidDocument, LARGEST_DOCUMENT},
         client_id::DocumentId,
         client_keys::{ClientKeys, UnusableKeys},
@@ -153,8 +152,8 @@ impl ClientDocuments {
         self.documents.known(id.as_str(), stored)
     }
 
-    /// The keys at the `jwks_uri` of a client that users have signed in with. `stored` are those that the repository
-    /// has, however old.
+    /// The keys at the `jwks_uri` of a client that users have signed in with. `stored` is the repository's copy,
+    /// however old.
     ///
     /// # Errors
     ///
@@ -173,7 +172,10 @@ impl ClientDocuments {
     async fn turn_for(&self, host: &str, has_users: bool) -> Result<SemaphorePermit<'_>, DocumentError> {
         self.hosts.admit((host, has_users)).map_err(DocumentError::TooMany)?;
         let fetches = if has_users { &self.refetches } else { &self.fetches };
-        turn(fetches).await.ok_or(DocumentError::Busy)
+        match timeout(PATIENCE, fetches.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(DocumentError::Busy),
+        }
     }
 
     /// What is known about the logo at this URL. If it is due, the caller is to fetch it.
@@ -190,8 +192,7 @@ impl ClientDocuments {
     }
 
     async fn fetched_logo(&self, url: &Url) -> Option<Logo> {
-        self.hosts.admit((url.host_str()?, false)).ok()?;
-        let _turn = turn(&self.fetches).await?;
+        let _turn = self.turn_for(url.host_str()?, false).await.ok()?;
         let answer = self.fetch.get(url, "image/png, image/jpeg, image/webp", LARGEST_LOGO).await.ok()?;
         (answer.status == 200 && !is_compressed(&answer))
             .then(|| Logo::of(answer.header("content-type"), &answer.body))?
@@ -201,8 +202,7 @@ impl ClientDocuments {
         let too_large = DocumentError::Invalid(InvalidDocument::TooLarge);
         let answer = self.answer(id.url(), "application/json", LARGEST_DOCUMENT, too_large).await?;
         let content = self.read(id, &answer).map_err(DocumentError::Invalid)?;
-        let fresh_until = now.plus(freshness::lifetime(&answer.headers, now));
-        Ok(Kept { content, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } })
+        Ok(Kept::fetched(content, freshness::lifetime(&answer.headers, now), now))
     }
 
     async fn fetched_keys(&self, uri: &str, now: UnixTime) -> Result<KeySet, DocumentError> {
@@ -213,8 +213,7 @@ impl ClientDocuments {
         let answer = self.answer(&url, accept, LARGEST_KEY_SET, too_large).await?;
         let content = ClientKeys::parse(&answer.body).map_err(DocumentError::Keys)?;
         let lifetime = freshness::lifetime(&answer.headers, now).min(LONGEST_KEY_SET_LIFETIME);
-        let fresh_until = now.plus(lifetime);
-        Ok(Kept { content, state: DocumentState { fetched_at: now, fresh_until, withdrawn: false } })
+        Ok(Kept::fetched(content, lifetime, now))
     }
 
     /// An answer with status 200.
@@ -246,10 +245,6 @@ impl ClientDocuments {
         let fetched = Fetched { content_type: answer.header("content-type"), body: &answer.body };
         Description::of_document(id, fetched, &self.schemes)
     }
-}
-
-async fn turn(fetches: &Semaphore) -> Option<SemaphorePermit<'_>> {
-    timeout(PATIENCE, fetches.acquire()).await.ok()?.ok()
 }
 
 /// No compression was asked for, and none is undone.

@@ -108,8 +108,7 @@ pub struct Client {
     /// The secret before the last rotation.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub previous_secret: Option<PreviousSecret>,
-    /// The keys of a client that signs assertions. If its document has a `jwks_uri`: those that were there when they
-    /// last changed.
+    /// The keys of a client that signs assertions. If its document has a `jwks_uri`, the last ones that were found there.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jwks: Option<ClientKeys>,
     /// What a machine client may do; `None` for a client that asks users.
