@@ -174,7 +174,7 @@ impl ClientKeys {
 }
 
 /// Whether a JSON Web Key has a member that no one but its owner may know (RFC 7518 section 6).
-pub(super) fn is_private_key(key: &Value) -> bool {
+fn is_private_key(key: &Value) -> bool {
     ["d", "p", "q", "k", "dp", "dq", "qi", "oth"].iter().any(|name| key.get(name).is_some())
 }
 

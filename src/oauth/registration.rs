@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     client::{AuthenticationMethod, ClientMetadata, GrantType},
-    client_keys::is_private_key,
+    client_keys::{ClientKeys, UnusableKeys},
     display_text::display_text,
     error::{ErrorCode, OAuthError, refuse},
     redirect::{Destination, PrivateUseSchemes, RedirectUri},
@@ -186,11 +186,10 @@ fn refuse_keys(members: &Members<'_>) -> Result<(), OAuthError> {
     if members.url("jwks_uri")?.is_some() && keys.is_some() {
         return metadata_error("jwks and jwks_uri exclude each other");
     }
-    match keys.map(|keys| keys.get("keys").and_then(Value::as_array)) {
-        None => Ok(()),
-        Some(Some(keys)) if !keys.iter().any(is_private_key) => Ok(()),
-        Some(Some(_)) => metadata_error("jwks holds a private key"),
-        Some(None) => metadata_error("jwks is not a key set"),
+    match keys.map(ClientKeys::of_set) {
+        Some(Err(UnusableKeys::Private)) => metadata_error("jwks holds a private key"),
+        Some(Err(UnusableKeys::NotASet)) => metadata_error("jwks is not a key set"),
+        _ => Ok(()),
     }
 }
 
