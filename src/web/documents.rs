@@ -136,7 +136,8 @@ fn missing(web: &Web, request: &Request) -> Response {
         let (status, page) = if at_the_root {
             (StatusCode::OK, root_page(reply.texts, &web.presentation.upstream_name))
         } else {
-            (StatusCode::NOT_FOUND, NoticePage::new(reply.texts, reply.texts.notices.no_page, None).render())
+            let notice = reply.texts.notices.no_page;
+            (StatusCode::NOT_FOUND, NoticePage { texts: reply.texts, notice, reference: None }.render())
         };
         return reply.page(status, page, false);
     }
@@ -149,7 +150,8 @@ fn missing(web: &Web, request: &Request) -> Response {
 fn root_page(texts: &'static Texts, upstream_name: &str) -> String {
     let Notices { root_title: title, root_happened, root_to_do: what_to_do, .. } = texts.notices;
     let what_happened = fill(root_happened, upstream_name);
-    NoticePage::new(texts, Notice { title, what_happened: &what_happened, what_to_do }, None).render()
+    let notice = Notice { title, what_happened: &what_happened, what_to_do };
+    NoticePage { texts, notice, reference: None }.render()
 }
 
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {

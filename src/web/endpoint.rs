@@ -137,6 +137,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether its answers can be pages, which have a language.
+    pub(super) const fn has_pages(self) -> bool {
+        !matches!(self, Self::Token | Self::Register | Self::Revoke | Self::Introspect)
+    }
+
     pub(super) const fn accepted(self) -> Accepted {
         match self {
             Self::Register => REGISTRATION,

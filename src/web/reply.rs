@@ -199,7 +199,7 @@ impl Reply {
     }
 
     fn notice_answer(&self, status: StatusCode, notice: Notice<'_>) -> Response {
-        let page = NoticePage::new(self.texts, notice, Some(self.reference.as_str()));
+        let page = NoticePage { texts: self.texts, notice, reference: Some(self.reference.as_str()) };
         let mut response = self.page(status, page.render(), false);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));

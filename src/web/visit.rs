@@ -14,6 +14,7 @@ use super::{
     accept_language::preferred,
     address::Caller,
     endpoint::Endpoint,
+    pages::texts::EN,
     reply::{Reply, with_cors},
     request::{caller, limit},
 };
@@ -40,7 +41,7 @@ pub(super) trait Failure {
 impl Visit {
     pub(super) fn new(web: &Web, endpoint: Endpoint, request: &Request) -> Self {
         let reference = web.references.next();
-        let texts = preferred(request.headers());
+        let texts = if endpoint.has_pages() { preferred(request.headers()) } else { &EN };
         let reply =
             Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https, texts };
         Self { caller: caller(web, request), reply }

@@ -99,7 +99,9 @@ impl visit::Failure for Failure {
         if !reads(request.method()) || !wants_page(request.headers()) {
             return reply.method_not_allowed();
         }
-        let page = NoticePage::new(reply.texts, reply.texts.notices.not_to_be_opened, None).render();
+        let page =
+            NoticePage { texts: reply.texts, notice: reply.texts.notices.not_to_be_opened, reference: None }
+                .render();
         let mut response = reply.page(StatusCode::METHOD_NOT_ALLOWED, page, false);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(reply.endpoint.allow()));
         response

@@ -194,20 +194,12 @@ impl ContinuePage<'_> {
 #[template(path = "notice.html", config = "src/web/pages/askama.toml")]
 pub struct NoticePage<'a> {
     pub texts: &'static Texts,
-    pub title: &'a str,
-    pub what_happened: &'a str,
-    pub what_to_do: &'a str,
+    pub notice: Notice<'a>,
     /// The reference in the log.
     pub reference: Option<&'a str>,
 }
 
-impl<'a> NoticePage<'a> {
-    #[must_use]
-    pub const fn new(texts: &'static Texts, notice: Notice<'a>, reference: Option<&'a str>) -> Self {
-        let Notice { title, what_happened, what_to_do } = notice;
-        Self { texts, title, what_happened, what_to_do, reference }
-    }
-
+impl NoticePage<'_> {
     #[must_use]
     pub fn render(&self) -> String {
         html(self)

@@ -50,9 +50,11 @@ fn continuing() -> ContinuePage<'static> {
 fn notice() -> NoticePage<'static> {
     NoticePage {
         texts: &EN,
-        title: "This page has expired",
-        what_happened: "The sign-in was started too long ago.",
-        what_to_do: "Go back to the application and start again.",
+        notice: Notice {
+            title: "This page has expired",
+            what_happened: "The sign-in was started too long ago.",
+            what_to_do: "Go back to the application and start again.",
+        },
         reference: Some("7F3K-22Q1"),
     }
 }
@@ -90,8 +92,12 @@ fn pages_full_of(text: &str) -> [String; 4] {
             reference: text,
         }
         .render(),
-        NoticePage { texts: &EN, title: text, what_happened: text, what_to_do: text, reference: Some(text) }
-            .render(),
+        NoticePage {
+            texts: &EN,
+            notice: Notice { title: text, what_happened: text, what_to_do: text },
+            reference: Some(text),
+        }
+        .render(),
     ]
 }
 
@@ -466,7 +472,8 @@ fn every_button_that_grants_access_comes_later() {
 #[test]
 fn a_notice_says_what_happened_what_to_do_and_the_reference() {
     let said = text(&notice().render());
-    for part in [notice().title, notice().what_happened, notice().what_to_do, "7F3K-22Q1"] {
+    let Notice { title, what_happened, what_to_do } = notice().notice;
+    for part in [title, what_happened, what_to_do, "7F3K-22Q1"] {
         assert!(said.contains(part), "{part}");
     }
     let plain = NoticePage { reference: None, ..notice() }.render();
