@@ -12,8 +12,8 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ASSERTION_TYPE, Client, Machine, Options, Server, Signer, SigningMachine, Tokens, VERIFIER, at_once,
-    body, claims, operator,
+    Client, Machine, Options, Server, Signer, SigningMachine, Tokens, VERIFIER, at_once, body, claims,
+    operator, with_assertion,
 };
 
 /// Refusals are limited, and some tests have many.
@@ -36,11 +36,6 @@ fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims
 }
 
-fn form<'a>(assertion: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let own = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
-    [&own, more].concat()
-}
-
 /// Shows: CAUTH-10, CC-2.
 #[tokio::test]
 async fn a_key_of_each_type_proves_who_a_client_is() {
@@ -54,7 +49,7 @@ async fn a_key_of_each_type_proves_who_a_client_is() {
         assert_eq!(machine.ask(&server, &without_kid).await.status(), 200, "{algorithm} without kid");
         let named = machine.assertion(&server);
         let more = [("grant_type", "client_credentials"), ("client_id", &*machine.id)];
-        let answer = server.form("/token", &form(&named, &more)).send().await.unwrap();
+        let answer = server.form("/token", &with_assertion(&named, &more)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{algorithm} with client_id");
     }
 }
@@ -75,7 +70,7 @@ async fn a_person_signs_in_with_a_client_that_signs() {
     let code = client.code(&server).await;
     refused(client.redeem(&server, &code).await, 401, "invalid_client", "client_id alone").await;
     let assertion = machine.assertion(&server);
-    let pairs = form(
+    let pairs = with_assertion(
         &assertion,
         &[
             ("grant_type", "authorization_code"),
@@ -86,18 +81,21 @@ async fn a_person_signs_in_with_a_client_that_signs() {
     );
     let tokens = Tokens::of(server.form("/token", &pairs).send().await.unwrap()).await;
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", &*tokens.refresh)];
-    let again = server.form("/token", &form(&assertion, &refresh)).send().await.unwrap();
+    let again = server.form("/token", &with_assertion(&assertion, &refresh)).send().await.unwrap();
     refused(again, 401, "invalid_client", "a used assertion").await;
     let fresh = machine.assertion(&server);
-    let refreshed = server.form("/token", &form(&fresh, &refresh)).send().await.unwrap();
+    let refreshed = server.form("/token", &with_assertion(&fresh, &refresh)).send().await.unwrap();
     let refreshed = Tokens::of(refreshed).await;
     let asked = [("grant_type", "client_credentials")];
     let fresh = machine.assertion(&server);
-    let denied = server.form("/token", &form(&fresh, &asked)).send().await.unwrap();
+    let denied = server.form("/token", &with_assertion(&fresh, &asked)).send().await.unwrap();
     refused(denied, 400, "unauthorized_client", "it asks people").await;
     let fresh = machine.assertion(&server);
-    let revoked =
-        server.form("/revoke", &form(&fresh, &[("token", &refreshed.refresh)])).send().await.unwrap();
+    let revoked = server
+        .form("/revoke", &with_assertion(&fresh, &[("token", &refreshed.refresh)]))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(revoked.status(), 200);
     assert_eq!(server.introspect(&refreshed.access).await["active"], false);
 }
@@ -113,7 +111,7 @@ async fn an_assertion_is_used_up_by_a_request_that_is_refused() {
     ] {
         let assertion = machine.assertion(&server);
         let asked = [("grant_type", "client_credentials"), (name, value)];
-        let denied = server.form("/token", &form(&assertion, &asked)).send().await.unwrap();
+        let denied = server.form("/token", &with_assertion(&assertion, &asked)).send().await.unwrap();
         refused(denied, 400, error, name).await;
         refused(machine.ask(&server, &assertion).await, 401, "invalid_client", "the same assertion").await;
     }
@@ -172,7 +170,7 @@ async fn one_defect_at_a_time_is_refused_at_every_endpoint() {
     for (what, assertion) in &assertions {
         for endpoint in ["/token", "/revoke"] {
             let more = [("grant_type", "client_credentials"), ("token", "unknown")];
-            let answer = server.form(endpoint, &form(assertion, &more)).send().await.unwrap();
+            let answer = server.form(endpoint, &with_assertion(assertion, &more)).send().await.unwrap();
             refused(answer, 401, "invalid_client", &format!("{endpoint}: {what}")).await;
         }
     }
@@ -224,12 +222,13 @@ async fn a_client_that_signs_proves_itself_in_no_other_way() {
         refused(answer, 401, "invalid_client", "a client without keys").await;
     }
     let assertion = signing.assertion(&server);
-    let both = form(&assertion, &[asked, ("client_secret", "x")]);
+    let both = with_assertion(&assertion, &[asked, ("client_secret", "x")]);
     refused(server.form("/token", &both).send().await.unwrap(), 400, "invalid_request", "secret").await;
-    let both =
-        server.form("/token", &form(&assertion, &[asked])).basic_auth(&secret.id, Some(&secret.secret));
+    let both = server
+        .form("/token", &with_assertion(&assertion, &[asked]))
+        .basic_auth(&secret.id, Some(&secret.secret));
     refused(both.send().await.unwrap(), 400, "invalid_request", "Basic").await;
-    let other = form(&assertion, &[asked, ("client_id", &secret.id)]);
+    let other = with_assertion(&assertion, &[asked, ("client_id", &secret.id)]);
     refused(server.form("/token", &other).send().await.unwrap(), 401, "invalid_client", "another id").await;
     for kind in ["", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer", "jwt-bearer"] {
         let pairs = [asked, ("client_assertion_type", kind), ("client_assertion", &assertion)];
@@ -246,7 +245,8 @@ async fn an_assertion_is_nothing_to_introspection() {
     let machine = SigningMachine::usual(&server, "ES256").await;
     let assertion = machine.assertion(&server);
     assert_eq!(server.introspect(&assertion).await, json!({ "active": false }));
-    let answer = server.form("/introspect", &form(&assertion, &[("token", "x")])).send().await.unwrap();
+    let answer =
+        server.form("/introspect", &with_assertion(&assertion, &[("token", "x")])).send().await.unwrap();
     refused(answer, 401, "invalid_client", "a credential").await;
 }
 

@@ -53,7 +53,7 @@ pub struct SigningMachine {
 }
 
 /// The `client_assertion_type`.
-pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 impl SigningMachine {
     /// A machine client with one key, for the usual resource.
@@ -85,12 +85,14 @@ impl SigningMachine {
 
 /// Asks for a token with an assertion.
 pub async fn ask_with(server: &Server, assertion: &str, more: &[(&str, &str)]) -> Response {
-    let pairs = [
-        ("grant_type", "client_credentials"),
-        ("client_assertion_type", ASSERTION_TYPE),
-        ("client_assertion", assertion),
-    ];
+    let pairs = with_assertion(assertion, &[("grant_type", "client_credentials")]);
     server.form("/token", &[&pairs, more].concat()).send().await.unwrap()
+}
+
+/// The parameters of a request that an assertion authenticates.
+pub fn with_assertion<'a>(assertion: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let own = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)];
+    [&own, more].concat()
 }
 
 async fn add(server: &Server, resources: &[&str], scope: &str, credential: Credential) -> WithSecret {

@@ -43,7 +43,7 @@ pub use self::{
     engine::{PATIENCE, RecordServer, Records},
     fastmcp::{FastMcp, Finished, python},
     listener::Listener,
-    machine::{ASSERTION_TYPE, Machine, SigningMachine, operator},
+    machine::{Machine, SigningMachine, operator, with_assertion},
     pgbouncer::PgBouncer,
     postgres::{PostgresDatabase, PostgresServer},
     proxy::{Fate, Proxy},

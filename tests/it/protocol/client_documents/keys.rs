@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, asked_by, is_refusal, server_for};
 use crate::support::{
-    ASSERTION_TYPE, Client, Deed, DocumentServer, Server, Signer, SigningMachine, Tokens, VERIFIER, body,
+    Client, Deed, DocumentServer, Server, Signer, SigningMachine, Tokens, VERIFIER, body, with_assertion,
 };
 
 const KEYS: &str = "/keys.json";
@@ -46,19 +46,22 @@ impl Signing {
         let mut claims = self.machine.claims(server);
         claims["aud"] = json!(server.config.issuer.as_str());
         let assertion = signer.sign(&claims);
-        let own = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", &*assertion)];
-        server.form(path, &[&own, pairs].concat()).send().await.unwrap()
+        server.form(path, &with_assertion(&assertion, pairs)).send().await.unwrap()
+    }
+
+    async fn redeem(&self, server: &Server, code: &str) -> Response {
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &*self.client.redirect_uri),
+            ("code_verifier", VERIFIER),
+        ];
+        self.ask(server, "/token", &self.machine.signer, &pairs).await
     }
 
     async fn login(&self, server: &Server) -> Tokens {
         let code = self.client.code(server).await;
-        let pairs = [
-            ("grant_type", "authorization_code"),
-            ("code", &*code),
-            ("redirect_uri", &*self.client.redirect_uri),
-            ("code_verifier", VERIFIER),
-        ];
-        Tokens::of(self.ask(server, "/token", &self.machine.signer, &pairs).await).await
+        Tokens::of(self.redeem(server, &code).await).await
     }
 
     async fn refresh(&self, server: &Server, signer: &Signer, refresh: &str) -> Response {
@@ -224,8 +227,7 @@ async fn the_keys_of_an_earlier_jwks_uri_do_not_count() {
     documents.does("/moved", Deed::HangUp);
     server.advance(2 * HOUR);
     let code = signing.client.code(&server).await;
-    let pairs = [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", VERIFIER)];
-    let failed = signing.ask(&server, "/token", &signing.machine.signer, &pairs).await;
+    let failed = signing.redeem(&server, &code).await;
     assert_eq!(error(failed).await, (503, "temporarily_unavailable".to_owned()));
 }
 
@@ -237,17 +239,11 @@ async fn keys_that_were_never_seen_and_cannot_be_fetched_are_a_failure_here() {
     let signing = Signing::publishing(&documents, Signer::new("ES256", "k"));
     documents.does(KEYS, Deed::HangUp);
     let code = signing.client.code(&server).await;
-    let pairs = [
-        ("grant_type", "authorization_code"),
-        ("code", &*code),
-        ("redirect_uri", &*signing.client.redirect_uri),
-        ("code_verifier", VERIFIER),
-    ];
-    let failed = signing.ask(&server, "/token", &signing.machine.signer, &pairs).await;
+    let failed = signing.redeem(&server, &code).await;
     assert_eq!(error(failed).await, (503, "temporarily_unavailable".to_owned()));
     publish(&documents, &signing.machine.signer);
     server.advance(Duration::from_secs(5));
-    Tokens::of(signing.ask(&server, "/token", &signing.machine.signer, &pairs).await).await;
+    Tokens::of(signing.redeem(&server, &code).await).await;
 }
 
 /// Shows: CIMD-9.
@@ -286,13 +282,12 @@ async fn a_key_set_is_fetched_as_carefully_as_a_document() {
     let uri = documents.url(KEYS);
     let signing = Signing::with(&documents, signer, &json!({ "jwks_uri": uri }));
     let code = signing.client.code(&server).await;
-    let pairs = [("grant_type", "authorization_code"), ("code", &*code), ("code_verifier", VERIFIER)];
     for deed in [None, Some(Deed::Flood)] {
         if let Some(deed) = deed {
             documents.does(KEYS, deed);
             server.advance(Duration::from_secs(5));
         }
-        let refused = signing.ask(&server, "/token", &signing.machine.signer, &pairs).await;
+        let refused = signing.redeem(&server, &code).await;
         assert_eq!(error(refused).await, invalid_client());
     }
     assert!(documents.asked("/moved").is_empty(), "a redirect was followed");
