@@ -172,19 +172,26 @@ impl Driver {
     fn start(profile: TempDir) -> Self {
         let fonts = profile.path().join("fonts.conf");
         fs::write(&fonts, FONTS).unwrap();
-        let mut process = Command::new(tool("PANGEA_TEST_CHROMEDRIVER"))
-            .arg("--port=0")
-            .env("FONTCONFIG_FILE", fonts)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        let port = output.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
+        // The driver takes a free port of IPv4 and ends if another process has the same port of IPv6.
+        let started = (0..5).find_map(|_| {
+            let mut process = Command::new(tool("PANGEA_TEST_CHROMEDRIVER"))
+                .arg("--port=0")
+                .env("FONTCONFIG_FILE", &fonts)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+            let port = output.by_ref().map_while(Result::ok).find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            });
+            if port.is_none() {
+                process.wait().unwrap();
+            }
+            Some((process, output, port?))
         });
-        let port = port.expect("chromedriver says its port");
+        let (process, output, port) = started.expect("chromedriver says its port");
         Self { process, port, _output: output, _profile: profile }
     }
 
