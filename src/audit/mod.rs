@@ -126,6 +126,12 @@ pub trait Subject {
     fn describe(&self, known: &mut Context);
 }
 
+impl<T: Subject> Subject for Box<T> {
+    fn describe(&self, known: &mut Context) {
+        T::describe(self, known);
+    }
+}
+
 impl Subject for Client {
     fn describe(&self, known: &mut Context) {
         self.client_id.describe(known);

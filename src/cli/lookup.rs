@@ -56,7 +56,7 @@ pub(super) async fn no_client(
 pub(super) async fn grant(
     administration: &Administration,
     text: &str,
-) -> Result<(Grant, Option<u64>), Failure> {
+) -> Result<(Box<Grant>, Option<u64>), Failure> {
     let (name, number) = match text.split_once('.') {
         Some((name, number)) => {
             let number = number.parse().map_err(|_| not_found("grant or token", text))?;
@@ -66,7 +66,7 @@ pub(super) async fn grant(
     };
     match administration.find_grant(name).await? {
         Found::One(grant) if number.is_none_or(|number| (1..=grant.issued()).contains(&number)) => {
-            Ok((*grant, number))
+            Ok((grant, number))
         }
         Found::Several(candidates) => Err(ambiguous(text, &candidates)),
         Found::Unreadable(record) => Err(RepositoryError::from(record).into()),

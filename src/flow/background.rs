@@ -24,6 +24,8 @@ impl Background {
         E: Display + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
+        // Boxed: otherwise the task has room for it twice, before and while it runs.
+        let work = Box::pin(work);
         let work = async move {
             if let Err(Err(error)) = sender.send(work.await) {
                 tracing::warn!(%error, "work that was to be finished later has failed");

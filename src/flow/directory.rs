@@ -101,20 +101,25 @@ fn stored_document(client: &Client) -> Option<Arc<Document>> {
 }
 
 /// The client that a document describes. Its record is kept, and marked where the document is newer.
-fn described(id: &DocumentId, document: &Document, stored: Option<Stored<Client>>, now: UnixTime) -> Client {
+fn described(
+    id: &DocumentId,
+    document: &Document,
+    stored: Option<Stored<Client>>,
+    now: UnixTime,
+) -> Box<Client> {
     let Document { content: Description { metadata, jwks }, state } = document;
     let client = match stored.map(|stored| stored.value) {
         Some(client) if client.document == Some(*state) => return client,
         Some(client) => client,
-        None => Client::new(ClientId::Document(id.clone()), Origin::Document, metadata.clone(), now),
+        None => Client::new(ClientId::Document(id.clone()), Origin::Document, metadata.clone(), now).into(),
     };
-    Client {
+    Box::new(Client {
         jwks: jwks.clone().or_else(|| published_keys(&client, metadata)),
         metadata: metadata.clone(),
         document: Some(*state),
         unused: true,
-        ..client
-    }
+        ..*client
+    })
 }
 
 /// The keys that are known of a client whose document still names the same `jwks_uri`.
@@ -141,7 +146,7 @@ impl AuthorizationServer {
         client_id: &str,
         admission: Admission<'_>,
         now: UnixTime,
-    ) -> Result<Client, NoClient> {
+    ) -> Result<Box<Client>, NoClient> {
         let client_id = ClientId::of_request(client_id).ok_or_else(unknown)?;
         let Some(id) = client_id.document() else {
             return Ok(self.stored_client(&client_id, now).await?.ok_or_else(unknown)?.value);
@@ -155,6 +160,16 @@ impl AuthorizationServer {
             return Err(NoClient::of_document(id, DocumentProblem::Host, cause));
         }
         let stored = self.stored_client(&client_id, now).await?;
+        Box::pin(self.described_client(id, stored, admission, now)).await
+    }
+
+    async fn described_client(
+        &self,
+        id: &DocumentId,
+        stored: Option<Stored<Client>>,
+        admission: Admission<'_>,
+        now: UnixTime,
+    ) -> Result<Box<Client>, NoClient> {
         let known = stored.as_ref().and_then(|stored| stored_document(&stored.value));
         match self.documents.document(id, known.as_ref(), Need::Fresh, admission, now).await {
             Ok(document) => Ok(described(id, &document, stored, now)),
@@ -173,7 +188,7 @@ impl AuthorizationServer {
         &self,
         client_id: &ClientId,
         now: UnixTime,
-    ) -> Result<Client, OAuthError> {
+    ) -> Result<Box<Client>, OAuthError> {
         let stored = self.stored_client(client_id, now).await?;
         let Some(id) = client_id.document() else { return Ok(stored.ok_or_else(unknown)?.value) };
         if !self.settings.client_documents.accepts(client_id) {
@@ -184,7 +199,7 @@ impl AuthorizationServer {
             document
         } else {
             let fetched = self.documents.document(id, known.as_ref(), Need::Fresh, &|| Ok(()), now);
-            fetched.await.map_err(not_known)?
+            Box::pin(fetched).await.map_err(not_known)?
         };
         Ok(described(id, &document, stored, now))
     }
@@ -236,7 +251,7 @@ impl AuthorizationServer {
         &self,
         client: &Stored<Client>,
         now: UnixTime,
-    ) -> Result<Option<Client>, OAuthError> {
+    ) -> Result<Option<Box<Client>>, OAuthError> {
         let Some(id) = client.value.client_id.document() else { return Ok(None) };
         let known = stored_document(&client.value);
         let fetched = self.documents.document(id, known.as_ref(), Need::Newer, &|| Ok(()), now);

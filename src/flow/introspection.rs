@@ -83,7 +83,7 @@ impl AuthorizationServer {
             && self.settings.client_documents.accepts(&terms.client_id);
         tracing::debug!(grant = %grant.id(), resource = %terms.resource, visible, "a token is asked about");
         match grant.live_token(id.number, token, now).filter(|_| visible).cloned() {
-            Some(live) => Ok(Introspected::Active(Box::new(self.active_token(grant, live, &id)))),
+            Some(live) => Ok(Introspected::Active(Box::new(self.active_token(*grant, live, &id)))),
             None => Ok(Introspected::inactive()),
         }
     }

@@ -74,7 +74,7 @@ struct Pending {
 /// What the consent page asks.
 #[derive(Debug)]
 pub struct Consent {
-    pub client: Client,
+    pub client: Box<Client>,
     pub request: AuthorizationRequest,
     /// What the form must send back.
     pub sealed: String,
@@ -421,7 +421,7 @@ impl AuthorizationServer {
         params: &Params<'_>,
         admission: Admission<'_>,
         now: UnixTime,
-    ) -> Result<(Client, ReturnAddress), Refusal> {
+    ) -> Result<(Box<Client>, ReturnAddress), Refusal> {
         let client = self.asking_client(params.required("client_id")?, admission, now).await?;
         audit::about(&client);
         let address = client.return_address(params.one("redirect_uri")?).map_err(OAuthError::of_a_client)?;
@@ -434,13 +434,17 @@ impl AuthorizationServer {
         &self,
         request: &AuthorizationRequest,
         now: UnixTime,
-    ) -> Result<Client, OAuthError> {
+    ) -> Result<Box<Client>, OAuthError> {
         audit::about(request);
         let known = self.registered(request, now).await.map_err(OAuthError::of_a_client);
         known.inspect(audit::about)
     }
 
-    async fn registered(&self, request: &AuthorizationRequest, now: UnixTime) -> Result<Client, OAuthError> {
+    async fn registered(
+        &self,
+        request: &AuthorizationRequest,
+        now: UnixTime,
+    ) -> Result<Box<Client>, OAuthError> {
         let client = self.known_client(&request.client_id, now).await?;
         client.still_has(&request.return_address)?;
         Ok(client)

@@ -165,7 +165,7 @@ impl AuthorizationServer {
         if !read.value.unused {
             return Ok(false);
         }
-        let ended = Client { expires_at: Some(now.minus(SKEW)), ..read.value.clone() };
+        let ended = Client { expires_at: Some(now.minus(SKEW)), ..*read.value.clone() };
         Ok(self.clients.replace(read, ended, now).await?.is_some())
     }
 }

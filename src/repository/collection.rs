@@ -31,8 +31,8 @@ pub const ATTEMPTS: usize = 64;
 /// A value with the version of its record. [`Collection::replace`] consumes it.
 #[derive(Debug, Clone)]
 pub struct Stored<T> {
-    /// The record's JSON, parsed.
-    pub value: T,
+    /// The record's JSON, parsed. Boxed, because many futures on the way to an answer hold it.
+    pub value: Box<T>,
     /// Length of the record's JSON.
     pub bytes: usize,
     version: Version,
@@ -149,7 +149,7 @@ impl<T: Entity> Collection<T> {
         tracing::trace!(kind = ?T::KIND, key, found = found.is_some(), "read");
         let Some(found) = found else { return Ok(None) };
         Ok(Some(parse(&found.record).map(|value| Stored {
-            value,
+            value: Box::new(value),
             bytes: found.record.value.len(),
             version: found.version,
         })))
@@ -160,11 +160,18 @@ impl<T: Entity> Collection<T> {
     /// # Errors
     ///
     /// When the repository is unavailable.
-    pub async fn insert(&self, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        let record = Self::record(&value)?;
-        let write = self.repository.insert(T::KIND, &record, now).await?;
-        tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "inserted");
-        Ok(done(write, value, &record))
+    pub fn insert(
+        &self,
+        value: impl Into<Box<T>>,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Option<Stored<T>>>> + Send {
+        let value = value.into();
+        async move {
+            let record = Self::record(&value)?;
+            let write = self.repository.insert(T::KIND, &record, now).await?;
+            tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "inserted");
+            Ok(done(write, value, &record))
+        }
     }
 
     /// Stores `value` in place of the one that was read; `None` if the record has changed since.
@@ -172,8 +179,14 @@ impl<T: Entity> Collection<T> {
     /// # Errors
     ///
     /// When the repository is unavailable.
-    pub async fn replace(&self, read: Stored<T>, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
-        self.write(read.version, value, now).await
+    #[expect(clippy::needless_pass_by_value, reason = "what was read is replaced once")]
+    pub fn replace(
+        &self,
+        read: Stored<T>,
+        value: impl Into<Box<T>>,
+        now: UnixTime,
+    ) -> impl Future<Output = Result<Option<Stored<T>>>> + Send {
+        self.write(read.version, value.into(), now)
     }
 
     /// Reads the value under `key` and lets `change` decide about it, again after each conflict with
@@ -205,7 +218,7 @@ impl<T: Entity> Collection<T> {
     ) -> std::result::Result<Option<Updated<T, R>>, E> {
         for _ in 0..ATTEMPTS {
             let (value, outcome) = match change(&read.value)? {
-                Change::Write(value, outcome) => (value, outcome),
+                Change::Write(value, outcome) => (Box::new(value), outcome),
                 Change::Leave(outcome) => return Ok(Some(Updated { stored: read, outcome })),
             };
             if let Some(stored) = self.write(read.version, value, now).await? {
@@ -219,7 +232,7 @@ impl<T: Entity> Collection<T> {
         Err(RepositoryError::Unavailable(reason).into())
     }
 
-    async fn write(&self, read: Version, value: T, now: UnixTime) -> Result<Option<Stored<T>>> {
+    async fn write(&self, read: Version, value: Box<T>, now: UnixTime) -> Result<Option<Stored<T>>> {
         let record = Self::record(&value)?;
         let write = self.repository.replace(T::KIND, &record, read, now).await?;
         tracing::trace!(kind = ?T::KIND, key = value.key(), outcome = ?write, "replaced");
@@ -274,7 +287,7 @@ impl<T: Entity> Collection<T> {
     }
 }
 
-fn done<T>(write: Write, value: T, record: &Record) -> Option<Stored<T>> {
+fn done<T>(write: Write, value: Box<T>, record: &Record) -> Option<Stored<T>> {
     match write {
         Write::Done(version) => Some(Stored { value, bytes: record.value.len(), version }),
         Write::Conflict => None,

@@ -69,8 +69,9 @@ where
         let answer = context.scope(async {
             let answer = match turned_away::<E>(&web, &visit, &request) {
                 Some(answer) => answer,
-                // Boxed: the layers around it move what they get, and a login's future is several KiB large.
-                None => Box::pin(handler(web, visit, request))
+                // Boxed, because the layers around it move what they get; and made in its box, because a login's future
+                // is several KiB large.
+                None => Box::into_pin(Box::write(Box::new_uninit(), handler(web, visit, request)))
                     .await
                     .unwrap_or_else(|failure| failure.answer(&reply)),
             };

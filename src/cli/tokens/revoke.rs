@@ -130,7 +130,7 @@ impl Ending<'_> {
     async fn one_token(
         &self,
         text: &str,
-        grant: Grant,
+        grant: Box<Grant>,
         number: u64,
         tally: &mut Tally,
     ) -> Result<(), Failure> {
@@ -149,7 +149,7 @@ impl Ending<'_> {
         Ok(())
     }
 
-    async fn one_grant(&self, text: &str, grant: Grant, tally: &mut Tally) -> Result<(), Failure> {
+    async fn one_grant(&self, text: &str, grant: Box<Grant>, tally: &mut Tally) -> Result<(), Failure> {
         let revocation = self.end(grant).await?;
         match &revocation {
             Revocation::Done(grant) => self.output.done(grant.id().as_str()),
@@ -160,13 +160,13 @@ impl Ending<'_> {
         Ok(())
     }
 
-    async fn end(&self, grant: Grant) -> Result<Revocation, RepositoryError> {
+    async fn end(&self, grant: Box<Grant>) -> Result<Revocation, RepositoryError> {
         if !self.dry_run {
             return self.administration.revoke_grant(grant.id()).await;
         }
         Ok(match grant.revocation() {
-            Some(_) => Revocation::Already(Box::new(grant)),
-            None => Revocation::Done(Box::new(grant)),
+            Some(_) => Revocation::Already(grant),
+            None => Revocation::Done(grant),
         })
     }
 
@@ -194,7 +194,7 @@ impl Ending<'_> {
         let mut tally = Tally::default();
         let ids: Vec<_> = found.iter().map(|grant| grant.id().clone()).collect();
         for grant in found {
-            self.one_grant(grant.id().clone().as_str(), grant, &mut tally).await?;
+            self.one_grant(grant.id().clone().as_str(), Box::new(grant), &mut tally).await?;
         }
         if !ids.is_empty() {
             self.tell(&tally, Vec::new());

@@ -62,7 +62,7 @@ pub enum Credential {
 #[derive(Debug)]
 pub struct WithSecret {
     /// As stored.
-    pub client: Client,
+    pub client: Box<Client>,
     /// `None` for a client that does not authenticate with a secret.
     pub secret: Option<String>,
 }

@@ -62,12 +62,12 @@ impl Administration {
         let Some(read) = self.grants.get(id.as_str(), now).await? else { return Ok(Leak::Unknown) };
         let grant = read.value;
         let fits = match (&refresh, &access) {
-            _ if grant.revocation().is_some() => return Ok(Leak::OfRevoked(Box::new(grant))),
+            _ if grant.revocation().is_some() => return Ok(Leak::OfRevoked(grant)),
             (Some(token), _) => is_genuine(self.sealer.as_ref(), &grant, token, text),
             (None, Some(token)) => grant.live_token(token.number, text, now).is_some(),
             (None, None) => grant.has_code(text),
         };
-        Ok(if fits { Leak::Of(Box::new(grant)) } else { Leak::Unproven(id) })
+        Ok(if fits { Leak::Of(grant) } else { Leak::Unproven(id) })
     }
 }
 

@@ -119,7 +119,7 @@ impl Administration {
             return Ok(Found::Nothing);
         }
         match all.look(text, now).await? {
-            Some(Ok(exact)) => return Ok(Found::One(Box::new(exact.value))),
+            Some(Ok(exact)) => return Ok(Found::One(exact.value)),
             Some(Err(unreadable)) => return Ok(Found::Unreadable(unreadable)),
             None => {}
         }

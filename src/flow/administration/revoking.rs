@@ -127,7 +127,7 @@ impl Administration {
             Change::Write(revoked.noting(self.operated(Action::Revoked, now)), true)
         });
         let Some(updated) = updated.await? else { return Ok(Revocation::Absent) };
-        let (grant, is_done) = (Box::new(updated.stored.value), updated.outcome);
+        let (grant, is_done) = (updated.stored.value, updated.outcome);
         if !is_done {
             return Ok(Revocation::Already(grant));
         }
@@ -151,7 +151,7 @@ impl Administration {
     pub async fn revoke_token(
         &self,
         id: &TokenId,
-    ) -> Result<Option<(Grant, TokenRevocation)>, RepositoryError> {
+    ) -> Result<Option<(Box<Grant>, TokenRevocation)>, RepositoryError> {
         let now = self.now();
         let updated = self.grants.update(id.grant.as_str(), now, |grant| {
             if id.number == 0 || id.number > grant.issued() {

@@ -107,7 +107,7 @@ impl Office {
 
     /// The record as it is now.
     async fn stored(&self, grant: &Grant) -> Grant {
-        self.desk.grants.get(grant.id().as_str(), self.desk.now()).await.unwrap().unwrap().value
+        *self.desk.grants.get(grant.id().as_str(), self.desk.now()).await.unwrap().unwrap().value
     }
 }
 

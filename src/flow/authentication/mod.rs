@@ -18,13 +18,13 @@ use crate::{
 /// before: see [`AuthorizationServer::spend`].
 #[derive(Debug)]
 pub(super) struct ProvenClient {
-    registration: Client,
+    registration: Box<Client>,
     assertion: Option<SpentAssertion>,
 }
 
 /// A client that has proved who it is, with an assertion that was not used before or in another way.
 #[derive(Debug)]
-pub(super) struct AuthenticatedClient(Client);
+pub(super) struct AuthenticatedClient(Box<Client>);
 
 impl ProvenClient {
     pub(super) const fn registration(&self) -> &Client {

@@ -40,7 +40,7 @@ pub(super) struct SignedInLogin {
 /// What the page after the sign-in asks.
 #[derive(Debug)]
 pub struct Question {
-    pub client: Client,
+    pub client: Box<Client>,
     pub request: AuthorizationRequest,
     pub person: Person,
     pub is_admitted: bool,
@@ -136,7 +136,7 @@ impl AuthorizationServer {
         &self,
         client: &Client,
         login: &mut SignedInLogin,
-        made: Option<Grant>,
+        made: Option<Box<Grant>>,
         id: GrantId,
         now: UnixTime,
     ) -> Result<Option<String>, DecisionError> {

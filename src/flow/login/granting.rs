@@ -25,7 +25,7 @@ pub(super) struct Admitted {
 }
 
 impl AuthorizationServer {
-    pub(super) async fn made(&self, id: &GrantId, now: UnixTime) -> Result<Option<Grant>, OAuthError> {
+    pub(super) async fn made(&self, id: &GrantId, now: UnixTime) -> Result<Option<Box<Grant>>, OAuthError> {
         Ok(self.grants.get(id.as_str(), now).await?.map(|made| made.value))
     }
 

@@ -178,7 +178,7 @@ impl Records {
         let repository: Arc<dyn Repository> = Arc::new(SqliteRepository::open(&path).unwrap());
         let all = Collection::<T>::new(repository);
         let writes = values.into_iter().map(|value| {
-            let value = serde_json::from_value(value).unwrap();
+            let value: T = serde_json::from_value(value).unwrap();
             let all = &all;
             async move { assert!(all.insert(value, self.now).await.unwrap().is_some()) }
         });
