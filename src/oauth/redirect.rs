@@ -258,16 +258,12 @@ fn holds_response_parameter(url: &Url) -> bool {
 }
 
 fn destination(uri: &str) -> Destination {
-    match Url::parse(uri) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") => {
-            if is_loopback(&url) {
-                Destination::Loopback
-            } else {
-                Destination::Web
-            }
-        }
-        _ => Destination::PrivateUse,
+    let (scheme, _) = uri.split_once(':').unwrap_or_default();
+    if !["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web)) {
+        return Destination::PrivateUse;
     }
+    let (host, _) = host_and_port(authority(uri));
+    if is_loopback_host(&host.to_ascii_lowercase()) { Destination::Loopback } else { Destination::Web }
 }
 
 /// The part between `://` and the path.
@@ -276,13 +272,16 @@ fn authority(uri: &str) -> &str {
     &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())]
 }
 
-/// Whether the host has the spelling of the URL standard, in any case.
-pub(super) fn has_canonical_host(text: &str, url: &Url) -> bool {
-    let authority = authority(text);
-    let (host, port) = match authority.rsplit_once(':') {
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
-    };
+    }
+}
+
+/// Whether the host has the spelling of the URL standard, in any case.
+pub(super) fn has_canonical_host(text: &str, url: &Url) -> bool {
+    let (host, port) = host_and_port(authority(text));
     let is_canonical = match url.host() {
         Some(Host::Domain(name)) => host.eq_ignore_ascii_case(name),
         // The standard library reads no other spelling of an IPv4 address.

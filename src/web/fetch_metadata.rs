@@ -3,7 +3,12 @@
 //! They distinguish a user's navigation from a script of another page on our origin, which can read our pages and send
 //! our cookies.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+
+static SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
 /// The `Sec-Fetch-*` headers of a request. Browsers that send none are not restricted.
 #[derive(Debug, Clone, Copy)]
@@ -29,12 +34,12 @@ pub(super) enum Submission {
 
 impl<'a> FetchMetadata<'a> {
     pub(super) fn of(headers: &'a HeaderMap) -> Self {
-        let get = |name: &str| headers.get(name).map(axum::http::HeaderValue::as_bytes);
+        let get = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
         Self {
-            site: get("sec-fetch-site"),
-            mode: get("sec-fetch-mode"),
-            dest: get("sec-fetch-dest"),
-            user: get("sec-fetch-user"),
+            site: get(&SITE),
+            mode: get(&MODE),
+            dest: get(&DEST),
+            user: get(&USER),
             marks_users: marks_users(headers),
         }
     }
