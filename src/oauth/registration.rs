@@ -34,19 +34,19 @@ impl ClientMetadata {
         };
         let members = Members(&object);
         let grant_types = grant_types(&members)?;
-        let application_type = application_type(&members)?;
+        let redirect_uris = redirect_uris(&members, schemes)?;
         refuse_keys(&members)?;
         let metadata = Self {
             client_name: members
                 .text("client_name")?
                 .map(|name| display_text(&name, LONGEST_TEXT))
                 .filter(|name| !name.is_empty()),
-            redirect_uris: redirect_uris(&members, schemes, application_type.as_deref())?,
+            application_type: application_type(&members, &redirect_uris)?,
+            redirect_uris,
             token_endpoint_auth_method: authentication_method(&members)?,
             response_types: response_types(&members, &grant_types)?,
             grant_types,
             scope: scope(&members)?,
-            application_type,
             client_uri: members.shown("client_uri", Members::url)?,
             logo_uri: members.shown("logo_uri", Members::url)?,
             tos_uri: members.shown("tos_uri", Members::url)?,
@@ -82,11 +82,7 @@ impl ClientMetadata {
     }
 }
 
-fn redirect_uris(
-    members: &Members<'_>,
-    schemes: &PrivateUseSchemes,
-    application_type: Option<&str>,
-) -> Result<Vec<RedirectUri>, OAuthError> {
+fn redirect_uris(members: &Members<'_>, schemes: &PrivateUseSchemes) -> Result<Vec<RedirectUri>, OAuthError> {
     let texts = match members.get("redirect_uris") {
         None => Vec::new(),
         Some(Value::Array(values)) if values.iter().all(Value::is_string) => {
@@ -102,17 +98,17 @@ fn redirect_uris(
         RedirectUri::parse(text, schemes)
             .map_err(|problem| OAuthError::new(ErrorCode::InvalidRedirectUri, problem.to_string()))
     };
-    let uris = texts.into_iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-    // A `web` client with only loopback or private-use URIs contradicts itself. A mixed list is common (one
-    // registration for all builds of an editor) and harmless.
-    if application_type == Some("web") && uris.iter().all(|uri| uri.destination() != Destination::Web) {
-        return refuse(ErrorCode::InvalidRedirectUri, "application_type 'web' needs an https redirect URI");
-    }
-    Ok(uris)
+    texts.into_iter().map(parse).collect()
 }
 
-fn application_type(members: &Members<'_>) -> Result<Option<String>, OAuthError> {
+/// What the client is, which changes nothing here. One that says `web` and has no `https` redirect URI is `native`.
+fn application_type(
+    members: &Members<'_>,
+    redirect_uris: &[RedirectUri],
+) -> Result<Option<String>, OAuthError> {
+    let is_web = || redirect_uris.iter().any(|uri| uri.destination() == Destination::Web);
     match members.text("application_type")? {
+        Some(kind) if kind == "web" && !is_web() => Ok(Some("native".to_owned())),
         Some(kind) if kind != "web" && kind != "native" => {
             metadata_error("application_type must be 'native' or 'web'")
         }
@@ -291,6 +287,7 @@ mod tests {
                 "grant_types":["authorization_code","refresh_token"],"application_type":"native"}),
             json!({"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback","https://www.cursor.com/agents/cb",
                 "http://localhost:8787/callback"],"application_type":"web","token_endpoint_auth_method":"none"}),
+            json!({"redirect_uris":["cursor://anysphere.cursor-mcp/oauth/callback"],"application_type":"web"}),
             json!({"redirect_uris":["https://claude.ai/api/mcp/auth_callback"],"client_name":"Claude (Web)","client_uri":"",
                 "logo_uri":null,"contacts":null,"scope":["a","b"]}),
             json!({"redirect_uris":["http://127.0.0.1/","http://127.0.0.1:33418/","https://vscode.dev/redirect"],
@@ -335,7 +332,6 @@ mod tests {
             ("redirect_uris", json!(null), Redirect),
             ("redirect_uris", json!(["http://localhost/", "javascript:alert(1)"]), Redirect),
             ("redirect_uris", json!(vec!["http://localhost/"; 33]), Redirect),
-            ("application_type", json!("web"), Redirect),
             ("application_type", json!("desktop"), Metadata),
             ("token_endpoint_auth_method", json!("bogus"), Metadata),
             ("token_endpoint_auth_method", json!("private_key_jwt"), Metadata),
