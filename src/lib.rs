@@ -53,6 +53,8 @@ pub mod oauth;
 #[doc(hidden)]
 pub mod permissions;
 #[doc(hidden)]
+pub mod raster;
+#[doc(hidden)]
 pub mod sealing;
 #[doc(hidden)]
 pub mod upstream;

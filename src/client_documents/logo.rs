@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::clock::UnixTime;
+use crate::{clock::UnixTime, raster::RasterFormat};
 
 /// Largest logo, in bytes.
 pub(super) const LARGEST_LOGO: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub struct Logo {
 impl Logo {
     /// The image in an answer; `None` if it is not a PNG, JPEG or WebP image that says so.
     pub(super) fn of(content_type: Option<&str>, bytes: &[u8]) -> Option<Self> {
-        let media_type = media_type(bytes)?;
+        let media_type = RasterFormat::of(bytes)?.media_type();
         let essence = content_type?.split(';').next().unwrap_or_default().trim();
         essence.eq_ignore_ascii_case(media_type).then(|| {
             let data_uri = format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
@@ -43,16 +43,6 @@ impl Logo {
     #[must_use]
     pub fn data_uri(&self) -> &str {
         &self.data_uri
-    }
-}
-
-/// What the first bytes of a file say.
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some("image/png"),
-        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        _ => None,
     }
 }
 

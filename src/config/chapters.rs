@@ -43,6 +43,10 @@ pub(super) const CHAPTERS: &[(&str, &str)] = &[
          `Retry-After`.",
     ),
     (
+        "branding",
+        "Name, logo and links of the operator, on every page. See [Put your name on the pages](operate.md#put-your-name-on-the-pages).",
+    ),
+    (
         "log",
         "The log, on standard error. Audit events have the target `audit`: docs/audit-log.md lists them. Commands log \
          the actions of an operator, and everything else with `-v`.",

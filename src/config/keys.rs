@@ -443,6 +443,25 @@ const OWN: &[Key] = &[
         "Failed authentications at once of one client from one address; at least 1.",
     ),
     key(
+        "branding.name",
+        Kind::Text,
+        Absent("no name"),
+        "Whose pages these are: the name of your organisation or service, at most 80 characters.",
+    ),
+    key(
+        "branding.logo",
+        Kind::Path,
+        Absent("no logo"),
+        "A PNG, JPEG or WebP file of at most 256 KiB. The daemon reads it at start.",
+    ),
+    key(
+        "branding.support_url",
+        Kind::Url,
+        Absent("no link"),
+        "Where users find help. `https` only, like the next one.",
+    ),
+    key("branding.privacy_url", Kind::Url, Absent("no link"), "Where users find your privacy policy."),
+    key(
         "log.format",
         Kind::Choice(&["text", "json"]),
         Value("\"text\""),

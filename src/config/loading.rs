@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    DevDefaults, Overrides, Source, dev,
+    DevDefaults, Overrides, Source, branding, dev,
     environment::Environment,
     keyring::APPLICATION,
     model::{Authn, Config, Keys, Repositories, ResourceConfig},
@@ -292,6 +292,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
     let lifetimes = sections::lifetimes(&mut reader);
     let claims = sections::claims(&mut reader);
     let limits = sections::limits(&mut reader);
+    let branding = branding::branding(&mut reader);
     let log = sections::log(&mut reader);
     if dev.is_some() {
         sections::expect_loopback(&mut reader, "public_url", public_url.as_ref());
@@ -330,6 +331,7 @@ fn build(mut reader: Reader<'_>, source: &Source<'_>) -> Survey {
                 lifetimes,
                 claims,
                 limits,
+                branding,
                 log,
                 from_environment: reader.settings.given_by_environment(),
                 warnings: reader.warnings,

@@ -4,6 +4,7 @@
 //! `keys` is the table of all keys; `docs/configuration.md` is generated from it. `loading` merges the layers,
 //! `sections` builds types from them.
 
+mod branding;
 mod chapters;
 mod dev;
 mod elsewhere;
@@ -41,8 +42,8 @@ pub use self::{
     keyring::{APPLICATION, KeyringError},
     loading::{load, load_repositories, parse},
     model::{
-        Authn, AuthnService, ClientDocuments, Config, Introspection, Keys, Log, LogFormat, LoopbackResources,
-        Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, VaultConfig,
+        Authn, AuthnService, Branding, ClientDocuments, Config, Introspection, Keys, Log, LogFormat,
+        LoopbackResources, Repositories, RepositoryConfig, ResourceConfig, ScopeConfig, VaultConfig,
     },
     problem::{Place, Problem, Problems},
     secret_source::SecretPlace,

@@ -14,6 +14,7 @@ use crate::{
         scope::{Scope, ScopeOffer},
         token::{PersonClaim, SigningAlgorithm},
     },
+    raster::RasterImage,
     repository::{Kind, PostgresSettings, RedisSettings},
     secret::{KeyRing, Secret},
 };
@@ -55,6 +56,8 @@ pub struct Config {
     pub claims: Vec<PersonClaim>,
     /// Rate limits.
     pub limits: Rates,
+    /// Whose pages these are.
+    pub branding: Branding,
     /// Format and level of the log.
     pub log: Log,
     /// Values from environment variables.
@@ -280,6 +283,19 @@ pub struct ClientDocuments {
     pub private_networks: Vec<IpNet>,
     /// A PEM file with certificate authorities, instead of this machine's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// What every page says about the operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Branding {
+    /// The operator's name: one line of at most 80 characters, none of them hidden.
+    pub name: Option<String>,
+    /// The logo.
+    pub logo: Option<RasterImage>,
+    /// Where users find help; `https`.
+    pub support_url: Option<Url>,
+    /// The operator's privacy policy; `https`.
+    pub privacy_url: Option<Url>,
 }
 
 /// Format and level of the log.

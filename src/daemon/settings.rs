@@ -11,7 +11,7 @@ use crate::{
     },
     secret::TokenHash,
     upstream::pangea::{Overrides, PangeaSettings},
-    web::{Limits, Presentation, TrustedProxies, WebSettings},
+    web::{Branding, Limits, Presentation, TrustedProxies, WebSettings},
 };
 
 pub(super) fn pangea_settings(config: &Config) -> Result<PangeaSettings, StartError> {
@@ -89,6 +89,7 @@ pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebS
             scope_descriptions: described.collect(),
             upstream_name: "Pangea".to_owned(),
             upstream_scopes: config.authn.scopes.clone(),
+            branding: branding(&config.branding),
         },
         limits: Limits::new(config.limits),
         proxies: TrustedProxies(config.trusted_proxies.clone()),
@@ -96,5 +97,15 @@ pub(super) fn web_settings(config: &Config, algorithm: SigningAlgorithm) -> WebS
             || config.resources.iter().any(|resource| resource.introspection.is_some()),
         algorithm: algorithm.as_str(),
         loopback_only: config.any_loopback_resource.is_some(),
+    }
+}
+
+fn branding(config: &config::Branding) -> Branding {
+    let config::Branding { name, logo, support_url, privacy_url } = config.clone();
+    Branding {
+        name,
+        logo,
+        support_url: support_url.map(String::from),
+        privacy_url: privacy_url.map(String::from),
     }
 }

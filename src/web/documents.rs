@@ -15,10 +15,7 @@ use super::{
     Web, WebSettings,
     endpoint::Endpoint,
     https::Https,
-    pages::{
-        NoticePage,
-        texts::{Notice, Notices, Texts, fill},
-    },
+    pages::texts::{Notice, Notices, fill},
     reply::{Reply, allow_all_origins, with_cors},
     request::{reads, wants_page},
     visit::Visit,
@@ -114,11 +111,12 @@ fn headers(public_url: &Issuer) -> HeaderMap {
     headers
 }
 
-/// Metadata, and all paths without an endpoint.
+/// Metadata, the operator's logo, and all paths without an endpoint.
 pub(super) async fn document(State(web): State<Arc<Web>>, request: Request) -> Response {
     let path = request.uri().path();
     let Some(body) = web.documents.by_path.get(without_trailing_slash(path)) else {
-        return missing(&web, &request);
+        let logo = web.logo.as_ref().filter(|logo| logo.is_at(path) && reads(request.method()));
+        return logo.map_or_else(|| missing(&web, &request), |logo| logo.answer(web.https));
     };
     serve(&web, &request, Endpoint::Metadata, || body.clone())
 }
@@ -133,13 +131,11 @@ fn missing(web: &Web, request: &Request) -> Response {
     }
     if !well_known && reads(request.method()) && wants_page(request.headers()) {
         let at_the_root = ["", web.public_url.path()].contains(&path.trim_end_matches('/'));
-        let (status, page) = if at_the_root {
-            (StatusCode::OK, root_page(reply.texts, &web.presentation.upstream_name))
+        return if at_the_root {
+            root_page(&reply, &web.presentation.upstream_name)
         } else {
-            let notice = reply.texts.notices.no_page;
-            (StatusCode::NOT_FOUND, NoticePage { texts: reply.texts, notice, reference: None }.render())
+            reply.notice_page(StatusCode::NOT_FOUND, reply.texts.notices.no_page, None)
         };
-        return reply.page(status, page, false);
     }
     let body = json!({ "error": "not_found", "error_description": "there is nothing here" });
     let response = reply.json(StatusCode::NOT_FOUND, &body);
@@ -147,11 +143,11 @@ fn missing(web: &Web, request: &Request) -> Response {
 }
 
 /// Tells a person who opens the server's address what the server is.
-fn root_page(texts: &'static Texts, upstream_name: &str) -> String {
-    let Notices { root_title: title, root_happened, root_to_do: what_to_do, .. } = texts.notices;
+fn root_page(reply: &Reply, upstream_name: &str) -> Response {
+    let Notices { root_title: title, root_happened, root_to_do: what_to_do, .. } = reply.texts.notices;
     let what_happened = fill(root_happened, upstream_name);
     let notice = Notice { title, what_happened: &what_happened, what_to_do };
-    NoticePage { texts, notice, reference: None }.render()
+    reply.notice_page(StatusCode::OK, notice, None)
 }
 
 pub(super) async fn jwks(State(web): State<Arc<Web>>, request: Request) -> Response {

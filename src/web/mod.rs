@@ -12,6 +12,7 @@ mod host;
 mod https;
 mod interactive;
 mod limits;
+mod logo;
 mod machine;
 pub mod pages;
 mod refusals;
@@ -42,10 +43,10 @@ pub use self::{
     limits::Limits,
 };
 use self::{
-    attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https,
-    refusals::Refusals, visit::visited,
+    attended::Attended, cookies::Cookies, documents::Documents, health::Readiness, https::Https, logo::Logo,
+    pages::brand::Brand, refusals::Refusals, visit::visited,
 };
-use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer};
+use crate::{audit::References, flow::AuthorizationServer, oauth::issuer::Issuer, raster::RasterImage};
 
 /// What the pages show that no request says.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +59,16 @@ pub struct Presentation {
     pub upstream_name: String,
     /// The scopes that the upstream is asked for.
     pub upstream_scopes: Vec<String>,
+    pub branding: Branding,
+}
+
+/// What every page says about the operator.
+#[derive(Debug, Clone, Default)]
+pub struct Branding {
+    pub name: Option<String>,
+    pub logo: Option<RasterImage>,
+    pub support_url: Option<String>,
+    pub privacy_url: Option<String>,
 }
 
 /// What all handlers share.
@@ -70,6 +81,8 @@ pub struct Web {
     proxies: TrustedProxies,
     documents: Documents,
     https: Https,
+    brand: Arc<Brand>,
+    logo: Option<Logo>,
     readiness: Readiness,
     /// Whether requests for hosts other than loopback and the public URL's are refused.
     loopback_only: bool,
@@ -103,6 +116,8 @@ impl Web {
         let references = References::new(server.random());
         let WebSettings { public_url, presentation, limits, proxies, loopback_only, .. } = settings;
         let https = Https::of(&public_url);
+        let logo = presentation.branding.logo.clone().map(|image| Logo::new(&public_url, image));
+        let brand = Arc::new(brand(&public_url, &presentation.branding, logo.as_ref()));
         Ok(Self {
             server,
             public_url,
@@ -111,6 +126,8 @@ impl Web {
             proxies,
             documents,
             https,
+            brand,
+            logo,
             readiness: Readiness::default(),
             loopback_only,
             unreadable_hop: Once::new(),
@@ -124,6 +141,12 @@ impl Web {
     fn cookies<'a>(&self, headers: &'a HeaderMap) -> Cookies<'a> {
         Cookies::of(headers, self.public_url.is_https())
     }
+}
+
+fn brand(public_url: &Issuer, branding: &Branding, logo: Option<&Logo>) -> Brand {
+    let Branding { name, support_url, privacy_url, .. } = branding.clone();
+    let host = public_url.origin().split_once("://").map_or("", |(_, host)| host).to_owned();
+    Brand { name, logo: logo.map(|logo| logo.path().to_owned()), support_url, privacy_url, host }
 }
 
 pub fn router(web: Arc<Web>) -> Router {

@@ -14,7 +14,9 @@ use super::{
     endpoint::Endpoint,
     https::Https,
     pages::{
-        NoticePage, style_csp,
+        NoticePage,
+        brand::Brand,
+        style_csp,
         texts::{Notice, Texts},
     },
     refusals::Refusals,
@@ -53,6 +55,7 @@ pub(super) struct Reply {
     pub(super) reference: Reference,
     pub(super) refusals: Arc<Refusals>,
     pub(super) https: Https,
+    pub(super) brand: Arc<Brand>,
     /// The words of pages, in the user's language.
     pub(super) texts: &'static Texts,
 }
@@ -172,7 +175,7 @@ impl Reply {
         headers.insert(header::CONTENT_TYPE, HTML);
         headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(self.texts.tag));
         headers.insert(header::CACHE_CONTROL, NO_STORE);
-        if let Ok(policy) = HeaderValue::from_str(style_csp()) {
+        if let Ok(policy) = HeaderValue::from_str(style_csp(&self.brand)) {
             headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         }
         headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -199,12 +202,23 @@ impl Reply {
     }
 
     fn notice_answer(&self, status: StatusCode, notice: Notice<'_>) -> Response {
-        let page = NoticePage { texts: self.texts, notice, reference: Some(self.reference.as_str()) };
-        let mut response = self.page(status, page.render(), false);
+        let mut response = self.notice_page(status, notice, Some(self.reference));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
         response
+    }
+
+    /// A page that only informs.
+    pub(super) fn notice_page(
+        &self,
+        status: StatusCode,
+        notice: Notice<'_>,
+        reference: Option<Reference>,
+    ) -> Response {
+        let reference = reference.as_ref().map(Reference::as_str);
+        let page = NoticePage { texts: self.texts, brand: &self.brand, notice, reference };
+        self.page(status, page.render(), false)
     }
 
     /// Logs a failure in one line. The context of its request adds the rest.

@@ -42,8 +42,14 @@ impl Visit {
     pub(super) fn new(web: &Web, endpoint: Endpoint, request: &Request) -> Self {
         let reference = web.references.next();
         let texts = if endpoint.has_pages() { preferred(request.headers()) } else { &EN };
-        let reply =
-            Reply { endpoint, reference, refusals: Arc::clone(&web.refusals), https: web.https, texts };
+        let reply = Reply {
+            endpoint,
+            reference,
+            refusals: Arc::clone(&web.refusals),
+            https: web.https,
+            brand: Arc::clone(&web.brand),
+            texts,
+        };
         Self { caller: caller(web, request), reply }
     }
 

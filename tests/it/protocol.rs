@@ -4,6 +4,7 @@ mod after_sign_in;
 mod appearance;
 pub mod authorization;
 mod bad_input;
+mod branding;
 mod browser_binding;
 mod chromium;
 mod client_assertions;

@@ -107,3 +107,20 @@ fn dev_is_for_this_machine_alone() {
         }
     }
 }
+
+#[test]
+fn dev_shows_the_operator_too() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("dev.toml");
+    let environment = FakeEnvironment::default();
+    let load = |section: &str| {
+        fs::write(&file, section).unwrap();
+        let dev = Some(dev(folder.path()));
+        load(&Source { file: Some(file.clone()), dev, ..source(&environment) })
+    };
+    let config = load("[branding]\nname = \"Acme\"\nsupport_url = \"https://help.example.org\"").unwrap();
+    assert_eq!(config.branding.name.as_deref(), Some("Acme"));
+    let problems = load("[branding]\nname = 7\nlogo = \"none.png\"\nsupport_url = \"x\"").unwrap_err();
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["branding.name", "branding.logo", "branding.support_url"]);
+}

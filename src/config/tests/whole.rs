@@ -47,6 +47,7 @@ fn the_minimal_configuration_has_the_documented_defaults() {
         }
     );
     assert_eq!(config.claims, []);
+    assert_eq!(config.branding, Branding::default());
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert!(config.any_loopback_resource.is_none());
     assert_eq!(config.default_resource().unwrap().url.as_str(), "https://mcp.example.org/mcp");
@@ -127,6 +128,10 @@ code_lifetime = "10m"
 claims = ["groups", "email", "username"]
 [limits]
 token = { per_minute = 5, burst = 6 }
+[branding]
+name = "Müller & Söhne"
+support_url = "https://help.example.org"
+privacy_url = "https://example.org/privacy"
 [log]
 format = "json"
 level = "info,pangea_mcp_auth=debug"
@@ -161,6 +166,9 @@ level = "info,pangea_mcp_auth=debug"
     assert!(!config.registration.enabled && config.registration.trusted_hosts.is_empty());
     assert_eq!(config.lifetimes.grant, Duration::from_hours(14 * 24));
     assert_eq!(config.limits.token, Rate { per_minute: 5, burst: 6 });
+    assert_eq!(config.branding.name.as_deref(), Some("Müller & Söhne"));
+    assert_eq!(config.branding.support_url.unwrap().as_str(), "https://help.example.org/");
+    assert_eq!(config.branding.privacy_url.unwrap().as_str(), "https://example.org/privacy");
     assert_eq!(config.log.format, LogFormat::Json);
 }
 

@@ -15,10 +15,7 @@ use crate::{
         error::{ErrorCode, OAuthError},
     },
     web::{
-        pages::{
-            NoticePage,
-            texts::{Notice, Notices, fill},
-        },
+        pages::texts::{Notice, Notices, fill},
         reply::Reply,
         request::{BodyError, reads, wants_page},
         visit,
@@ -99,10 +96,8 @@ impl visit::Failure for Failure {
         if !reads(request.method()) || !wants_page(request.headers()) {
             return reply.method_not_allowed();
         }
-        let page =
-            NoticePage { texts: reply.texts, notice: reply.texts.notices.not_to_be_opened, reference: None }
-                .render();
-        let mut response = reply.page(StatusCode::METHOD_NOT_ALLOWED, page, false);
+        let notice = reply.texts.notices.not_to_be_opened;
+        let mut response = reply.notice_page(StatusCode::METHOD_NOT_ALLOWED, notice, None);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(reply.endpoint.allow()));
         response
     }

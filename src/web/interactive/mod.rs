@@ -48,7 +48,7 @@ pub(super) async fn authorize(web: Arc<Web>, visit: Visit, request: Request) -> 
     let admission = || limit(visit.caller, &web.limits.client_documents);
     match web.server.begin_login(&params, &browser, &admission).await {
         Ok(consent) => {
-            let page = reply.page(StatusCode::OK, consent_page(&web, reply.texts, &consent), true);
+            let page = reply.page(StatusCode::OK, consent_page(&web, reply, &consent), true);
             Ok(with_cookies(page, set_cookie))
         }
         Err(Refusal::Page(error)) => Err(error.into()),
@@ -208,6 +208,7 @@ fn answer(reply: &Reply, answered: &Answered) -> Response {
     };
     let page = ContinuePage {
         texts: reply.texts,
+        brand: &reply.brand,
         title,
         what_happened: &what_happened,
         href: &location,

@@ -24,13 +24,14 @@ use crate::{
 };
 
 /// The question before the sign-in.
-pub(super) fn consent_page(web: &Web, texts: &'static Texts, consent: &Consent) -> String {
+pub(super) fn consent_page(web: &Web, reply: &Reply, consent: &Consent) -> String {
     let Consent { client, request, sealed, logo } = consent;
     let metadata = &client.metadata;
-    let shown = Shown::of(web, texts, client, request);
+    let shown = Shown::of(web, reply.texts, client, request);
     let upstream_scopes: Vec<&str> = web.presentation.upstream_scopes.iter().map(String::as_str).collect();
     ConsentPage {
-        texts,
+        texts: reply.texts,
+        brand: &reply.brand,
         asked: shown.asked(web, client, request, sealed),
         client_kind: match client.origin {
             Origin::SelfRegistered => ClientKind::SelfRegistered,
@@ -60,6 +61,7 @@ pub(super) fn signed_in_page(web: &Web, reply: &Reply, question: &Question) -> R
     }
     let page = SignedInPage {
         texts: reply.texts,
+        brand: &reply.brand,
         asked: shown.asked(web, client, request, sealed),
         account: &display_text(address, 80),
         refusal: (!is_admitted).then_some(reply.reference.as_str()),

@@ -1,7 +1,7 @@
 //! The HTML pages: consent, "return to the app", and notices. Their words are in [`texts`].
 //!
-//! They have no scripts, no external resources, and one inline style, whose hash is in the
-//! `Content-Security-Policy`. The templates escape every value. Text that strangers chose goes through
+//! They have no scripts, no external resources, and inline styles, whose hashes are in the
+//! `Content-Security-Policy`. Every page has a field `brand`, which `base.html` shows. The templates escape every value. Text that strangers chose goes through
 //! [`display_text`](crate::oauth::display_text::display_text) first.
 
 use std::sync::LazyLock;
@@ -9,34 +9,44 @@ use std::sync::LazyLock;
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use self::texts::{ConsentTexts, Notice, Texts};
+use self::{
+    brand::Brand,
+    texts::{ConsentTexts, Notice, Texts},
+};
 use crate::{oauth::scheme::is_private_use, secret::sha256};
 
+pub mod brand;
 pub mod texts;
 
 #[cfg(test)]
 mod tests;
 
 const STYLE: &str = include_str!("style.css");
+/// For pages with a brand.
+const BRAND_STYLE: &str = include_str!("brand.css");
 
 /// Shown if a page cannot be rendered, which no template allows to happen.
 const UNRENDERABLE: &str = "<!doctype html><html lang=\"en\"><title>Something went wrong</title>\
     <main><h1>Something went wrong</h1><p>Go back to the app and start again.</p></main></html>";
 
-/// The `Content-Security-Policy` of every page.
+/// The `Content-Security-Policy` of every page with this brand.
 ///
 /// It has no `form-action`: Chromium also applies that to the redirects after a form, and would block those to
 /// the sign-in and to the client.
 #[must_use]
-pub fn style_csp() -> &'static str {
-    static POLICY: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "default-src 'none'; style-src 'sha256-{}'; img-src 'self' data:; base-uri 'none'; \
-             frame-ancestors 'none'",
-            STANDARD.encode(sha256(STYLE.as_bytes()))
-        )
-    });
-    &POLICY
+pub fn style_csp(brand: &Brand) -> &'static str {
+    static PLAIN: LazyLock<String> = LazyLock::new(|| policy_for(&[STYLE]));
+    static BRANDED: LazyLock<String> = LazyLock::new(|| policy_for(&[STYLE, BRAND_STYLE]));
+    if brand.is_shown() { &BRANDED } else { &PLAIN }
+}
+
+fn policy_for(styles: &[&str]) -> String {
+    let hash = |style: &&str| format!("'sha256-{}'", STANDARD.encode(sha256(style.as_bytes())));
+    let hashes: Vec<String> = styles.iter().map(hash).collect();
+    format!(
+        "default-src 'none'; style-src {}; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'",
+        hashes.join(" ")
+    )
 }
 
 /// What a consent page asks for. Its form posts `transaction` and `decision` (`approve`, `approve_other_account`
@@ -76,6 +86,7 @@ impl Asked<'_> {
 #[template(path = "consent.html", config = "src/web/pages/askama.toml")]
 pub struct ConsentPage<'a> {
     pub texts: &'static Texts,
+    pub brand: &'a Brand,
     /// What the user is asked to allow.
     pub asked: Asked<'a>,
     pub client_kind: ClientKind,
@@ -148,6 +159,7 @@ impl ConsentPage<'_> {
 #[template(path = "signed_in.html", config = "src/web/pages/askama.toml")]
 pub struct SignedInPage<'a> {
     pub texts: &'static Texts,
+    pub brand: &'a Brand,
     pub asked: Asked<'a>,
     /// The account that has signed in.
     pub account: &'a str,
@@ -168,6 +180,7 @@ impl SignedInPage<'_> {
 #[template(path = "continue.html", config = "src/web/pages/askama.toml")]
 pub struct ContinuePage<'a> {
     pub texts: &'static Texts,
+    pub brand: &'a Brand,
     pub title: &'a str,
     pub what_happened: &'a str,
     /// The answer's redirect. Linked if its scheme opens a website or an application.
@@ -194,6 +207,7 @@ impl ContinuePage<'_> {
 #[template(path = "notice.html", config = "src/web/pages/askama.toml")]
 pub struct NoticePage<'a> {
     pub texts: &'static Texts,
+    pub brand: &'a Brand,
     pub notice: Notice<'a>,
     /// The reference in the log.
     pub reference: Option<&'a str>,

@@ -2,14 +2,18 @@
 
 use super::{texts::EN, *};
 
+mod branding;
 mod colours;
 mod languages;
 
+static PLAIN: Brand =
+    Brand { name: None, logo: None, support_url: None, privacy_url: None, host: String::new() };
 const TRANSACTION: &str = "AAAAsealed-transaction_";
 
 fn consent() -> ConsentPage<'static> {
     ConsentPage {
         texts: &EN,
+        brand: &PLAIN,
         asked: Asked {
             client_name: Some("Claude"),
             client_host: None,
@@ -39,6 +43,7 @@ fn consent() -> ConsentPage<'static> {
 fn continuing() -> ContinuePage<'static> {
     ContinuePage {
         texts: &EN,
+        brand: &PLAIN,
         title: "This sign-in cannot go on",
         what_happened: "The application asked for an unknown permission.",
         href: "https://claude.example/callback?error=invalid_scope&state=s",
@@ -50,6 +55,7 @@ fn continuing() -> ContinuePage<'static> {
 fn notice() -> NoticePage<'static> {
     NoticePage {
         texts: &EN,
+        brand: &PLAIN,
         notice: Notice {
             title: "This page has expired",
             what_happened: "The sign-in was started too long ago.",
@@ -66,6 +72,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
     [
         ConsentPage {
             texts: &EN,
+            brand: &PLAIN,
             asked: Asked {
                 redirect_trust: RedirectTrust::ThisComputer,
                 scopes: &scopes,
@@ -85,6 +92,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
         signed_in_full_of(text).render(),
         ContinuePage {
             texts: &EN,
+            brand: &PLAIN,
             title: text,
             what_happened: text,
             href: text,
@@ -94,6 +102,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
         .render(),
         NoticePage {
             texts: &EN,
+            brand: &PLAIN,
             notice: Notice { title: text, what_happened: text, what_to_do: text },
             reference: Some(text),
         }
@@ -104,6 +113,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
 fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
     SignedInPage {
         texts: &EN,
+        brand: &PLAIN,
         asked: Asked {
             client_name: Some(text),
             client_host: Some(text),
@@ -155,7 +165,7 @@ fn a_resource_without_a_name_is_called_by_its_address() {
     for (asked, shown) in
         [(asked, "Team wiki"), (Asked { resource_name: None, ..asked }, "https://mcp.example.org/mcp")]
     {
-        let page = SignedInPage { texts: &EN, asked, account: "ada", refusal: None }.render();
+        let page = SignedInPage { texts: &EN, brand: &PLAIN, asked, account: "ada", refusal: None }.render();
         assert!(page.contains(&format!("<bdi>{shown}</bdi>?</h1>")), "{page}");
     }
 }
@@ -407,7 +417,7 @@ fn hdr_1_the_policy_names_the_style_that_the_page_has() {
         let hash = STANDARD.encode(sha256(style.as_bytes()));
         assert_eq!(page.matches("<style").count(), 1);
         assert_eq!(
-            style_csp(),
+            style_csp(&PLAIN),
             format!(
                 "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self' data:; base-uri 'none'; \
                  frame-ancestors 'none'"

@@ -7,7 +7,7 @@ use crate::support::tree::{self, File};
 
 /// Each room and the rooms that it uses. A room stands above all that it uses, so nothing goes in
 /// circles.
-const ROOMS: [(&str, &[&str]); 24] = [
+const ROOMS: [(&str, &[&str]); 25] = [
     ("main", &["cli"]),
     ("lib", &[]),
     // Commands look into the repository themselves: they must work while no daemon runs.
@@ -56,11 +56,11 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ),
     // It changes the ring where the configuration keeps it.
     ("sealing", &["config", "flow", "keys", "repository", "oauth", "secret", "clock"]),
-    ("web", &["flow", "audit", "keys", "rate_limit", "oauth", "secret", "clock"]),
+    ("web", &["flow", "audit", "keys", "rate_limit", "oauth", "raster", "secret", "clock"]),
     ("dev", &["jose", "oauth", "secret", "clock"]),
     ("telemetry", &["config", "audit"]),
     // It says where each kind of record is kept.
-    ("config", &["repository", "oauth", "permissions", "secret"]),
+    ("config", &["repository", "oauth", "permissions", "raster", "secret"]),
     (
         "flow",
         &["audit", "keys", "repository", "client_documents", "upstream", "jose", "oauth", "secret", "clock"],
@@ -70,13 +70,14 @@ const ROOMS: [(&str, &[&str]); 24] = [
     ("migration", &["repository", "oauth", "secret", "clock"]),
     ("keys", &["repository", "jose", "oauth", "secret", "clock"]),
     ("repository", &["fetch", "permissions", "secret", "clock"]),
-    ("client_documents", &["fetch", "rate_limit", "oauth", "clock"]),
+    ("client_documents", &["fetch", "rate_limit", "oauth", "raster", "clock"]),
     ("upstream", &["jose", "fetch", "oauth", "secret", "clock"]),
     ("jose", &["fetch", "oauth", "secret", "clock"]),
     ("fetch", &["oauth", "secret", "clock"]),
     ("rate_limit", &["oauth"]),
     ("oauth", &["secret", "clock"]),
     ("permissions", &[]),
+    ("raster", &[]),
     ("secret", &["clock"]),
     ("clock", &[]),
 ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::branding;
 use crate::support::{Browser, Chromium, Client, LAPTOP, Options, PHONE, Server};
 
 /// What the pictures show.
@@ -21,6 +22,8 @@ const RESOURCE: (&str, &str) = ("resource", "https://mcp.example.org/mcp");
 /// Contrast of all text with what is behind it (WCAG 2.2, success criterion 1.4.6, level AAA).
 const CONTRAST: f64 = 7.0;
 
+const ADA_ALONE: &str = "[access]\nemails = [\"ada@example.com\"]";
+
 /// A browser that goes from page to page.
 struct Tour {
     server: Server,
@@ -31,8 +34,11 @@ struct Tour {
 
 impl Tour {
     async fn begin() -> Self {
-        let sections = "[access]\nemails = [\"ada@example.com\"]";
-        let server = Server::with(Options { resources: Some(WIKI), sections, ..Options::default() }).await;
+        Self::through(Options { sections: ADA_ALONE, ..Options::default() }).await
+    }
+
+    async fn through(options: Options) -> Self {
+        let server = Server::with(Options { resources: Some(WIKI), ..options }).await;
         server.upstream.switches().authorize.set(|authorize| authorize.sign_in_as = None);
         Self { server, chromium: Chromium::start().await, language: "en" }
     }
@@ -161,6 +167,34 @@ async fn every_question_after_the_sign_in_can_be_read_by_everyone() {
     tour.chromium.press("approve").await;
     tour.look("not-admitted", "This account has no access").await;
 }
+
+/// The same for pages that show the operator: with everything that can be configured, with a long name, and with links
+/// alone.
+#[tokio::test]
+async fn pages_with_a_brand_can_be_read_by_everyone() {
+    let tour = Tour::through(Options {
+        sections: branding::ACME,
+        folder: Some(branding::folder_with(branding::LOGO)),
+        ..Options::default()
+    })
+    .await;
+    let editor = tour.client(Some("Acme Editor"), "https://editor.example.com/mcp/callback").await;
+    tour.visit("brand-consent", "Acme Editor asks for access", &tour.ask(&editor, &[])).await;
+    assert_eq!(tour.chromium.evaluate(LOGO_WIDTH).await, 176, "the browser shows the logo");
+    let unknown = tour.ask(&editor, &[("client_id", "unknown")]);
+    tour.visit("brand-unknown-app", "This app is not known here", &unknown).await;
+    tour.visit("brand-root", "This is a sign-in service", &tour.server.url).await;
+
+    let sections =
+        "[branding]\nname = \"The Department of Redundancy Department of Great Example, Ltd. & Sons\"";
+    let tour = Tour::through(Options { sections, ..Options::default() }).await;
+    tour.visit("brand-long-name", "This is a sign-in service", &tour.server.url).await;
+    let sections = "[branding]\nsupport_url = \"https://help.example.org\"";
+    let tour = Tour::through(Options { sections, ..Options::default() }).await;
+    tour.visit("brand-links", "This is a sign-in service", &tour.server.url).await;
+}
+
+const LOGO_WIDTH: &str = "return document.querySelector('header img').naturalWidth";
 
 /// The same for the stand-in's own pages.
 #[tokio::test]

@@ -18,7 +18,9 @@ fn pages_in(texts: &'static Texts) -> Vec<String> {
         }
     }
     for refusal in [None, Some("7F3K-22Q1")] {
-        pages.push(SignedInPage { texts, refusal, asked: consent().asked, account: "ada" }.render());
+        pages.push(
+            SignedInPage { texts, brand: &PLAIN, refusal, asked: consent().asked, account: "ada" }.render(),
+        );
     }
     pages.push(ContinuePage { texts, ..continuing() }.render());
     pages.push(NoticePage { texts, ..notice() }.render());

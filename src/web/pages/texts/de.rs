@@ -1,7 +1,7 @@
 //! German.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -168,4 +168,5 @@ pub(super) static DE: Texts = Texts {
         invalid_happened: ["Die App beschreibt sich unter ", ". Dieses Dokument ist nicht verwendbar: ", "."],
         invalid_to_do: "Senden Sie diese Seite an die Hersteller der App. Sie müssen das Dokument korrigieren.",
     },
+    footer: FooterTexts { help: "Hilfe", privacy_policy: "Datenschutzerklärung" },
 };

@@ -1,7 +1,7 @@
 //! English.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -175,4 +175,5 @@ pub static EN: Texts = Texts {
         invalid_happened: ["The app describes itself at ", ". That document cannot be used: ", "."],
         invalid_to_do: "Send this page to the makers of the app. They must correct the document.",
     },
+    footer: FooterTexts { help: "Help", privacy_policy: "Privacy policy" },
 };

@@ -1,7 +1,7 @@
 //! Spanish.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -165,4 +165,5 @@ pub(super) static ES: Texts = Texts {
         invalid_happened: ["La aplicación se describe en ", ". Ese documento no se puede usar: ", "."],
         invalid_to_do: "Envíe esta página a los creadores de la aplicación. Deben corregir el documento.",
     },
+    footer: FooterTexts { help: "Ayuda", privacy_policy: "Política de privacidad" },
 };

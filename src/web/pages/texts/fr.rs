@@ -1,7 +1,7 @@
 //! French.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -172,4 +172,5 @@ pub(super) static FR: Texts = Texts {
         ],
         invalid_to_do: "Envoyez cette page aux créateurs de l’application. Ils doivent corriger le document.",
     },
+    footer: FooterTexts { help: "Aide", privacy_policy: "Politique de confidentialité" },
 };

@@ -1,7 +1,7 @@
 //! Japanese.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -168,4 +168,5 @@ pub(super) static JA: Texts = Texts {
         invalid_happened: ["アプリの説明は次のアドレスにあります: ", "。この文書は使用できません: ", "。"],
         invalid_to_do: "このページをアプリの開発元にお送りください。文書の修正が必要です。",
     },
+    footer: FooterTexts { help: "ヘルプ", privacy_policy: "プライバシーポリシー" },
 };

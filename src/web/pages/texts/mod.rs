@@ -46,6 +46,7 @@ pub struct Texts {
     pub continuing: ContinueTexts,
     pub notices: Notices,
     pub documents: DocumentTexts,
+    pub footer: FooterTexts,
 }
 
 /// The question before the sign-in.
@@ -180,4 +181,11 @@ pub struct DocumentTexts {
     /// Before the URL, between the URL and the rule that the document breaks (in English), and after it.
     pub invalid_happened: [&'static str; 3],
     pub invalid_to_do: &'static str,
+}
+
+/// The operator's own pages.
+#[derive(Debug)]
+pub struct FooterTexts {
+    pub help: &'static str,
+    pub privacy_policy: &'static str,
 }

@@ -1,7 +1,7 @@
 //! Chinese, in simplified characters.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, Notice, Notices,
+    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
     ReferenceTexts, SignedInTexts, Texts,
 };
 
@@ -164,4 +164,5 @@ pub(super) static ZH: Texts = Texts {
         invalid_happened: ["应用的说明位于 ", "。该文档无法使用： ", "。"],
         invalid_to_do: "请将此页面发送给应用的开发者。他们必须更正该文档。",
     },
+    footer: FooterTexts { help: "帮助", privacy_policy: "隐私政策" },
 };

@@ -41,6 +41,25 @@ async fn a_secret_that_others_may_read_is_named_with_its_remedy() {
     assert_eq!(checked.status("repository.round_trip"), ["pass"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logo_that_is_no_image_and_a_link_without_tls_are_findings() {
+    let well = Well::start().await;
+    well.home.write("logo.png", "<svg onload=\"alert(1)\"/>");
+    let section = "[branding]\nlogo = \"logo.png\"\nsupport_url = \"http://help.example.org\"\n\n[authn]";
+    well.home.reconfigure("[authn]", section);
+    let checked = check(&well.home, &[]);
+    assert_eq!(
+        (checked.code, checked.status("configuration")),
+        (Some(1), vec!["fail"; 2]),
+        "{}",
+        checked.report
+    );
+    for key in ["branding.logo", "branding.support_url"] {
+        assert!(checked.words("configuration").contains(key), "{}", checked.report);
+    }
+    assert_eq!(checked.status("public.jwks"), ["pass"]);
+}
+
 #[test]
 fn a_file_that_is_not_there_is_one_finding() {
     let home = crate::support::process::Home::new();
