@@ -127,6 +127,8 @@ pub(super) struct ClientSheet {
     software_version: Option<String>,
     /// How many public keys it has, to sign assertions.
     keys: usize,
+    /// Where it publishes them. The daemon stores those that it fetched last.
+    jwks_uri: Option<String>,
     /// The MCP servers that a machine client can get tokens for.
     resources: Vec<String>,
     /// The most that its tokens allow.
@@ -152,6 +154,7 @@ impl ClientSheet {
             software_id: metadata.software_id.clone(),
             software_version: metadata.software_version.clone(),
             keys: client.jwks.as_ref().map_or(0, ClientKeys::count),
+            jwks_uri: metadata.jwks_uri.clone(),
             resources: resources.iter().map(Resource::to_string).collect(),
             scopes: allowance
                 .iter()
@@ -193,6 +196,7 @@ impl Sheet for ClientSheet {
         if self.keys > 0 {
             lines.push(("public keys", self.keys.to_string()));
         }
+        lines.extend(self.jwks_uri.clone().map(|uri| ("jwks_uri", uri)));
         for (at, url) in self.resources.iter().enumerate() {
             lines.push((if at == 0 { "resources" } else { "" }, url.clone()));
         }

@@ -153,6 +153,7 @@ async fn a_client_with_a_document_is_shown_with_its_host_and_removed_by_its_url(
     client["origin"] = json!("document");
     let fetched_at = client["issued_at"].clone();
     client["document"] = json!({ "fetched_at": fetched_at, "fresh_until": fetched_at, "withdrawn": true });
+    client["metadata"]["jwks_uri"] = json!("https://keys.example/jwks.json");
     records.keep_clients(vec![client]).await;
     let grant = records.active("165k9c3a0m6r0r5o8k8q7j0c2a4s6u8v", URL, -3600);
     records.keep(vec![grant]).await;
@@ -162,7 +163,9 @@ async fn a_client_with_a_document_is_shown_with_its_host_and_removed_by_its_url(
     assert_eq!(row["live_grants"], 1);
     let shown = fits("clients-show.json", &records.run(&format!("clients show {URL} -o json")));
     assert_eq!(shown["document"]["withdrawn"], true, "{shown}");
-    assert!(records.run(&format!("clients show {URL}")).out.contains("app.example"));
+    assert_eq!(shown["jwks_uri"], "https://keys.example/jwks.json", "{shown}");
+    let sheet = records.run(&format!("clients show {URL}")).out;
+    assert!(sheet.contains("app.example") && sheet.contains("https://keys.example/jwks.json"), "{sheet}");
     let behind = records.run(&format!("clients list -q --after {URL}"));
     assert_eq!((behind.code, behind.out.lines().count()), (Some(0), 4), "{behind:?}");
     assert_eq!(records.run(&format!("tokens list -q --client {URL}")).out.lines().count(), 1);
