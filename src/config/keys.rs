@@ -315,7 +315,7 @@ const OWN: &[Key] = &[
         Kind::List,
         Value("[]"),
         "Hosts whose documents are not accepted, in the same form. Their clients can neither ask users to sign in nor use \
-         the tokens that they have.",
+         the tokens that they have. Keys (`jwks_uri`) of these hosts are not accepted either.",
     ),
     key(
         "client_documents.private_networks",

@@ -124,8 +124,14 @@ impl DocumentPolicy {
     #[must_use]
     pub fn accepts(&self, id: &ClientId) -> bool {
         let Some(document) = id.document() else { return true };
-        let is_in = |patterns: &[HostPattern]| patterns.iter().any(|it| it.matches(document.host()));
-        self.enabled && self.hosts.as_deref().is_none_or(is_in) && !is_in(&self.blocked_hosts)
+        let is_listed = |hosts: &Vec<HostPattern>| hosts.iter().any(|it| it.matches(document.host()));
+        self.enabled && self.hosts.as_ref().is_none_or(is_listed) && !self.blocks(document.host())
+    }
+
+    /// Whether nothing is taken from a host.
+    #[must_use]
+    pub fn blocks(&self, host: &str) -> bool {
+        self.blocked_hosts.iter().any(|it| it.matches(host))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::{
     client_documents::{DocumentError, KeySet, Need},
@@ -83,6 +84,11 @@ impl AuthorizationServer {
         client: &Stored<Client>,
         now: UnixTime,
     ) -> Result<Verified<'a>, OAuthError> {
+        let policy = &self.settings.client_documents;
+        let is_accepted = |uri: Url| uri.host_str().is_some_and(|host| !policy.blocks(host));
+        if !Url::parse(uri).is_ok_and(is_accepted) {
+            return refuse(ErrorCode::InvalidClient, "keys of this host are not accepted here");
+        }
         let stored = client.value.jwks.clone().map(stored_keys);
         let fetched = |need| self.documents.key_set(uri, stored.as_ref(), need, now);
         let mut set = fetched(Need::Fresh).await.map_err(no_keys)?;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, asked_by, is_refusal, server_for};
 use crate::support::{
-    Client, Deed, DocumentServer, Server, Signer, SigningMachine, Tokens, VERIFIER, body, with_assertion,
+    Browser, Client, Deed, DocumentServer, Options, Server, Signer, SigningMachine, Tokens, VERIFIER, body,
+    query, with_assertion,
 };
 
 const KEYS: &str = "/keys.json";
@@ -293,4 +294,46 @@ async fn a_key_set_is_fetched_as_carefully_as_a_document() {
     assert!(documents.asked("/moved").is_empty(), "a redirect was followed");
     let head = documents.asked(KEYS).remove(0).to_lowercase();
     assert!(head.contains("accept: application/jwk-set+json"), "{head}");
+}
+
+/// A host can be blocked while its keys are known and stored.
+///
+/// Shows: CIMD-14.
+#[tokio::test]
+async fn keys_of_a_blocked_host_are_neither_fetched_nor_used() {
+    let documents = DocumentServer::start();
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let with = async |more: &str| {
+        let (sections, folder) = (documents.section(more), Some(folder.clone()));
+        let resources = Some(
+            "[[resources]]\nurl = \"https://mcp.example.org/mcp\"\nscopes = [\"user\"]\n\
+            introspection = { client_id = \"rs-1\", client_secret = { env = \"RS_SECRET\" } }\n",
+        );
+        Server::with(Options { sections, resources, folder, ..Options::default() }).await
+    };
+    let signer = Signer::new("ES256", "k");
+    publish(&documents, &signer);
+    // The document is on another host than the keys.
+    let uri = documents.url(KEYS).replace("127.0.0.1", "127.0.0.2");
+    let signing = Signing::with(&documents, signer, &json!({ "jwks_uri": uri }));
+    let key = &signing.machine.signer;
+    let server = with("").await;
+    let of_resource = |server: &Server| {
+        signing.client.authorize_url(server, &[("resource", "https://mcp.example.org/mcp")])
+    };
+    let mut browser = Browser::new();
+    let page = browser.get(&of_resource(&server)).await;
+    let page = browser.decide(&page, "approve").await;
+    let location = browser.follow(page, &signing.client.redirect_uri).await.unwrap();
+    let refresh = Tokens::of(signing.redeem(&server, &query(&location)["code"]).await).await.refresh;
+    let fetched = documents.asked(KEYS).len();
+    let blocking = with("blocked_hosts = [\"127.0.0.2\"]").await;
+    for wait in [Duration::ZERO, MINUTE, 2 * HOUR] {
+        blocking.advance(wait);
+        assert_eq!(error(signing.refresh(&blocking, key, &refresh).await).await, invalid_client());
+    }
+    assert_eq!(documents.asked(KEYS).len(), fetched);
+    // The host of the document is not blocked.
+    assert_eq!(Browser::new().get(&of_resource(&blocking)).await.status, 200);
+    signing.refreshed(&with("blocked_hosts = [\"127.0.0.3\"]").await, key, &refresh).await;
 }
