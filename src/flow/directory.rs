@@ -128,6 +128,11 @@ fn published_keys(client: &Client, metadata: &ClientMetadata) -> Option<ClientKe
     client.jwks.clone().filter(|_| is_same)
 }
 
+/// What a newer document says differently, for the audit log.
+fn change(older: &Client, newer: &Client) -> Option<&'static str> {
+    (newer.metadata != older.metadata || newer.jwks != older.jwks).then_some("changed")
+}
+
 /// The stored client with what was fetched of it, if that is newer.
 fn renewed(stored: &Client, fetched: &Client) -> Option<Client> {
     let fetched_at = |client: &Client| client.document.map(|state| state.fetched_at);
@@ -258,13 +263,18 @@ impl AuthorizationServer {
         // Whatever keeps the document from being fetched says nothing about the client, which is known.
         let Ok(document) = fetched.await else { return Ok(None) };
         let described = described(id, &document, Some(client.clone()), now);
-        let updated =
-            self.clients.update_from(client.clone(), now, |stored| match renewed(stored, &described) {
-                Some(client) => Ok::<_, RepositoryError>(Change::Write(client, true)),
-                None => Ok(Change::Leave(false)),
-            });
-        let newer = updated.await?.filter(|updated| updated.outcome);
-        Ok(newer.map(|updated| updated.stored.value))
+        let updated = self.clients.update_from(client.clone(), now, |stored| {
+            let Some(newer) = renewed(stored, &described) else {
+                return Ok::<_, RepositoryError>(Change::Leave(None));
+            };
+            let change = change(stored, &newer);
+            Ok(Change::Write(newer, Some(change)))
+        });
+        let Some(updated) = updated.await? else { return Ok(None) };
+        if let Some(Some(change)) = updated.outcome {
+            Event::ClientDocument { change }.record();
+        }
+        Ok(updated.outcome.map(|_| updated.stored.value))
     }
 
     /// Stores what was fetched of a client that is about to get a grant, until the client has been idle for long.
@@ -283,9 +293,9 @@ impl AuthorizationServer {
                 return Change::Leave(None);
             }
             let newest = renewed.unwrap_or_else(|| stored.clone());
-            let changed = newest.metadata != stored.metadata || newest.jwks != stored.jwks;
+            let change = change(stored, &newest);
             let client = Client { expires_at: stored.expires_at.map(|ends| ends.max(until)), ..newest };
-            Change::Write(client, changed.then_some("changed"))
+            Change::Write(client, change)
         });
         let event = if let Some(updated) = updated.await? {
             updated.outcome

@@ -1,10 +1,15 @@
 //! What each line of the audit log says, and how many lines there can be.
 
+use std::time::Duration;
+
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::{Captured, capture, capture_at};
-use crate::support::{Browser, Client, Options, Page, Server, TWO_RESOURCES, Tokens, body, query};
+use crate::support::{
+    Browser, Client, DocumentServer, Options, Page, Server, Signer, SigningMachine, TWO_RESOURCES, Tokens,
+    VERIFIER, body, query, with_assertion,
+};
 
 fn audited(captured: &Captured) -> Vec<Value> {
     captured.events().into_iter().filter(|event| event["target"] == "audit").collect()
@@ -210,4 +215,44 @@ async fn more_is_told_to_those_who_ask_for_it() {
         told.push(ours.count());
     }
     assert!(told[0] + 8 <= told[1] && told[1] + 8 <= told[2], "{told:?}");
+}
+
+/// A document is fetched when a user is asked, and when an assertion fits none of its keys.
+#[tokio::test]
+async fn a_document_that_has_changed_is_told_of_wherever_it_is_fetched() {
+    let (captured, _guard) = capture_at("info", true);
+    let documents = DocumentServer::start();
+    let sections = documents.section("");
+    let server = Server::with(Options { sections, ..Options::default() }).await;
+    let publish = |signer: &Signer| {
+        let keys = json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": signer.jwks() });
+        documents.client("/client.json", &keys)
+    };
+    let signers = ["first", "second", "stranger"].map(|name| Signer::new("ES256", name));
+    let client = publish(&signers[0]);
+    let [first, second, stranger] = signers.map(|signer| SigningMachine { id: client.id.clone(), signer });
+    let ask = async |machine: &SigningMachine, pairs: &[(&str, &str)]| {
+        let form = server.form("/token", &with_assertion(&machine.assertion(&server), pairs));
+        form.send().await.unwrap()
+    };
+    let code = client.code(&server).await;
+    let redirect = &*client.redirect_uri;
+    let redeem = [("redirect_uri", redirect), ("code", &*code), ("code_verifier", VERIFIER)];
+    let redeemed = ask(&first, &[&redeem[..], &[("grant_type", "authorization_code")]].concat()).await;
+    let refresh = Tokens::of(redeemed).await.refresh;
+    publish(&second.signer);
+    server.advance(Duration::from_mins(1));
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", &*refresh)];
+    let refreshed = ask(&second, &refresh).await;
+    assert_eq!(refreshed.status(), 200);
+    // It is fetched again, and says nothing new.
+    server.advance(Duration::from_mins(1));
+    assert_eq!(ask(&stranger, &refresh).await.status(), 401);
+    assert_eq!(documents.requests(), 3);
+    let events = audited(&captured).into_iter().filter(|event| event["event"] == "client_document");
+    let events = events.collect::<Vec<_>>();
+    let changes: Vec<&str> = events.iter().map(|event| event["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["stored", "changed"], "{events:?}");
+    assert_eq!(events[1]["client_id"], client.id);
+    assert_eq!(events[1]["reference"], refreshed.headers()["x-request-id"].to_str().unwrap());
 }
