@@ -186,13 +186,14 @@ impl ClientDocuments {
 
     /// Fetches a logo. A page without a logo is complete, so failures are not explained.
     pub async fn fetch_logo(&self, url: &Url, now: UnixTime) -> Option<Arc<Logo>> {
+        // Without a turn nothing is fetched, so nothing is noted. The logo is due again in a minute.
+        let _turn = self.turn_for(url.host_str()?, false).await.ok()?;
         let logo = self.fetched_logo(url).await.map(Arc::new);
         self.logos.note(url.as_str(), logo.clone(), now);
         logo
     }
 
     async fn fetched_logo(&self, url: &Url) -> Option<Logo> {
-        let _turn = self.turn_for(url.host_str()?, false).await.ok()?;
         let answer = self.fetch.get(url, "image/png, image/jpeg, image/webp", LARGEST_LOGO).await.ok()?;
         (answer.status == 200 && !is_compressed(&answer))
             .then(|| Logo::of(answer.header("content-type"), &answer.body))?
@@ -250,4 +251,89 @@ impl ClientDocuments {
 /// No compression was asked for, and none is undone.
 fn is_compressed(answer: &Answer) -> bool {
     answer.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::client_id::ClientId;
+
+    const NOTHING_LISTENS: &str = "https://127.0.0.1:1/";
+
+    /// Fetches that reach this machine fail at once, because its addresses are not public.
+    fn documents() -> ClientDocuments {
+        ClientDocuments::new(PublicFetch::new(&[], None).unwrap(), PrivateUseSchemes::default())
+    }
+
+    fn url() -> Url {
+        Url::parse(NOTHING_LISTENS).unwrap()
+    }
+
+    fn at(second: u64) -> UnixTime {
+        UnixTime::from_secs(1_000_000 + second)
+    }
+
+    async fn key_set(documents: &ClientDocuments) -> DocumentError {
+        documents.key_set(NOTHING_LISTENS, None, Need::Fresh, at(0)).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn cimd_13_a_logo_that_gets_no_turn_has_not_failed() {
+        for is_rate_limit in [true, false] {
+            let documents = documents();
+            let turns = documents.fetches.try_acquire_many(24).unwrap();
+            if is_rate_limit {
+                drop(turns);
+                documents.hosts.charge(("127.0.0.1", false), 1_000);
+            }
+            assert_eq!(documents.known_logo(&url(), at(0)), KnownLogo::Due);
+            assert_eq!(documents.fetch_logo(&url(), at(0)).await, None);
+            assert_eq!(documents.known_logo(&url(), at(60)), KnownLogo::Due, "rate limit: {is_rate_limit}");
+        }
+        let documents = documents();
+        assert_eq!(documents.known_logo(&url(), at(0)), KnownLogo::Due);
+        assert_eq!(documents.fetch_logo(&url(), at(0)).await, None);
+        assert_eq!(documents.known_logo(&url(), at(3599)), KnownLogo::Shown(None), "its host failed");
+    }
+
+    #[tokio::test]
+    async fn cimd_15_key_sets_have_their_share_of_all_fetches_and_of_those_from_a_host() {
+        let documents = documents();
+        let turns = documents.refetches.try_acquire_many(8).unwrap();
+        assert_eq!(key_set(&documents).await, DocumentError::Busy);
+        drop(turns);
+        documents.hosts.charge(("127.0.0.1", true), 1_000);
+        assert!(matches!(key_set(&documents).await, DocumentError::TooMany(_)));
+    }
+
+    /// Strangers can neither take all turns nor use up the budget of a host.
+    #[tokio::test]
+    async fn cimd_15_documents_of_strangers_do_not_hold_up_key_sets() {
+        let documents = documents();
+        let _turns = documents.fetches.try_acquire_many(24).unwrap();
+        documents.hosts.charge(("127.0.0.1", false), 1_000);
+        assert!(matches!(key_set(&documents).await, DocumentError::Unreachable(_)));
+        let id = ClientId::of_document("https://127.0.0.1:1/client.json").unwrap();
+        let document = documents.document(id.document().unwrap(), None, Need::Fresh, &|| Ok(()), at(0)).await;
+        assert!(matches!(document, Err(DocumentError::TooMany(_))));
+    }
+
+    #[tokio::test]
+    async fn cimd_15_a_fetch_that_was_refused_here_is_no_failure_of_the_host() {
+        for is_rate_limit in [true, false] {
+            let documents = documents();
+            let turns = documents.refetches.try_acquire_many(8).unwrap();
+            if is_rate_limit {
+                documents.hosts.charge(("127.0.0.1", true), 1_000);
+            }
+            let refused = key_set(&documents).await;
+            assert!(matches!(refused, DocumentError::TooMany(_) | DocumentError::Busy), "{refused:?}");
+            drop(turns);
+            documents.hosts.forgive(("127.0.0.1", true));
+            assert!(
+                matches!(key_set(&documents).await, DocumentError::Unreachable(_)),
+                "it is asked at once"
+            );
+        }
+    }
 }
