@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc, Barrier, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -40,6 +40,8 @@ pub enum Deed {
     Flood,
     /// It closes the connection.
     HangUp,
+    /// It answers with status 200 and this body when the test waits at the gate, too.
+    Gated(Arc<Barrier>, Vec<u8>),
 }
 
 /// The server. It listens on loopback until the end of the test.
@@ -183,6 +185,10 @@ fn serve(stream: TcpStream, tls: Arc<ServerConfig>, shared: &Shared) {
         Deed::Trickle => trickle(&mut stream),
         Deed::Flood => flood(&mut stream, &shared.flooded),
         Deed::HangUp => Ok(()),
+        Deed::Gated(gate, body) => {
+            gate.wait();
+            answer(&mut stream, 200, &[], &body)
+        }
     };
 }
 

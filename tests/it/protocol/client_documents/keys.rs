@@ -1,6 +1,9 @@
 //! Clients whose document has keys (`private_key_jwt`).
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Barrier},
+    time::Duration,
+};
 
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -232,6 +235,37 @@ async fn the_keys_of_an_earlier_jwks_uri_do_not_count() {
     assert_eq!(error(failed).await, (503, "temporarily_unavailable".to_owned()));
 }
 
+/// While one process fetches keys, another stores that the client has moved them.
+///
+/// Shows: CIMD-9, CIMD-12.
+#[tokio::test]
+async fn keys_are_not_stored_for_a_jwks_uri_where_they_were_not_found() {
+    let documents = DocumentServer::start();
+    let server = server_for(&documents, "").await;
+    let signing = Signing::publishing(&documents, Signer::new("ES256", "first"));
+    let refresh = signing.login(&server).await.refresh;
+    let (second, gate) = (Signer::new("ES256", "second"), Arc::new(Barrier::new(2)));
+    documents.does(KEYS, Deed::Gated(gate.clone(), second.jwks().to_string().into()));
+    let slow = server.twin().await;
+    let move_meanwhile = async {
+        while documents.asked(KEYS).len() < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let moved =
+            json!({ "jwks_uri": documents.url("/moved"), "token_endpoint_auth_method": "private_key_jwt" });
+        documents.client(CLIENT, &moved);
+        server.advance(2 * HOUR);
+        signing.client.code(&server).await;
+        gate.wait();
+    };
+    let refreshing = signing.refreshed(&slow, &second, &refresh);
+    let (refresh, ()) = tokio::join!(refreshing, move_meanwhile);
+    // A process that knows only what is stored finds no key at the new address, and has none of the old one.
+    documents.does("/moved", Deed::HangUp);
+    let failed = signing.refresh(&server.twin().await, &second, &refresh).await;
+    assert_eq!(error(failed).await, (503, "temporarily_unavailable".to_owned()));
+}
+
 /// Shows: CIMD-9.
 #[tokio::test]
 async fn keys_that_were_never_seen_and_cannot_be_fetched_are_a_failure_here() {
@@ -302,7 +336,7 @@ async fn a_key_set_is_fetched_as_carefully_as_a_document() {
 #[tokio::test]
 async fn keys_of_a_blocked_host_are_neither_fetched_nor_used() {
     let documents = DocumentServer::start();
-    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let folder = Arc::new(tempfile::tempdir().unwrap());
     let with = async |more: &str| {
         let (sections, folder) = (documents.section(more), Some(folder.clone()));
         let resources = Some(
