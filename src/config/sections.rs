@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -20,13 +21,16 @@ use super::{
     table::join,
     value::{self, quoted, scope_word},
 };
-use crate::oauth::{
-    issuer::Issuer,
-    policy::{AccessPolicy, DocumentPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy},
-    redirect::PrivateUseSchemes,
-    resource::is_loopback,
-    scope::Scope,
-    token::{PersonClaim, SigningAlgorithm},
+use crate::{
+    fetch::PublicFetch,
+    oauth::{
+        issuer::Issuer,
+        policy::{AccessPolicy, DocumentPolicy, Lifetimes, MostUnused, Rate, Rates, RegistrationPolicy},
+        redirect::PrivateUseSchemes,
+        resource::is_loopback,
+        scope::Scope,
+        token::{PersonClaim, SigningAlgorithm},
+    },
 };
 
 /// The addresses to listen on, public and administrative.
@@ -244,8 +248,18 @@ pub(super) fn client_documents(reader: &mut Reader<'_>, dev: bool) -> ClientDocu
             blocked_hosts: reader.texts("client_documents.blocked_hosts", value::host_pattern),
         },
         private_networks,
-        ca_file: reader.trusted_file("client_documents.ca_file"),
+        ca_file: authorities(reader, "client_documents.ca_file"),
     }
+}
+
+/// A file with certificate authorities. The daemon reads it again when it starts.
+fn authorities(reader: &mut Reader<'_>, path: &str) -> Option<PathBuf> {
+    let file = reader.trusted_file(path)?;
+    if let Err(error) = PublicFetch::check_ca_file(&file) {
+        let fix = "Name a PEM file with at least one certificate, or remove the line";
+        reader.complain(path, Complaint::new(error.to_string(), fix));
+    }
+    Some(file)
 }
 
 pub(super) fn registration(reader: &mut Reader<'_>) -> RegistrationPolicy {

@@ -92,6 +92,16 @@ impl PublicFetch {
         Ok(Self { client, private_networks, no_authorities })
     }
 
+    /// Checks that a file with certificate authorities can be used.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or has no certificate.
+    pub fn check_ca_file(path: &Path) -> Result<(), PublicSetupError> {
+        let unusable = |reason| PublicSetupError::CaFile { path: path.to_owned(), reason };
+        tls::config_with(path).map(|_| ()).map_err(unusable)
+    }
+
     /// Whether certificates can be verified. Otherwise every fetch fails.
     #[must_use]
     pub const fn is_usable(&self) -> bool {

@@ -71,6 +71,7 @@ fn every_value_of_the_example_is_a_right_one() {
     secret_file(folder.path(), "sealing-key", KEY);
     fs::write(folder.path().join("logo.png"), b"\xff\xd8\xff\xe0 a JPEG, in spite of its name \xff\xd9")
         .unwrap();
+    fs::write(folder.path().join("documents-ca.pem"), AUTHORITY).unwrap();
     let environment = FakeEnvironment::of([("PANGEA_VAULT_TOKEN", "pts_x")]);
     let file = folder.path().join("config.toml");
     let problems = parse(&whole_example(), &file, &environment).unwrap_err();

@@ -17,6 +17,9 @@ use super::{environment::fake::FakeEnvironment, *};
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// A certificate authority.
+const AUTHORITY: &str = include_str!("authority.pem");
+
 /// A configuration that is short and right.
 const MINIMAL: &str = r#"public_url = "https://mcp.example.org"
 [authn]

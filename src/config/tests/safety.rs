@@ -137,3 +137,32 @@ fn every_remedy_of_a_missing_key_is_short() {
         assert!(problem.len() < 220, "{} characters: {problem}", problem.len());
     }
 }
+
+/// Without authorities, no document could be fetched.
+#[test]
+fn a_file_of_authorities_has_a_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{MINIMAL}[client_documents]\nca_file = \"ca.pem\"\n[tokens]\ncode_lifetime = \"x\"");
+    let (before, rest) = AUTHORITY.split_at(AUTHORITY.len() / 2);
+    let key = AUTHORITY.replace("CERTIFICATE", "PRIVATE KEY");
+    for (contents, is_right) in [
+        (None, false),
+        (Some(""), false),
+        (Some("no PEM"), false),
+        (Some(before), false),
+        (Some(rest), false),
+        (Some(&*key), false),
+        (Some(AUTHORITY), true),
+        (Some(&*format!("{AUTHORITY}{AUTHORITY}")), true),
+    ] {
+        let path = folder.path().join("ca.pem");
+        if let Some(contents) = contents {
+            fs::write(&path, contents).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let problems = parse(&text, &folder.path().join("config.toml"), &environment()).unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        let expected = ["client_documents.ca_file", "tokens.code_lifetime"];
+        assert_eq!(keys, expected[usize::from(is_right)..], "{contents:?} {problems}");
+    }
+}

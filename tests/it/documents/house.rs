@@ -59,8 +59,8 @@ const ROOMS: [(&str, &[&str]); 25] = [
     ("web", &["flow", "audit", "keys", "rate_limit", "oauth", "raster", "secret", "clock"]),
     ("dev", &["jose", "oauth", "secret", "clock"]),
     ("telemetry", &["config", "audit"]),
-    // It says where each kind of record is kept.
-    ("config", &["repository", "oauth", "permissions", "raster", "secret"]),
+    // It says where each kind of record is kept, and reads the certificates for documents.
+    ("config", &["repository", "fetch", "oauth", "permissions", "raster", "secret"]),
     (
         "flow",
         &["audit", "keys", "repository", "client_documents", "upstream", "jose", "oauth", "secret", "clock"],

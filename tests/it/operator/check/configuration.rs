@@ -127,3 +127,20 @@ fn a_database_that_cannot_be_made_fails_and_one_that_can_is_not_made() {
         assert!(checked.words("repository").contains("repository.path"), "{}", checked.report);
     }
 }
+
+/// Before the daemon starts with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_authorities_without_a_certificate_fails() {
+    let well = Well::start().await;
+    well.home.write("documents-ca.pem", "no certificate");
+    well.home.set_mode("documents-ca.pem", 0o644);
+    well.home.reconfigure("[authn]", "[client_documents]\nca_file = \"documents-ca.pem\"\n\n[authn]");
+    let checked = check(&well.home, &[]);
+    assert_eq!(
+        (checked.code, checked.status("configuration")),
+        (Some(1), vec!["fail"]),
+        "{}",
+        checked.report
+    );
+    assert!(checked.words("configuration").contains("client_documents.ca_file"), "{}", checked.report);
+}
