@@ -217,7 +217,7 @@ impl Reply {
         reference: Option<Reference>,
     ) -> Response {
         let reference = reference.as_ref().map(Reference::as_str);
-        let page = NoticePage { texts: self.texts, brand: &self.brand, notice, reference };
+        let page = NoticePage { texts: self.texts, brand: &self.brand, notice, in_english: None, reference };
         self.page(status, page.render(), false)
     }
 

@@ -15,7 +15,10 @@ use crate::{
         error::{ErrorCode, OAuthError},
     },
     web::{
-        pages::texts::{Notice, Notices, fill},
+        pages::{
+            InEnglish, NoticePage,
+            texts::{Notice, Notices, fill},
+        },
         reply::Reply,
         request::{BodyError, reads, wants_page},
         visit,
@@ -166,19 +169,29 @@ fn document_page(reply: &Reply, unusable: &UnusableDocument) -> Response {
     let UnusableDocument { id, problem, error } = unusable;
     let (url, host) = (display_text(id.as_str(), 200), id.host());
     let texts = &reply.texts.documents;
+    let [before, between, after] = texts.invalid_happened;
     let (title, what_happened, what_to_do) = match problem {
         DocumentProblem::Host => (texts.host_title, fill(texts.host_happened, host), texts.host_to_do),
         DocumentProblem::Unavailable => {
             (texts.unavailable_title, fill(texts.unavailable_happened, url), texts.unavailable_to_do)
         }
-        DocumentProblem::Invalid(invalid) => {
-            let [before, between, after] = texts.invalid_happened;
-            let what_happened = format!("{before}{url}{between}{invalid}{after}");
-            (texts.invalid_title, what_happened, texts.invalid_to_do)
+        DocumentProblem::Invalid(_) => {
+            (texts.invalid_title, fill([before, between], url), texts.invalid_to_do)
         }
     };
-    let notice = Notice { title, what_happened: &what_happened, what_to_do };
-    reply.notice(StatusCode::BAD_REQUEST, notice, error)
+    let reason = match problem {
+        DocumentProblem::Invalid(invalid) => Some(invalid.to_string()),
+        DocumentProblem::Host | DocumentProblem::Unavailable => None,
+    };
+    reply.log(error);
+    let page = NoticePage {
+        texts: reply.texts,
+        brand: &reply.brand,
+        notice: Notice { title, what_happened: &what_happened, what_to_do },
+        in_english: reason.as_deref().map(|reason| InEnglish { reason, after }),
+        reference: Some(reply.reference.as_str()),
+    };
+    reply.page(StatusCode::BAD_REQUEST, page.render(), false)
 }
 
 /// The page for an authorization request that must not be answered by redirect.

@@ -19,7 +19,7 @@ use super::{
     Web,
     endpoint::Endpoint,
     fetch_metadata::{FetchMetadata, Submission},
-    pages::{ContinuePage, texts::fill},
+    pages::{ContinuePage, InEnglish},
     reply::Reply,
     request::{body, limit},
     visit::Visit,
@@ -195,22 +195,23 @@ fn answer(reply: &Reply, answered: &Answered) -> Response {
         return reply.see_other(&location);
     }
     let texts = &reply.texts.continuing;
+    let mut in_english = None;
     let (status, title, what_happened) = match &answered.ending {
-        Ending::Declined(_) => (StatusCode::OK, texts.declined, texts.gets_no_access.to_owned()),
-        Ending::TooLate(_) => {
-            (StatusCode::BAD_REQUEST, texts.took_too_long, texts.not_finished_in_time.to_owned())
-        }
+        Ending::Declined(_) => (StatusCode::OK, texts.declined, texts.gets_no_access),
+        Ending::TooLate(_) => (StatusCode::BAD_REQUEST, texts.took_too_long, texts.not_finished_in_time),
         Ending::Code(_) | Ending::CodeRefused(_) | Ending::Failed(_) => {
-            // For the app's developer: it stays English.
-            let description = answered.error().map(OAuthError::description).unwrap_or_default();
-            (StatusCode::BAD_REQUEST, texts.not_granted, fill(texts.not_possible, description))
+            let [before, after] = texts.not_possible;
+            let reason = answered.error().map(OAuthError::description).unwrap_or_default();
+            in_english = Some(InEnglish { reason, after });
+            (StatusCode::BAD_REQUEST, texts.not_granted, before)
         }
     };
     let page = ContinuePage {
         texts: reply.texts,
         brand: &reply.brand,
         title,
-        what_happened: &what_happened,
+        what_happened,
+        in_english,
         href: &location,
         host: &answered.address.host(),
         reference: reply.reference.as_str(),

@@ -183,6 +183,8 @@ pub struct ContinuePage<'a> {
     pub brand: &'a Brand,
     pub title: &'a str,
     pub what_happened: &'a str,
+    /// Continues `what_happened`.
+    pub in_english: Option<InEnglish<'a>>,
     /// The answer's redirect. Linked if its scheme opens a website or an application.
     pub href: &'a str,
     /// Host of `href`, in Punycode; for a private-use scheme, the scheme.
@@ -202,6 +204,14 @@ impl ContinuePage<'_> {
     }
 }
 
+/// A reason for the app's developer, which is English on every page, so that a screen reader reads it as English.
+#[derive(Debug, Clone, Copy)]
+pub struct InEnglish<'a> {
+    pub reason: &'a str,
+    /// What follows in the language of the page.
+    pub after: &'static str,
+}
+
 /// Says what happened and what to do next.
 #[derive(Debug, Clone, Copy, Template)]
 #[template(path = "notice.html", config = "src/web/pages/askama.toml")]
@@ -209,6 +219,8 @@ pub struct NoticePage<'a> {
     pub texts: &'static Texts,
     pub brand: &'a Brand,
     pub notice: Notice<'a>,
+    /// Continues the notice's `what_happened`.
+    pub in_english: Option<InEnglish<'a>>,
     /// The reference in the log.
     pub reference: Option<&'a str>,
 }

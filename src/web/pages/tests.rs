@@ -46,6 +46,7 @@ fn continuing() -> ContinuePage<'static> {
         brand: &PLAIN,
         title: "This sign-in cannot go on",
         what_happened: "The application asked for an unknown permission.",
+        in_english: None,
         href: "https://claude.example/callback?error=invalid_scope&state=s",
         host: "claude.example",
         reference: "7F3K-22Q1",
@@ -61,6 +62,7 @@ fn notice() -> NoticePage<'static> {
             what_happened: "The sign-in was started too long ago.",
             what_to_do: "Go back to the application and start again.",
         },
+        in_english: None,
         reference: Some("7F3K-22Q1"),
     }
 }
@@ -95,6 +97,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
             brand: &PLAIN,
             title: text,
             what_happened: text,
+            in_english: Some(InEnglish { reason: text, after: "." }),
             href: text,
             host: text,
             reference: text,
@@ -104,6 +107,7 @@ fn pages_full_of(text: &str) -> [String; 4] {
             texts: &EN,
             brand: &PLAIN,
             notice: Notice { title: text, what_happened: text, what_to_do: text },
+            in_english: Some(InEnglish { reason: text, after: "." }),
             reference: Some(text),
         }
         .render(),

@@ -268,3 +268,15 @@ async fn a_client_with_a_document_presents_no_secret() {
     assert_eq!(refused.status(), 401);
     assert_eq!(server.form("/token", &pairs).send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn the_rule_that_a_document_breaks_is_marked_as_english() {
+    let documents = DocumentServer::start();
+    let server = server_for(&documents, "").await;
+    let client = documents.client(CLIENT, &json!({ "grant_types": [] }));
+    let mut browser = Browser::new().sending("accept-language", "fr");
+    let page = browser.get(&client.authorize_url(&server, &[])).await;
+    assert!(is_refusal(&page) && page.header("content-language") == "fr", "{}", page.html);
+    let rule = "<span lang=\"en\">the member grant_types must contain authorization_code</span>";
+    assert!(page.html.contains(rule), "{}", page.html);
+}

@@ -124,6 +124,11 @@ async fn pages_are_in_the_language_that_the_browser_asks_for() {
             assert!(page.html.contains(&format!("<html lang=\"{tag}\">")), "{wanted}: {}", page.html);
         }
     }
+    // The reason is for the app's developer, and stays English.
+    let stranger = Client::registered(&server, json!({ "redirect_uris": ["https://app.example/cb"] })).await;
+    let mut browser = Browser::new().sending("accept-language", "de");
+    let refused = browser.get(&stranger.authorize_url(&server, &[("scope", "non\"sense")])).await;
+    assert_eq!(refused.html.matches("<span lang=\"en\">").count(), 1, "{}", refused.html);
     let huge = "de,".repeat(3000);
     let page =
         Browser::new().sending("accept-language", &huge).get(&client.authorize_url(&server, &[])).await;

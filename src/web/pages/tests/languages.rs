@@ -43,6 +43,25 @@ fn values(page: &str) -> Vec<&str> {
     page.split("<bdi").skip(1).map(|rest| rest.split("</bdi>").next().unwrap()).collect()
 }
 
+/// A screen reader would read English words with the sounds of another language.
+#[test]
+fn a_reason_in_english_is_marked_on_pages_in_other_languages() {
+    let in_english = Some(InEnglish { reason: "the document is <empty>", after: "。" });
+    for texts in LANGUAGES {
+        let continuing = ContinuePage { texts, in_english, what_happened: "A: ", ..continuing() }.render();
+        let told = Notice { what_happened: "A: ", ..notice().notice };
+        let notice = NoticePage { texts, in_english, notice: told, ..notice() }.render();
+        for page in [continuing, notice] {
+            let expected = if texts.tag == "en" {
+                "<p class=\"lead\">A: the document is &#60;empty&#62;。</p>"
+            } else {
+                "<p class=\"lead\">A: <span lang=\"en\">the document is &#60;empty&#62;</span>。</p>"
+            };
+            assert!(page.contains(expected), "{}: {page}", texts.tag);
+        }
+    }
+}
+
 #[test]
 fn no_text_is_missing_or_left_in_english() {
     let lines = |texts: &Texts| format!("{texts:#?}").lines().map(str::to_owned).collect::<Vec<_>>();
