@@ -127,7 +127,7 @@ pub(super) struct ClientSheet {
     software_version: Option<String>,
     /// How many public keys it has, to sign assertions.
     keys: usize,
-    /// Where it publishes them. The daemon stores those that it fetched last.
+    /// Where it publishes them. The daemon stores what it fetched last.
     jwks_uri: Option<String>,
     /// The MCP servers that a machine client can get tokens for.
     resources: Vec<String>,

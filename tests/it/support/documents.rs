@@ -40,7 +40,7 @@ pub enum Deed {
     Flood,
     /// It closes the connection.
     HangUp,
-    /// It answers with status 200 and this body when the test waits at the gate, too.
+    /// It answers with status 200 and this body, once the test also waits at the gate.
     Gated(Arc<Barrier>, Vec<u8>),
 }
 
