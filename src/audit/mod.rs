@@ -227,6 +227,8 @@ pub enum Event<'a> {
     },
     /// The upstream vouched for the person, and the client gets a code.
     Code,
+    /// The upstream vouched for the person, who sees the connected clients.
+    ConnectionsSignIn,
     Issue {
         how: Issued,
         jti: &'a TokenId,
@@ -342,6 +344,9 @@ impl Event<'_> {
                 info!(target: "audit", event = "consent", result, decision, %scope, "the user decided");
             }
             Self::Code => info!(target: "audit", event = "code", result = "ok", "code issued"),
+            Self::ConnectionsSignIn => {
+                info!(target: "audit", event = "connections_sign_in", result = "ok", "signed in to the connections");
+            }
             Self::Issue { how, jti, scope } => {
                 let event = how.as_str();
                 info!(target: "audit", event, result = "ok", %jti, %scope, "tokens issued");

@@ -4,8 +4,8 @@
 mod after_sign_in;
 mod answer;
 mod granting;
+mod page_sign_in;
 mod upstream_leg;
-mod visitor;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use self::{
     after_sign_in::Question,
     answer::{Answered, Ending},
-    visitor::Visitor,
+    page_sign_in::ToUpstream,
 };
 use self::{
     after_sign_in::SignedInLogin,
@@ -24,6 +24,7 @@ use super::{
     AuthorizationServer, PATIENCE, RETURN_PATIENCE, UPSTREAM_PATIENCE,
     directory::{NoClient, UnusableDocument},
     returns::{Return, Round},
+    visitor::Visitor,
 };
 use crate::{
     audit::{self, Event},
@@ -149,6 +150,15 @@ pub enum Returned {
     Asked {
         /// For a cookie: the login, encrypted.
         sealed: String,
+    },
+    /// The user signed in to the page of connected clients.
+    ToConnections {
+        /// For a cookie: the token of the session.
+        session: String,
+    },
+    /// The user could not be signed in to that page. The ending is an error.
+    NotSignedIn {
+        ending: Ending,
     },
 }
 
@@ -293,7 +303,9 @@ impl AuthorizationServer {
     ) -> Result<Decision, DecisionError> {
         let request = &transaction.request;
         let client = self.still_registered(request, now).await.map_err(DecisionError::Page)?;
-        let secrets = self.upstream_secrets(&transaction).map_err(|_| DecisionError::Forged)?;
+        let secrets = self
+            .upstream_secrets(transaction.derived_under, &transaction.id)
+            .map_err(|_| DecisionError::Forged)?;
         let grant_id = GrantId::of_login(&secrets.state, transaction.requested_at);
         let flow = flow_name(&secrets.state);
         let made = self.made(&grant_id, now).await.map_err(DecisionError::Page)?;
@@ -329,9 +341,10 @@ impl AuthorizationServer {
     ) -> Result<Returned, CallbackError> {
         let now = self.now();
         let state = params.one("state").ok().flatten().ok_or(CallbackError::Lost)?;
-        let pending: Pending = held(&flow_name(state))
-            .and_then(|sealed| self.open(&["login", browser, state], &sealed))
-            .ok_or(CallbackError::Lost)?;
+        let sealed = held(&flow_name(state)).ok_or(CallbackError::Lost)?;
+        let Some(pending) = self.open::<Pending>(&["login", browser, state], &sealed) else {
+            return self.complete_page_sign_in(params, browser, visitor, state, &sealed).await;
+        };
         let id = GrantId::of_login(state, pending.transaction.requested_at);
         if now.since(pending.approved_at) >= UPSTREAM_PATIENCE {
             return self.returned_too_late(&pending, &id, now).await;

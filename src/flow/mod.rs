@@ -3,15 +3,18 @@
 pub mod administration;
 mod authentication;
 mod background;
+mod connections;
 mod directory;
 mod grants;
 mod introspection;
 mod login;
+mod person_index;
 mod registration;
 mod returns;
 mod revocation;
 mod token;
 mod unused;
+mod visitor;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -24,14 +27,16 @@ use tokio::{
 use self::authentication::SpentAssertion;
 pub(crate) use self::grants::{refresh_texts, resealed};
 pub use self::{
+    connections::{Connection, Connections, PageSession},
     directory::{DocumentProblem, UnusableDocument},
     introspection::Introspected,
     login::{
         Answered, CallbackError, Consent, Decision, DecisionError, Ending, PersonDecides, Question, Refusal,
-        Returned, Visitor, flow_name,
+        Returned, ToUpstream, flow_name,
     },
     registration::Registered,
     token::{TokenRequest, TokenResponse},
+    visitor::Visitor,
 };
 use crate::{
     audit::Event,
@@ -101,6 +106,8 @@ pub struct AuthorizationServer {
     pub(crate) clients: Collection<Client>,
     pub(crate) grants: Collection<Grant>,
     spent_assertions: Collection<SpentAssertion>,
+    page_sessions: Collection<PageSession>,
+    person_index: person_index::PersonIndex,
     repository: Arc<dyn Repository>,
     pub(crate) keys: Keys,
     sealer: Sealer,
@@ -140,6 +147,8 @@ impl AuthorizationServer {
             clients: Collection::new(Arc::clone(&on.repository)),
             grants: Collection::new(Arc::clone(&on.repository)),
             spent_assertions: Collection::new(Arc::clone(&on.repository)),
+            page_sessions: Collection::new(Arc::clone(&on.repository)),
+            person_index: person_index::PersonIndex::new(&on.repository),
             repository: on.repository,
             keys: on.keys,
             sealer: on.sealer,

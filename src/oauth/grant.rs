@@ -224,6 +224,12 @@ impl Grant {
         self.terms
     }
 
+    /// Whether it is of this person: the same subject at the same upstream, whatever else is known of both.
+    #[must_use]
+    pub fn is_of(&self, person: &Person) -> bool {
+        self.terms.subject.person().is_some_and(|own| own.is_same_as(person))
+    }
+
     /// When the record can be deleted. Its code and tokens may end earlier: see [`Grant::usable_until`].
     #[must_use]
     pub const fn expires_at(&self) -> UnixTime {

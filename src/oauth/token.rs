@@ -43,6 +43,12 @@ impl GrantId {
         Self::new(at, &unique)
     }
 
+    /// The smallest ID of a request at this time.
+    #[must_use]
+    pub fn first_at(at: UnixTime) -> Self {
+        Self::new(at, &[0; 16])
+    }
+
     fn new(at: UnixTime, unique: &[u8]) -> Self {
         let mut bytes = [0; Self::BYTES];
         let seconds = u32::try_from(at.as_secs()).unwrap_or(u32::MAX);

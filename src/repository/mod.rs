@@ -42,7 +42,7 @@ pub enum Kind {
     Grant,
     /// A signing key, sealed.
     Key,
-    /// A marker that something was used, or is held by one process.
+    /// A marker that something was used, is held by one process, or belongs to a person.
     Replay,
 }
 

@@ -9,7 +9,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{clock::UnixTime, flow::PersonDecides, oauth::grant::DOUBLE_CLICK};
+use crate::{clock::UnixTime, oauth::grant::DOUBLE_CLICK};
 
 /// Most remembered decisions. Beyond that, the oldest is evicted.
 const MOST: usize = 1024;
@@ -18,7 +18,7 @@ const MOST: usize = 1024;
 #[derive(Debug, PartialEq, Eq)]
 struct Decided {
     form: String,
-    decision: PersonDecides,
+    decision: &'static str,
     at: UnixTime,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Attended(Mutex<VecDeque<Decided>>);
 
 impl Attended {
     /// Remembers a decision that the user sent by a click or key.
-    pub(super) fn note(&self, form: &str, decision: PersonDecides, now: UnixTime) {
+    pub(super) fn note(&self, form: &str, decision: &'static str, now: UnixTime) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() == MOST {
             known.pop_front();
@@ -37,7 +37,7 @@ impl Attended {
     }
 
     /// Whether the user made the same decision about the same form within the last ten seconds.
-    pub(super) fn repeats(&self, form: &str, decision: PersonDecides, now: UnixTime) -> bool {
+    pub(super) fn repeats(&self, form: &str, decision: &'static str, now: UnixTime) -> bool {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().any(|known| {
             known.form == form && known.decision == decision && now.since(known.at) < DOUBLE_CLICK
@@ -52,11 +52,11 @@ mod tests {
     #[test]
     fn a_second_click_repeats_the_first_for_ten_seconds_and_decides_nothing_else() {
         let (attended, at) = (Attended::default(), UnixTime::from_secs(100));
-        assert!(!attended.repeats("form", PersonDecides::Approve, at));
-        attended.note("form", PersonDecides::Approve, at);
-        assert!(attended.repeats("form", PersonDecides::Approve, UnixTime::from_secs(109)));
-        assert!(!attended.repeats("form", PersonDecides::Approve, UnixTime::from_secs(110)));
-        assert!(!attended.repeats("form", PersonDecides::ApproveOtherAccount, at));
-        assert!(!attended.repeats("other", PersonDecides::Approve, at));
+        assert!(!attended.repeats("form", "approve", at));
+        attended.note("form", "approve", at);
+        assert!(attended.repeats("form", "approve", UnixTime::from_secs(109)));
+        assert!(!attended.repeats("form", "approve", UnixTime::from_secs(110)));
+        assert!(!attended.repeats("form", "approve_other_account", at));
+        assert!(!attended.repeats("other", "approve", at));
     }
 }

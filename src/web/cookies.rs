@@ -11,12 +11,14 @@ use crate::secret::{Random, random_token};
 const BROWSER: &str = "mcp-browser";
 /// Holds an approved sign-in while the browser is at the upstream.
 const LOGIN: &str = "mcp-login-";
+/// Holds the token of a session of the page of connected clients.
+const SESSION: &str = "mcp-connections";
 /// Marks a declined request.
 const DECLINED: &str = "mcp-declined-";
 /// Lifetime of the browser's ID and of approved sign-ins, in seconds: users who return the next morning still get an
 /// answer, and so do their clients.
 const LONG: u32 = 24 * 3600;
-/// Time to answer one of our pages, in seconds.
+/// Time to answer one of our pages, in seconds. A session of the page of connected clients is as long.
 const SHORT: u32 = 600;
 /// Largest value of one cookie, in bytes.
 const PART: usize = 3500;
@@ -62,6 +64,19 @@ impl<'a> Cookies<'a> {
         let name = self.browser().map_or_else(|| random_token(random), str::to_owned);
         let set = self.cookie(BROWSER, &name, LONG);
         (name, set)
+    }
+
+    /// The token of the session of the page of connected clients.
+    pub(super) fn session(&self) -> Option<&'a str> {
+        self.get(SESSION).filter(|token| token.len() == 43)
+    }
+
+    pub(super) fn hold_session(&self, token: &str) -> Option<HeaderValue> {
+        self.cookie(SESSION, token, SHORT)
+    }
+
+    pub(super) fn forget_session(&self) -> Option<HeaderValue> {
+        self.get(SESSION).and_then(|_| self.cookie(SESSION, "", 0))
     }
 
     pub(super) fn login(&self, flow: &str) -> Option<String> {

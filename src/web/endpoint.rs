@@ -17,6 +17,8 @@ pub enum Endpoint {
     Callback,
     /// Asks the user again after the sign-in.
     SignedIn,
+    /// Shows a person the connected clients, and disconnects them.
+    Connections,
     /// Issues tokens.
     Token,
     /// Registers clients (RFC 7591).
@@ -42,16 +44,20 @@ pub(super) struct Accepted {
     pub(super) largest: usize,
 }
 
+/// The path of [`Endpoint::Connections`], which the consent page names.
+pub(super) const CONNECTIONS: &str = "/connections";
+
 const FORM: Accepted = Accepted { media_type: "application/x-www-form-urlencoded", largest: 64 * 1024 };
 /// Known clients register with less than 3 KiB.
 const REGISTRATION: Accepted = Accepted { media_type: "application/json", largest: 8 * 1024 };
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Authorize,
         Self::Consent,
         Self::Callback,
         Self::SignedIn,
+        Self::Connections,
         Self::Token,
         Self::Register,
         Self::Revoke,
@@ -70,6 +76,7 @@ impl Endpoint {
             Self::Consent => "/consent",
             Self::Callback => UPSTREAM_CALLBACK,
             Self::SignedIn => "/signed-in",
+            Self::Connections => CONNECTIONS,
             Self::Token => "/token",
             Self::Register => "/register",
             Self::Revoke => "/revoke",
@@ -87,6 +94,7 @@ impl Endpoint {
             Self::Consent => "consent",
             Self::Callback => "callback",
             Self::SignedIn => "signed-in",
+            Self::Connections => "connections",
             Self::Token => "token",
             Self::Register => "register",
             Self::Revoke => "revoke",
@@ -115,7 +123,7 @@ impl Endpoint {
     /// The `Allow` header (RFC 9110 section 10.2.1). `GET` includes `HEAD`.
     pub(super) const fn allow(self) -> &'static str {
         match self {
-            Self::Authorize => "GET, POST",
+            Self::Authorize | Self::Connections => "GET, POST",
             Self::Callback | Self::SignedIn | Self::Health | Self::Ready => "GET",
             Self::Consent | Self::Token | Self::Register | Self::Revoke | Self::Introspect => "POST",
             Self::Jwks | Self::Metadata => "GET, OPTIONS",
@@ -161,7 +169,7 @@ impl Endpoint {
     /// The rate limit that requests count against.
     pub(super) const fn limiter(self, limits: &Limits) -> Option<&Limiter> {
         match self {
-            Self::Authorize | Self::Consent => Some(&limits.authorize),
+            Self::Authorize | Self::Consent | Self::Connections => Some(&limits.authorize),
             Self::Callback | Self::SignedIn => Some(&limits.callback),
             Self::Token => Some(&limits.token),
             Self::Register => Some(&limits.register),
@@ -186,6 +194,7 @@ mod tests {
             ("/readyz", "health"),
             ("/.well-known/openid-configuration", "metadata"),
             ("/signed-in", "other"),
+            ("/connections", "connections"),
             ("/wp-login.php", "other"),
             ("/\"} 1\nx", "other"),
         ] {

@@ -173,6 +173,7 @@ fn handler(endpoint: Endpoint) -> Option<MethodRouter<Arc<Web>>> {
         Endpoint::Consent => visited(endpoint, interactive::consent),
         Endpoint::Callback => visited(endpoint, interactive::callback),
         Endpoint::SignedIn => visited(endpoint, interactive::signed_in),
+        Endpoint::Connections => visited(endpoint, interactive::connections),
         Endpoint::Token => visited(endpoint, machine::token),
         Endpoint::Register => visited(endpoint, machine::register),
         Endpoint::Revoke => visited(endpoint, machine::revoke),

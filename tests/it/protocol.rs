@@ -11,6 +11,7 @@ mod client_assertions;
 pub mod client_authentication;
 mod client_documents;
 mod code;
+mod connections;
 mod consent;
 mod cors;
 mod discovery;

@@ -261,6 +261,7 @@ fn told(by: &str) -> &str {
         "refresh_reuse" => "the reuse of an old refresh token",
         "upstream" => "the upstream, which ended the session",
         "operator" => "the operator",
+        "user" => "the user, at /connections",
         other => other,
     }
 }

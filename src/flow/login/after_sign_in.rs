@@ -6,14 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CallbackError, Decision, DecisionError, Ending, Pending, PersonDecides, Visitor, flow_name,
+    CallbackError, Decision, DecisionError, Ending, Pending, PersonDecides, flow_name,
     granting::Admitted,
     upstream_leg::{Approval, Vouched},
 };
 use crate::{
     audit,
     clock::UnixTime,
-    flow::{AuthorizationServer, PATIENCE},
+    flow::{AuthorizationServer, PATIENCE, visitor::Visitor},
     oauth::{
         authorization::AuthorizationRequest,
         client::Client,
@@ -96,7 +96,9 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<Decision, DecisionError> {
         let client = self.still_registered(login.request(), now).await.map_err(DecisionError::Page)?;
-        let secrets = self.upstream_secrets(&login.pending.transaction).map_err(DecisionError::Page)?;
+        let transaction = &login.pending.transaction;
+        let secrets =
+            self.upstream_secrets(transaction.derived_under, &transaction.id).map_err(DecisionError::Page)?;
         let id = GrantId::of_login(&secrets.state, login.pending.transaction.requested_at);
         let flow = flow_name(&secrets.state);
         let made = self.made(&id, now).await.map_err(DecisionError::Page)?;

@@ -45,6 +45,16 @@ impl From<OAuthError> for Ending {
 }
 
 impl Ending {
+    #[must_use]
+    pub const fn error(&self) -> Option<&OAuthError> {
+        match self {
+            Self::Code(_) => None,
+            Self::Declined(error) | Self::TooLate(error) | Self::CodeRefused(error) | Self::Failed(error) => {
+                Some(error)
+            }
+        }
+    }
+
     /// The same ending, marked as an answer to a registered client.
     fn of_a_client(self) -> Self {
         match self {
@@ -60,13 +70,7 @@ impl Ending {
 impl Answered {
     #[must_use]
     pub const fn error(&self) -> Option<&OAuthError> {
-        match &self.ending {
-            Ending::Code(_) => None,
-            Ending::Declined(error)
-            | Ending::TooLate(error)
-            | Ending::CodeRefused(error)
-            | Ending::Failed(error) => Some(error),
-        }
+        self.ending.error()
     }
 
     /// The complete URL. An error carries the reference under which it is logged, so that a user who sees

@@ -4,7 +4,7 @@ use super::{Pending, Transaction, key_is_gone};
 use crate::{
     audit::Event,
     clock::UnixTime,
-    flow::{AuthorizationServer, PATIENCE, UPSTREAM_PATIENCE, grants::seal_session},
+    flow::{AuthorizationServer, PATIENCE, UPSTREAM_PATIENCE, grants::seal_session, person_index::Entry},
     oauth::{
         client::Client,
         error::OAuthError,
@@ -58,6 +58,7 @@ impl AuthorizationServer {
         let lifetimes = &self.settings.lifetimes;
         // The record outlives every approval of this login that could still return.
         let ends = now.plus(UPSTREAM_PATIENCE + PATIENCE).plus(lifetimes.code);
+        let entry = Entry::new(&admitted.person, id.clone(), ends.plus(lifetimes.grant));
         let consent = Consent {
             request: transaction.request.clone(),
             person: admitted.person,
@@ -72,9 +73,16 @@ impl AuthorizationServer {
         let grant = Grant::with_code(id.clone(), consent, session, new_code, ends);
         // Before the grant exists, so that a client with a grant never counts as unused.
         self.keep_client(client, now).await?;
-        if self.grants.insert(grant, now).await?.is_none() {
+        let (noted, stored) =
+            tokio::join!(self.person_index.note(entry, now), self.grants.insert(grant, now));
+        if stored?.is_none() {
             let made = self.made(&id, now).await?;
             return made.map_or(Ok(None), |made| self.code_again(&made, pending, now));
+        }
+        if let Err(error) = noted {
+            // The person could not find the grant, so it must not be.
+            self.grants.take(id.as_str(), now).await?;
+            return Err(error.into());
         }
         Event::Code.record();
         Ok(Some(code))

@@ -1,13 +1,13 @@
 //! To the upstream and back.
 
 use super::{
-    Decision, DecisionError, Ending, Pending, Transaction, Visitor, flow_name, granting::Admitted,
-    key_is_gone, unclear,
+    Decision, DecisionError, Ending, Pending, Transaction, flow_name, granting::Admitted, key_is_gone,
+    unclear,
 };
 use crate::{
     audit::{self, Event},
     clock::UnixTime,
-    flow::AuthorizationServer,
+    flow::{AuthorizationServer, visitor::Visitor},
     oauth::{
         client::ClientId,
         error::{ErrorCode, OAuthError, refuse},
@@ -15,15 +15,15 @@ use crate::{
         params::Params,
         policy::AccessPolicy,
     },
-    secret::random_token,
-    upstream::{Identity, SignIn, SignedIn, UpstreamError},
+    secret::{KeyId, random_token},
+    upstream::{Identity, SignIn, SignedIn, UpstreamError, UpstreamTokens},
 };
 
 /// Secrets between this server and the upstream. They are derived whenever they are needed.
 pub(super) struct UpstreamSecrets {
     pub(super) state: String,
-    nonce: String,
-    verifier: String,
+    pub(super) nonce: String,
+    pub(super) verifier: String,
 }
 
 /// How the user approved.
@@ -78,22 +78,15 @@ impl AuthorizationServer {
         Ok(Decision::SignIn { location, flow: flow_name(&state), sealed })
     }
 
-    /// Redeems the code that the browser brought, once, and judges the person.
+    /// Redeems the code that the browser brought, and judges the person.
     pub(super) async fn vouched(
         &self,
         params: &Params<'_>,
         transaction: &Transaction,
         now: UnixTime,
     ) -> Result<Vouched, Ending> {
-        let code = upstream_code(params)?;
-        let UpstreamSecrets { nonce, verifier, .. } = self.upstream_secrets(transaction)?;
-        let signed_in = SignedIn {
-            code: &code,
-            iss: params.one("iss").map_err(|_| unclear())?,
-            nonce: &nonce,
-            code_verifier: &verifier,
-        };
-        let (identity, tokens) = self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)?;
+        let secrets = self.upstream_secrets(transaction.derived_under, &transaction.id)?;
+        let (identity, tokens) = self.redeemed_upstream(params, &secrets, now).await?;
         audit::about_person(&identity.subject, identity.email.as_deref());
         tracing::debug!(groups = identity.groups.len(), "the upstream vouches for the user");
         let access = &self.settings.access;
@@ -106,9 +99,42 @@ impl AuthorizationServer {
         Ok(Vouched::Stranger(remembered(identity, access)))
     }
 
-    /// Fails when the sealing key that they were first derived from has been removed.
-    pub(super) fn upstream_secrets(&self, transaction: &Transaction) -> Result<UpstreamSecrets, OAuthError> {
-        let derive = |what| self.sealer.derive_under(transaction.derived_under, &[what, &transaction.id]);
+    /// The person whom the upstream vouches for. `[access]` is not asked.
+    pub(super) async fn identified(
+        &self,
+        params: &Params<'_>,
+        secrets: &UpstreamSecrets,
+        now: UnixTime,
+    ) -> Result<(Person, UpstreamTokens), Ending> {
+        let (identity, tokens) = self.redeemed_upstream(params, secrets, now).await?;
+        Ok((remembered(identity, &self.settings.access), tokens))
+    }
+
+    /// Redeems the code that the browser brought, once.
+    async fn redeemed_upstream(
+        &self,
+        params: &Params<'_>,
+        secrets: &UpstreamSecrets,
+        now: UnixTime,
+    ) -> Result<(Identity, UpstreamTokens), Ending> {
+        let code = upstream_code(params)?;
+        let signed_in = SignedIn {
+            code: &code,
+            iss: params.one("iss").map_err(|_| unclear())?,
+            nonce: &secrets.nonce,
+            code_verifier: &secrets.verifier,
+        };
+        self.upstream.redeem(signed_in, now).await.map_err(sign_in_failed)
+    }
+
+    /// The secrets of the sign-in with this ID. Fails when the sealing key that they were first derived from has
+    /// been removed.
+    pub(super) fn upstream_secrets(
+        &self,
+        derived_under: KeyId,
+        id: &str,
+    ) -> Result<UpstreamSecrets, OAuthError> {
+        let derive = |what| self.sealer.derive_under(derived_under, &[what, id]);
         let secrets = || {
             Some(UpstreamSecrets {
                 state: derive("upstream state")?,

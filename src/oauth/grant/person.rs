@@ -56,6 +56,11 @@ impl UpstreamId {
     /// Pangea `AuthN`.
     pub const PANGEA: Self = Self(Cow::Borrowed("pangea"));
 
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn is_pangea(&self) -> bool {
         *self == Self::PANGEA
     }
@@ -68,6 +73,12 @@ impl Default for UpstreamId {
 }
 
 impl Person {
+    /// Whether the same upstream vouched for the same subject. Everything else about a person can change.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.upstream == other.upstream && self.subject == other.subject
+    }
+
     /// The address by which operators know the person, verified or not.
     #[must_use]
     pub fn known_email(&self) -> Option<&str> {

@@ -81,6 +81,8 @@ pub enum RevokedBy {
     Upstream,
     /// The operator asked for it, or no longer admits the person.
     Operator,
+    /// The person disconnected the client.
+    User,
 }
 
 impl RevokedBy {
@@ -93,6 +95,7 @@ impl RevokedBy {
             Self::RefreshReuse => "refresh_reuse",
             Self::Upstream => "upstream",
             Self::Operator => "operator",
+            Self::User => "user",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Endpoints that a user's browser opens: authorize, consent, and the return from the upstream.
 
+mod connections;
 mod failure;
 mod questions;
 
@@ -11,9 +12,10 @@ use axum::{
     response::Response,
 };
 
+pub(super) use self::connections::connections;
 use self::{
     failure::Failure,
-    questions::{consent_page, signed_in_page},
+    questions::{connections_url, consent_page, signed_in_page},
 };
 use super::{
     Web,
@@ -67,7 +69,7 @@ pub(super) async fn consent(web: Arc<Web>, visit: Visit, request: Request) -> Re
     let cookies = web.cookies(&headers);
     let form = Params::parse(&body).and_then(|params| Form::of(&params))?;
     let browser = cookies.browser().filter(|_| comes_from_us(&web, &headers)).ok_or(Failure::Forged)?;
-    judge_submission(&web, &headers, &form)?;
+    judge_submission(&web, &headers, &form.name, form.decision.as_str())?;
     if form.decision != PersonDecides::Deny && cookies.has_declined(&form.name) {
         return Err(Failure::Decided);
     }
@@ -98,12 +100,20 @@ pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> R
     let visitor = visitor(&visit, request.headers());
     let returned = web.server.complete_login(&params, browser, &visitor, |flow| cookies.login(flow)).await;
     match (network, &returned) {
-        (Some(network), Ok(Returned::Answered(Answered { ending: Ending::CodeRefused(_), .. }))) => {
-            refused_codes.charge(network, 1);
-        }
         (
             Some(network),
-            Ok(Returned::Asked { .. } | Returned::Answered(Answered { ending: Ending::Code(_), .. })),
+            Ok(
+                Returned::Answered(Answered { ending: Ending::CodeRefused(_), .. })
+                | Returned::NotSignedIn { ending: Ending::CodeRefused(_) },
+            ),
+        ) => refused_codes.charge(network, 1),
+        (
+            Some(network),
+            Ok(
+                Returned::Asked { .. }
+                | Returned::ToConnections { .. }
+                | Returned::Answered(Answered { ending: Ending::Code(_), .. }),
+            ),
         ) => refused_codes.forgive(network),
         _ => {}
     }
@@ -114,6 +124,11 @@ pub(super) async fn callback(web: Arc<Web>, visit: Visit, request: Request) -> R
             return Ok(with_cookies(reply.see_other(&page), cookies.hold_for_answer(&flow, &sealed)));
         }
         Ok(Returned::Answered(answered)) => answer(reply, &answered),
+        Ok(Returned::ToConnections { session }) => {
+            let page = reply.see_other(&connections_url(&web));
+            with_cookies(page, cookies.hold_session(&session))
+        }
+        Ok(Returned::NotSignedIn { ending }) => connections::not_signed_in(&web, reply, browser, &ending),
         // The browser keeps the login and may try again.
         Err(CallbackError::Busy) => return Err(Failure::Busy),
         Err(error) => Failure::from(error).page(reply),
@@ -139,11 +154,16 @@ fn must_navigate(headers: &HeaderMap) -> Result<(), Failure> {
 
 /// Judges whether the user sent the form, by a click or key. Browsers may report no click for the second half of
 /// a double click, which repeats the decision of the first.
-fn judge_submission(web: &Web, headers: &HeaderMap, form: &Form) -> Result<(), Failure> {
+fn judge_submission(
+    web: &Web,
+    headers: &HeaderMap,
+    form: &str,
+    decision: &'static str,
+) -> Result<(), Failure> {
     let now = web.server.now();
     match FetchMetadata::of(headers).submission() {
-        Submission::Genuine => web.attended.note(&form.name, form.decision, now),
-        Submission::Unattended if web.attended.repeats(&form.name, form.decision, now) => {}
+        Submission::Genuine => web.attended.note(form, decision, now),
+        Submission::Unattended if web.attended.repeats(form, decision, now) => {}
         Submission::Forged => return Err(Failure::Forged),
         Submission::Unattended => return Err(Failure::Unattended),
     }

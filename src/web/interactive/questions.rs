@@ -6,17 +6,19 @@ use crate::{
     flow::{Consent, Question},
     oauth::{
         authorization::AuthorizationRequest,
-        client::{Client, Origin},
+        client::{Client, GrantType, Origin},
         display_text::display_text,
         error::{ErrorCode, OAuthError},
+        policy::Lifetimes,
         redirect::{Destination, ReturnAddress},
+        resource::Resource,
         scope::Scope,
     },
     web::{
         Web,
-        endpoint::Endpoint,
+        endpoint::{CONNECTIONS, Endpoint},
         pages::{
-            Asked, ClientKind, ConsentPage, RedirectTrust, ScopeLine, SignedInPage,
+            Asked, ClientKind, ConsentPage, Lasting, RedirectTrust, ScopeLine, SignedInPage,
             texts::{AccessTexts, Texts},
         },
         reply::Reply,
@@ -46,6 +48,8 @@ pub(super) fn consent_page(web: &Web, reply: &Reply, consent: &Consent) -> Strin
         redirect_uri: request.return_address.as_str(),
         upstream_name: &web.presentation.upstream_name,
         upstream_scopes: &upstream_scopes,
+        lasts: lasting(client, web.server.settings().lifetimes),
+        connections: &connections_url(web),
     }
     .render()
 }
@@ -103,7 +107,7 @@ impl<'a> Shown<'a> {
             redirect_host: &self.redirect_host,
             redirect_trust: trust(web, client, &request.return_address),
             resource: request.resource.as_str(),
-            resource_name: resource_name(web, request),
+            resource_name: resource_name(web, &request.resource),
             scopes: &self.scopes,
             action: &self.action,
             transaction: sealed,
@@ -111,16 +115,30 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// A client without refresh tokens has access for as long as its only access token.
+fn lasting(client: &Client, lifetimes: Lifetimes) -> Lasting {
+    if !client.may_use(GrantType::RefreshToken) {
+        return Lasting { unused: None, at_most: lifetimes.access };
+    }
+    let unused = Some(lifetimes.refresh).filter(|unused| *unused < lifetimes.grant);
+    Lasting { unused, at_most: lifetimes.grant }
+}
+
+/// The address of the page of connected clients.
+pub(super) fn connections_url(web: &Web) -> String {
+    format!("{}{CONNECTIONS}", web.public_url)
+}
+
 fn consent_path(web: &Web) -> String {
     format!("{}{}", web.public_url.path(), Endpoint::Consent.path().unwrap_or_default())
 }
 
-fn resource_name<'a>(web: &'a Web, request: &AuthorizationRequest) -> Option<&'a str> {
-    web.presentation.resource_names.get(request.resource.as_str()).map(String::as_str)
+pub(super) fn resource_name<'a>(web: &'a Web, resource: &Resource) -> Option<&'a str> {
+    web.presentation.resource_names.get(resource.as_str()).map(String::as_str)
 }
 
 /// The name that the client gave itself.
-fn name_of(client: &Client) -> Option<String> {
+pub(super) fn name_of(client: &Client) -> Option<String> {
     let name = display_text(client.metadata.client_name.as_deref()?, 80);
     Some(name).filter(|name| !name.is_empty())
 }
@@ -134,7 +152,11 @@ fn trust(web: &Web, client: &Client, address: &ReturnAddress) -> RedirectTrust {
     }
 }
 
-fn scope_lines<'a>(web: &'a Web, texts: &'static AccessTexts, scope: &'a Scope) -> Vec<ScopeLine<'a>> {
+pub(super) fn scope_lines<'a>(
+    web: &'a Web,
+    texts: &'static AccessTexts,
+    scope: &'a Scope,
+) -> Vec<ScopeLine<'a>> {
     scope.words().map(|word| ScopeLine { name: word, description: describe(web, texts, word) }).collect()
 }
 

@@ -1,14 +1,17 @@
-//! The HTML pages: consent, "return to the app", and notices. Their words are in [`texts`].
+//! The HTML pages: consent, "return to the app", connected clients, and notices. Their words are in [`texts`].
 //!
 //! They have no scripts, no external resources, and inline styles, whose hashes are in the
 //! `Content-Security-Policy`. Every page has a field `brand`, which `base.html` shows. The templates escape every value. Text that strangers chose goes through
 //! [`display_text`](crate::oauth::display_text::display_text) first.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
+pub use self::connections_pages::{
+    ConnectionsPage, ConnectionsSignInPage, ShownConnection, ShownTime, Whereabouts,
+};
 use self::{
     brand::Brand,
     texts::{ConsentTexts, Notice, Texts},
@@ -16,6 +19,7 @@ use self::{
 use crate::{oauth::scheme::is_private_use, secret::sha256};
 
 pub mod brand;
+mod connections_pages;
 pub mod texts;
 
 #[cfg(test)]
@@ -102,6 +106,17 @@ pub struct ConsentPage<'a> {
     pub upstream_name: &'a str,
     /// The scopes that the identity provider is asked for.
     pub upstream_scopes: &'a [&'a str],
+    pub lasts: Lasting,
+    /// The address at which the user can end the access.
+    pub connections: &'a str,
+}
+
+/// How long access lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lasting {
+    /// Access ends after this time without use. `None` for a client that cannot refresh.
+    pub unused: Option<Duration>,
+    pub at_most: Duration,
 }
 
 /// Who vouches for a client's name.
@@ -139,6 +154,14 @@ impl ConsentPage<'_> {
     #[must_use]
     pub fn render(&self) -> String {
         html(self)
+    }
+
+    fn unused(&self) -> Option<String> {
+        self.lasts.unused.map(|unused| self.texts.spans.exact(unused))
+    }
+
+    fn at_most(&self) -> String {
+        self.texts.spans.exact(self.lasts.at_most)
     }
 
     /// The logo, if no one needs to be asked for it.

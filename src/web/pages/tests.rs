@@ -4,6 +4,7 @@ use super::{texts::EN, *};
 
 mod branding;
 mod colours;
+mod connections;
 mod languages;
 
 static PLAIN: Brand =
@@ -37,6 +38,8 @@ fn consent() -> ConsentPage<'static> {
         redirect_uri: "https://claude.example/callback?a=b",
         upstream_name: "Pangea",
         upstream_scopes: &["openid", "email"],
+        lasts: connections::LASTS,
+        connections: "https://mcp.example.org/connections",
     }
 }
 
@@ -68,13 +71,11 @@ fn notice() -> NoticePage<'static> {
 }
 
 /// Every page with `text` wherever a value can be shown.
-fn pages_full_of(text: &str) -> [String; 4] {
+fn pages_full_of(text: &str) -> [String; 6] {
     let scopes =
         [ScopeLine { name: text, description: Some(text) }, ScopeLine { name: text, description: None }];
     [
         ConsentPage {
-            texts: &EN,
-            brand: &PLAIN,
             asked: Asked {
                 redirect_trust: RedirectTrust::ThisComputer,
                 scopes: &scopes,
@@ -89,28 +90,30 @@ fn pages_full_of(text: &str) -> [String; 4] {
             redirect_uri: text,
             upstream_name: text,
             upstream_scopes: &[text, text],
+            connections: text,
+            ..consent()
         }
         .render(),
         signed_in_full_of(text).render(),
         ContinuePage {
-            texts: &EN,
-            brand: &PLAIN,
             title: text,
             what_happened: text,
             in_english: Some(InEnglish { reason: text, after: "." }),
             href: text,
             host: text,
             reference: text,
+            ..continuing()
         }
         .render(),
         NoticePage {
-            texts: &EN,
-            brand: &PLAIN,
             notice: Notice { title: text, what_happened: text, what_to_do: text },
             in_english: Some(InEnglish { reason: text, after: "." }),
             reference: Some(text),
+            ..notice()
         }
         .render(),
+        connections::list_full_of(text),
+        connections::sign_in_full_of(text),
     ]
 }
 
@@ -134,7 +137,7 @@ fn signed_in_full_of(text: &str) -> SignedInPage<'_> {
     }
 }
 
-fn pages() -> [String; 7] {
+fn pages() -> [String; 9] {
     let bare = ConsentPage {
         asked: Asked {
             redirect_trust: RedirectTrust::AppLink,
@@ -160,6 +163,8 @@ fn pages() -> [String; 7] {
         continuing().render(),
         notice().render(),
         plain.render(),
+        connections::list_full_of("words"),
+        connections::sign_in_full_of("words"),
     ]
 }
 
@@ -253,7 +258,7 @@ fn consent_16_client_links_are_http_only() {
     ] {
         let page =
             ConsentPage { client_uri: Some(uri), policy_uri: Some(uri), tos_uri: Some(uri), ..consent() };
-        assert_eq!(count(&page.render(), "a"), if linked { 3 } else { 0 }, "{uri:?}");
+        assert_eq!(count(&page.render(), "a"), if linked { 4 } else { 1 }, "{uri:?}");
     }
     for tag in tags(&consent().render()).iter().filter(|tag| tag.starts_with("a ")) {
         assert!(tag.contains("rel=\"noopener noreferrer\""), "{tag}");
@@ -352,7 +357,7 @@ fn consent_4_no_scope_is_said_in_words() {
             .render(),
     );
     assert!(page.contains("It asks for no particular permission."));
-    assert!(page.contains("you sign in with Pangea. About"));
+    assert!(page.contains("you sign in with Pangea. Access ends"));
 }
 
 /// No cue where the operator vouches, a calm sentence for this computer, stronger ones the less is known.
@@ -455,7 +460,7 @@ fn pages_have_one_heading_one_main_landmark_a_language_a_title_and_closed_elemen
 #[test]
 fn every_part_of_a_page_has_its_heading() {
     for page in pages() {
-        assert_eq!(count(&page, "section"), count(&page, "h2"));
+        assert_eq!(count(&page, "section") + count(&page, "article"), count(&page, "h2"));
         assert_eq!(page.matches("<section>\n<h2>").count(), count(&page, "section"));
     }
 }

@@ -93,7 +93,7 @@ async fn a_dry_run_writes_nothing_and_says_what_would_be() {
             (dry.code, &*dry.out),
             (
                 Some(0),
-                "key\t1\t1\t0\t0\t0\t\t\nclient\t1\t1\t0\t0\t0\t\t\nreplay\t0\t0\t0\t0\t0\t\t\ngrant\t1\t1\t0\t0\t0\t\t\n"
+                "key\t1\t1\t0\t0\t0\t\t\nclient\t1\t1\t0\t0\t0\t\t\nreplay\t2\t2\t0\t0\t0\t\t\ngrant\t1\t1\t0\t0\t0\t\t\n"
             )
         );
     }

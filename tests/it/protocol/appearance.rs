@@ -6,7 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::branding;
-use crate::support::{Browser, Chromium, Client, LAPTOP, Options, PHONE, Server};
+use crate::{
+    stage::Answer,
+    support::{Browser, Chromium, Client, LAPTOP, Options, PHONE, Server},
+};
 
 /// What the pictures show.
 const WIKI: &str = r#"
@@ -195,6 +198,47 @@ async fn pages_with_a_brand_can_be_read_by_everyone() {
 }
 
 const LOGO_WIDTH: &str = "return document.querySelector('header img').naturalWidth";
+
+/// The same for the page on which people disconnect clients, and what it does there without JavaScript.
+#[tokio::test]
+async fn the_connections_can_be_read_and_ended_by_everyone() {
+    let tour = Tour::begin().await;
+    let title = "Your connected apps";
+    let page = format!("{}/connections", tour.server.url);
+    tour.visit("connections-sign-in", title, &page).await;
+    tour.server.upstream.switches().authorize.set(|authorize| {
+        authorize.sign_in_as = Some("ada@example.com".to_owned());
+    });
+    tour.chromium.press("sign_in").await;
+    tour.chromium.find("button[value=sign_out]").await;
+    tour.look("connections-none", title).await;
+    for (name, redirect_uri) in [
+        ("Claude Code", "http://localhost:4711/callback"),
+        ("Cursor", "cursor://anysphere.cursor-retrieval/oauth/callback"),
+        ("Acme Editor", "https://editor.example.com/mcp/callback"),
+    ] {
+        let client = tour.client(Some(name), redirect_uri).await;
+        let code = client.code_with(&tour.server, &[RESOURCE, ("scope", "user wiki:write")]).await;
+        client.redeem(&tour.server, &code).await;
+        tour.server.advance(Duration::from_mins(2));
+    }
+    tour.chromium.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    tour.chromium.open(&page).await;
+    tour.chromium.press("disconnect").await;
+    tour.chromium.find("[role=status]").await;
+    tour.chromium.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": false })).await;
+    tour.chromium.evaluate("document.querySelector('details').open = true").await;
+    tour.look("connections", title).await;
+    tour.chromium.press("disconnect_all").await;
+    tour.chromium.find("[role=status]").await;
+    assert_eq!(tour.chromium.evaluate("return document.querySelectorAll('article').length").await, 0);
+    tour.chromium.press("sign_out").await;
+    tour.chromium.find("button[value=sign_in]").await;
+    tour.server.upstream.switches().authorize.set(|authorize| authorize.answer = Answer::Deny);
+    tour.chromium.press("sign_in").await;
+    tour.chromium.find("[role=alert]").await;
+    tour.look("connections-denied", title).await;
+}
 
 /// The same for the stand-in's own pages.
 #[tokio::test]

@@ -358,7 +358,8 @@ async fn no_page_can_be_put_into_a_frame() {
     let scene = Scene::set().await;
     let consent = scene.client.authorize_url(&scene.server, &[]);
     let notice = scene.client.authorize_url(&scene.server, &[("client_id", "unknown")]);
-    for framed in [consent, notice] {
+    let connections = format!("{}/connections", scene.server.url);
+    for framed in [consent, notice, connections] {
         scene.chromium.open(&scene.app.origin).await;
         let frame =
             "const f = document.createElement('iframe'); f.src = arguments[0]; document.body.append(f);

@@ -373,6 +373,7 @@ async fn what_a_client_says_of_itself_is_text_and_nothing_is_fetched_for_it() {
     let page = consent_page(&server, &client, &[]).await;
     let links: Vec<&str> =
         page.html.split("<a ").skip(1).map(|link| link.split('>').next().unwrap()).collect();
+    let links: Vec<&str> = links.into_iter().filter(|link| !link.contains("/connections\"")).collect();
     assert_eq!(links.len(), 3, "home page, terms and policy; no logo");
     for link in links {
         assert!(link.contains("href=\"https://app.example/a?b=c&#38;d=&#39;\""), "{link}");
@@ -385,6 +386,6 @@ async fn what_a_client_says_of_itself_is_text_and_nothing_is_fetched_for_it() {
     for bad in ["javascript:alert(1)", "data:text/html,x", "https://a.example/\"onclick=x", "//a.example/"] {
         let client = Client::registered(&server, uris(bad)).await;
         let page = consent_page(&server, &client, &[]).await;
-        assert!(!page.html.contains("<a ") && !page.html.contains("<img"), "{bad}: {}", page.html);
+        assert!(page.html.matches("<a ").count() == 1 && !page.html.contains("<img"), "{bad}: {}", page.html);
     }
 }

@@ -22,6 +22,7 @@ fn pages_in(texts: &'static Texts) -> Vec<String> {
             SignedInPage { texts, brand: &PLAIN, refusal, asked: consent().asked, account: "ada" }.render(),
         );
     }
+    pages.extend(connections::pages_in(texts));
     pages.push(ContinuePage { texts, ..continuing() }.render());
     pages.push(NoticePage { texts, ..notice() }.render());
     pages

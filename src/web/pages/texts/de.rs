@@ -1,8 +1,8 @@
 //! German.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub(super) static DE: Texts = Texts {
@@ -21,6 +21,13 @@ pub(super) static DE: Texts = Texts {
         allow_with_another_account: "Mit anderem Konto zulassen",
         next_sign_in: ["Als Nächstes melden Sie sich bei ", " an."],
         asked_to_share: ["Von dort werden diese Angaben erbeten: ", "."],
+        ends_unused: [
+            "Der Zugriff endet, sobald die App ihn seit ",
+            " nicht genutzt hat, spätestens aber nach ",
+            ".",
+        ],
+        ends_after: ["Der Zugriff endet nach ", "."],
+        end_at_any_time: ["Sie können ihn jederzeit beenden, auf ", "."],
         about_this_app: "Über diese App",
         website: "Website",
         privacy_policy: "Datenschutzerklärung",
@@ -54,6 +61,41 @@ pub(super) static DE: Texts = Texts {
         use_another_or_ask: "Verwenden Sie ein anderes Konto, oder fragen Sie den Betreiber.",
         use_another_account: "Anderes Konto verwenden",
         cancel: "Abbrechen",
+    },
+    connections: ConnectionsTexts {
+        title: "Ihre verbundenen Apps",
+        what_for: "Melden Sie sich an, um zu sehen, welche Apps in Ihrem Namen Zugriff haben, und um sie zu trennen.",
+        sign_in_with: ["Bei ", " anmelden"],
+        not_signed_in: "Die Anmeldung ist nicht gelungen. Versuchen Sie es noch einmal.",
+        done: "Erledigt. Diese Seite zeigt, was jetzt verbunden ist.",
+        ends_at_once: [
+            "Wenn Sie eine App trennen, endet ihr Zugriff sofort. Ein Server, der den Zugriff selbst prüft, bemerkt es unter Umständen erst nach ",
+            ".",
+        ],
+        none: "In Ihrem Namen ist keine App verbunden.",
+        none_older: "Es gibt keine älteren Verbindungen.",
+        not_searched: "Ältere Verbindungen wurden noch nicht durchsucht.",
+        calls_itself: ["Die App nennt sich ", ". Diesen Namen hat niemand überprüft."],
+        runs: "Die App läuft",
+        on_a_computer: "auf einem Ihrer Computer",
+        on_a_device: "auf einem Ihrer Geräte",
+        allowed: "Zugelassen",
+        allowed_from: "Zugelassen von",
+        last_used: "Zuletzt genutzt",
+        not_used: "noch nie",
+        disconnect: "Trennen",
+        disconnect_all: "Alle trennen",
+        disconnect_older: "Diese und alle älteren trennen",
+        confirm_all: "Diese Apps verlieren sofort den Zugriff. Sie können jede davon später wieder verbinden.",
+        show_older: "Ältere Verbindungen anzeigen",
+        sign_out: "Abmelden",
+    },
+    spans: SpanTexts {
+        minutes: ["Minute", "Minuten"],
+        hours: ["Stunde", "Stunden"],
+        days: ["Tag", "Tagen"],
+        ago: ["vor ", ""],
+        just_now: "gerade eben",
     },
     reference: ReferenceTexts {
         reference: "Referenz",

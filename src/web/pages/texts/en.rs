@@ -1,8 +1,8 @@
 //! English.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub static EN: Texts = Texts {
@@ -21,6 +21,9 @@ pub static EN: Texts = Texts {
         allow_with_another_account: "Allow with another account",
         next_sign_in: ["Next, you sign in with ", "."],
         asked_to_share: ["It is asked to share ", "."],
+        ends_unused: ["Access ends when the app has not used it for ", ", and after ", " at the latest."],
+        ends_after: ["Access ends after ", "."],
+        end_at_any_time: ["You can end it at any time at ", "."],
         about_this_app: "About this app",
         website: "Website",
         privacy_policy: "Privacy policy",
@@ -54,6 +57,41 @@ pub static EN: Texts = Texts {
         use_another_or_ask: "Use another account, or ask the operator.",
         use_another_account: "Use another account",
         cancel: "Cancel",
+    },
+    connections: ConnectionsTexts {
+        title: "Your connected apps",
+        what_for: "Sign in to see which apps have access in your name, and to disconnect them.",
+        sign_in_with: ["Sign in with ", ""],
+        not_signed_in: "You could not be signed in. Try again.",
+        done: "Done. This page shows what is connected now.",
+        ends_at_once: [
+            "When you disconnect an app, its access ends at once. A server that checks access on its own may notice up to ",
+            " later.",
+        ],
+        none: "No app is connected in your name.",
+        none_older: "There are no older connections.",
+        not_searched: "Older connections have not been searched yet.",
+        calls_itself: ["It calls itself ", ". No one has checked that name."],
+        runs: "The app runs",
+        on_a_computer: "on one of your computers",
+        on_a_device: "on one of your devices",
+        allowed: "Allowed",
+        allowed_from: "Allowed from",
+        last_used: "Last used",
+        not_used: "not yet",
+        disconnect: "Disconnect",
+        disconnect_all: "Disconnect all",
+        disconnect_older: "Disconnect these and all older ones",
+        confirm_all: "These apps lose access at once. You can connect each of them again later.",
+        show_older: "Show older connections",
+        sign_out: "Sign out",
+    },
+    spans: SpanTexts {
+        minutes: ["minute", "minutes"],
+        hours: ["hour", "hours"],
+        days: ["day", "days"],
+        ago: ["", " ago"],
+        just_now: "just now",
     },
     reference: ReferenceTexts { reference: "Reference", quote_it: "If you ask for help, quote this code." },
     continuing: ContinueTexts {

@@ -1,8 +1,8 @@
 //! Spanish.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub(super) static ES: Texts = Texts {
@@ -21,6 +21,13 @@ pub(super) static ES: Texts = Texts {
         allow_with_another_account: "Permitir con otra cuenta",
         next_sign_in: ["A continuación, usted inicia sesión con ", "."],
         asked_to_share: ["Se le piden estos datos: ", "."],
+        ends_unused: [
+            "El acceso termina si la aplicación no lo usa durante ",
+            " y, como máximo, después de ",
+            ".",
+        ],
+        ends_after: ["El acceso termina después de ", "."],
+        end_at_any_time: ["Puede ponerle fin en cualquier momento en ", "."],
         about_this_app: "Acerca de esta aplicación",
         website: "Sitio web",
         privacy_policy: "Política de privacidad",
@@ -54,6 +61,41 @@ pub(super) static ES: Texts = Texts {
         use_another_or_ask: "Use otra cuenta o consulte al operador.",
         use_another_account: "Usar otra cuenta",
         cancel: "Cancelar",
+    },
+    connections: ConnectionsTexts {
+        title: "Sus aplicaciones conectadas",
+        what_for: "Inicie sesión para ver qué aplicaciones tienen acceso en su nombre y para desconectarlas.",
+        sign_in_with: ["Iniciar sesión con ", ""],
+        not_signed_in: "No se pudo iniciar la sesión. Inténtelo de nuevo.",
+        done: "Listo. Esta página muestra lo que está conectado ahora.",
+        ends_at_once: [
+            "Cuando usted desconecta una aplicación, su acceso termina de inmediato. Un servidor que comprueba el acceso por su cuenta puede tardar hasta ",
+            " en notarlo.",
+        ],
+        none: "No hay ninguna aplicación conectada en su nombre.",
+        none_older: "No hay conexiones más antiguas.",
+        not_searched: "Todavía no se han buscado las conexiones más antiguas.",
+        calls_itself: ["La aplicación se llama a sí misma ", ". Nadie ha comprobado ese nombre."],
+        runs: "La aplicación funciona",
+        on_a_computer: "en uno de sus ordenadores",
+        on_a_device: "en uno de sus dispositivos",
+        allowed: "Permitida",
+        allowed_from: "Permitida desde",
+        last_used: "Último uso",
+        not_used: "todavía no",
+        disconnect: "Desconectar",
+        disconnect_all: "Desconectar todas",
+        disconnect_older: "Desconectar estas y todas las anteriores",
+        confirm_all: "Estas aplicaciones pierden el acceso de inmediato. Podrá volver a conectar cada una más adelante.",
+        show_older: "Mostrar conexiones más antiguas",
+        sign_out: "Cerrar sesión",
+    },
+    spans: SpanTexts {
+        minutes: ["minuto", "minutos"],
+        hours: ["hora", "horas"],
+        days: ["día", "días"],
+        ago: ["hace ", ""],
+        just_now: "ahora mismo",
     },
     reference: ReferenceTexts { reference: "Referencia", quote_it: "Si pide ayuda, indique este código." },
     continuing: ContinueTexts {

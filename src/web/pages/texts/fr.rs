@@ -1,8 +1,8 @@
 //! French.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub(super) static FR: Texts = Texts {
@@ -21,6 +21,13 @@ pub(super) static FR: Texts = Texts {
         allow_with_another_account: "Autoriser avec un autre compte",
         next_sign_in: ["Ensuite, vous vous connectez avec ", "."],
         asked_to_share: ["Les informations suivantes lui sont demandées : ", "."],
+        ends_unused: [
+            "L’accès prend fin si l’application ne l’utilise pas pendant ",
+            ", et au plus tard après ",
+            ".",
+        ],
+        ends_after: ["L’accès prend fin après ", "."],
+        end_at_any_time: ["Vous pouvez y mettre fin à tout moment sur ", "."],
         about_this_app: "À propos de cette application",
         website: "Site web",
         privacy_policy: "Politique de confidentialité",
@@ -54,6 +61,41 @@ pub(super) static FR: Texts = Texts {
         use_another_or_ask: "Utilisez un autre compte ou adressez-vous à l’exploitant.",
         use_another_account: "Utiliser un autre compte",
         cancel: "Annuler",
+    },
+    connections: ConnectionsTexts {
+        title: "Vos applications connectées",
+        what_for: "Connectez-vous pour voir quelles applications ont un accès en votre nom et pour les déconnecter.",
+        sign_in_with: ["Se connecter avec ", ""],
+        not_signed_in: "La connexion n’a pas abouti. Réessayez.",
+        done: "C’est fait. Cette page montre ce qui est connecté à présent.",
+        ends_at_once: [
+            "Quand vous déconnectez une application, son accès prend fin immédiatement. Un serveur qui vérifie les accès lui-même peut ne le constater qu’au bout de ",
+            ".",
+        ],
+        none: "Aucune application n’est connectée en votre nom.",
+        none_older: "Il n’y a pas de connexions plus anciennes.",
+        not_searched: "Les connexions plus anciennes n’ont pas encore été parcourues.",
+        calls_itself: ["L’application se nomme ", ". Personne n’a vérifié ce nom."],
+        runs: "L’application fonctionne",
+        on_a_computer: "sur l’un de vos ordinateurs",
+        on_a_device: "sur l’un de vos appareils",
+        allowed: "Autorisée",
+        allowed_from: "Autorisée depuis",
+        last_used: "Dernière utilisation",
+        not_used: "pas encore",
+        disconnect: "Déconnecter",
+        disconnect_all: "Tout déconnecter",
+        disconnect_older: "Déconnecter celles-ci et toutes les plus anciennes",
+        confirm_all: "Ces applications perdent l’accès immédiatement. Vous pourrez reconnecter chacune d’elles plus tard.",
+        show_older: "Afficher les connexions plus anciennes",
+        sign_out: "Se déconnecter",
+    },
+    spans: SpanTexts {
+        minutes: ["minute", "minutes"],
+        hours: ["heure", "heures"],
+        days: ["jour", "jours"],
+        ago: ["il y a ", ""],
+        just_now: "à l’instant",
     },
     reference: ReferenceTexts {
         reference: "Référence",

@@ -1,8 +1,8 @@
 //! Japanese.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub(super) static JA: Texts = Texts {
@@ -21,6 +21,13 @@ pub(super) static JA: Texts = Texts {
         allow_with_another_account: "別のアカウントで許可",
         next_sign_in: ["次に ", " でサインインします。"],
         asked_to_share: ["共有を求める情報: ", "。"],
+        ends_unused: [
+            "アプリが ",
+            " 使用しないとアクセスは終了します。使用していても、最長 ",
+            " で終了します。",
+        ],
+        ends_after: ["アクセスは ", " で終了します。"],
+        end_at_any_time: ["次のページでいつでも終了できます: ", "。"],
         about_this_app: "このアプリについて",
         website: "ウェブサイト",
         privacy_policy: "プライバシーポリシー",
@@ -54,6 +61,41 @@ pub(super) static JA: Texts = Texts {
         use_another_or_ask: "別のアカウントを使うか、運営者にお問い合わせください。",
         use_another_account: "別のアカウントを使う",
         cancel: "キャンセル",
+    },
+    connections: ConnectionsTexts {
+        title: "接続中のアプリ",
+        what_for: "サインインすると、あなたとしてアクセスできるアプリを確認し、接続を解除できます。",
+        sign_in_with: ["", " でサインイン"],
+        not_signed_in: "サインインできませんでした。もう一度お試しください。",
+        done: "完了しました。現在の接続を表示しています。",
+        ends_at_once: [
+            "接続を解除すると、アプリのアクセスはすぐに終了します。独自にアクセスを確認するサーバーでは、反映されるまで最長で ",
+            " かかることがあります。",
+        ],
+        none: "あなたとして接続しているアプリはありません。",
+        none_older: "これより古い接続はありません。",
+        not_searched: "これより古い接続は、まだ検索していません。",
+        calls_itself: ["アプリが名乗る名前は ", " ですが、誰も確認していません。"],
+        runs: "アプリの場所",
+        on_a_computer: "お使いのコンピューター",
+        on_a_device: "お使いのデバイス",
+        allowed: "許可した日時",
+        allowed_from: "許可したときの IP アドレス",
+        last_used: "最後の使用",
+        not_used: "まだ使用されていません",
+        disconnect: "接続を解除",
+        disconnect_all: "すべての接続を解除",
+        disconnect_older: "ここに表示した接続と、それより古い接続をすべて解除",
+        confirm_all: "これらのアプリはすぐにアクセスできなくなります。後でそれぞれ接続し直すことができます。",
+        show_older: "古い接続を表示",
+        sign_out: "サインアウト",
+    },
+    spans: SpanTexts {
+        minutes: ["分", "分"],
+        hours: ["時間", "時間"],
+        days: ["日", "日"],
+        ago: ["", "前"],
+        just_now: "たった今",
     },
     reference: ReferenceTexts {
         reference: "照会番号",

@@ -10,6 +10,8 @@ mod fr;
 mod ja;
 mod zh;
 
+use std::time::Duration;
+
 pub use en::EN;
 
 /// Every language. The first is used if the browser accepts none of them.
@@ -42,6 +44,8 @@ pub struct Texts {
     pub destination: DestinationTexts,
     pub access: AccessTexts,
     pub signed_in: SignedInTexts,
+    pub connections: ConnectionsTexts,
+    pub spans: SpanTexts,
     pub reference: ReferenceTexts,
     pub continuing: ContinueTexts,
     pub notices: Notices,
@@ -71,6 +75,13 @@ pub struct ConsentTexts {
     pub next_sign_in: Around,
     /// Around the list of scopes.
     pub asked_to_share: Around,
+    /// Before how long the app may leave its access unused, between that and how long the access lasts at most, and
+    /// after it.
+    pub ends_unused: [&'static str; 3],
+    /// Around how long the access lasts.
+    pub ends_after: Around,
+    /// Around the address of the page of connected clients.
+    pub end_at_any_time: Around,
     pub about_this_app: &'static str,
     pub website: &'static str,
     pub privacy_policy: &'static str,
@@ -116,6 +127,85 @@ pub struct SignedInTexts {
     pub use_another_or_ask: &'static str,
     pub use_another_account: &'static str,
     pub cancel: &'static str,
+}
+
+/// The page of connected clients.
+#[derive(Debug)]
+pub struct ConnectionsTexts {
+    pub title: &'static str,
+    pub what_for: &'static str,
+    /// Around the identity provider.
+    pub sign_in_with: Around,
+    pub not_signed_in: &'static str,
+    pub done: &'static str,
+    /// Around how long an MCP server may accept the last token.
+    pub ends_at_once: Around,
+    pub none: &'static str,
+    pub none_older: &'static str,
+    /// Grants of earlier releases are searched in steps.
+    pub not_searched: &'static str,
+    /// Around the name that an app with a document gave itself.
+    pub calls_itself: Around,
+    pub runs: &'static str,
+    pub on_a_computer: &'static str,
+    pub on_a_device: &'static str,
+    pub allowed: &'static str,
+    /// Labels an IP address.
+    pub allowed_from: &'static str,
+    pub last_used: &'static str,
+    pub not_used: &'static str,
+    pub disconnect: &'static str,
+    pub disconnect_all: &'static str,
+    pub disconnect_older: &'static str,
+    pub confirm_all: &'static str,
+    pub show_older: &'static str,
+    pub sign_out: &'static str,
+}
+
+/// Spans of time.
+#[derive(Debug)]
+pub struct SpanTexts {
+    /// One, and any other number. The same for the next two.
+    pub minutes: [&'static str; 2],
+    pub hours: [&'static str; 2],
+    pub days: [&'static str; 2],
+    /// Around the span.
+    pub ago: Around,
+    pub just_now: &'static str,
+}
+
+impl SpanTexts {
+    /// In the largest unit that divides the span, at least a minute.
+    #[must_use]
+    pub fn exact(&self, span: Duration) -> String {
+        let minutes = span.as_secs().div_ceil(60).max(1);
+        match minutes {
+            whole if whole % DAY == 0 => counted(whole / DAY, self.days),
+            whole if whole % HOUR == 0 => counted(whole / HOUR, self.hours),
+            _ => counted(minutes, self.minutes),
+        }
+    }
+
+    /// How long ago something was, in the largest unit that has passed.
+    #[must_use]
+    pub fn ago(&self, span: Duration) -> String {
+        let minutes = span.as_secs() / 60;
+        let passed = match minutes {
+            0 => return self.just_now.to_owned(),
+            DAY.. => counted(minutes / DAY, self.days),
+            HOUR.. => counted(minutes / HOUR, self.hours),
+            _ => counted(minutes, self.minutes),
+        };
+        fill(self.ago, passed)
+    }
+}
+
+/// In minutes.
+const HOUR: u64 = 60;
+const DAY: u64 = 24 * HOUR;
+
+fn counted(number: u64, [one, other]: [&str; 2]) -> String {
+    format!("{number} {}", if number == 1 { one } else { other })
 }
 
 #[derive(Debug)]

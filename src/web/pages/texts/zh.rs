@@ -1,8 +1,8 @@
 //! Chinese, in simplified characters.
 
 use super::{
-    AccessTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts, Notice, Notices,
-    ReferenceTexts, SignedInTexts, Texts,
+    AccessTexts, ConnectionsTexts, ConsentTexts, ContinueTexts, DestinationTexts, DocumentTexts, FooterTexts,
+    Notice, Notices, ReferenceTexts, SignedInTexts, SpanTexts, Texts,
 };
 
 pub(super) static ZH: Texts = Texts {
@@ -21,6 +21,9 @@ pub(super) static ZH: Texts = Texts {
         allow_with_another_account: "使用其他账号允许",
         next_sign_in: ["接下来，您将通过 ", " 登录。"],
         asked_to_share: ["将请求其提供以下信息： ", "。"],
+        ends_unused: ["如果应用连续 ", " 未使用，访问权限将终止；无论是否使用，最长 ", " 后终止。"],
+        ends_after: ["访问权限在 ", " 后终止。"],
+        end_at_any_time: ["您可以随时在此页面终止： ", "。"],
         about_this_app: "关于此应用",
         website: "网站",
         privacy_policy: "隐私政策",
@@ -51,6 +54,41 @@ pub(super) static ZH: Texts = Texts {
         use_another_or_ask: "请使用其他账号，或咨询运营者。",
         use_another_account: "使用其他账号",
         cancel: "取消",
+    },
+    connections: ConnectionsTexts {
+        title: "您已连接的应用",
+        what_for: "登录后，您可以查看哪些应用能以您的名义访问，并断开它们的连接。",
+        sign_in_with: ["通过 ", " 登录"],
+        not_signed_in: "登录未成功。请重试。",
+        done: "已完成。此页面显示当前的连接。",
+        ends_at_once: [
+            "断开应用后，其访问权限立即终止。自行检查访问权限的服务器最多可能在 ",
+            " 后才会察觉。",
+        ],
+        none: "没有以您的名义连接的应用。",
+        none_older: "没有更早的连接。",
+        not_searched: "尚未查找更早的连接。",
+        calls_itself: ["应用自称 ", "。该名称未经核实。"],
+        runs: "应用位于",
+        on_a_computer: "您的一台电脑上",
+        on_a_device: "您的一台设备上",
+        allowed: "允许时间",
+        allowed_from: "允许时的 IP 地址",
+        last_used: "上次使用",
+        not_used: "尚未使用",
+        disconnect: "断开连接",
+        disconnect_all: "断开所有连接",
+        disconnect_older: "断开这些以及所有更早的连接",
+        confirm_all: "这些应用将立即失去访问权限。之后您可以逐一重新连接。",
+        show_older: "显示更早的连接",
+        sign_out: "退出登录",
+    },
+    spans: SpanTexts {
+        minutes: ["分钟", "分钟"],
+        hours: ["小时", "小时"],
+        days: ["天", "天"],
+        ago: ["", "前"],
+        just_now: "刚刚",
     },
     reference: ReferenceTexts {
         reference: "参考编号", quote_it: "寻求帮助时，请提供此代码。"

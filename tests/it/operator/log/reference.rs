@@ -32,6 +32,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
         Event::ClientDocument { change: "stored" },
         Event::Consent { decision: "approve", scope: &scope },
         Event::Code,
+        Event::ConnectionsSignIn,
         issue(Issued::Tokens),
         issue(Issued::Refresh),
         issue(Issued::RefreshRetry),
@@ -63,6 +64,7 @@ fn each_event(record: impl Fn(Event<'_>)) {
             | Event::ClientDocument { .. }
             | Event::Consent { .. }
             | Event::Code
+            | Event::ConnectionsSignIn
             | Event::Issue { .. }
             | Event::RefreshLateRetry { .. }
             | Event::RefreshReuse { .. }
