@@ -149,7 +149,7 @@ impl<T: Entity> Collection<T> {
         tracing::trace!(kind = ?T::KIND, key, found = found.is_some(), "read");
         let Some(found) = found else { return Ok(None) };
         Ok(Some(parse(&found.record).map(|value| Stored {
-            value: Box::new(value),
+            value,
             bytes: found.record.value.len(),
             version: found.version,
         })))
@@ -246,7 +246,7 @@ impl<T: Entity> Collection<T> {
     /// When the repository is unavailable or the value cannot be read.
     pub async fn take(&self, key: &str, now: UnixTime) -> Result<Option<T>> {
         let taken = self.repository.take(T::KIND, key, now).await?;
-        Ok(taken.as_ref().map(parse).transpose()?)
+        Ok(taken.as_ref().map(parse).transpose()?.map(|value| *value))
     }
 
     /// Removes a record, even one that cannot be parsed. Whether it existed.
@@ -265,7 +265,8 @@ impl<T: Entity> Collection<T> {
     /// When the repository is unavailable or a value cannot be read.
     pub async fn list(&self, page: &Page, now: UnixTime) -> Result<Vec<T>> {
         let records = self.repository.list(T::KIND, page, now).await?;
-        Ok(records.iter().map(parse).collect::<std::result::Result<_, _>>()?)
+        let values = records.iter().map(|record| parse(record).map(|value| *value));
+        Ok(values.collect::<std::result::Result<_, _>>()?)
     }
 
     /// A page of live values in key order. Records that cannot be parsed are listed separately.
@@ -279,7 +280,7 @@ impl<T: Entity> Collection<T> {
         let mut listed = Listed { values: Vec::with_capacity(records.len()), unreadable: Vec::new(), last };
         for record in &records {
             match parse(record) {
-                Ok(value) => listed.values.push(value),
+                Ok(value) => listed.values.push(*value),
                 Err(unreadable) => listed.unreadable.push(unreadable),
             }
         }
@@ -294,7 +295,8 @@ fn done<T>(write: Write, value: Box<T>, record: &Record) -> Option<Stored<T>> {
     }
 }
 
-fn parse<T: Entity>(record: &Record) -> std::result::Result<T, Unreadable> {
+/// Boxed where it is made: a value is large, and results on its way would each hold it.
+fn parse<T: Entity>(record: &Record) -> std::result::Result<Box<T>, Unreadable> {
     serde_json::from_str(&record.value).map_err(|error| Unreadable {
         kind: T::KIND,
         key: record.key.clone(),

@@ -22,7 +22,10 @@ mod visit;
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
+    pin::Pin,
     sync::{Arc, Once},
+    task::Poll,
 };
 
 pub use axum::Router;
@@ -189,16 +192,16 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let answer = host::names_one_host(&request).then(|| {
+    let mut answer = host::names_one_host(&request).then(|| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         router.clone().call(request)
     });
-    async {
-        let Some(answer) = answer else { return host::no_host() };
-        let Ok(answer) = answer.await;
-        answer
-    }
+    // An `async` block would have room for the future twice, and move it.
+    poll_fn(move |context| match &mut answer {
+        Some(answer) => Pin::new(answer).poll(context).map(|Ok(answer)| answer),
+        None => Poll::Ready(host::no_host()),
+    })
 }
 
 /// Adds `GET /metrics`, which answers with `text`.

@@ -72,18 +72,20 @@ where
     any(async move |State(web): State<Arc<Web>>, request: Request| {
         let visit = Visit::new(&web, endpoint, &request);
         let (context, reply) = (visit.context(), visit.reply.clone());
-        let answer = context.scope(async {
+        let on_failure = &reply;
+        let answer = async move {
             let answer = match turned_away::<E>(&web, &visit, &request) {
                 Some(answer) => answer,
-                // Boxed, because the layers around it move what they get; and made in its box, because a login's future
-                // is several KiB large.
-                None => Box::into_pin(Box::write(Box::new_uninit(), handler(web, visit, request)))
-                    .await
-                    .unwrap_or_else(|failure| failure.answer(&reply)),
+                None => {
+                    handler(web, visit, request).await.unwrap_or_else(|failure| failure.answer(on_failure))
+                }
             };
             tracing::debug!(status = answer.status().as_u16(), "answered");
             answer
-        });
+        };
+        // Boxed, because the layers around it move what they get; and made in its box, because a login's future is
+        // several KiB large.
+        let answer = context.scope(Box::into_pin(Box::write(Box::new_uninit(), answer)));
         let answer = reply.under_reference(answer.await);
         if endpoint.cors().is_some() { with_cors(answer) } else { answer }
     })
