@@ -85,16 +85,13 @@ async def run(given: argparse.Namespace, report: Report) -> None:
         await oauth.token_storage_adapter.set_client_info(client_info)
     try:
         async with Client(given.url, auth=oauth) as client:
+            report.tools = [tool.name for tool in await client.list_tools()]
             await call(client, "whoami", report)
             if given.refresh:
                 before = oauth.context.current_tokens
                 oauth.context.token_expiry_time = time.time() - 1
                 await call(client, "whoami", report)
-                after = oauth.context.current_tokens
-                if before is None or after is None:
-                    raise RuntimeError("the client holds no tokens")
-                report.access_token_replaced = before.access_token != after.access_token
-                report.refresh_token_replaced = before.refresh_token != after.refresh_token
+                report.replaced(before, oauth.context.current_tokens)
             if given.step_up:
                 await call(client, "privileged", report)
     finally:

@@ -13,6 +13,7 @@ scope: a call without it gets HTTP 403 and the challenge of RFC 6750 section 3.1
 """
 
 import argparse
+import json
 import os
 import socket
 from typing import Any
@@ -26,7 +27,7 @@ from fastmcp.server.auth.providers.jwt import JWTVerifier
 from fastmcp.server.dependencies import get_access_token
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def token_verifier(mode: str, issuer: str, resource: str, scopes: list[str]) -> TokenVerifier:
@@ -51,20 +52,46 @@ def token_verifier(mode: str, issuer: str, resource: str, scopes: list[str]) -> 
 class PrivilegedTool:
     """Answers a call of `privileged` with 403 unless the token has the scope; FastMCP itself never does."""
 
-    def __init__(self, app: ASGIApp, scope: str, metadata_url: str) -> None:
+    def __init__(self, app: ASGIApp, scope: str, needed: str, metadata_url: str) -> None:
         self.app = app
         self.scope = scope
-        self.challenge = f'Bearer error="insufficient_scope", scope="{scope}", resource_metadata="{metadata_url}"'
+        self.challenge = f'Bearer error="insufficient_scope", scope="{needed}", resource_metadata="{metadata_url}"'
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        called = dict(scope.get("headers", [])).get(b"mcp-name")
         user = scope.get("user")
-        if called == b"privileged" and user and self.scope not in getattr(user, "scopes", []):
+        if user and scope.get("method") == "POST":
+            receive, called = await tool_called(receive)
+        else:
+            called = None
+        if called == "privileged" and self.scope not in getattr(user, "scopes", []):
             body = {"error": "insufficient_scope", "error_description": f"this tool needs {self.scope}"}
             refusal = JSONResponse(body, status_code=403, headers={"WWW-Authenticate": self.challenge})
             await refusal(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+async def tool_called(receive: Receive) -> tuple[Receive, str | None]:
+    """The tool that a request calls, and what the request is received from afterwards."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    read = False
+
+    async def again() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        request = json.loads(body)
+        return again, request["params"]["name"] if request.get("method") == "tools/call" else None
+    except (ValueError, KeyError, AttributeError):
+        return again, None
 
 
 def identity() -> dict[str, Any]:
@@ -99,7 +126,10 @@ def main() -> None:
     if given.privileged:
         server.tool(identity, name="privileged")
         metadata_url = f"{origin}/.well-known/oauth-protected-resource/mcp"
-        middleware.append(Middleware(PrivilegedTool, scope=given.privileged, metadata_url=metadata_url))
+        needed = " ".join([*given.scope.split(), given.privileged])
+        middleware.append(
+            Middleware(PrivilegedTool, scope=given.privileged, needed=needed, metadata_url=metadata_url)
+        )
 
     print(f"ready {origin}/mcp", flush=True)
     uvicorn.Server(uvicorn.Config(server.http_app(middleware=middleware), log_level="warning")).run(sockets=[listener])

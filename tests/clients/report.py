@@ -19,6 +19,8 @@ class Report:
     scopes_asked: list[str] = field(default_factory=list)
     # The parameters that the redirect URI received, without the code.
     answers: list[dict[str, str]] = field(default_factory=list)
+    # The names of the tools that the client was shown.
+    tools: list[str] = field(default_factory=list)
     # What each tool call returned.
     calls: list[dict[str, Any]] = field(default_factory=list)
     access_token_replaced: bool = False
@@ -35,6 +37,13 @@ class Report:
         parameters = {name: values[0] for name, values in parse_qs(urlsplit(redirect_url).query).items()}
         self.answers.append({name: value for name, value in parameters.items() if name != "code"})
         return parameters
+
+    def replaced(self, before: Any, after: Any) -> None:
+        """Compares the tokens before and after a refresh."""
+        if before is None or after is None:
+            raise RuntimeError("the client holds no tokens")
+        self.access_token_replaced = before.access_token != after.access_token
+        self.refresh_token_replaced = before.refresh_token != after.refresh_token
 
     def of(self, session: Coroutine[Any, Any, None]) -> int:
         """Runs the session, prints the report, and returns the exit code."""

@@ -2,14 +2,16 @@
 """The OAuth client of the official Python SDK, signing in with the scripted browser.
 
     sdk_client.py MCP_URL [--email EMAIL] [--decision approve|deny] [--refresh] [--step-up]
-                  [--scope SCOPE] [--redirect-uri URI]
+                  [--scope SCOPE] [--redirect-uri URI] [--store DIRECTORY] [--sign-in-again]
 
 Calls `whoami`, prints one JSON object (see report.py) and exits with 0; with 3 when the authorization
 server answered with an OAuth error, with 1 on any other failure (both say why in `error`).
 Nothing listens at the redirect URI: the answer is taken from the browser.
 
---refresh  lets the access token expire, as far as the client knows, and calls `whoami` again
---step-up  calls `privileged` afterwards, which asks for one more scope
+--store          keeps client and tokens in this directory, as a client that is started again does
+--sign-in-again  drops the stored tokens but not the client: signs in with the same client id
+--refresh        lets the access token expire, as far as the client knows, and calls `whoami` again
+--step-up        calls `privileged` afterwards, which asks for one more scope
 """
 
 import argparse
@@ -18,39 +20,15 @@ import sys
 import time
 
 from mcp import Client
-from mcp.client.auth import OAuthClientProvider, OAuthFlowError, TokenStorage
+from mcp.client.auth import OAuthClientProvider, OAuthFlowError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp.shared.auth import (
-    AuthorizationCodeResult,
-    OAuthClientInformationFull,
-    OAuthClientMetadata,
-    OAuthToken,
-)
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 from pydantic import AnyUrl
 
 from browser import drive
 from report import Report
-
-
-class Memory(TokenStorage):
-    """Keeps what the client wants stored for as long as it runs."""
-
-    def __init__(self) -> None:
-        self.tokens: OAuthToken | None = None
-        self.client_info: OAuthClientInformationFull | None = None
-
-    async def get_tokens(self) -> OAuthToken | None:
-        return self.tokens
-
-    async def set_tokens(self, tokens: OAuthToken) -> None:
-        self.tokens = tokens
-
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
-        return self.client_info
-
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self.client_info = client_info
+from sdk_store import Store, storing
 
 
 class SignIn:
@@ -80,19 +58,15 @@ async def call(client: Client, tool: str, report: Report) -> None:
     report.calls.append(result.structured_content)
 
 
-async def refresh(client: Client, oauth: OAuthClientProvider, storage: Memory, report: Report) -> None:
+async def refresh(client: Client, oauth: OAuthClientProvider, storage: Store, report: Report) -> None:
     before = storage.tokens
     oauth.context.token_expiry_time = time.time() - 1
     await call(client, "whoami", report)
-    after = storage.tokens
-    if before is None or after is None:
-        raise RuntimeError("the client holds no tokens")
-    report.access_token_replaced = before.access_token != after.access_token
-    report.refresh_token_replaced = before.refresh_token != after.refresh_token
+    report.replaced(before, storage.tokens)
 
 
 async def run(given: argparse.Namespace, report: Report) -> None:
-    storage = Memory()
+    storage = Store(given.store, without_tokens=given.sign_in_again)
     sign_in = SignIn(report, given.decision, given.email)
     metadata = OAuthClientMetadata(
         client_name="SDK client",
@@ -104,6 +78,7 @@ async def run(given: argparse.Namespace, report: Report) -> None:
     try:
         async with create_mcp_http_client(auth=oauth) as http_client:
             async with Client(streamable_http_client(given.url, http_client=http_client)) as client:
+                report.tools = [tool.name for tool in (await client.list_tools()).tools]
                 await call(client, "whoami", report)
                 if given.refresh:
                     await refresh(client, oauth, storage, report)
@@ -118,8 +93,7 @@ def main() -> int:
     arguments.add_argument("url")
     arguments.add_argument("--email")
     arguments.add_argument("--decision", choices=("approve", "deny"), default="approve")
-    arguments.add_argument("--refresh", action="store_true")
-    arguments.add_argument("--step-up", action="store_true")
+    storing(arguments)
     arguments.add_argument("--scope")
     arguments.add_argument("--redirect-uri", default="http://127.0.0.1:33418/callback")
     given = arguments.parse_args()

@@ -32,7 +32,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 from report import Report
-from sdk_client import Memory, call
+from sdk_client import call
+from sdk_store import Store
 
 
 def make_keys(folder: pathlib.Path, algorithm: str) -> None:
@@ -50,7 +51,7 @@ def make_keys(folder: pathlib.Path, algorithm: str) -> None:
     (folder / "jwks.json").write_text(json.dumps({"keys": [public]}))
 
 
-def provider(given: argparse.Namespace, storage: Memory) -> OAuthClientProvider:
+def provider(given: argparse.Namespace, storage: Store) -> OAuthClientProvider:
     if given.method == "private_key_jwt":
         signed = SignedJWTParameters(
             issuer=given.client_id,
@@ -78,7 +79,7 @@ def provider(given: argparse.Namespace, storage: Memory) -> OAuthClientProvider:
 
 
 async def run(given: argparse.Namespace, report: Report) -> None:
-    storage = Memory()
+    storage = Store(None)
     oauth = provider(given, storage)
     report.client_id = given.client_id
     async with create_mcp_http_client(auth=oauth) as http_client:

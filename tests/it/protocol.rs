@@ -10,6 +10,7 @@ mod chromium;
 mod client_assertions;
 pub mod client_authentication;
 mod client_documents;
+mod clients;
 mod code;
 mod connections;
 mod consent;

@@ -10,19 +10,19 @@ use crate::support::{
     pangea, python, query, tool,
 };
 
-const GRACE: &str = "grace@example.com";
+pub(super) const GRACE: &str = "grace@example.com";
 
 /// `serve` with a configuration file, as against a real Pangea project, and what stands for that project.
-struct Configured {
+pub(super) struct Configured {
     /// The issuer, which has a path.
-    issuer: String,
+    pub(super) issuer: String,
     /// Where the one MCP server must listen.
-    mcp_port: u16,
-    daemon: Daemon,
+    pub(super) mcp_port: u16,
+    pub(super) daemon: Daemon,
 }
 
 impl Configured {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::offering(r#"["user", "admin"]"#).await
     }
 
@@ -63,7 +63,13 @@ fn issuer(daemon: &Daemon) -> &str {
 }
 
 /// A FastMCP server that verifies tokens in this way.
-fn fastmcp(verifier: &str, issuer: &str, port: u16, credential: (&str, &str), more: &[&str]) -> FastMcp {
+pub(super) fn fastmcp(
+    verifier: &str,
+    issuer: &str,
+    port: u16,
+    credential: (&str, &str),
+    more: &[&str],
+) -> FastMcp {
     let mut command = python("fastmcp_server.py");
     command.args([verifier, issuer, &port.to_string()]).args(more);
     command.env("INTROSPECTION_CLIENT_ID", credential.0).env("INTROSPECTION_CLIENT_SECRET", credential.1);
@@ -243,8 +249,8 @@ async fn the_official_sdks_old_and_new_sign_in_whatever_they_ask_for() {
     let (_configured, server) = bare().await;
     let url = format!("{}{TYPED}", server.url);
     let mut client = Command::new(tool("PANGEA_TEST_PYTHON_SDK_1_12"));
-    client.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/sdk_client_1_12.py"));
-    let report = Finished::of(client.args([&*url, "--scope", HABIT])).report(0);
+    client.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/sdk_client_1.py"));
+    let report = Finished::of(client.args([&*url, "--scope", HABIT, "--refresh"])).report(0);
     assert_eq!(report["scopes_asked"], json!([HABIT]));
     assert_eq!(report["calls"][1]["claims"]["aud"], server.url);
     assert_eq!([&report["access_token_replaced"], &report["refresh_token_replaced"]], [true, true]);

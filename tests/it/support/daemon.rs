@@ -58,12 +58,15 @@ impl Daemon {
         for (name, secret) in secrets {
             write(name, secret);
         }
-        let mut command = command(folder.path());
-        let mut process =
-            command.arg("serve").arg("--config").arg(file).stderr(Stdio::piped()).spawn().unwrap();
-        let said = lines(process.stderr.take().unwrap());
-        read_until(&said, " ready ");
+        let process = serve(folder.path(), &file);
         Self { banner: String::new(), folder, process }
+    }
+
+    /// Kills the daemon and starts it again with its configuration file.
+    pub fn restart(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = serve(self.folder.path(), &self.folder.path().join("config.toml"));
     }
 
     /// What a command prints as JSON. It has the daemon's configuration.
@@ -83,6 +86,16 @@ impl Daemon {
         let after = self.banner.split_once(name).unwrap_or_else(|| panic!("no {name} in {}", self.banner)).1;
         after.lines().next().unwrap().trim()
     }
+}
+
+/// Starts the daemon and waits until it is ready.
+fn serve(folder: &Path, configuration: &Path) -> Child {
+    let mut command = command(folder);
+    let mut process =
+        command.arg("serve").arg("--config").arg(configuration).stderr(Stdio::piped()).spawn().unwrap();
+    let said = lines(process.stderr.take().unwrap());
+    read_until(&said, " ready ");
+    process
 }
 
 impl Drop for Daemon {
