@@ -12,7 +12,7 @@ pub mod client_authentication;
 mod client_documents;
 mod clients;
 mod code;
-mod connections;
+pub mod connections;
 mod consent;
 mod cors;
 mod discovery;

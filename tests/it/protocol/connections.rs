@@ -75,7 +75,7 @@ async fn about_to_return(server: &Server, browser: &mut Browser) -> String {
 }
 
 /// A browser that is signed in, and the list that it sees.
-async fn signed_in(server: &Server) -> (Browser, Page) {
+pub(crate) async fn signed_in(server: &Server) -> (Browser, Page) {
     let mut browser = Browser::of(server);
     let callback = about_to_return(server, &mut browser).await;
     let back = browser.get(&callback).await;
@@ -86,7 +86,13 @@ async fn signed_in(server: &Server) -> (Browser, Page) {
 }
 
 /// Presses a button of a list, and returns the page that follows.
-async fn press(server: &Server, browser: &mut Browser, page: &Page, action: &str, grant: &str) -> Page {
+pub(crate) async fn press(
+    server: &Server,
+    browser: &mut Browser,
+    page: &Page,
+    action: &str,
+    grant: &str,
+) -> Page {
     let form = [("action", action), ("token", &*token(page)), ("grant", grant)];
     let answer = browser.post(&url(server), &form).await;
     let location = answer.location().unwrap_or_else(|| panic!("{}: {}", answer.status, answer.html));

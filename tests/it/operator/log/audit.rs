@@ -6,6 +6,7 @@ use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
 
 use super::{Captured, capture, capture_at};
+use crate::protocol::connections::{press, signed_in};
 use crate::support::{
     Browser, Client, DocumentServer, Options, Page, Server, Signer, SigningMachine, TWO_RESOURCES, Tokens,
     VERIFIER, body, query, with_assertion,
@@ -55,6 +56,28 @@ async fn each_line_says_who_from_where_to_which_client_and_under_which_reference
     }
     assert_eq!(events[4]["reference"], of_refresh);
     assert!(!captured.text().contains("Some("), "a field is written as Rust has it: {}", captured.text());
+}
+
+/// Promise 11.
+#[tokio::test]
+async fn a_user_who_disconnects_a_client_is_named_with_what_was_ended() {
+    let (captured, _guard) = capture_at("info", true);
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    client.login(&server).await;
+    let (mut browser, page) = signed_in(&server).await;
+    press(&server, &mut browser, &page, "disconnect_all", "").await;
+
+    let events = audited(&captured);
+    let of = |name: &str| events.iter().find(|event| event["event"] == name).unwrap();
+    let (code, opened, ended) = (of("code"), of("connections_sign_in"), of("revocation"));
+    assert_eq!(ended["by"], "user");
+    assert_eq!([&ended["grant"], &ended["client_id"]], [&code["grant"], &code["client_id"]]);
+    for event in [opened, ended] {
+        assert_eq!([&event["email"], &event["address"]], ["ada@example.com", "127.0.0.1"], "{event}");
+        assert_eq!(event["reference"].as_str().unwrap().len(), 12, "{event}");
+        assert_eq!(event["endpoint"], if event == opened { "callback" } else { "connections" });
+    }
 }
 
 /// A person or a client quotes a reference, and the operator finds who it was at the usual level.
