@@ -258,6 +258,27 @@ async fn the_challenge_is_shown_to_nobody() {
     }
 }
 
+/// Link scanners fetch the address first, without cookies, and some clients open it twice. Each page is good.
+#[tokio::test]
+async fn an_address_may_be_fetched_by_others_and_opened_twice() {
+    let server = Server::start().await;
+    let client = Client::public(&server).await;
+    let url = client.authorize_url(&server, &[]);
+    let before = server.stored_grants().len();
+    for method in [Method::GET, Method::HEAD] {
+        assert_eq!(server.http.request(method, &url).send().await.unwrap().status(), 200);
+    }
+    let mut browser = Browser::new();
+    let pages = [browser.get(&url).await, browser.get(&url).await];
+    assert_eq!(server.stored_grants().len(), before);
+    for page in &pages {
+        let approved = browser.decide(page, "approve").await.location().unwrap();
+        let callback = browser.get(&approved).await.location().unwrap();
+        let answer = query(&browser.get(&callback).await.location().unwrap());
+        assert_eq!(client.redeem(&server, &answer["code"]).await.status(), 200);
+    }
+}
+
 /// The request travels sealed in cookies, which hold 4 KB each: a long `state` needs several.
 ///
 /// Shows: AUTHZ-15, AUTHZ-16.

@@ -371,6 +371,70 @@ async fn no_page_can_be_put_into_a_frame() {
     }
 }
 
+/// A page of another site, such as the Inspector, reads what is meant for clients, refusals included, after the
+/// preflights that the browser sends. It reads nothing else.
+///
+/// Shows: CORS-1, CORS-2, CORS-4.
+#[tokio::test]
+async fn a_page_of_another_site_reads_what_is_meant_for_clients_and_nothing_else() {
+    let scene = Scene::set().await;
+    scene.chromium.open(&scene.app.origin).await;
+    let fetch = "const [url, init, done] = arguments;
+        fetch(url, init).then(
+            async answer => done([answer.status, (await answer.json()).error ?? null,
+                answer.headers.get('www-authenticate') !== null]),
+            () => done(null))";
+    let metadata = json!({ "redirect_uris": [scene.app.redirect_uri] }).to_string();
+    let (form, json_body) = ("application/x-www-form-urlencoded", "application/json");
+    let (refresh, basic) = ("grant_type=refresh_token&refresh_token=x", "Basic bm9ib2R5Ong=");
+    for (path, headers, sent, read) in [
+        ("/.well-known/oauth-authorization-server", json!({}), None, json!([200, null, false])),
+        ("/.well-known/openid-configuration", json!({}), None, json!([200, null, false])),
+        ("/jwks.json", json!({}), None, json!([200, null, false])),
+        ("/register", json!({ "content-type": json_body }), Some(&*metadata), json!([201, null, false])),
+        (
+            "/register",
+            json!({ "content-type": json_body }),
+            Some("{}"),
+            json!([400, "invalid_redirect_uri", false]),
+        ),
+        ("/token", json!({ "content-type": form }), Some("x=y"), json!([400, "invalid_request", false])),
+        ("/token", json!({ "content-type": json_body }), Some("{}"), json!([400, "invalid_request", false])),
+        (
+            "/token",
+            json!({ "content-type": form, "authorization": basic }),
+            Some(refresh),
+            json!([401, "invalid_client", true]),
+        ),
+        (
+            "/revoke",
+            json!({ "content-type": form, "authorization": basic }),
+            Some("token=x"),
+            json!([401, "invalid_client", true]),
+        ),
+        ("/authorize", json!({}), None, json!(null)),
+        ("/consent", json!({ "content-type": form }), Some("x=y"), json!(null)),
+        ("/pangea/callback", json!({}), None, json!(null)),
+        ("/connections", json!({}), None, json!(null)),
+        (
+            "/introspect",
+            json!({ "content-type": form, "authorization": basic }),
+            Some("token=x"),
+            json!(null),
+        ),
+        ("/", json!({}), None, json!(null)),
+    ] {
+        // The header of MCP clients makes every request one that needs a preflight.
+        let mut headers = headers;
+        headers["mcp-protocol-version"] = "2026-07-28".into();
+        let method = if sent.is_some() { "POST" } else { "GET" };
+        let init = json!({ "method": method, "headers": headers, "body": sent });
+        let arguments = vec![json!(format!("{}{path}", scene.server.url)), init];
+        let seen = scene.chromium.client.execute_async(fetch, arguments).await.unwrap();
+        assert_eq!(seen, read, "{method} {path}");
+    }
+}
+
 /// Shows: AUTHZ-27.
 #[tokio::test]
 async fn nobody_is_sent_to_a_strangers_host_without_a_click() {
