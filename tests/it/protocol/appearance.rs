@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::branding;
 use crate::{
     stage::Answer,
-    support::{Browser, Chromium, Client, LAPTOP, Options, PHONE, Server},
+    support::{Browser, Chromium, Client, DocumentServer, LAPTOP, Options, PHONE, Server},
 };
 
 /// What the pictures show.
@@ -102,6 +102,22 @@ async fn every_question_can_be_read_by_everyone() {
     // Collapsed details are readable when they are opened.
     tour.chromium.evaluate("document.querySelector('details').open = true; scrollTo(0, 10000)").await;
     tour.look("consent-details", "127.0.0.1:33418 asks for access").await;
+}
+
+/// A client with a metadata document is shown with its host. What is wrong with a document is said to its makers.
+#[tokio::test]
+async fn the_pages_about_metadata_documents_can_be_read_by_everyone() {
+    let documents = DocumentServer::start();
+    let tour = Tour::through(Options { sections: documents.section(""), ..Options::default() }).await;
+    let editor = documents.client("/editor.json", &json!({ "client_name": "Acme Editor" }));
+    let wrong = documents.client("/wrong.json", &json!({ "client_id": "https://editor.example.com/" }));
+    let gone = documents.named("/gone.json");
+    for (name, client) in [("consent-document", editor), ("document-wrong", wrong), ("document-gone", gone)] {
+        let url = tour.ask(&client, &[]);
+        tour.chromium.open(&url).await;
+        let heading = tour.chromium.evaluate("return document.querySelector('h1').textContent.trim()").await;
+        tour.look(name, heading.as_str().unwrap()).await;
+    }
 }
 
 /// The same in languages with longer words and other scripts.
