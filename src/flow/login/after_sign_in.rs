@@ -99,7 +99,7 @@ impl AuthorizationServer {
         let transaction = &login.pending.transaction;
         let secrets =
             self.upstream_secrets(transaction.derived_under, &transaction.id).map_err(DecisionError::Page)?;
-        let id = GrantId::of_login(&secrets.state, login.pending.transaction.requested_at);
+        let id = GrantId::of_login(&secrets.state, transaction.requested_at);
         let flow = flow_name(&secrets.state);
         let made = self.made(&id, now).await.map_err(DecisionError::Page)?;
         if login.is_too_late(now) && made.is_none() {
