@@ -31,8 +31,7 @@ use crate::{
         cookies::Cookies,
         endpoint::CONNECTIONS,
         pages::{
-            ConnectionsPage, ConnectionsSignInPage, ScopeLine, ShownConnection, ShownTime, Whereabouts,
-            texts::Texts,
+            ConnectionsPage, ConnectionsSignInPage, ShownConnection, ShownTime, Whereabouts, texts::Texts,
         },
         reply::Reply,
         request::{body, reads},
@@ -254,9 +253,8 @@ fn list_page(web: &Web, reply: &Reply, browser: &str, token: &str, shown: &Shown
     let texts = reply.texts;
     let now = web.server.now();
     let person = shown.session.person();
-    let rows: Vec<Row<'_>> =
-        shown.found.shown.iter().map(|connection| Row::of(web, texts, connection, now)).collect();
-    let connections: Vec<ShownConnection<'_>> = rows.iter().map(Row::shown).collect();
+    let connections: Vec<ShownConnection<'_>> =
+        shown.found.shown.iter().map(|connection| in_words(web, texts, connection, now)).collect();
     ConnectionsPage {
         texts,
         brand: &reply.brand,
@@ -274,70 +272,41 @@ fn list_page(web: &Web, reply: &Reply, browser: &str, token: &str, shown: &Shown
 }
 
 /// A connection in the words of the page.
-struct Row<'a> {
-    id: &'a str,
-    name: String,
-    own_name: Option<String>,
-    is_self_named: bool,
-    host: String,
-    whereabouts: Whereabouts,
-    resource: &'a str,
-    resource_name: Option<&'a str>,
-    scopes: Vec<ScopeLine<'a>>,
-    granted: ShownTime,
-    used: Option<ShownTime>,
-    from: Option<String>,
-}
-
-impl<'a> Row<'a> {
-    fn of(web: &'a Web, texts: &'static Texts, connection: &'a flow::Connection, now: UnixTime) -> Self {
-        let flow::Connection { grant, client } = connection;
-        let terms = grant.terms();
-        let (address, from) = match &terms.basis {
-            Basis::Consent { return_address, from } => (Some(return_address), *from),
-            Basis::Allowance => (None, None),
-        };
-        let host = address.map(ReturnAddress::host).unwrap_or_default();
-        let own_name = client.as_ref().and_then(name_of);
-        let document = terms.client_id.document().map(|document| document.host().to_owned());
-        let is_self_named = own_name.is_some()
-            && document.is_none()
-            && client.as_ref().is_some_and(|client| client.origin == Origin::SelfRegistered);
-        let (name, own_name) = match document {
-            Some(document) => (document, own_name),
-            None => (own_name.unwrap_or_else(|| host.clone()), None),
-        };
-        Self {
-            id: grant.id().as_str(),
-            name,
-            own_name,
-            is_self_named,
-            host,
-            whereabouts: whereabouts(address),
-            resource: terms.resource.as_str(),
-            resource_name: resource_name(web, &terms.resource),
-            scopes: scope_lines(web, &texts.access, &terms.scope),
-            granted: shown_time(terms.granted_at, texts, now),
-            used: was_used(grant).then(|| shown_time(grant.last_used_at(), texts, now)),
-            from: from.map(|address| address.to_canonical().to_string()),
-        }
-    }
-
-    fn shown(&'a self) -> ShownConnection<'a> {
-        ShownConnection {
-            id: self.id,
-            name: &self.name,
-            own_name: self.own_name.as_deref(),
-            is_self_named: self.is_self_named,
-            host: &self.host,
-            whereabouts: self.whereabouts,
-            resource: self.resource,
-            resource_name: self.resource_name,
-            scopes: &self.scopes,
-            granted: &self.granted,
-            used: self.used.as_ref(),
-            from: self.from.as_deref(),
-        }
+fn in_words<'a>(
+    web: &'a Web,
+    texts: &'static Texts,
+    connection: &'a flow::Connection,
+    now: UnixTime,
+) -> ShownConnection<'a> {
+    let flow::Connection { grant, client } = connection;
+    let terms = grant.terms();
+    let (address, from) = match &terms.basis {
+        Basis::Consent { return_address, from } => (Some(return_address), *from),
+        Basis::Allowance => (None, None),
+    };
+    let host = address.map(ReturnAddress::host).unwrap_or_default();
+    let own_name = client.as_ref().and_then(name_of);
+    let document = terms.client_id.document().map(|document| document.host().to_owned());
+    let is_self_named = own_name.is_some()
+        && document.is_none()
+        && client.as_ref().is_some_and(|client| client.origin == Origin::SelfRegistered);
+    let (name, own_name) = match document {
+        Some(document) => (document, own_name),
+        None => (own_name.unwrap_or_else(|| host.clone()), None),
+    };
+    ShownConnection {
+        id: grant.id().as_str(),
+        name,
+        own_name,
+        is_self_named,
+        host,
+        whereabouts: whereabouts(address),
+        resource: terms.resource.as_str(),
+        resource_name: resource_name(web, &terms.resource),
+        scopes: scope_lines(web, &texts.access, &terms.scope),
+        granted: shown_time(terms.granted_at, texts, now),
+        used: was_used(grant).then(|| shown_time(grant.last_used_at(), texts, now)),
+        from: from.map(|address| address.to_canonical().to_string()),
     }
 }
 

@@ -28,28 +28,28 @@ pub struct ConnectionsPage<'a> {
 }
 
 /// A client that is connected.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ShownConnection<'a> {
     /// Of the grant.
     pub id: &'a str,
     /// The host that vouches for the client, the name that it gave itself, or the host of its redirect URI.
-    pub name: &'a str,
+    pub name: String,
     /// The name that a client with a document gave itself.
-    pub own_name: Option<&'a str>,
+    pub own_name: Option<String>,
     /// Whether the client chose `name` itself.
     pub is_self_named: bool,
     /// Of the redirect URI, in Punycode; for a private-use scheme, the scheme.
-    pub host: &'a str,
+    pub host: String,
     pub whereabouts: Whereabouts,
     pub resource: &'a str,
     /// The operator's name for the MCP server.
     pub resource_name: Option<&'a str>,
-    pub scopes: &'a [ScopeLine<'a>],
-    pub granted: &'a ShownTime,
+    pub scopes: Vec<ScopeLine<'a>>,
+    pub granted: ShownTime,
     /// `None` if the client has not fetched its first token.
-    pub used: Option<&'a ShownTime>,
+    pub used: Option<ShownTime>,
     /// The IP address from which the user allowed it.
-    pub from: Option<&'a str>,
+    pub from: Option<String>,
 }
 
 /// Where a client runs.

@@ -13,29 +13,28 @@ fn time(text: &str) -> ShownTime {
 }
 
 pub(super) fn list_full_of(text: &str) -> String {
-    let (scopes, time) = ([ScopeLine { name: text, description: Some(text) }], time(text));
-    let connection = connection(text, &scopes, &time);
-    list(&EN, text, &[connection, ShownConnection { own_name: None, ..connection }]).render()
+    let connection = connection(text);
+    list(&EN, text, &[connection.clone(), ShownConnection { own_name: None, ..connection }]).render()
 }
 
 pub(super) fn sign_in_full_of(text: &str) -> String {
     sign_in(&EN, text, Some(text)).render()
 }
 
-fn connection<'a>(text: &'a str, scopes: &'a [ScopeLine<'a>], time: &'a ShownTime) -> ShownConnection<'a> {
+fn connection(text: &str) -> ShownConnection<'_> {
     ShownConnection {
         id: text,
-        name: text,
-        own_name: Some(text),
+        name: text.to_owned(),
+        own_name: Some(text.to_owned()),
         is_self_named: true,
-        host: text,
+        host: text.to_owned(),
         whereabouts: Whereabouts::Device,
         resource: text,
         resource_name: Some(text),
-        scopes,
-        granted: time,
-        used: Some(time),
-        from: Some(text),
+        scopes: vec![ScopeLine { name: text, description: Some(text) }],
+        granted: time(text),
+        used: Some(time(text)),
+        from: Some(text.to_owned()),
     }
 }
 
@@ -73,14 +72,13 @@ fn sign_in<'a>(texts: &'static Texts, text: &'a str, problem: Option<&'a str>) -
 
 /// Every form of both pages in a language.
 pub(super) fn pages_in(texts: &'static Texts) -> Vec<String> {
-    let time = time("t");
-    let full = connection("c", &[], &time);
+    let full = ShownConnection { scopes: Vec::new(), granted: time("t"), ..connection("c") };
     let mut pages = Vec::new();
     for whereabouts in [Whereabouts::Computer, Whereabouts::Device, Whereabouts::Web] {
         for (own_name, is_self_named, used) in
-            [(Some("n"), false, Some(&time)), (None, true, None), (None, false, None)]
+            [(Some("n".to_owned()), false, Some(time("t"))), (None, true, None), (None, false, None)]
         {
-            let shown = [ShownConnection { own_name, is_self_named, whereabouts, used, ..full }];
+            let shown = [ShownConnection { own_name, is_self_named, whereabouts, used, ..full.clone() }];
             for (before, older) in [(None, None), (Some("b"), None), (None, Some("o"))] {
                 pages.push(ConnectionsPage { before, older, ..list(texts, "x", &shown) }.render());
                 pages.push(ConnectionsPage { before, older, ..list(texts, "x", &[]) }.render());
